@@ -1,0 +1,31 @@
+"""A server between a Twilio phone number and an AI voice agent."""
+
+from voice_app.agents.protocol import (
+    Action,
+    Agent,
+    Break,
+    Call,
+    EndCall,
+    Message,
+    Piece,
+    Play,
+    SendDigits,
+    SwitchLanguage,
+    Transfer,
+    Turn,
+)
+
+__all__ = [
+    "Action",
+    "Agent",
+    "Break",
+    "Call",
+    "EndCall",
+    "Message",
+    "Piece",
+    "Play",
+    "SendDigits",
+    "SwitchLanguage",
+    "Transfer",
+    "Turn",
+]

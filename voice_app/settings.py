@@ -1,0 +1,280 @@
+"""Every setting, once. Values come from the environment, then from ``.env`` in the working directory."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX: Final = "VOICE_APP_"
+
+SANDBOX_ACCOUNT_SID: Final = "AC" + "5a" * 16
+SANDBOX_AUTH_TOKEN: Final = "sandbox-needs-no-secret"  # noqa: S105 - it opens a loopback port only
+SANDBOX_DOMAIN: Final = "sandbox.localhost"
+SANDBOX_NUMBER: Final = "+15550100001"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. ``problems`` has one line each: what is wrong and what to do."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _matching(pattern: str, looks_like: str) -> AfterValidator:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if compiled.fullmatch(value) is None:
+            raise ValueError(f"it should look like {looks_like}")
+        return value
+
+    return AfterValidator(check)
+
+
+AccountSid = Annotated[str, _matching(r"AC[0-9a-fA-F]{32}", "AC and 32 hexadecimal digits")]
+ApiKeySid = Annotated[str, _matching(r"SK[0-9a-fA-F]{32}", "SK and 32 hexadecimal digits")]
+PhoneNumber = Annotated[str, _matching(r"\+[1-9]\d{6,14}", "+15550100001 (E.164)")]
+ConfigurationId = Annotated[str, _matching(r"conv_configuration_\w+", "conv_configuration_…")]
+
+
+class Line(BaseModel):
+    """How one number is answered. The settings hold the defaults, ``VOICE_APP_NUMBERS`` the exceptions."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    template: str = Field("answer.xml", description="the template that answers a call")
+    greeting: str = Field(
+        "Hello! You are talking with an automated assistant. How can I help you?",
+        description="what is said first",
+    )
+    resume_greeting: str = Field(
+        "Sorry, the line broke for a moment. Please go on.",
+        description="what is said when a broken session is taken up again",
+    )
+    failure_line: str = Field(
+        "I am sorry, something went wrong on my side. Could you say that again?",
+        description="what is said when the agent fails",
+    )
+    language: str | None = Field(None, description="BCP-47 tag for voice and recognition, e.g. en-US")
+    tts_provider: Literal["Google", "Amazon", "ElevenLabs"] | None = Field(None, description="who speaks")
+    voice: str | None = Field(None, description="the provider's voice, without a provider prefix")
+    transcription_provider: Literal["Google", "Deepgram"] | None = Field(None, description="who listens")
+    speech_model: str | None = Field(None, description="the recognition model, e.g. nova-3-general or flux")
+    hints: str | None = Field(None, description="words to recognise, separated by commas")
+    interruptible: Literal["none", "dtmf", "speech", "any"] = Field(
+        "any", description="what of the caller's stops a reply"
+    )
+
+
+class Settings(BaseSettings, Line):
+    """The settings of the server. See the README for the table of all of them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
+
+    account_sid: AccountSid | None = Field(None, validation_alias="TWILIO_ACCOUNT_SID")
+    auth_token: SecretStr | None = Field(None, validation_alias="TWILIO_AUTH_TOKEN")
+    auth_token_secondary: SecretStr | None = Field(None, validation_alias="TWILIO_AUTH_TOKEN_SECONDARY")
+    webhook_shared_keys: dict[str, SecretStr] = Field(
+        default_factory=dict, validation_alias="TWILIO_WEBHOOK_SHARED_KEYS"
+    )
+    api_key: ApiKeySid | None = Field(None, validation_alias="TWILIO_API_KEY")
+    api_secret: SecretStr | None = Field(None, validation_alias="TWILIO_API_SECRET")
+    phone_number: PhoneNumber | None = Field(None, validation_alias="TWILIO_PHONE_NUMBER")
+    public_domain: str | None = Field(None, validation_alias="TWILIO_VOICE_PUBLIC_DOMAIN")
+    conversation_configuration: ConfigurationId | None = Field(
+        None, validation_alias="TWILIO_CONVERSATION_CONFIGURATION_ID"
+    )
+    region: str | None = Field(None, validation_alias="TWILIO_REGION", pattern=r"^[a-z]{2}\d$")
+    twilio_base_url: str | None = Field(
+        None, description="where Twilio's APIs are, e.g. a double on loopback"
+    )
+
+    agent: str = Field("receptionist", description="a built-in agent, or module:name")
+    receptionist: Path | None = Field(None, description="TOML file of questions and answers")
+    templates: Path | None = Field(None, description="folder of the TwiML templates")
+    allow_attributes: frozenset[str] = Field(
+        frozenset(), description="TwiML attributes to accept beside the vocabulary's (a JSON list)"
+    )
+    numbers: Path | None = Field(None, description="TOML file with one table per number")
+    database_url: str = Field("sqlite:///voice-app.db", description="where the journal is kept")
+    guard: Literal["strict", "lenient"] = Field(
+        "strict", description="whether a configuration that cannot be read stops the start"
+    )
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info")
+    relay_token_seconds: int = Field(
+        60, ge=5, le=600, description="how long the address of a session may be used to open it"
+    )
+    setup_seconds: float = Field(
+        10, gt=0, le=60, description="how long a socket may stay open without its setup message"
+    )
+    max_resumes: int = Field(1, ge=0, le=10, description="how often a broken session is taken up again")
+
+    @field_validator("public_domain", mode="before")
+    @classmethod
+    def _only_the_host(cls, value: object) -> object:
+        """People paste a URL; what is pinned is its host."""
+        if not isinstance(value, str):
+            return value
+        host = re.sub(r"^(https|wss)://", "", value.strip(), flags=re.IGNORECASE).rstrip("/")
+        if re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?", host) is None:
+            raise ValueError("it should be a host name such as voice.example.com")
+        return host.lower()
+
+    @field_validator("twilio_base_url")
+    @classmethod
+    def _no_slash(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("it should start with http:// or https://")
+        return value.rstrip("/") if value else value
+
+    @model_validator(mode="after")
+    def _credentials_come_in_pairs(self) -> Settings:
+        if (self.account_sid is None) != (self.auth_token is None):
+            present, missing = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")
+            if self.account_sid is None:
+                present, missing = missing, present
+            raise ValueError(f"{present} is set but {missing} is not: set both, or neither for the sandbox")
+        if (self.api_key is None) != (self.api_secret is None):
+            raise ValueError("TWILIO_API_KEY and TWILIO_API_SECRET go together: set both or neither")
+        if self.account_sid is not None and self.public_domain is None:
+            raise ValueError(
+                "TWILIO_VOICE_PUBLIC_DOMAIN is missing: set it to the host name under which Twilio reaches "
+                "this server, e.g. voice.example.com; signatures are checked against it"
+            )
+        return self
+
+    @property
+    def in_sandbox(self) -> bool:
+        """Without credentials there is no Twilio: everything runs against the doubles, on loopback."""
+        return self.account_sid is None or self.account_sid == SANDBOX_ACCOUNT_SID
+
+    @property
+    def origin(self) -> str:
+        """The public origin of our webhooks, e.g. ``https://voice.example.com``."""
+        return f"https://{self.public_domain}"
+
+    @property
+    def socket_origin(self) -> str:
+        """The public origin of our socket, e.g. ``wss://voice.example.com``."""
+        return f"wss://{self.public_domain}"
+
+    @property
+    def signing_tokens(self) -> list[str]:
+        """The auth tokens that may have signed a request: the primary one first."""
+        tokens = (self.auth_token, self.auth_token_secondary)
+        return [token.get_secret_value() for token in tokens if token is not None]
+
+    def sandboxed(self) -> Settings:
+        """These settings with the sandbox's account in them. Raises `SettingsError` for a public host."""
+        if self.host not in ("127.0.0.1", "localhost", "::1"):
+            raise SettingsError(
+                [
+                    f"VOICE_APP_HOST is {self.host}, but the sandbox's key is public and so it listens on "
+                    "loopback only: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or use 127.0.0.1"
+                ]
+            )
+        return self.model_copy(
+            update={
+                "account_sid": SANDBOX_ACCOUNT_SID,
+                "auth_token": SecretStr(SANDBOX_AUTH_TOKEN),
+                "public_domain": self.public_domain or SANDBOX_DOMAIN,
+                "phone_number": self.phone_number or SANDBOX_NUMBER,
+            }
+        )
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings. Raises `SettingsError` with a line for every one that cannot be used."""
+    problems = _unknown_names({**dotenv_values(".env"), **os.environ})
+    try:
+        settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError(problems + [_problem(item) for item in error.errors()]) from None
+    except ValueError as error:  # pydantic-settings: a value that should have been JSON
+        raise SettingsError([*problems, f"{error}: write it as JSON"]) from None
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def lines(settings: Settings) -> dict[str, Line]:
+    """The numbers that are answered in a way of their own. Raises `SettingsError` for a bad file."""
+    if settings.numbers is None:
+        return {}
+    name = f"{PREFIX}NUMBERS"
+    try:
+        tables = tomllib.loads(settings.numbers.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError([f"{name}: {settings.numbers} cannot be read: {error.strerror}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{name}: {settings.numbers} is not TOML: {error}"]) from None
+    defaults = settings.model_dump(include=set(Line.model_fields))
+    found: dict[str, Line] = {}
+    problems: list[str] = []
+    for number, table in tables.items():
+        if not isinstance(table, dict):
+            problems.append(f'{name}: {settings.numbers}: {number} is no table; write ["+15550100001"]')
+            continue
+        try:
+            found[number] = Line(**{**defaults, **table})
+        except ValidationError as error:
+            problems += [
+                f"{name}: {settings.numbers}, [{number}]: {item['loc'][-1]}: {item['msg']}"
+                for item in error.errors()
+            ]
+    if problems:
+        raise SettingsError(problems)
+    return found
+
+
+def environment_name(field: str) -> str:
+    """The name of a setting in the environment."""
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else PREFIX + field.upper()
+
+
+def _unknown_names(environment: Mapping[str, Any]) -> list[str]:
+    known = {environment_name(field) for field in Settings.model_fields}
+    problems = []
+    for name in sorted(environment):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, 1, 0.6)
+            hint = (
+                f"did you mean {near[0]}?" if near else "remove it, or see the table of settings in README.md"
+            )
+            problems.append(f"{name} is not a setting: {hint}")
+    return problems
+
+
+def _problem(error: Any) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return str(message)
+    place = str(error["loc"][0])
+    name = environment_name(place) if place in Settings.model_fields else place
+    secret = any(word in name for word in ("TOKEN", "SECRET", "KEY"))
+    given = "" if secret else f" (given: {error['input']!r})"
+    return f"{name}: {message}{given}"

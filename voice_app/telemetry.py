@@ -1,0 +1,42 @@
+"""Logs and metrics. Neither ever holds what was said, a phone number, or a secret: ids only."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+REGISTRY = CollectorRegistry()
+
+CALLS = Counter("voice_app_calls_total", "Calls that were answered", registry=REGISTRY)
+SESSIONS = Gauge("voice_app_sessions_open", "ConversationRelay sessions open now", registry=REGISTRY)
+RESUMED = Counter("voice_app_sessions_resumed_total", "Broken sessions taken up again", registry=REGISTRY)
+REFUSED = Counter(
+    "voice_app_requests_refused_total", "Requests that were not Twilio's", ["what"], registry=REGISTRY
+)
+MALFORMED = Counter("voice_app_frames_malformed_total", "Frames that were not understood", registry=REGISTRY)
+AGENT_FAILURES = Counter(
+    "voice_app_agent_failures_total", "Turns in which the agent failed", registry=REGISTRY
+)
+
+
+def metrics() -> bytes:
+    """All metrics in the Prometheus text format."""
+    return generate_latest(REGISTRY)
+
+
+def configure_logging(level: str) -> None:
+    """Log to standard error, one line an entry, times in UTC."""
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = logging.Formatter(
+        "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
+    )
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # uvicorn logs the path of every socket, and with it the token
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
