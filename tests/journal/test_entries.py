@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from voice_app.journal import events
+from voice_app.journal.entries import CallRecord, decode, encode, kind
+
+SAMPLES: list[events.Event] = [
+    events.Opened("+15550100001", "+15550100002", "inbound"),
+    events.Served("answer.xml", "incoming call", "Hello!"),
+    events.Connected("VX1", "en-US"),
+    events.Conversed("conv_conversation_1"),
+    events.Prompted("Grüße, 你好 👋\n\0"),
+    events.Pressed("12#"),
+    events.Replied(3, "VX1", "We are open.", True, 12.5, 80.0),
+    events.Heard(3, "VX1", "We are", 400.0),
+    events.Acted("transfer", "billing"),
+    events.Failed("agent", "timeout"),
+    events.Disconnected("VX1", 1006),
+    events.SessionEnded("VX1", "failed", 3.5, "64105", "closed", "{}"),
+    events.Closed("completed", 12.0),
+]
+
+
+@pytest.mark.parametrize("event", SAMPLES, ids=kind)
+def test_every_event_reads_back_as_it_was_written(event: events.Event) -> None:
+    assert decode(kind(event), encode(event)) == event
+
+
+def test_there_is_a_sample_of_every_event() -> None:
+    assert {type(event) for event in SAMPLES} == set(events.Event.__args__)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"kind":"teleported","to":"Mars"}',
+        '{"kind":"prompt","text":{"spoken":"hi"}}',
+        '{"kind":"prompt"}',
+        '{"kind":"pro',
+        "",
+    ],
+)
+def test_what_cannot_be_read_is_kept_as_it_is(data: str) -> None:
+    event = decode("teleported", data)
+    assert event == events.Unknown("teleported", data)
+    assert (kind(event), encode(event)) == ("teleported", data)
+
+
+def test_fields_of_a_newer_version_do_no_harm() -> None:
+    data = '{"kind":"prompt","text":"Hi","confidence":0.9}'
+    assert decode("prompt", data) == events.Prompted("Hi")
+
+
+def test_half_a_surrogate_pair_becomes_a_question_mark() -> None:
+    assert decode("prompt", encode(events.Prompted("a\ud83db"))) == events.Prompted("a?b")
+
+
+def test_a_call_that_goes_on_has_no_duration() -> None:
+    call = CallRecord("CA1", "", "", "inbound", "in-progress", 10.0, None, 12.0)
+    assert call.duration_s is None
+    assert msgspec.structs.replace(call, closed_at=15.0).duration_s == 5.0

@@ -1,0 +1,71 @@
+"""What the journal hands out: one event with its place in time, and what is known of one call."""
+
+from __future__ import annotations
+
+import json
+from typing import Final, get_args
+
+import msgspec
+
+from voice_app.journal.events import Event, Unknown
+
+_KINDS: Final = {type_: str(type_.__struct_config__.tag) for type_ in get_args(Event)}
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One event of one call."""
+
+    id: str
+    """A UUIDv7: unique across machines; sorted as text it gives the order of writing."""
+    at: float
+    """When it was written, in seconds since the epoch."""
+    call_sid: str
+    event: Event | Unknown
+
+
+class CallRecord(msgspec.Struct, frozen=True):
+    """One call, as its events tell it."""
+
+    call_sid: str
+    from_: str = msgspec.field(name="from")
+    to: str
+    direction: str
+    status: str
+    """Twilio's ``CallStatus``: ``in-progress`` until the call is closed."""
+    opened_at: float
+    """When the call was first heard of, in seconds since the epoch."""
+    closed_at: float | None
+    last_at: float
+    """When its last event was written, in seconds since the epoch."""
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from the first event to the end of the call; ``None`` while it goes on."""
+        return None if self.closed_at is None else self.closed_at - self.opened_at
+
+
+def kind(event: Event | Unknown) -> str:
+    """The name under which an event is kept, e.g. ``prompt``."""
+    return event.kind if isinstance(event, Unknown) else _KINDS[type(event)]
+
+
+def encode(event: Event | Unknown) -> str:
+    """The event as JSON text, which every database takes."""
+    if isinstance(event, Unknown):
+        return event.data
+    try:
+        return _encoder.encode(event).decode()
+    except UnicodeEncodeError:  # half of a surrogate pair: one bad character must not hold up the rest
+        text = json.dumps(msgspec.to_builtins(event), ensure_ascii=False)
+        return text.encode(errors="replace").decode()
+
+
+def decode(kind: str, data: str) -> Event | Unknown:
+    """The event that ``encode`` wrote; what cannot be read is kept as it is, as ``Unknown``."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.DecodeError:
+        return Unknown(kind, data)

@@ -1,0 +1,94 @@
+"""The conversation of a call, folded from its events: who said what, and what of it was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from voice_app.journal.entries import Entry
+from voice_app.journal.events import Heard, Pressed, Prompted, Replied
+
+Role: TypeAlias = Literal["user", "assistant"]
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of the conversation, as a model is told it."""
+
+    role: Role
+    content: str
+    """For the assistant: what the caller heard of it."""
+
+
+class Utterance(msgspec.Struct):
+    """One line of the conversation with what is known about it."""
+
+    entry_id: str
+    """The entry in which it first appeared: where it stands among the other events."""
+    at: float
+    """When it first appeared, in seconds since the epoch."""
+    role: Role
+    text: str
+    """What the caller said, or what was sent to be spoken."""
+    heard: str | None = None
+    """What the caller heard of a reply that was interrupted; ``None`` if it was not."""
+    first_token_ms: float | None = None
+    """Milliseconds from the prompt to the first token on the wire."""
+    total_ms: float | None = None
+    """Milliseconds from the prompt to the last token on the wire."""
+
+    @property
+    def content(self) -> str:
+        return self.text if self.heard is None else self.heard
+
+
+def pressed(digits: str) -> str:
+    """How keys stand in a conversation, so that nobody takes them for something said."""
+    return f"(pressed {digits})"
+
+
+def dialogue(entries: Iterable[Entry]) -> list[Utterance]:
+    """Every utterance, in the order in which they first appeared.
+
+    Of the entries of one reply the last one counts, and what was heard counts above what was sent, whichever
+    was written first.
+    """
+    utterances: list[Utterance] = []
+    replies: dict[tuple[str, int], Utterance] = {}
+    for entry in entries:
+        match entry.event:
+            case Prompted(text=text):
+                utterances.append(Utterance(entry.id, entry.at, "user", text))
+            case Pressed(digits=digits):
+                utterances.append(Utterance(entry.id, entry.at, "user", pressed(digits)))
+            case Replied(session_id=session_id, reply=reply) | Heard(session_id=session_id, reply=reply):
+                utterance = replies.get((session_id, reply))
+                if utterance is None:
+                    utterance = Utterance(entry.id, entry.at, "assistant", "")
+                    replies[session_id, reply] = utterance
+                    utterances.append(utterance)
+                _update(utterance, entry.event)
+            case _:
+                pass
+    return utterances
+
+
+def as_heard(entries: Iterable[Entry]) -> list[Line]:
+    """The conversation as heard. What nobody heard is left out."""
+    return [
+        Line(utterance.role, utterance.content)
+        for utterance in dialogue(entries)
+        if utterance.content.strip()
+    ]
+
+
+def _update(utterance: Utterance, event: Replied | Heard) -> None:
+    if isinstance(event, Heard):
+        utterance.heard = event.text
+        return
+    utterance.text = event.text
+    if event.first_token_ms is not None:
+        utterance.first_token_ms = event.first_token_ms
+    if event.total_ms is not None:
+        utterance.total_ms = event.total_ms
