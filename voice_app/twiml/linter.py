@@ -1,0 +1,181 @@
+"""Finds what Twilio would refuse or silently ignore, before a caller does.
+
+`lint_text` takes a document as Twilio would get it; `lint_path` takes templates as people edit them, fills
+them in with made-up calls and reports against the template's own lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import msgspec
+from jinja2 import TemplateNotFound, TemplateSyntaxError, UndefinedError
+
+from voice_app.findings import Finding, Severity
+from voice_app.twiml import flow, grammar
+from voice_app.twiml.document import DocumentError, UnsafeDocumentError, parse
+from voice_app.twiml.rendering import Failure, Place, Rendering, TemplateStudy, undefined_name
+from voice_app.twiml.rules import Breach
+from voice_app.twiml.samples import FULL
+from voice_app.twiml.templates import FOLDER, variables
+from voice_app.twiml.vocabulary import VOCABULARY, Vocabulary, nearest
+
+
+def lint_text(source: str, name: str, *, allow: Collection[str] = ()) -> list[Finding]:
+    """Check a TwiML document.
+
+    ``name`` is what findings call it. ``allow`` names attributes that are fine although they are not in the
+    vocabulary: ``"ConversationRelay.newThing"``, or ``"newThing"`` for every element.
+    """
+
+    def line(offset: int) -> int:
+        return source.count("\n", 0, offset) + 1
+
+    return [
+        breach.finding(
+            name,
+            line(breach.offset),
+            tuple(f"{what} stands at {name}:{line(offset)}" for what, offset in breach.related),
+        )
+        for breach in sorted(_breaches(source, VOCABULARY.allowing(allow)), key=lambda breach: breach.offset)
+    ]
+
+
+def lint_path(path: Path, *, allow: Collection[str] = ()) -> list[Finding]:
+    """Check a template, or every template of a folder (``*.xml``, subfolders too).
+
+    A file whose name starts with ``_`` is a partial: it is checked where other templates include it.
+    ``allow`` is as for `lint_text`. Plain TwiML in a file is a template without variables.
+    """
+    try:
+        if path.is_dir():
+            names = _template_names(path)
+            if not names:
+                return [_unreadable(path, "There is no template (*.xml) in this folder.")]
+            return _Folder(path, allow).lint(names)
+        if not path.is_file():
+            return [_unreadable(path, "There is no such file or folder.")]
+        return _lint_file(path, allow)
+    except OSError as error:
+        return [_unreadable(path, f"It cannot be read: {error.strerror}.")]
+
+
+def _lint_file(path: Path, allow: Collection[str]) -> list[Finding]:
+    root = next((parent for parent in path.parents if parent.name == FOLDER), path.parent)
+    folder, name = _Folder(root, allow), path.relative_to(root).as_posix()
+    if not path.name.startswith("_"):
+        return folder.lint([name])
+    users = [other for other in _template_names(root) if name in folder.study.family(other)]
+    if not users:
+        unused = _unreadable(path, "No template includes this partial, so it was not checked.")
+        return [msgspec.structs.replace(unused, severity=Severity.WARNING)]
+    return [finding for finding in folder.lint(users) if finding.where == str(path)]
+
+
+def _template_names(folder: Path) -> list[str]:
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*.xml")
+        if not path.name.startswith(("_", "."))
+    )
+
+
+def _breaches(source: str, vocabulary: Vocabulary) -> Iterator[Breach]:
+    try:
+        document = parse(source)
+    except DocumentError as error:
+        rule = "TWI102" if isinstance(error, UnsafeDocumentError) else "TWI101"
+        yield Breach(rule=rule, offset=error.offset, message=error.message, fix=error.fix, subject="document")
+        return
+    yield from grammar.breaches(document, vocabulary)
+    yield from flow.breaches(document, vocabulary)
+
+
+def _unreadable(path: Path, message: str) -> Finding:
+    return Breach(
+        rule="TWI205", offset=0, message=message, fix="Name a TwiML file, or the folder of your templates."
+    ).finding(str(path), None)
+
+
+class _Folder:
+    """A folder of templates under examination."""
+
+    def __init__(self, folder: Path, allow: Collection[str]) -> None:
+        self.study = TemplateStudy(folder)
+        self._folder = folder
+        self._vocabulary = VOCABULARY.allowing(allow)
+
+    def lint(self, names: Collection[str]) -> list[Finding]:
+        found: dict[tuple[str, ...], Finding] = {}
+        for name in names:
+            texts: set[str] = set()
+            for rendering in self.study.renderings(name):
+                if isinstance(rendering, Failure):
+                    new = self._failed(rendering)
+                elif rendering.text in texts:
+                    continue
+                else:
+                    texts.add(rendering.text)
+                    new = self._rendered(rendering)
+                found = new | found
+        return sorted(found.values(), key=lambda finding: (finding.where, finding.line or 0, finding.rule))
+
+    def _where(self, place: Place) -> str:
+        return str(self._folder / place.template)
+
+    def _rendered(self, rendering: Rendering) -> dict[tuple[str, ...], Finding]:
+        """The findings of one rendering, by what makes them the same in another."""
+        found: dict[tuple[str, ...], Finding] = {}
+        for breach in _breaches(rendering.text, self._vocabulary):
+            if rendering.forced and breach.rule == "TWI123":
+                continue
+            place = rendering.place(breach.offset)
+            related = [(what, rendering.place(offset)) for what, offset in breach.related]
+            evidence = [f"{what} stands at {self._where(other)}:{other.line}" for what, other in related]
+            evidence += _label(rendering.label)
+            key = (breach.rule, place.template, str(place.line), breach.subject)
+            found.setdefault(key, breach.finding(self._where(place), place.line, tuple(evidence)))
+        return found
+
+    def _failed(self, failure: Failure) -> dict[tuple[str, ...], Finding]:
+        breach = self._diagnosis(failure.error)
+        place = failure.place
+        depends = isinstance(failure.error, UndefinedError) or breach.rule == "TWI204"
+        evidence = _label(failure.label) if depends else ()
+        key = (breach.rule, place.template, str(place.line), type(failure.error).__name__)
+        return {key: breach.finding(self._where(place), place.line, evidence)}
+
+    def _diagnosis(self, error: Exception) -> Breach:
+        match error:
+            case TemplateSyntaxError():
+                rule, fix = "TWI201", "Correct the template at this line."
+                message = f"Jinja cannot read the template: {error.message}."
+            case UndefinedError():
+                rule, fix = "TWI202", _variable_fix(undefined_name(error))
+                message = f"The template uses what is not there: {error.message}."
+            case TemplateNotFound():
+                missing = str(error.name or error)
+                meant = nearest(missing, self.study.list_templates())
+                rule, fix = "TWI203", f"Did you mean {meant!r}?" if meant else f"Add it to {self._folder}."
+                message = f"There is no template {missing!r}."
+            case OSError() | UnicodeError():
+                rule, fix = "TWI205", "Save the template as UTF-8 and let the server read it."
+                message = f"The template cannot be read: {error}."
+            case _:
+                rule, fix = "TWI204", "Correct the expression at this line."
+                message = f"The template fails: {str(error).rstrip('.')} ({type(error).__name__})."
+        return Breach(rule=rule, offset=0, message=message, fix=fix)
+
+
+def _label(label: str) -> tuple[str, ...]:
+    return (f"rendered with {label}",) if label else ()
+
+
+def _variable_fix(name: str | None) -> str:
+    known = variables(FULL)
+    if name is None:
+        return "Test for it first: {% if … is defined %}."
+    if meant := nearest(name, known):
+        return f"Did you mean {meant}?"
+    return f"Use one of {', '.join(known)}; or define it with {{% set {name} = … %}}."

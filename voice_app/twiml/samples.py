@@ -1,0 +1,95 @@
+"""Made-up calls to fill templates in with, so that every branch is seen before a caller is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from voice_app.twiml.templates import Context
+
+HOSTILE = "\"<&>' ]]> --> {{ 7 * 7 }} %} \N{SLIGHTLY SMILING FACE} é"
+"""Text that breaks a document wherever it is not escaped."""
+
+BARE = Context(
+    call_sid="CA00000000000000000000000000000000",
+    caller="+14155550100",
+    number="+14155550199",
+    reason="answer",
+    relay_url="wss://voice.example.com/relay/sample",
+    action_url="https://voice.example.com/voice/relay-ended",
+)
+"""Only what every call has."""
+
+FULL = replace(
+    BARE,
+    conversation_configuration="conv_configuration_00000000000000000000000000",
+    greeting="Hello, how can I help?",
+    resume_greeting="Sorry, we were cut off.",
+    language="en-US",
+    tts_provider="ElevenLabs",
+    voice="UgBBYS2sOqTuMpoF3BR0",
+    transcription_provider="Deepgram",
+    speech_model="nova-3-general",
+    hints="Twilio, TwiML",
+    partial_prompts=True,
+    parameters={"shop": "north", "campaign": "spring"},
+)
+"""Everything that can be set, with a configuration."""
+
+JOINED = replace(
+    FULL,
+    conversation_configuration=None,
+    conversation_id="conv_conversation_00000000000000000000000000",
+)
+"""Everything that can be set, in a conversation that exists."""
+
+
+@dataclass(slots=True, frozen=True)
+class Sample:
+    """One made-up call."""
+
+    label: str
+    """What is special about it, to stand after "with"."""
+    context: Context
+
+
+def samples(mentioned: Mapping[str, Collection[str]]) -> Iterator[Sample]:
+    """The calls to try, each with a different set of fields.
+
+    ``mentioned`` holds, by field, the words that a template compares it with: each is tried.
+    """
+    seeds = [
+        Sample("everything set and a configuration", FULL),
+        Sample("everything set and a conversation_id", JOINED),
+        Sample("nothing set that may be left out", BARE),
+        Sample("hostile text", _hostile()),
+    ]
+    yield from seeds
+    for name, words in sorted(mentioned.items()):
+        if isinstance(getattr(FULL, name, None), str):
+            for word in sorted(words):
+                changed: dict[str, Any] = {name: word}
+                for seed in seeds:
+                    yield Sample(f"{name} = {word!r} and {seed.label}", replace(seed.context, **changed))
+    yield from _one_at_a_time()
+
+
+def _one_at_a_time() -> Iterator[Sample]:
+    for field in fields(Context):
+        absent, present = getattr(BARE, field.name), getattr(FULL, field.name)
+        if absent == present:
+            continue
+        yield Sample(f"only {field.name} set", replace(BARE, **{field.name: present}))
+        yield Sample(f"everything set but {field.name}", replace(FULL, **{field.name: absent}))
+
+
+def _hostile() -> Context:
+    return replace(
+        FULL,
+        caller=f"sip:{HOSTILE}",
+        greeting=HOSTILE,
+        resume_greeting=HOSTILE,
+        hints=HOSTILE,
+        parameters={HOSTILE: HOSTILE},
+    )

@@ -1,0 +1,100 @@
+"""The TwiML documents we answer with: XML that people edit, filled in by Jinja2.
+
+Autoescape keeps a caller's text from becoming markup, and a misspelt variable is an error, never
+an empty string. Every variable a template may use is a field of `Context`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+FOLDER = "twiml_templates"
+PACKAGED = Path(__file__).parent / "templates"
+_CHECKOUT = Path(__file__).parents[2] / FOLDER
+_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Context:
+    """What every template can use. `None` and `""` mean: leave the attribute out."""
+
+    call_sid: str = ""
+    caller: str = ""
+    """The person's address: E.164, ``client:name`` or ``sip:…``."""
+    number: str = ""
+    """Our number on this call."""
+    reason: str = ""
+    """Why this document is served: ``answer``, ``resume``, ``finished``, ``transfer``, ``failed`` …"""
+    relay_url: str = ""
+    """``wss://<public origin>/relay/<token>``."""
+    action_url: str = ""
+    """``https://<public origin>/voice/relay-ended``, for ``<Connect action>``."""
+    conversation_configuration: str | None = None
+    """``conv_configuration_…``: find or create the conversation by this configuration's grouping."""
+    conversation_id: str | None = None
+    """``conv_conversation_…``: join this conversation. Never set together with the configuration."""
+    greeting: str = ""
+    resume_greeting: str = ""
+    language: str | None = None
+    tts_provider: str | None = None
+    voice: str | None = None
+    transcription_provider: str | None = None
+    speech_model: str | None = None
+    hints: str | None = None
+    interruptible: str = "any"
+    partial_prompts: bool = False
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Name and value of each ``<Parameter>``; they come back in the session's ``setup``."""
+
+
+def default_folder() -> Path:
+    """The working directory's ``twiml_templates/`` if it is there, else the copy that ships."""
+    local = Path.cwd() / FOLDER
+    if local.is_dir():
+        return local
+    return PACKAGED if PACKAGED.is_dir() else _CHECKOUT
+
+
+def options(folder: Path) -> dict[str, Any]:
+    """How Jinja2 is set up for one folder of TwiML templates, on a call and in the linter alike."""
+    return {
+        "loader": FileSystemLoader(folder),
+        "autoescape": True,
+        "undefined": StrictUndefined,
+        "auto_reload": False,
+        "finalize": _writable,
+    }
+
+
+def _writable(value: object) -> object:
+    """Drop the control characters that XML cannot hold, not even escaped."""
+    if isinstance(value, str) and _UNWRITABLE.search(value):
+        return type(value)(_UNWRITABLE.sub("", value))
+    return value
+
+
+class Templates:
+    """The templates of one folder, compiled once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._environment = Environment(**options(folder))  # noqa: S701 - autoescape is among the options
+
+    def render(self, name: str, context: Context) -> str:
+        """The TwiML of ``name`` (e.g. ``answer.xml``).
+
+        Raises `jinja2.TemplateError` for a template that is missing or broken; the linter finds
+        both before the server takes a call.
+        """
+        return self._environment.get_template(name).render(variables(context))
+
+
+def variables(context: Context) -> dict[str, Any]:
+    """The fields of a context under the names that templates use."""
+    return {item.name: getattr(context, item.name) for item in fields(context)}

@@ -1,0 +1,171 @@
+"""Which TwiML Twilio understands: verbs, nouns, attributes and values, read from ``vocabulary.toml``.
+
+The linter and the sandbox's phone both ask here, so what lints clean is what the phone accepts. Facts come
+from Twilio's TwiML pages and from the ``twilio`` package; ``note`` and ``confirmed`` mark the weak ones.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
+from importlib import resources
+from typing import Any, Literal
+
+import msgspec
+
+from voice_app.twiml.values import Kind
+
+_SNAKE = re.compile(r"_([a-zA-Z0-9])")
+
+
+class Attribute(Kind, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One attribute of an element."""
+
+    name: str
+    required: bool = False
+    note: str = ""
+    """What is not certain about it."""
+    confirmed: bool = True
+    """False: the source is weak, so a breach is doubtful rather than wrong."""
+
+
+class Need(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two attributes that only work together: ``attribute`` needs ``other`` to be one of ``allowed``."""
+
+    attribute: str
+    when: tuple[str, ...] = ("*",)
+    """Only for these values of ``attribute``; ``*`` stands for anything."""
+    other: str
+    allowed: tuple[str, ...]
+    default: str | None = None
+    """What ``other`` is when it is left out; None where that depends on the account."""
+    ignored: bool = False
+    """True: Twilio ignores ``attribute`` then; False: the session fails."""
+
+    def broken(self, attributes: Mapping[str, str]) -> bool:
+        """Whether these attributes do not go together."""
+        value, other = attributes.get(self.attribute), attributes.get(self.other, self.default)
+        if value is None or other is None or not _matches(value, self.when):
+            return False
+        return not _matches(other, self.allowed)
+
+
+class Element(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A verb or a noun."""
+
+    name: str
+    children: frozenset[str] = frozenset()
+    """Names of the elements that may stand directly in it."""
+    attributes: dict[str, Attribute] = {}
+    text: Literal["none", "optional", "required"] = "none"
+    text_kind: Kind = Kind()
+    nouns: Literal["any", "some", "one"] = "any"
+    """How many elements it needs to do anything; text counts as one."""
+    ends: Literal["never", "action", "always"] = "never"
+    """Whether the verbs after it are out of reach: if it has an ``action``, or always."""
+    open: bool = False
+    """Its attributes and children are not known well enough to refuse any."""
+    note: str = ""
+    needs: tuple[Need, ...] = ()
+
+    def attribute(self, name: str) -> Attribute | None:
+        """What is known of an attribute; None if Twilio would ignore it (unless the element is `open`)."""
+        return self.attributes.get(name)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return tuple(item.name for item in self.attributes.values() if item.required)
+
+
+class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
+    """Every element of voice TwiML by its name."""
+
+    elements: dict[str, Element]
+    wrong_names: dict[str, str] = {}
+    """Attribute names that people write, and what they meant."""
+
+    def element(self, name: str) -> Element | None:
+        """What is known of a verb or noun; None if Twilio has none of that name (case counts)."""
+        return self.elements.get(name)
+
+    def parents(self, name: str) -> tuple[str, ...]:
+        """The elements in which ``name`` may stand directly."""
+        return tuple(item.name for item in self.elements.values() if name in item.children)
+
+    def suggest_element(self, name: str, parent: str = "") -> str | None:
+        """The element that was probably meant, preferring those that may stand in ``parent``."""
+        inside = self.elements[parent].children if parent in self.elements else frozenset()
+        return nearest(name, sorted(inside)) or nearest(name, self.elements)
+
+    def suggest_attribute(self, element: Element, name: str) -> str | None:
+        """The attribute of ``element`` that was probably meant by an unknown name."""
+        meant = self.wrong_names.get(name)
+        if meant in element.attributes:
+            return meant
+        return nearest(_SNAKE.sub(lambda match: match[1].upper(), name), element.attributes)
+
+    def allowing(self, names: Collection[str]) -> Vocabulary:
+        """The same vocabulary with further attributes, each taking any value.
+
+        ``names``: ``"ConversationRelay.newThing"``, or ``"newThing"`` for every element.
+        """
+        elements = self.elements
+        for name in names:
+            owner, _, attribute = name.rpartition(".")
+            added = {attribute: Attribute(name=attribute)}
+            elements = {
+                element.name: msgspec.structs.replace(element, attributes=element.attributes | added)
+                if owner in ("", element.name) and (owner or attribute not in element.attributes)
+                else element
+                for element in elements.values()
+            }
+        return msgspec.structs.replace(self, elements=elements)
+
+
+def _matches(value: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(value.lower(), pattern.lower()) for pattern in patterns)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one, if any is like it at all."""
+    lower = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
+    return lower[found[0]] if found else None
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    kind: dict[str, Kind]
+    element: dict[str, dict[str, Any]]
+    wrong_names: dict[str, str]
+
+
+def load(source: bytes) -> Vocabulary:
+    """Read a vocabulary in the format of ``vocabulary.toml``.
+
+    Raises `msgspec.ValidationError` or `KeyError` where the file breaks its own rules.
+    """
+    file = msgspec.toml.decode(source, type=_File)
+    elements = {name: _element(name, entry, file.kind) for name, entry in file.element.items()}
+    return Vocabulary(elements=elements, wrong_names=file.wrong_names)
+
+
+def _element(name: str, entry: dict[str, Any], kinds: Mapping[str, Kind]) -> Element:
+    attributes = {
+        attribute: _attribute(attribute, value, kinds)
+        for attribute, value in entry.get("attributes", {}).items()
+    }
+    text_kind = kinds[entry.get("text_kind", "text")]
+    made = entry | {"name": name, "attributes": attributes, "text_kind": text_kind}
+    return msgspec.convert(made, Element)
+
+
+def _attribute(name: str, entry: str | dict[str, Any], kinds: Mapping[str, Kind]) -> Attribute:
+    own = {"kind": entry} if isinstance(entry, str) else dict(entry)
+    kind = kinds[own.pop("kind", "text")]
+    return msgspec.convert(msgspec.structs.asdict(kind) | own | {"name": name}, Attribute)
+
+
+VOCABULARY = load(resources.files(__package__).joinpath("vocabulary.toml").read_bytes())
+"""The vocabulary that ships."""
