@@ -1,0 +1,71 @@
+"""Finds the agent that the settings name: a built-in by its bare name, any other as ``module:name``."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from typing import cast
+
+from voice_app.agents.protocol import Agent
+from voice_app.agents.receptionist import FaqError, Receptionist
+from voice_app.settings import Settings
+
+BUILT_IN = ("receptionist",)
+
+
+class AgentError(Exception):
+    """The agent cannot be used. The text names the setting, what is wrong and what to do."""
+
+
+def load(settings: Settings) -> Agent:
+    """The agent of ``VOICE_APP_AGENT``. Raises `AgentError`."""
+    name = settings.agent
+    if name == "receptionist":
+        try:
+            return Receptionist.from_file(settings.receptionist)
+        except FaqError as error:
+            raise AgentError(f"VOICE_APP_RECEPTIONIST: {error}") from None
+    if ":" not in name:
+        raise AgentError(
+            f"VOICE_APP_AGENT={name} is no built-in agent ({', '.join(BUILT_IN)}); "
+            "name your own as module:name, e.g. my_agent:agent"
+        )
+    return _imported(name)
+
+
+def _imported(name: str) -> Agent:
+    module_name, _, attribute = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: object = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or module_name
+        where = f"in {here} or in the environment"
+        raise AgentError(f"VOICE_APP_AGENT={name}: there is no module {missing} {where}") from None
+    except Exception as error:
+        raise AgentError(
+            f"VOICE_APP_AGENT={name}: importing {module_name} failed with {type(error).__name__}: {error}"
+        ) from error
+    for part in attribute.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise AgentError(f"VOICE_APP_AGENT={name}: {module_name} has no {attribute}") from None
+    _check(name, found)
+    return cast(Agent, found)
+
+
+def _check(name: str, agent: object) -> None:
+    wanted = "write it as `async def agent(call, turn): yield ...`"
+    if not callable(agent):
+        raise AgentError(f"VOICE_APP_AGENT={name} cannot be called; {wanted}")
+    if inspect.iscoroutinefunction(agent):
+        raise AgentError(f"VOICE_APP_AGENT={name} returns its answer instead of yielding it; {wanted}")
+    try:
+        inspect.signature(agent).bind(None, None)
+    except (TypeError, ValueError):
+        raise AgentError(f"VOICE_APP_AGENT={name} does not take a call and a turn; {wanted}") from None

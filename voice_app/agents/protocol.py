@@ -1,0 +1,119 @@
+"""What an agent is: an async generator that takes a call and a turn, and yields text and actions.
+
+async def agent(call: Call, turn: Turn) -> AsyncIterator[str | Action]:
+    yield "Let me look that up. "
+    yield Transfer(reason="billing", summary="Wants a refund for order 81.")
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+
+@dataclass(slots=True, frozen=True)
+class Message:
+    """One entry of a call's history."""
+
+    role: Literal["user", "assistant"]
+    content: str
+    """For the assistant: what the caller heard of it, never more."""
+
+
+@dataclass(slots=True, frozen=True)
+class Turn:
+    """What the agent is asked to answer."""
+
+    text: str
+    """What the caller said, or the keys that were pressed. Empty for ``silence`` and ``resumed``."""
+    kind: Literal["speech", "keys", "silence", "resumed"] = "speech"
+    language: str = ""
+    """BCP-47 tag that Twilio recognised, e.g. ``en-US``."""
+
+
+@dataclass(slots=True)
+class Call:
+    """The phone call that the agent is on. Lives as long as the call, across sessions."""
+
+    sid: str
+    """Twilio's CallSid, ``CA…``."""
+    from_: str = ""
+    to: str = ""
+    direction: Literal["inbound", "outbound"] = "inbound"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """The ``<Parameter>``s of the TwiML. Untrusted where a template copies caller input into them."""
+    history: list[Message] = field(default_factory=list)
+    """The conversation so far, as heard; the turn being answered is not in it."""
+    state: dict[str, Any] = field(default_factory=dict)
+    """The agent's own notes on this call. Kept in memory only."""
+
+    @property
+    def caller(self) -> str:
+        """The person's address: E.164, ``client:name`` or ``sip:…``. Never proof of identity."""
+        return self.from_ if self.direction == "inbound" else self.to
+
+    @property
+    def number(self) -> str:
+        """Our own number on this call."""
+        return self.to if self.direction == "inbound" else self.from_
+
+
+@dataclass(slots=True, frozen=True)
+class Transfer:
+    """Hand the caller to a person, after what was said so far has been played."""
+
+    reason: str
+    summary: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class EndCall:
+    """Hang up, after what was said so far has been played."""
+
+    reason: str = "finished"
+
+
+@dataclass(slots=True, frozen=True)
+class Play:
+    """Play an audio file, queued like speech."""
+
+    url: str
+    loop: int = 1
+    """How many times; 0 means 1,000 times."""
+
+
+@dataclass(slots=True, frozen=True)
+class SendDigits:
+    """Send keys into the call, queued like speech."""
+
+    digits: str
+    """Of ``0-9``, ``#``, ``*`` and ``w`` (a pause of half a second)."""
+
+
+@dataclass(slots=True, frozen=True)
+class SwitchLanguage:
+    """Change the language of the voice, of the recognition, or of both (BCP-47 tags)."""
+
+    tts: str = ""
+    transcription: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class Break:
+    """Ends a stretch of speech, so that it is spoken and remembered on its own.
+
+    Yield it before slow work such as a tool: the words before it are then safe from an interruption
+    of the words after it, and a prompt that arrives meanwhile waits for the answer.
+    """
+
+
+Action: TypeAlias = Transfer | EndCall | Play | SendDigits | SwitchLanguage
+Piece: TypeAlias = str | Action | Break
+"""What an agent yields: text to speak, something to do, or the end of a stretch of speech."""
+
+
+class Agent(Protocol):
+    """Anything that can be called like this; an async generator function is the usual one."""
+
+    def __call__(self, call: Call, turn: Turn, /) -> AsyncIterator[Piece]: ...
