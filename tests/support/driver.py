@@ -1,0 +1,136 @@
+"""Drives a session in tests: frames in, commands and frames out, with a clock that is set by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from voice_app import Call, Message, Piece, Turn
+from voice_app.journal import events
+from voice_app.relay.session import Close, Record, Session, StartTurn, StopTurn
+from voice_app.settings import Line
+
+ACCOUNT = "AC" + "1" * 32
+CALL = "CA" + "2" * 32
+
+
+class Driver:
+    """Both ends of a session: Twilio with `receive`, the agent with `agent`."""
+
+    def __init__(
+        self,
+        *,
+        greeting: str = "",
+        history: Sequence[Message] = (),
+        line: Line | None = None,
+        setup: bool = True,
+    ) -> None:
+        self.now = 100.0
+        self.call = Call(CALL)
+        self.session = Session(
+            self.call,
+            line or Line(),
+            account_sid=ACCOUNT,
+            now=self.now,
+            greeting=greeting,
+            history=history,
+        )
+        self.turns: list[StartTurn] = []
+        self.stops = 0
+        self.closed: Close | None = None
+        self.events: list[events.Event] = []
+        self.wire: list[dict[str, Any]] = []
+        if setup:
+            self.setup()
+
+    def setup(self, **changes: object) -> None:
+        frame = {
+            "type": "setup",
+            "callSid": CALL,
+            "accountSid": ACCOUNT,
+            "sessionId": "VX1",
+            "from": "+15550199999",
+        }
+        self.receive(**{**frame, "to": "+15550100001", "customParameters": {}, **changes})
+
+    def receive(self, **frame: object) -> None:
+        """A frame from Twilio."""
+        self.raw(msgspec.json.encode(frame))
+
+    def raw(self, data: bytes | str) -> None:
+        self.session.receive(data, self.now)
+        self._collect()
+
+    def prompt(self, text: str, *, last: bool = True) -> None:
+        self.receive(type="prompt", voicePrompt=text, lang="en-US", last=last)
+
+    def interrupt(self, heard: str = "") -> None:
+        self.receive(type="interrupt", utteranceUntilInterrupt=heard, durationUntilInterruptMs=500)
+
+    def info(self, name: str, value: str) -> None:
+        self.receive(type="info", name=name, value=value)
+
+    def agent(self, *pieces: Piece, done: bool = True) -> None:
+        """The agent answers the latest turn."""
+        number = self.turns[-1].number
+        for piece in pieces:
+            if not self.session.agent_yielded(number, piece, self.now):
+                done = False
+                break
+        if done:
+            self.session.agent_finished(number, self.now)
+        self._collect()
+
+    def fail(self) -> None:
+        """The agent fails in the latest turn."""
+        self.session.agent_failed(self.turns[-1].number, "Boom", self.now)
+        self._collect()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, waking the session when it asked for it."""
+        end = self.now + seconds
+        while (due := self.session.deadline) is not None and due <= end:
+            self.now = max(self.now, due)
+            self.session.tick(self.now)
+            self._collect()
+        self.now = end
+
+    def flush(self) -> list[dict[str, Any]]:
+        """Write what is ready; returns the frames."""
+        frames = []
+        while (data := self.session.data_to_send()) is not None:
+            frames.append(msgspec.json.decode(data))
+        self.wire += frames
+        return frames
+
+    @property
+    def asked(self) -> Turn:
+        """The latest turn that the agent was asked to answer."""
+        return self.turns[-1].turn
+
+    @property
+    def spoken(self) -> str:
+        """All words on the wire."""
+        return "".join(frame["token"] for frame in self.wire if frame["type"] == "text")
+
+    def history(self) -> list[tuple[str, str]]:
+        """The history as the agent would see it if it were asked now."""
+        self.session._write_history()
+        return [(message.role, message.content) for message in self.call.history]
+
+    def of(self, kind: type[events.Event]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def _collect(self) -> None:
+        for command in self.session.commands():
+            match command:
+                case StartTurn():
+                    self.turns.append(command)
+                case StopTurn():
+                    self.stops += 1
+                case Close():
+                    self.closed = command
+                case Record():
+                    self.events.append(command.event)

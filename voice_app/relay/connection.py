@@ -1,0 +1,142 @@
+"""The thin shell around a session: it moves frames, keeps the one timer, and runs the agent.
+
+Three tasks per call: `run` reads, `_write` writes, `_answer` asks the agent. They meet in `_settle`,
+which does what the session commands; nothing else touches the session's outputs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import aclosing, suppress
+from typing import Any, cast
+
+from voice_app.agents.protocol import Agent, Turn
+from voice_app.journal.events import Event
+from voice_app.relay.session import Close, Record, Session, StartTurn, StopTurn
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+SECONDS_FOR_THE_AGENT_TO_STOP = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Connection:
+    """One accepted ConversationRelay socket and its session."""
+
+    def __init__(
+        self,
+        receive: Receive,
+        send: Send,
+        session: Session,
+        agent: Agent,
+        record: Callable[[Event], None],
+    ) -> None:
+        self._receive = receive
+        self._send = send
+        self._session = session
+        self._agent = agent
+        self._record = record
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._now = loop.time
+        self._wake = asyncio.Event()
+        self._closing: Close | None = None
+        self._answering: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._settle()
+
+    async def run(self) -> None:
+        """Serve the session until its socket is gone. Leaves no task behind."""
+        writer = self._loop.create_task(self._write())
+        session = self._session
+        try:
+            while True:
+                message = await self._receive()
+                if message["type"] == "websocket.disconnect":
+                    session.disconnected(message.get("code", 1005), self._now())
+                    break
+                data = message.get("text")
+                session.receive(message["bytes"] if data is None else data, self._now())
+                self._settle()
+        finally:
+            session.disconnected(1011, self._now())
+            self._settle()
+            if self._timer is not None:
+                self._timer.cancel()
+            writer.cancel()
+            await self._wait_for(self._tasks | {writer})
+
+    async def _write(self) -> None:
+        with suppress(OSError):  # the socket is gone: the reader hears of it
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while (frame := self._session.data_to_send()) is not None:
+                    await self._send({"type": "websocket.send", "text": frame})
+                if (close := self._closing) is not None:
+                    await self._send({"type": "websocket.close", "code": close.code, "reason": close.reason})
+                    return
+
+    async def _answer(self, number: int, turn: Turn) -> None:
+        session = self._session
+        try:
+            async with aclosing(cast(Any, self._agent(session.call, turn))) as pieces:
+                async for piece in pieces:
+                    goes_on = session.agent_yielded(number, piece, self._now())
+                    self._settle()
+                    if not goes_on:
+                        return
+        except Exception as error:
+            log.exception("call %s: the agent failed", session.call.sid)
+            session.agent_failed(number, type(error).__name__, self._now())
+        else:
+            session.agent_finished(number, self._now())
+        self._settle()
+
+    def _settle(self) -> None:
+        """Do what the session commands."""
+        session = self._session
+        for command in session.commands():
+            match command:
+                case Record():
+                    self._record(command.event)
+                case StartTurn():
+                    task = self._loop.create_task(self._answer(command.number, command.turn))
+                    self._answering = task
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+                case StopTurn():
+                    if self._answering is not None and self._answering is not asyncio.current_task():
+                        self._answering.cancel()
+                    self._answering = None
+                case Close():
+                    self._closing = command
+                    self._wake.set()
+        if session.has_data:
+            self._wake.set()
+        deadline = session.deadline
+        if deadline is not None and (self._timer is None or deadline < self._timer.when()):
+            self._set_timer(deadline)
+
+    def _set_timer(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._session.tick(self._now())
+        self._settle()
+
+    async def _wait_for(self, tasks: set[asyncio.Task[None]]) -> None:
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=SECONDS_FOR_THE_AGENT_TO_STOP)
+        if late:
+            log.warning("call %s: the agent does not stop; it is left alone", self._session.call.sid)

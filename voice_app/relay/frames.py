@@ -1,0 +1,161 @@
+"""The JSON frames of the ConversationRelay WebSocket, as tagged unions.
+
+Source: reference ``conversationrelay.md`` §2. Fields whose names are unconfirmed are not modelled;
+fields that we do not know are skipped, so that Twilio can add to its frames.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+
+class MalformedError(Exception):
+    """A frame is not what the protocol allows. The text says what is wrong with it."""
+
+
+# --- Twilio → us ---------------------------------------------------------------------------------
+
+
+class _Incoming(msgspec.Struct, tag_field="type", frozen=True, gc=False):
+    pass
+
+
+class Setup(msgspec.Struct, tag_field="type", tag="setup", frozen=True, rename="camel"):
+    """First frame of a session, sent once. Missing values are empty strings."""
+
+    call_sid: str
+    account_sid: str
+    session_id: str = ""
+    parent_call_sid: str | None = ""
+    from_: str = msgspec.field(default="", name="from")
+    to: str = ""
+    forwarded_from: str | None = ""
+    call_type: str | None = ""
+    caller_name: str | None = ""
+    direction: str = "inbound"
+    """``inbound`` or ``outbound-api``."""
+    call_status: str | None = ""
+    custom_parameters: dict[str, str] = {}
+
+
+class Prompt(_Incoming, tag="prompt", frozen=True, rename="camel"):
+    """What the caller said. A partial (``last`` false) repeats everything said so far in it."""
+
+    voice_prompt: str
+    lang: str = ""
+    last: bool = True
+
+
+class Dtmf(_Incoming, tag="dtmf", frozen=True):
+    """One key press."""
+
+    digit: str
+
+
+class Interrupt(_Incoming, tag="interrupt", frozen=True, rename="camel"):
+    """The caller cut in; everything queued at Twilio is gone."""
+
+    utterance_until_interrupt: str = ""
+    duration_until_interrupt_ms: float | str | None = None
+    """Milliseconds. A number on the wire today, a string on older pages."""
+
+
+class Error(_Incoming, tag="error", frozen=True):
+    """Twilio refused something that we sent, or a provider failed."""
+
+    description: str = ""
+
+
+class Info(_Incoming, tag="info", frozen=True):
+    """An event that the TwiML subscribed to: ``agentSpeaking``, ``clientSpeaking``, ``tokensPlayed`` …"""
+
+    name: str = ""
+    value: object = ""
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """A frame of a type that is newer than this program."""
+
+    type: str
+
+
+Known: TypeAlias = Setup | Prompt | Dtmf | Interrupt | Error | Info
+Incoming: TypeAlias = Known | Unknown
+
+_TYPES = frozenset({"setup", "prompt", "dtmf", "interrupt", "error", "info"})
+_known = msgspec.json.Decoder[Known](Known)
+_typed = msgspec.json.Decoder(Unknown)
+
+
+def decode(data: str | bytes) -> Incoming:
+    """One frame from Twilio. Raises `MalformedError` for anything that the protocol does not allow."""
+    try:
+        frame: Known = _known.decode(data)
+    except msgspec.ValidationError as error:
+        return _newer(data, error)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedError(f"not JSON: {error}") from None
+    except RecursionError:
+        raise MalformedError("nested too deeply") from None
+    return frame
+
+
+def _newer(data: str | bytes, error: msgspec.ValidationError) -> Unknown:
+    try:
+        frame = _typed.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        raise MalformedError(str(error)) from None
+    if frame.type in _TYPES:
+        raise MalformedError(f"{frame.type}: {error}") from None
+    return frame
+
+
+# --- us → Twilio ---------------------------------------------------------------------------------
+
+
+class Text(msgspec.Struct, tag_field="type", tag="text", gc=False):
+    """Words to speak. ``last`` closes the stretch of speech."""
+
+    token: str
+    last: bool = False
+
+
+class Play(msgspec.Struct, tag_field="type", tag="play", gc=False):
+    """An audio file to play, queued like words."""
+
+    source: str
+    loop: int = 1
+
+
+class SendDigits(msgspec.Struct, tag_field="type", tag="sendDigits", gc=False):
+    """Keys to send into the call, queued like words."""
+
+    digits: str
+
+
+class Language(
+    msgspec.Struct, tag_field="type", tag="language", rename="camel", omit_defaults=True, gc=False
+):
+    """Changes the language of the voice, of the recognition, or of both."""
+
+    tts_language: str = ""
+    transcription_language: str = ""
+
+
+class End(msgspec.Struct, tag_field="type", tag="end", rename="camel", omit_defaults=True, gc=False):
+    """Ends the session. Twilio closes the socket and asks the action URL."""
+
+    handoff_data: str | None = None
+
+
+Outgoing: TypeAlias = Text | Play | SendDigits | Language | End
+Direction: TypeAlias = Literal["inbound", "outbound"]
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(frame: Outgoing) -> str:
+    """One frame for Twilio, as the text of a WebSocket message."""
+    return _encode(frame).decode()
