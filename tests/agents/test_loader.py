@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+
+from support import agents
+from voice_app.agents.loader import AgentError, load
+from voice_app.agents.receptionist import Receptionist
+from voice_app.settings import Settings
+
+
+def named(name: str, **changes: object) -> Settings:
+    return Settings.model_construct(agent=name, **changes)
+
+
+def test_the_receptionist_is_built_in() -> None:
+    assert isinstance(load(named("receptionist")), Receptionist)
+
+
+def test_any_other_agent_is_named_by_its_module() -> None:
+    assert load(named("support.agents:echo")) is agents.echo
+
+
+def test_a_module_in_the_working_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_phone_agent.py").write_text("async def agent(call, turn):\n    yield 'Hi.'\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", ["/nowhere"])
+    assert load(named("my_phone_agent:agent")).__module__ == "my_phone_agent"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("butler", "is no built-in agent"),
+        ("no_such_module:agent", "there is no module no_such_module"),
+        ("support.agents:nobody", "has no nobody"),
+        ("support.agents:not_a_generator", "does not take a call and a turn"),
+        ("support.agents:a_coroutine", "returns its answer instead of yielding it"),
+        ("support.agents:__doc__", "cannot be called"),
+        (":", "is no built-in agent"),
+    ],
+)
+def test_a_bad_name_is_told_with_the_setting_and_the_way_out(name: str, told: str) -> None:
+    with pytest.raises(AgentError, match=told) as error:
+        load(named(name))
+    assert f"VOICE_APP_AGENT={name}" in str(error.value)
+
+
+def test_a_module_that_does_not_import_is_told_with_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_agent.py").write_text("import no_such_thing\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(AgentError, match="no module no_such_thing"):
+        load(named("broken_agent:agent"))
+
+
+def test_a_bad_faq_is_told_with_its_setting(tmp_path: Path) -> None:
+    with pytest.raises(AgentError, match=r"VOICE_APP_RECEPTIONIST: .*cannot be read"):
+        load(named("receptionist", receptionist=tmp_path / "nowhere.toml"))

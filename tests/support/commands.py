@@ -1,0 +1,71 @@
+"""Runs ``voice-app`` as a user would: in a process and a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+
+
+@dataclass(slots=True)
+class Finished:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def voice_app(folder: Path, *arguments: str, stdin: str = "", **environment: str) -> Finished:
+    """Run a command to its end."""
+    process = await _start(folder, arguments, environment)
+    async with asyncio.timeout(60):
+        out, err = await process.communicate(stdin.encode())
+    return Finished(process.returncode or 0, out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def serving(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[str]:
+    """Run ``voice-app serve`` while the block runs, and give the base URL that it prints."""
+    process = await _start(folder, ("serve", "--port", "0", *arguments), environment)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            async for line in process.stdout:
+                if b"Listening on" in line:
+                    break
+            else:
+                assert process.stderr is not None
+                raise AssertionError((await process.stderr.read()).decode())
+        yield line.split()[-1].decode()
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(20):
+            await process.communicate()
+
+
+async def _start(
+    folder: Path, arguments: tuple[str, ...], environment: dict[str, str]
+) -> asyncio.subprocess.Process:
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("TWILIO_", "VOICE_APP_"))
+    }
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "voice_app",
+        *arguments,
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(TESTS), "NO_COLOR": "1", "COLUMNS": "200", **environment},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )

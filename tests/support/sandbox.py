@@ -1,0 +1,94 @@
+"""A whole server on a real port, with the sandbox's phone to call it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from voice_app import server
+from voice_app.journal import Entry, Journal, Line
+from voice_app.journal.events import Event
+from voice_app.orchestrator import TwilioApi
+from voice_app.sandbox.network import Network
+from voice_app.sandbox.phone import Happening, Phone, PhoneCall
+from voice_app.settings import Settings
+
+PACE = 500.0
+"""Words per second."""
+
+
+@dataclass(slots=True)
+class Sandbox:
+    """A running server, and what a test needs to talk with it."""
+
+    settings: Settings
+    api: TwilioApi
+    base_url: str
+    phone: Phone
+    http: aiohttp.ClientSession
+
+    @property
+    def network(self) -> Network:
+        return self.phone.network
+
+    def call(
+        self, watch: Callable[[Happening], None] = lambda happening: None
+    ) -> AbstractAsyncContextManager[PhoneCall]:
+        """Phone the server."""
+        origin = self.settings.origin
+        return self.phone.call(f"{origin}/voice", status_url=f"{origin}/voice/status", watch=watch)
+
+    async def post(self, path: str, **form: str) -> aiohttp.ClientResponse:
+        """Ask a webhook as Twilio would: signed, with the account's SID."""
+        fields = {"AccountSid": self.settings.account_sid or "", **form}
+        signature = self.network.sign(self.settings.origin + path, fields)
+        return await self.http.post(
+            self.base_url + path, data=fields, headers={"X-Twilio-Signature": signature}
+        )
+
+
+@asynccontextmanager
+async def sandbox(folder: Path, pace: float = PACE, **changes: Any) -> AsyncIterator[Sandbox]:
+    """Serve while the block runs. ``changes`` are settings."""
+    values = {"port": 0, "database_url": database(folder), **changes}
+    async with (
+        server.environment(Settings.model_construct(**values)) as (settings, api),
+        server.running(settings, api) as base_url,
+        aiohttp.ClientSession() as http,
+        Phone(
+            Network(base_url, settings.origin, settings.signing_tokens[0]),
+            account_sid=settings.account_sid or "",
+            words_per_second=pace,
+            twilio_base_url=settings.twilio_base_url if settings.in_sandbox else None,
+        ) as phone,
+    ):
+        yield Sandbox(settings, api, base_url, phone, http)
+
+
+def database(folder: Path) -> str:
+    return f"sqlite:///{folder}/journal.db"
+
+
+async def recorded(folder: Path, call_sid: str) -> list[Entry]:
+    """The events of a call, after the server has stopped."""
+    async with Journal(database(folder)) as journal:
+        return list(await journal.events(call_sid))
+
+
+async def remembered(folder: Path, call_sid: str) -> list[Line]:
+    """The history of a call, after the server has stopped."""
+    async with Journal(database(folder)) as journal:
+        return list(await journal.history(call_sid))
+
+
+async def happened(folder: Path, call_sid: str, kind: type[Event]) -> None:
+    """Wait until an event of this kind is in the journal of a server that runs."""
+    async with asyncio.timeout(10), Journal(database(folder), create=False) as journal:
+        while not any(isinstance(entry.event, kind) for entry in await journal.events(call_sid)):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)

@@ -1,0 +1,152 @@
+from pathlib import Path
+
+import pytest
+
+from voice_app.settings import SANDBOX_DOMAIN, Settings, SettingsError, lines, load
+
+ACCOUNT = {
+    "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
+    "TWILIO_AUTH_TOKEN": "very-secret",
+    "TWILIO_VOICE_PUBLIC_DOMAIN": "voice.example.com",
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def loaded(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return load()
+
+
+def problems(monkeypatch: pytest.MonkeyPatch, **environment: str) -> list[str]:
+    with pytest.raises(SettingsError) as error:
+        loaded(monkeypatch, **environment)
+    return error.value.problems
+
+
+def test_without_credentials_it_is_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = loaded(monkeypatch)
+    assert settings.in_sandbox
+    assert settings.sandboxed().origin == f"https://{SANDBOX_DOMAIN}"
+
+
+def test_with_credentials_it_is_the_real_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = loaded(monkeypatch, **ACCOUNT)
+    assert not settings.in_sandbox
+    assert settings.origin == "https://voice.example.com"
+    assert settings.socket_origin == "wss://voice.example.com"
+    assert settings.signing_tokens == ["very-secret"]
+
+
+def test_the_sandbox_listens_on_loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="loopback"):
+        loaded(monkeypatch, VOICE_APP_HOST="0.0.0.0").sandboxed()
+
+
+def test_an_unknown_setting_is_named_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(monkeypatch, VOICE_APP_AGNET="x") == [
+        "VOICE_APP_AGNET is not a setting: did you mean VOICE_APP_AGENT?"
+    ]
+
+
+def test_an_unknown_setting_in_the_env_file_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("VOICE_APP_TEMPLATE_FOLDER=x\n")
+    (problem,) = problems(monkeypatch)
+    assert problem.startswith("VOICE_APP_TEMPLATE_FOLDER is not a setting")
+
+
+def test_the_env_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("VOICE_APP_PORT=1234\nVOICE_APP_GREETING=Hi\n")
+    settings = loaded(monkeypatch, VOICE_APP_PORT="2345")
+    assert settings.port == 2345
+    assert settings.greeting == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("VOICE_APP_PORT", "http", "valid integer"),
+        ("VOICE_APP_PORT", "70000", "65535"),
+        ("VOICE_APP_GUARD", "off", "'strict' or 'lenient'"),
+        ("VOICE_APP_INTERRUPTIBLE", "yes", "'none'"),
+        ("VOICE_APP_TWILIO_BASE_URL", "localhost:1", "http://"),
+        ("TWILIO_CONVERSATION_CONFIGURATION_ID", "conv_conversation_1", "conv_configuration_"),
+        ("TWILIO_PHONE_NUMBER", "5550100", "E.164"),
+        ("TWILIO_ACCOUNT_SID", "SK1", "AC and 32 hexadecimal digits"),
+    ],
+)
+def test_a_malformed_setting_is_named_with_what_it_should_be(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    (problem, *_) = problems(monkeypatch, **{name: value})
+    assert problem.startswith(f"{name}: ")
+    assert told in problem
+    assert value in problem
+
+
+def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(problems(monkeypatch, VOICE_APP_PORT="x", VOICE_APP_GUARD="x", VOICE_APP_NOPE="x")) == 3
+
+
+@pytest.mark.parametrize("missing", ACCOUNT)
+def test_half_of_the_credentials_is_a_mistake(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    rest = {name: value for name, value in ACCOUNT.items() if name != missing}
+    (problem,) = problems(monkeypatch, **rest)
+    assert missing in problem
+    assert "very-secret" not in problem
+
+
+def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = loaded(monkeypatch, **ACCOUNT)
+    assert "very-secret" not in repr(settings)
+    assert "very-secret" not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "given", ["https://Voice.Example.com/", "wss://voice.example.com", "voice.example.com"]
+)
+def test_a_url_is_taken_for_its_host(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    settings = loaded(monkeypatch, **{**ACCOUNT, "TWILIO_VOICE_PUBLIC_DOMAIN": given})
+    assert settings.public_domain == "voice.example.com"
+
+
+@pytest.mark.parametrize(
+    "given", ["https://voice.example.com/path", "voice example.com", "http://voice.example.com"]
+)
+def test_a_domain_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    (problem,) = problems(monkeypatch, **{**ACCOUNT, "TWILIO_VOICE_PUBLIC_DOMAIN": given})
+    assert "voice.example.com" in problem
+
+
+def test_numbers_inherit_what_they_do_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("numbers.toml").write_text('["+15550100001"]\nlanguage = "de-DE"\n')
+    settings = loaded(monkeypatch, VOICE_APP_NUMBERS="numbers.toml", VOICE_APP_GREETING="Hi")
+    line = lines(settings)["+15550100001"]
+    assert (line.language, line.greeting) == ("de-DE", "Hi")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[", "not TOML"),
+        ("x = 1", "no table"),
+        ('["+1"]\ngreting = "x"', "greting"),
+        ('["+1"]\ninterruptible = "maybe"', "interruptible"),
+    ],
+)
+def test_a_bad_file_of_numbers_is_told_with_its_place(
+    monkeypatch: pytest.MonkeyPatch, text: str, told: str
+) -> None:
+    Path("numbers.toml").write_text(text)
+    with pytest.raises(SettingsError, match=told) as error:
+        lines(loaded(monkeypatch, VOICE_APP_NUMBERS="numbers.toml"))
+    assert "numbers.toml" in error.value.problems[0]
+
+
+def test_a_missing_file_of_numbers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"cannot be read"):
+        lines(loaded(monkeypatch, VOICE_APP_NUMBERS="nowhere.toml"))

@@ -1,0 +1,174 @@
+"""``voice-app call``"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import aiohttp
+import typer
+
+from voice_app.cli.output import run
+from voice_app.cli.transcript import Transcript
+from voice_app.sandbox.network import Network
+from voice_app.sandbox.phone import CallOverError, Phone, PhoneCall
+from voice_app.sandbox.voice import WORDS_PER_SECOND
+from voice_app.settings import SANDBOX_DOMAIN, Settings, load
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+HELP = "Type what you want to say; a line while the agent speaks cuts in. /keys 12#, /drop, /hang-up."
+
+
+def call(
+    url: Annotated[str, typer.Option(help="The voice webhook to phone.")] = "http://127.0.0.1:8000/voice",
+    say: Annotated[list[str] | None, typer.Option(help="Say this; may be repeated.")] = None,
+    interrupt_after: Annotated[
+        int | None,
+        typer.Option(min=1, help="The last --say cuts into the reply before it, after so many words."),
+    ] = None,
+    keys: Annotated[str | None, typer.Option(help="Press these keys after the last --say.")] = None,
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Break the connection before the last --say, as a crash would.")
+    ] = False,
+    hang_up: Annotated[
+        bool, typer.Option("--hang-up", help="Hang up without waiting for the last answer.")
+    ] = False,
+    from_: Annotated[str, typer.Option("--from", help="The caller's number.")] = "+15550199999",
+    to: Annotated[str | None, typer.Option(help="The number to call.  [TWILIO_PHONE_NUMBER]")] = None,
+    pace: Annotated[
+        float, typer.Option(min=0.5, max=1000, help="Words per second of the voices.")
+    ] = WORDS_PER_SECOND,
+) -> None:
+    """Phone a server as Twilio would, from this terminal: typed, or scripted with the options.
+
+    Exit code: 0 if everything went as Twilio wants it, 1 if the server misbehaved, 3 if it was not reached.
+
+    Example: voice-app call --say "When are you open?" --say "And where are you?" --interrupt-after 5
+    """
+    settings = load()
+    script = _Script(say or [], interrupt_after, keys or "", drop=drop, hang_up=hang_up)
+    if interrupt_after is not None and len(script.lines) < 2:
+        raise typer.BadParameter("it needs two --say: one to be answered, and one that cuts in")
+    raise typer.Exit(run(_call(settings, url, script, from_, to, pace)))
+
+
+class _Script:
+    """What to do on the line, in order."""
+
+    def __init__(
+        self, lines: list[str], interrupt_after: int | None, keys: str, *, drop: bool, hang_up: bool
+    ) -> None:
+        self.lines = lines
+        self._interrupt_after = interrupt_after
+        self._keys = keys
+        self._drop = drop
+        self._hang_up = hang_up
+
+    def __bool__(self) -> bool:
+        return bool(self.lines or self._keys or self._drop or self._hang_up)
+
+    async def play(self, call: PhoneCall) -> None:
+        await call.reply()
+        for number, line in enumerate(self.lines, 1):
+            last = number == len(self.lines)
+            if last and self._drop:
+                await call.drop()
+                await call.reply()
+            if last and self._interrupt_after is not None:
+                await call.interrupt(line, after_words=self._interrupt_after)
+            else:
+                await call.say(line)
+            cut_in_next = self._interrupt_after is not None and number == len(self.lines) - 1
+            if not cut_in_next and not (last and self._hang_up and not self._keys):
+                await call.reply()
+        if self._keys:
+            await call.press(self._keys)
+            if not self._hang_up:
+                await call.reply()
+
+
+async def _call(
+    settings: Settings, url: str, script: _Script, from_: str, to: str | None, pace: float
+) -> int:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise typer.BadParameter(f"{url} is no URL; it should look like http://127.0.0.1:8000/voice")
+    base = f"{parts.scheme}://{parts.netloc}"
+    reachable, twilio_base_url = await _sandbox_of(base)
+    if not reachable:
+        typer.echo(f"Nothing answers at {base}. Start `voice-app serve` in another terminal first.", err=True)
+        return 3
+    domain = settings.public_domain or (SANDBOX_DOMAIN if parts.hostname in LOOPBACK else parts.netloc)
+    account = settings if settings.account_sid is not None else settings.sandboxed()
+    phone = Phone(
+        Network(base, f"https://{domain}", account.signing_tokens[0]),
+        account_sid=account.account_sid or "",
+        number=to or account.phone_number or "",
+        caller=from_,
+        words_per_second=pace,
+        twilio_base_url=twilio_base_url,
+    )
+    webhook = parts._replace(scheme="https", netloc=domain).geturl()
+    status = f"https://{domain}/voice/status"
+    async with phone, phone.call(webhook, status_url=status, watch=Transcript()) as call:
+        try:
+            await (script.play(call) if script else _converse(call))
+        except CallOverError:
+            if script and not call.endings:
+                typer.echo("The call ended before the script did.", err=True)
+                return 1
+    return 1 if call.problems else 0
+
+
+async def _sandbox_of(base: str) -> tuple[bool, str | None]:
+    """Whether a server is there, and where its sandbox keeps the double of Twilio's APIs, if it has one."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http,
+            http.get(f"{base}/sandbox.json") as response,
+        ):
+            if response.status != 200:
+                return True, None
+            return True, (await response.json()).get("twilio_base_url")
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return False, None
+
+
+async def _converse(call: PhoneCall) -> None:
+    """Typed lines until the call is over or the input ends."""
+    typer.echo(HELP)
+    lines = _typed_lines()
+    over = asyncio.create_task(call.over.wait())
+    while not call.over.is_set():
+        line = asyncio.ensure_future(lines.get())
+        await asyncio.wait({line, over}, return_when=asyncio.FIRST_COMPLETED)
+        if not line.done():
+            line.cancel()
+            return
+        text = line.result()
+        if text is None or text == "/hang-up":
+            break
+        if text == "/drop":
+            await call.drop()
+        elif text.startswith("/keys "):
+            await call.press(text.removeprefix("/keys ").strip())
+        elif text:
+            await call.say(text)
+    over.cancel()
+
+
+def _typed_lines() -> asyncio.Queue[str | None]:
+    """Lines of standard input. A thread reads them: a terminal cannot be waited for everywhere."""
+    lines: asyncio.Queue[str | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        for line in sys.stdin:
+            loop.call_soon_threadsafe(lines.put_nowait, line.strip())
+        loop.call_soon_threadsafe(lines.put_nowait, None)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines

@@ -1,0 +1,122 @@
+"""``voice-app demo``"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import typer
+
+from voice_app import server
+from voice_app.cli.output import print_findings, run
+from voice_app.cli.transcript import Transcript
+from voice_app.guard.check import check
+from voice_app.journal import Journal
+from voice_app.orchestrator import Configurations, Conversations, TwilioApi
+from voice_app.sandbox.network import Network
+from voice_app.sandbox.phone import CallOverError, Phone, PhoneCall
+from voice_app.settings import Settings
+from voice_app.telemetry import configure_logging
+
+PACE = 9.0
+"""Words per second: three times the pace of a person, so that nobody has to wait."""
+
+
+class _MissingError(Exception):
+    """A step of the demo did not happen."""
+
+
+def demo() -> None:
+    """Start the sandbox, phone it, talk, cut in, press a key, say goodbye; then show the guard refuse.
+
+    Needs no account and no network. Exit code 0 only if every step happened.
+
+    Example: voice-app demo
+    """
+    configure_logging("warning")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            run(_demo(_settings(Path(folder))))
+    except (_MissingError, CallOverError) as error:
+        typer.echo(f"\nThe demo failed: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _settings(folder: Path) -> Settings:
+    """The sandbox with the receptionist, whatever this machine is set up for."""
+    return Settings.model_construct(port=0, database_url=f"sqlite:///{folder}/demo.db")
+
+
+async def _demo(settings: Settings) -> None:
+    async with server.environment(settings) as (ready, api):
+        _headline("A call, from the number's webhook to the goodbye")
+        async with server.running(ready, api) as base_url:
+            call = await _talk(ready, base_url)
+        await _show_memory(ready, call)
+        await _show_conversation(api, call)
+        _headline("The guard: a configuration that would bill speech-to-text twice")
+        await _show_refusal(ready, api)
+    typer.echo("\nEvery step happened. Next: `voice-app serve`, then `voice-app call` in another terminal.")
+
+
+async def _talk(settings: Settings, base_url: str) -> PhoneCall:
+    phone = Phone(
+        Network(base_url, settings.origin, settings.signing_tokens[0]),
+        account_sid=settings.account_sid or "",
+        words_per_second=PACE,
+        twilio_base_url=settings.twilio_base_url,
+    )
+    status = f"{settings.origin}/voice/status"
+    async with phone, phone.call(f"{settings.origin}/voice", status_url=status, watch=Transcript()) as call:
+        greeting = await call.reply()
+        _expect("the greeting", settings.greeting == greeting.text)
+        await call.say("Hi, what are your opening hours?")
+        heard = await call.interrupt("Sorry, I meant: how much is a repair?", after_words=8)
+        _expect("the interruption", heard.interrupted and len(heard.text.split()) == 8)
+        _expect("the answer", "eighty dollars" in (await call.reply()).text)
+        await call.press("2")
+        _expect("the answer to the key", "Mill Lane" in (await call.reply()).text)
+        goodbye = await call.ask("That's all, goodbye!")
+        _expect("the goodbye", "Goodbye" in goodbye.text)
+        await call.over.wait()
+    _expect("the end of the call by the agent", call.endings[-1].status == "ended")
+    for problem in call.problems:
+        raise _MissingError(f"a call without a problem: {problem}")
+    return call
+
+
+async def _show_memory(settings: Settings, call: PhoneCall) -> None:
+    """The history holds what was heard, not what was sent."""
+    _headline("What the agent remembers: what the caller heard")
+    async with Journal(settings.database_url) as journal:
+        history = await journal.history(call.sid)
+    for line in history:
+        typer.echo(f"  {line.role:<10} {line.content}")
+    heard = [reply.text for reply in call.replies if reply.interrupted]
+    _expect("the cut in the history", heard[0] in [line.content for line in history])
+
+
+async def _show_conversation(api: TwilioApi, call: PhoneCall) -> None:
+    _expect("a conversation at the Orchestrator", call.conversation_id is not None)
+    conversation = await Conversations(api).fetch(call.conversation_id or "")
+    typer.echo(f"\n  Conversation {conversation.id} belongs to {conversation.configuration_id}.")
+
+
+async def _show_refusal(settings: Settings, api: TwilioApi) -> None:
+    """Twilio's own quickstart makes this configuration."""
+    rule = {"from": "*", "to": settings.phone_number, "metadata": {"callType": "PSTN"}}
+    named = settings.conversation_configuration or ""
+    await Configurations(api).update(named, {"channelSettings": {"VOICE": {"captureRules": [rule]}}})
+    findings = await check(api, named)
+    print_findings(findings, as_json=False)
+    _expect("the refusal", [finding.rule for finding in findings] == ["STT101"])
+    typer.echo("\n  `voice-app serve` would stop here, before it takes a call.")
+
+
+def _headline(text: str) -> None:
+    typer.echo(f"\n{text}\n{'─' * len(text)}")
+
+
+def _expect(what: str, happened: bool) -> None:
+    if not happened:
+        raise _MissingError(f"{what} did not happen")

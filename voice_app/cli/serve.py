@@ -1,0 +1,79 @@
+"""``voice-app serve``"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from voice_app import server
+from voice_app.agents.loader import AgentError
+from voice_app.app import desk
+from voice_app.cli.output import print_findings, run
+from voice_app.guard.check import Verdict, verdict
+from voice_app.journal import JournalError
+from voice_app.settings import Settings, SettingsError, load
+from voice_app.telemetry import configure_logging
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [VOICE_APP_HOST]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.  [VOICE_APP_PORT]")] = None,
+    check_only: Annotated[
+        bool, typer.Option("--check-only", help="Make every check of the start, then stop.")
+    ] = False,
+) -> None:
+    """Answer calls. Without Twilio credentials: in the sandbox, for voice-app call.
+
+    Example: voice-app serve --port 8000
+    """
+    settings = load(host=host, port=port)
+    configure_logging(settings.log_level)
+    try:
+        found = run(_serve(settings, check_only=check_only))
+    except (AgentError, JournalError) as error:
+        raise SettingsError([str(error)]) from None
+    raise typer.Exit(found)
+
+
+async def _serve(settings: Settings, *, check_only: bool) -> Verdict:
+    async with server.environment(settings) as (ready, api):
+        findings = await server.preflight(ready, api)
+        print_findings(findings, as_json=False, error=True)
+        found = verdict(findings)
+        if found is not Verdict.FINE:
+            typer.echo(f"\nNot started: {_why_not(found)}", err=True)
+            return found
+        if check_only:
+            desk(ready, api)
+            typer.echo("Every check passed.")
+            return found
+        await server.serve(ready, api, lambda base_url: _announce(ready, base_url))
+        return found
+
+
+def _why_not(found: Verdict) -> str:
+    if found is Verdict.UNKNOWN:
+        return "it could not be found out whether speech-to-text would be billed twice."
+    return "the findings above have to be put right first."
+
+
+def _announce(settings: Settings, base_url: str) -> None:
+    if settings.in_sandbox:
+        typer.echo(
+            "voice-app runs in the sandbox: TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are not set, so there\n"
+            "is no Twilio behind it; a phone and an Orchestrator on this machine take its place.\n\n"
+            f"  Listening on   {base_url}\n"
+            f"  Agent          {settings.agent}\n"
+            f"  Journal        {settings.database_url}\n\n"
+            f"Next: in another terminal, `voice-app call --url {base_url}/voice`, and type what you want\n"
+            'to say. For a real number, see "Connect a real number" in README.md. Stop with Ctrl-C.'
+        )
+    else:
+        typer.echo(
+            f"voice-app answers {settings.phone_number or 'calls'} at {settings.origin}/voice\n\n"
+            f"  Listening on   {base_url}\n"
+            f"  Agent          {settings.agent}\n"
+            f"  Configuration  {settings.conversation_configuration or 'none: no conversation is kept'}\n"
+            f"  Journal        {settings.database_url}"
+        )

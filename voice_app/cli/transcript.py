@@ -1,0 +1,75 @@
+"""Prints a call while it happens: who speaks, what was heard, and how long the first token took."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.text import Text
+
+from voice_app.sandbox.phone import Happening
+from voice_app.sandbox.relay import Reply
+
+_LABELS = {
+    "session": ("line", "dim"),
+    "agent": ("agent", "bold green"),
+    "interrupt": ("agent", "bold green"),
+    "caller": ("caller", "bold cyan"),
+    "key": ("caller", "bold cyan"),
+    "dropped": ("line", "bold yellow"),
+    "hung-up": ("caller", "bold cyan"),
+    "ended": ("line", "dim"),
+    "problem": ("problem", "bold red"),
+}
+
+
+class Transcript:
+    """A watcher for `Phone.call`."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._began = time.monotonic()
+
+    def __call__(self, happening: Happening) -> None:
+        if happening.kind not in _LABELS:
+            return
+        label, style = _LABELS[happening.kind]
+        line = Text()
+        line.append(f"{happening.at - self._began:6.2f}  ", "dim")
+        line.append(f"{label:<8}", style)
+        line.append(_tame(_sentence(happening)))
+        if happening.reply is not None:
+            line.append(_figures(happening.reply), "dim")
+        self._console.print(line)
+
+
+def _sentence(happening: Happening) -> str:
+    match happening.kind:
+        case "session":
+            return f"connected to the agent, session {happening.text}"
+        case "interrupt":
+            return f"{happening.text} —"
+        case "key":
+            return f"presses {happening.text}"
+        case "dropped":
+            return "the connection to the agent breaks"
+        case "hung-up":
+            return "hangs up"
+        case "ended":
+            return "the call is over"
+        case _:
+            return happening.text
+
+
+def _figures(reply: Reply) -> str:
+    figures = []
+    if reply.interrupted:
+        figures.append(f"cut off after {len(reply.text.split())} words")
+    if reply.first_token_ms is not None:
+        figures.append(f"first token after {reply.first_token_ms:.1f} ms")
+    return f"  ({', '.join(figures)})" if figures else ""
+
+
+def _tame(text: str) -> str:
+    """Text from the line, without what could steer the terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

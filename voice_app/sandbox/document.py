@@ -1,0 +1,86 @@
+"""Reads TwiML as Twilio does: an unknown attribute is ignored in silence, a bad value ends the session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from defusedxml import ElementTree
+from defusedxml.common import DefusedXmlException
+
+from voice_app.twiml.vocabulary import VOCABULARY
+
+
+class DocumentError(Exception):
+    """Twilio would refuse the document. ``code`` is its error code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+@dataclass(slots=True)
+class Verb:
+    """An element with the attributes that count."""
+
+    name: str
+    attributes: dict[str, str] = field(default_factory=dict)
+    text: str = ""
+    children: list[Verb] = field(default_factory=list)
+    refused: str = ""
+    """The bad value that ends a session with 64101, if there is one."""
+
+    def child(self, name: str) -> Verb | None:
+        return next((child for child in self.children if child.name == name), None)
+
+
+@dataclass(slots=True)
+class Document:
+    """What Twilio makes of a TwiML document."""
+
+    verbs: list[Verb]
+    problems: list[str]
+    """What it passed over in silence."""
+
+
+def read(source: str) -> Document:
+    """Read a document. Raises `DocumentError` where Twilio would stop the call."""
+    if not source.strip():
+        return Document([], [])
+    try:
+        root: Any = ElementTree.fromstring(source)
+    except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
+        raise DocumentError(12100, f"the TwiML cannot be parsed: {error}") from None
+    if root.tag != "Response":
+        raise DocumentError(12102, f"the TwiML begins with <{root.tag}> instead of <Response>")
+    problems: list[str] = []
+    return Document([_verb(element, "Response", problems) for element in root], problems)
+
+
+def _verb(element: Any, parent: str, problems: list[str]) -> Verb:
+    known = VOCABULARY.element(element.tag)
+    inside = VOCABULARY.element(parent)
+    if inside is not None and inside.open:
+        return Verb(element.tag, dict(element.attrib), (element.text or "").strip())
+    if known is None or (inside is not None and known.name not in inside.children):
+        raise DocumentError(12200, f"<{element.tag}> may not stand in <{parent}>")
+    verb = Verb(known.name, text=(element.text or "").strip())
+    for name, value in element.attrib.items():
+        attribute = known.attribute(name)
+        if attribute is None and not known.open:
+            meant = VOCABULARY.suggest_attribute(known, name)
+            hint = f"; did you mean {meant}?" if meant else ""
+            problems.append(f"<{known.name} {name}>: Twilio ignores this attribute{hint}")
+            continue
+        if attribute is not None and (wrong := attribute.problem(value)):
+            told = f"{name}={value!r} {wrong}"
+            if attribute.confirmed:
+                verb.refused = verb.refused or told
+            else:
+                problems.append(f"<{known.name}> {told}, as far as is known")
+        verb.attributes[name] = value
+    for name in known.required:
+        if name not in verb.attributes:
+            verb.refused = verb.refused or f"{name} is missing"
+    verb.children = [_verb(child, known.name, problems) for child in element]
+    return verb

@@ -1,0 +1,86 @@
+"""What load finds out. "A null is not a zero": what could not be measured is `None`, and ``unknown`` says why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, frozen=True)
+class Latency:
+    """Milliseconds, over so many samples. The percentiles are nearest-rank: values that did occur."""
+
+    samples: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+def latency(samples: Sequence[float], *, less_ms: float = 0.0) -> Latency | None:
+    """The percentiles of samples in milliseconds, each less a constant; `None` if there are none."""
+    if not samples:
+        return None
+    ranked = sorted(samples)
+
+    def percentile(share: float) -> float:
+        return round(ranked[math.ceil(share * len(ranked)) - 1] - less_ms, 3)
+
+    return Latency(len(ranked), percentile(0.5), percentile(0.99), percentile(1.0))
+
+
+@dataclass(slots=True, kw_only=True)
+class Talk:
+    """What talking cost."""
+
+    calls: int
+    turns: int
+    seconds: float
+    turns_per_second: float
+    first_token: Latency | None
+    """From a prompt to the first words of its reply, less the agent's own delay."""
+    server_cpu_ms_per_turn: float | None
+    cpu_grain_ms_per_turn: float
+    """The kernel counts CPU time in ticks: one tick, spread over the turns."""
+    server_cpu_percent: float | None
+    """Of one core."""
+    client_cpu_percent: float
+    """Of one core. Near 100 the client was the bottleneck: trust the CPU per turn, not the times."""
+    kib_per_call: float | None
+    """Resident memory with all calls open and silent, less that without them, for each call."""
+    interrupts: int
+    under_way_frames: int
+    """Frames of interrupted replies that were under way when the server heard of the interruption."""
+    stale_frames: int | None
+    """Frames of interrupted replies that were sent although the server had heard of it."""
+    unanswered_turns: int
+    unknown: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Idle:
+    """What calls cost that are open and silent."""
+
+    calls: int
+    rss_before_kib: float | None
+    rss_with_calls_kib: float | None
+    kib_per_call: float | None
+    unknown: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Webhooks:
+    """What answering voice webhooks cost."""
+
+    requests: int
+    connections: int
+    seconds: float
+    per_second: float
+    answer: Latency | None
+    """From the request to the whole answer."""
+    server_cpu_ms_per_webhook: float | None
+    cpu_grain_ms_per_webhook: float
+    client_cpu_percent: float
+    refused: dict[str, int]
+    """How many answers were not 200, by status."""
+    unknown: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,357 @@
+"""Twilio's end of a ConversationRelay session, strict about what it accepts.
+
+Source: reference ``conversationrelay.md`` §2 and §3. Frames go out as Twilio's do; frames that come in are
+checked, spoken, and otherwise answered with error 64107.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from voice_app.sandbox.document import Verb
+from voice_app.sandbox.orchestrator import Side
+from voice_app.sandbox.voice import Voice
+
+MAX_MALFORMED = 10
+STALE_AFTER_SECONDS = 0.1
+"""Words that arrive this long after an interruption were not under way when it was sent."""
+STALE_UNTIL_SECONDS = 1.0
+
+
+class _Text(msgspec.Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
+    token: str
+    last: bool = False
+    lang: str | None = None
+    interruptible: bool | None = None
+    preemptible: bool | None = None
+
+
+class _Play(msgspec.Struct, tag_field="type", tag="play", forbid_unknown_fields=True):
+    source: str
+    loop: int = 1
+    preemptible: bool = False
+    interruptible: bool | None = None
+
+
+class _Digits(msgspec.Struct, tag_field="type", tag="sendDigits", forbid_unknown_fields=True):
+    digits: str
+
+
+class _Language(msgspec.Struct, tag_field="type", tag="language", rename="camel", forbid_unknown_fields=True):
+    tts_language: str | None = None
+    transcription_language: str | None = None
+
+
+class _End(msgspec.Struct, tag_field="type", tag="end", rename="camel", forbid_unknown_fields=True):
+    handoff_data: str | None = None
+
+
+class _Config(msgspec.Struct, tag_field="type", tag="config"):
+    """Its layout is not confirmed, so anything in it passes."""
+
+
+class _Hints(msgspec.Struct, tag_field="type", tag="hints"):
+    """Its layout is not confirmed, so anything in it passes."""
+
+
+_decoder = msgspec.json.Decoder(_Text | _Play | _Digits | _Language | _End | _Config | _Hints)
+
+
+@dataclass(slots=True)
+class Reply:
+    """One stretch of speech, as the caller heard it."""
+
+    text: str
+    first_token_ms: float | None = None
+    """Milliseconds from the caller's last words to the first token; `None` for what nobody asked for."""
+    interrupted: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Ending:
+    """How the session ended, as Twilio reports it to the action URL."""
+
+    status: str
+    handoff_data: str | None = None
+    error_code: int | None = None
+    error_message: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Caller:
+    """Who is on the line; goes into ``setup``."""
+
+    account_sid: str
+    call_sid: str
+    from_: str
+    to: str
+    first_session: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class Observer:
+    """What somebody who listens in wants to hear of. Each is a callback."""
+
+    heard: Callable[[Reply], None]
+    problem: Callable[[str], None]
+    spoken: Callable[[Side, str], None] = field(default=lambda side, text: None)
+    """Every fragment as the transcript gets it: ``agent`` or ``caller``, and the words."""
+
+
+class RelaySession:
+    """A session over an open socket. `run` serves it until it ends; the other methods are the caller."""
+
+    def __init__(
+        self,
+        socket: ClientConnection,
+        verb: Verb,
+        caller: Caller,
+        observer: Observer,
+        words_per_second: float,
+    ) -> None:
+        self.session_id = "VX" + secrets.token_hex(16)
+        self.started = time.monotonic()
+        self.stale_tokens = 0
+        self.digits_sent: list[str] = []
+        self._socket = socket
+        self._verb = verb
+        self._caller = caller
+        self._observer = observer
+        self._ending: Ending | None = None
+        self._malformed = 0
+        self._asked_at: float | None = None
+        self._first_token_ms: float | None = None
+        self._interrupted_at: float | None = None
+        self._purge_until: float | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+        self.voice = Voice(
+            words_per_second,
+            on_speaking=lambda on: self._info("speaker-events", "agentSpeaking", "on" if on else "off"),
+            on_played=self._played,
+            on_stretch=self._stretch_is_over,
+        )
+
+    # --- the session ---------------------------------------------------------------------------
+
+    async def run(self) -> Ending:
+        """Serve the session; returns how it ended."""
+        speaking = asyncio.create_task(self.voice.run())
+        try:
+            await self._send(self._setup())
+            if welcome := self._attribute("welcomeGreeting"):
+                self.voice.add(welcome, last=True)
+            await self._read()
+        finally:
+            speaking.cancel()
+            for task in self._sending:
+                task.cancel()
+            await asyncio.gather(speaking, *self._sending, return_exceptions=True)
+            await self._socket.close()
+        return self._ending or Ending(status="failed", error_code=64105, error_message="Websocket ended")
+
+    async def _read(self) -> None:
+        with suppress(ConnectionClosed):
+            async for data in self._socket:
+                self._receive(data)
+                if self._ending is not None:
+                    await self._socket.close(1000, "Closing websocket session")
+                    return
+
+    def _receive(self, data: str | bytes) -> None:
+        try:
+            frame = _decoder.decode(data)
+            wrong = _wrong(frame)
+        except (msgspec.DecodeError, RecursionError) as error:
+            wrong = str(error)
+        if wrong:
+            self._refuse(data, wrong)
+            return
+        self._malformed = 0
+        match frame:
+            case _Text():
+                self._receive_text(frame)
+            case _Digits():
+                self.digits_sent.append(frame.digits)
+            case _End():
+                self._ending = Ending(status="ended", handoff_data=frame.handoff_data)
+            case _:
+                pass
+
+    def _receive_text(self, frame: _Text) -> None:
+        now = time.monotonic()
+        if self._purge_until is not None:
+            if frame.last or now > self._purge_until:
+                self._purge_until = None
+            if frame.last or self._purge_until is not None:
+                return  # belongs to what the interruption has thrown away
+        if frame.token:
+            if self._asked_at is not None:
+                self._first_token_ms = (now - self._asked_at) * 1000
+                self._asked_at = None
+            since = now - self._interrupted_at if self._interrupted_at is not None else 0.0
+            if STALE_AFTER_SECONDS < since < STALE_UNTIL_SECONDS:
+                self.stale_tokens += 1
+                self._observer.problem(f"a token came {since * 1000:.0f} ms after an interruption")
+        self.voice.add(frame.token, last=frame.last)
+
+    def _refuse(self, data: str | bytes, wrong: str) -> None:
+        self._malformed += 1
+        shown = data if isinstance(data, str) else data.decode("utf-8", "replace")
+        self._observer.problem(f"64107: the server sent a malformed frame: {wrong}: {shown[:200]}")
+        description = f"Invalid message received, code: 64107, {shown[:200]}"
+        self._later({"type": "error", "description": description})
+        if self._malformed >= MAX_MALFORMED:
+            self._ending = Ending(
+                status="failed", error_code=64105, error_message="Too many consecutive malformed messages."
+            )
+
+    # --- the caller ----------------------------------------------------------------------------
+
+    async def say(self, text: str) -> None:
+        """The caller speaks: partial prompts if they were asked for, then the final one."""
+        if self.voice.speaking:
+            if self._attribute("interruptible", "any") not in ("any", "speech", "true"):
+                if self._attribute("reportInputDuringAgentSpeech", "none") not in ("any", "speech"):
+                    return  # nobody hears it
+            else:
+                await self.cut_in()
+        await self._client_speaking("on")
+        language = self._attribute("transcriptionLanguage") or self._attribute("language", "en-US")
+        if self._attribute("partialPrompts") == "true":
+            await self._say_partials(text, language)
+        await self._client_speaking("off")
+        self._observer.spoken("caller", text)
+        self._asked_at, self._interrupted_at = time.monotonic(), None
+        await self._send({"type": "prompt", "voicePrompt": text, "lang": language, "last": True})
+
+    async def press(self, key: str) -> None:
+        """The caller presses a key; without ``dtmfDetection`` nobody hears of it."""
+        if self.voice.speaking and self._attribute("interruptible", "any") in ("any", "dtmf", "true"):
+            await self.cut_in()
+        if self._attribute("dtmfDetection") != "true":
+            self._observer.problem(
+                "a key was pressed, but the TwiML has no dtmfDetection: nobody hears of it"
+            )
+            return
+        self._asked_at, self._interrupted_at = time.monotonic(), None
+        await self._send({"type": "dtmf", "digit": key})
+
+    async def cut_in(self) -> str:
+        """The caller makes a sound while the agent speaks. Returns what was heard until then."""
+        begun = self.voice.unfinished
+        heard = self.voice.interrupt()
+        self._interrupted_at = time.monotonic()
+        self._purge_until = self._interrupted_at + STALE_AFTER_SECONDS if begun else None
+        milliseconds = round(len(heard.split()) * 1000 * self.voice.seconds_per_word)
+        await self._send(
+            {
+                "type": "interrupt",
+                "utteranceUntilInterrupt": heard,
+                "durationUntilInterruptMs": milliseconds,
+            }
+        )
+        self._observer.heard(Reply(heard, self._take_first_token(), interrupted=True))
+        return heard
+
+    async def hang_up(self) -> None:
+        """The caller hangs up."""
+        self._ending = Ending(status="completed")
+        await self._socket.close(1000, "Closing websocket session")
+
+    def drop(self) -> None:
+        """The network breaks: no close frame, nothing."""
+        self._socket.transport.abort()
+
+    async def send_raw(self, data: str) -> None:
+        """Send what Twilio would not, to see how the server takes it."""
+        with suppress(ConnectionClosed):
+            await self._socket.send(data)
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _setup(self) -> dict[str, Any]:
+        caller = self._caller
+        parameters = {
+            child.attributes.get("name", ""): child.attributes.get("value", "")
+            for child in self._verb.children
+            if child.name == "Parameter"
+        }
+        return {
+            "type": "setup",
+            "sessionId": self.session_id,
+            "accountSid": caller.account_sid,
+            "parentCallSid": "",
+            "callSid": caller.call_sid,
+            "from": caller.from_,
+            "to": caller.to,
+            "forwardedFrom": "",
+            "callType": "PSTN",
+            "callerName": "",
+            "direction": "inbound",
+            "callStatus": "RINGING" if caller.first_session else "IN_PROGRESS",
+            "customParameters": parameters,
+        }
+
+    async def _say_partials(self, text: str, language: str) -> None:
+        """Partials repeat everything said so far; the last one is the whole sentence."""
+        words = text.split()
+        for count in range(2, len(words) + 1, 2):
+            partial = " ".join(words[:count])
+            await self._send({"type": "prompt", "voicePrompt": partial, "lang": language, "last": False})
+            await asyncio.sleep(2 * self.voice.seconds_per_word)
+
+    async def _client_speaking(self, value: str) -> None:
+        if "speaker-events" in self._attribute("events").split():
+            await self._send({"type": "info", "name": "clientSpeaking", "value": value})
+
+    def _played(self, text: str) -> None:
+        self._observer.spoken("agent", text)
+        self._info("tokens-played", "tokensPlayed", text)
+
+    def _stretch_is_over(self, text: str) -> None:
+        if text:
+            self._observer.heard(Reply(text, self._take_first_token()))
+
+    def _take_first_token(self) -> float | None:
+        value, self._first_token_ms = self._first_token_ms, None
+        return value
+
+    def _info(self, subscription: str, name: str, value: str) -> None:
+        wanted = f"{self._attribute('events')} {self._attribute('debug')}".split()
+        if subscription in wanted:
+            self._later({"type": "info", "name": name, "value": value})
+
+    def _attribute(self, name: str, default: str = "") -> str:
+        return self._verb.attributes.get(name, default)
+
+    def _later(self, frame: Mapping[str, Any]) -> None:
+        task = asyncio.create_task(self._send(frame))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send(self, frame: Mapping[str, Any]) -> None:
+        with suppress(ConnectionClosed):
+            await self._socket.send(json.dumps(frame))
+
+
+def _wrong(frame: object) -> str:
+    """What Twilio does not accept in a frame of the right shape."""
+    match frame:
+        case _Digits(digits=digits) if not digits or set(digits) - set("0123456789w#*"):
+            return "digits must be of 0-9, w, # and *"
+        case _Play(source=source, loop=loop) if not source.startswith(("http://", "https://")) or loop < 0:
+            return "source must be a URL and loop must not be negative"
+        case _Language(tts_language=None, transcription_language=None):
+            return "at least one of ttsLanguage and transcriptionLanguage is needed"
+    return ""

@@ -1,0 +1,147 @@
+"""The voice at the end of the line: speaks what it is given, word by word, at a speaking pace.
+
+It knows exactly which words came out, so that an interruption can tell what was heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+WORDS_PER_SECOND = 2.8
+_WORD = re.compile(r"\s*\S+")
+_CLAUSE_END = (".", ",", "!", "?", ";", ":")
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """The text between two ``last``."""
+
+    waiting: str = ""
+    """Text that has not been spoken."""
+    spoken: list[str] = field(default_factory=list)
+    closed: bool = False
+
+    def next_word(self) -> str | None:
+        """The next whole word with the space before it; a word at the end may still be growing."""
+        match = _WORD.match(self.waiting)
+        if match is None or (match.end() == len(self.waiting) and not self.closed):
+            return None
+        self.waiting = self.waiting[match.end() :]
+        return match.group()
+
+    @property
+    def over(self) -> bool:
+        return self.closed and not self.waiting.strip()
+
+
+class Voice:
+    """Speaks stretches of text one after another.
+
+    ``on_speaking(on)`` is called when it begins and when it falls silent, ``on_played(text)`` after each
+    clause, ``on_stretch(text)`` when a stretch is over. ``words_per_second`` is the pace.
+    """
+
+    def __init__(
+        self,
+        words_per_second: float,
+        *,
+        on_speaking: Callable[[bool], None],
+        on_played: Callable[[str], None],
+        on_stretch: Callable[[str], None],
+    ) -> None:
+        self.seconds_per_word = 1 / words_per_second
+        self._on_speaking = on_speaking
+        self._on_played = on_played
+        self._on_stretch = on_stretch
+        self._queue: deque[_Stretch] = deque()
+        self._changed = asyncio.Event()
+        self._clause: list[str] = []
+        self._limit: tuple[int, asyncio.Event] | None = None
+        self._holding = False
+        self.speaking = False
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is being spoken and nothing is waiting."""
+        return not self._queue
+
+    @property
+    def unfinished(self) -> bool:
+        """The last stretch has begun and not been closed: more of it may be under way."""
+        return bool(self._queue) and not self._queue[-1].closed
+
+    def add(self, text: str, *, last: bool) -> None:
+        """Text to speak; ``last`` closes the stretch."""
+        if not self._queue or self._queue[-1].closed:
+            self._queue.append(_Stretch())
+        stretch = self._queue[-1]
+        stretch.waiting += text
+        stretch.closed = last
+        self._changed.set()
+
+    def hold_after(self, words: int) -> asyncio.Event:
+        """Stop dead after so many words of a stretch, for somebody who cuts in exactly there."""
+        reached = asyncio.Event()
+        self._limit = (words, reached)
+        return reached
+
+    def interrupt(self) -> str:
+        """Fall silent and forget everything. Returns what was heard of the current stretch."""
+        heard = "".join(self._queue[0].spoken).strip() if self._queue else ""
+        self._queue.clear()
+        self._clause.clear()
+        self._limit, self._holding = None, False
+        self._set_speaking(False)
+        self._changed.set()
+        return heard
+
+    async def run(self) -> None:
+        """Speak until cancelled."""
+        while True:
+            self._changed.clear()
+            word = None if self._holding or not self._queue else self._queue[0].next_word()
+            if word is not None:
+                await self._speak(word)
+            elif self._queue and self._queue[0].over and not self._holding:
+                self._finish()
+            else:
+                await self._changed.wait()
+
+    async def _speak(self, word: str) -> None:
+        stretch = self._queue[0]
+        self._set_speaking(True)
+        await asyncio.sleep(self.seconds_per_word)
+        if not self._queue or self._queue[0] is not stretch:
+            return  # cut off in the middle of the word
+        stretch.spoken.append(word)
+        self._clause.append(word)
+        if word.endswith(_CLAUSE_END):
+            self._end_clause()
+        if self._limit is not None and len(stretch.spoken) >= self._limit[0]:
+            self._holding = True
+            self._limit[1].set()
+
+    def _finish(self) -> None:
+        stretch = self._queue.popleft()
+        self._end_clause()
+        if not self._queue:
+            self._set_speaking(False)
+        if self._limit is not None and stretch.spoken:
+            self._limit[1].set()  # it was shorter than that: whoever waits cuts in now
+            self._limit = None
+        self._on_stretch("".join(stretch.spoken).strip())
+
+    def _end_clause(self) -> None:
+        text = "".join(self._clause).strip()
+        self._clause.clear()
+        if text:
+            self._on_played(text)
+
+    def _set_speaking(self, on: bool) -> None:
+        if on != self.speaking:
+            self.speaking = on
+            self._on_speaking(on)

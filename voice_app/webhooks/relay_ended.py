@@ -1,0 +1,73 @@
+"""``POST /voice/relay-ended``, the action of ``<Connect>``: the session is over, what now?
+
+Source: reference ``conversationrelay.md`` §3.1. Twilio repeats requests and delivers them out of order,
+so the answer depends on the session that the request names, not on how often it was asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from starlette.responses import Response
+
+from voice_app.journal import Entry
+from voice_app.journal.events import Conversed, SessionEnded
+from voice_app.webhooks.desk import NOTHING, Desk, twiml
+from voice_app.webhooks.signature import Form
+
+OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+"""A call in one of these states takes no more instructions."""
+
+
+async def relay_ended(desk: Desk, form: Form) -> Response:
+    """By ``SessionStatus``: the call is over, the agent ended it, or the line broke."""
+    call_sid = form["CallSid"]
+    ended = SessionEnded(
+        form.get("SessionId", ""),
+        form.get("SessionStatus", ""),
+        _seconds(form.get("SessionDuration", "")),
+        form.get("ErrorCode", ""),
+        form.get("ErrorMessage", "")[:500],
+        form.get("HandoffData", ""),
+    )
+    before = await desk.journal.events(call_sid)
+    desk.journal.write(call_sid, ended)
+    if form.get("CallStatus") in OVER or ended.status == "completed":
+        return twiml(NOTHING)
+    if ended.status == "ended":
+        return desk.serve("goodbye.xml", desk.context(form, _why_ended(ended.handoff_data)))
+    if _breaks_before(before, ended.session_id) < desk.settings.max_resumes:
+        return desk.serve("resume.xml", desk.context(form, "resume", _conversation(before)))
+    return desk.serve("goodbye.xml", desk.context(form, "failed"))
+
+
+def _why_ended(handoff_data: str) -> str:
+    if not handoff_data:
+        return "finished"
+    try:
+        reason = json.loads(handoff_data).get("reason")
+    except (ValueError, AttributeError, RecursionError):
+        return "transfer"
+    return "failed" if reason == "agent-failed" else "transfer"
+
+
+def _breaks_before(entries: Sequence[Entry], session_id: str) -> int:
+    """How many other sessions of this call broke before this one was first reported."""
+    broken: list[str] = []
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, SessionEnded) and event.status not in ("completed", "ended"):
+            if event.session_id == session_id:
+                break
+            broken.append(event.session_id)
+    return len(set(broken))
+
+
+def _conversation(entries: Sequence[Entry]) -> str | None:
+    found = [entry.event.conversation_id for entry in entries if isinstance(entry.event, Conversed)]
+    return found[-1] if found else None
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if text.isdecimal() else None

@@ -1,0 +1,143 @@
+"""Whether a request really comes from Twilio.
+
+Every route that Twilio calls checks this first. The URL that was signed is rebuilt from the
+*configured* origin and the raw path, never from ``Host`` or ``X-Forwarded-*``, which anyone can send.
+Source: reference ``conversationrelay.md`` §4.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import parse_qsl
+
+from twilio.request_validator import (
+    HMAC_SHA1,
+    SIGNATURE_HEADER,
+    SIGNATURE_SETTINGS_HEADER,
+    RequestValidator,
+    get_signature_algorithm,
+)
+
+MAX_FIELDS = 500
+
+
+class RefusedError(Exception):
+    """The request is not Twilio's. The text is for our log and holds no secret."""
+
+
+class Form(dict[str, str]):
+    """The fields of a request; of a field that came several times, the last one counts."""
+
+    def __init__(self, pairs: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(pairs)
+        self._pairs = pairs
+
+    def getlist(self, name: str) -> list[str]:
+        """Every value of a field: the signature covers all of them."""
+        return [value for key, value in self._pairs if key == name]
+
+
+class Signatures:
+    """Checks signatures against our public origin and the account's keys.
+
+    ``tokens`` are the auth tokens in force, the primary one first: during a rotation there are two.
+    ``shared_keys`` are the secrets of Twilio's webhook shared keys by their id.
+    """
+
+    def __init__(
+        self, origin: str, socket_origin: str, tokens: Sequence[str], shared_keys: Mapping[str, str]
+    ) -> None:
+        self._origin = origin
+        self._socket_origin = socket_origin
+        self._validators = [RequestValidator(token) for token in tokens]
+        self._shared = {key: RequestValidator(secret) for key, secret in shared_keys.items()}
+
+    def check_request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Form:
+        """The fields of a request that Twilio signed: of its form, or of its query.
+
+        ``target`` is the raw path and query as they stand in the request line. A JSON body has no
+        fields; it is genuine if its hash is in the signed URL. Raises `RefusedError`.
+        """
+        fields = Form(_pairs(target.partition("?")[2]))
+        form = Form()
+        if body:
+            kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind == "application/x-www-form-urlencoded":
+                form = Form(_pairs(body.decode("utf-8", "replace")))
+            elif kind == "application/json":
+                _check_hash(body, fields.get("bodySHA256", ""))
+            else:
+                raise RefusedError(f"a body of the type {kind or 'unknown'} cannot be verified")
+        candidates = ((origin + target, form) for origin in _with_ports(self._origin, "https"))
+        self._check(headers, candidates)
+        return form if method == "POST" and form else fields
+
+    def check_socket(self, target: str, headers: Mapping[str, str]) -> None:
+        """Whether Twilio asked for this WebSocket. Raises `RefusedError`.
+
+        Twilio signs the ``url`` attribute as written. Some clients add a slash, and sources disagree
+        about a query, so each of these forms is accepted: all of them need the key.
+        """
+        path, _, query = target.partition("?")
+        self._check(headers, self._socket_candidates(path, query))
+
+    def _socket_candidates(self, path: str, query: str) -> Iterator[tuple[str, Form]]:
+        for origin in _with_ports(self._socket_origin, "wss"):
+            for slash in ("", "/"):
+                url = origin + path + slash
+                yield url, Form()
+                if query:
+                    yield f"{url}?{query}", Form()
+                    yield url, Form(_pairs(query))
+
+    def _check(self, headers: Mapping[str, str], candidates: Iterator[tuple[str, Form]]) -> None:
+        given = headers.get(SIGNATURE_HEADER.lower(), "")
+        if not given:
+            raise RefusedError("there is no X-Twilio-Signature")
+        validators, algorithm = self._keys(headers.get(SIGNATURE_SETTINGS_HEADER.lower(), ""))
+        wanted = given.encode("utf-8", "replace")
+        for url, form in candidates:
+            for validator in validators:
+                computed: str = validator.compute_signature(url, form, algorithm)
+                if hmac.compare_digest(computed.encode(), wanted):
+                    return
+        raise RefusedError(
+            "X-Twilio-Signature does not match: either the request is not Twilio's, or "
+            "TWILIO_VOICE_PUBLIC_DOMAIN or TWILIO_AUTH_TOKEN is not what Twilio uses"
+        )
+
+    def _keys(self, settings: str) -> tuple[list[RequestValidator], str]:
+        """The keys that may have signed, and how. Without the settings header: the auth token, SHA-1."""
+        if not settings:
+            return self._validators, HMAC_SHA1
+        algorithm = get_signature_algorithm(settings).upper()
+        if algorithm not in ("HMAC_SHA1", "HMAC_SHA256"):
+            raise RefusedError("the signature's algorithm is not known")
+        key = dict(part.strip().partition("=")[::2] for part in settings.split(",")).get("key", "")
+        if key not in self._shared:
+            raise RefusedError("it is signed with a shared key that is not in TWILIO_WEBHOOK_SHARED_KEYS")
+        return [self._shared[key]], algorithm
+
+
+def _pairs(encoded: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(encoded, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise RefusedError(f"it has more than {MAX_FIELDS} fields") from None
+
+
+def _check_hash(body: bytes, given: str) -> None:
+    if not given:
+        raise RefusedError("a JSON body needs bodySHA256 in the URL")
+    if not hmac.compare_digest(hashlib.sha256(body).hexdigest().encode(), given.lower().encode()):
+        raise RefusedError("the body is not the one that was signed (bodySHA256)")
+
+
+def _with_ports(origin: str, scheme: str) -> Iterator[str]:
+    """The origin as written, without its port, and with the default one: Twilio is not consistent."""
+    yield origin
+    host = origin.removeprefix(f"{scheme}://")
+    name, _, port = host.partition(":")
+    yield f"{scheme}://{name}" if port else f"{scheme}://{name}:443"

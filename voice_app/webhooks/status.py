@@ -1,0 +1,20 @@
+"""``POST /voice/status``, the number's status callback: the call has changed its state."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from voice_app.journal.events import Closed
+from voice_app.webhooks.desk import Desk
+from voice_app.webhooks.relay_ended import OVER
+from voice_app.webhooks.signature import Form
+
+
+async def status(desk: Desk, form: Form) -> Response:
+    """Close the record of a call that is over. Repeated or early reports do no harm."""
+    state = form.get("CallStatus", "")
+    if state in OVER:
+        seconds = form.get("CallDuration", "")
+        duration = float(seconds) if seconds.isdecimal() else None
+        desk.journal.write(form["CallSid"], Closed(state, duration))
+    return Response(status_code=204)

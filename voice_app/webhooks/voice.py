@@ -1,0 +1,24 @@
+"""``POST /voice``: a call comes in, what shall happen? And ``/voice/fallback``, for when that failed."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from voice_app.journal.events import Failed, Opened
+from voice_app.webhooks.desk import Desk, twiml
+from voice_app.webhooks.signature import Form
+
+
+async def answer(desk: Desk, form: Form) -> Response:
+    """Connect the caller with the agent."""
+    opened = Opened(form.get("From", ""), form.get("To", ""), form.get("Direction", "inbound"))
+    desk.journal.write(form["CallSid"], opened)
+    context = desk.context(form, "answer")
+    return desk.serve(desk.line(context.number).template, context)
+
+
+async def fallback(desk: Desk, form: Form) -> Response:
+    """Twilio could not reach ``/voice`` or did not understand it: apologise and hang up."""
+    what = f"{form.get('ErrorCode', '')} {form.get('ErrorUrl', '')}".strip()
+    desk.journal.write(form["CallSid"], Failed("webhook", what[:500]))
+    return twiml(desk.fallback)
