@@ -1,0 +1,21 @@
+"""Clients of Conversation Orchestrator."""
+
+from voice_app.orchestrator.configurations import Configurations
+from voice_app.orchestrator.conversations import Conversations
+from voice_app.orchestrator.errors import ApiError, Trouble
+from voice_app.orchestrator.http import Credentials, Patience, TwilioApi
+from voice_app.orchestrator.models import Communication, Configuration, Conversation, Participant
+
+__all__ = [
+    "ApiError",
+    "Communication",
+    "Configuration",
+    "Configurations",
+    "Conversation",
+    "Conversations",
+    "Credentials",
+    "Participant",
+    "Patience",
+    "Trouble",
+    "TwilioApi",
+]

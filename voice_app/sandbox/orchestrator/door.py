@@ -1,0 +1,81 @@
+"""``/_sandbox``: the way in for a phone that runs in another process, and for faults on demand."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from voice_app.sandbox.orchestrator.bodies import Body, accepted
+from voice_app.sandbox.orchestrator.faults import Fault
+from voice_app.sandbox.orchestrator.refusals import not_found
+from voice_app.sandbox.orchestrator.transcriber import Direction, LocalTranscriber, Side
+from voice_app.sandbox.orchestrator.wire import account_of, json_of
+
+
+class _Started(Body):
+    call_sid: str
+    caller: str
+    number: str
+    configuration_id: str | None = None
+    conversation_id: str | None = None
+    direction: Direction = "inbound"
+
+
+class _Speech(Body):
+    side: Side
+    text: str
+
+
+class _FaultBody(Body):
+    path: str = "*"
+    method: str | None = None
+    status: int | None = None
+    code: int | None = None
+    html: bool = False
+    body: str | None = None
+    delay: float = 0.0
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    times: int | None = 1
+
+
+async def _started(request: Request) -> Response:
+    body = accepted(_Started, await json_of(request))
+    conversation_id = await LocalTranscriber(account_of(request)).call_started(
+        body.call_sid,
+        caller=body.caller,
+        number=body.number,
+        configuration_id=body.configuration_id,
+        conversation_id=body.conversation_id,
+        direction=body.direction,
+    )
+    return JSONResponse({"conversationId": conversation_id})
+
+
+async def _spoken(request: Request) -> Response:
+    account, call_sid = account_of(request), request.path_params["call_sid"]
+    if call_sid not in account.calls:
+        raise not_found(request.url.path)
+    body = accepted(_Speech, await json_of(request))
+    await LocalTranscriber(account).spoken(call_sid, body.side, body.text)
+    return JSONResponse({})
+
+
+async def _ended(request: Request) -> Response:
+    await LocalTranscriber(account_of(request)).call_ended(request.path_params["call_sid"])
+    return JSONResponse({})
+
+
+async def _add_fault(request: Request) -> Response:
+    body = accepted(_FaultBody, await json_of(request))
+    account_of(request).faults.add(Fault(**msgspec.structs.asdict(body)))
+    return JSONResponse({})
+
+
+ROUTES = [
+    Route("/calls", _started, methods=["POST"]),
+    Route("/calls/{call_sid}/speech", _spoken, methods=["POST"]),
+    Route("/calls/{call_sid}/end", _ended, methods=["POST"]),
+    Route("/faults", _add_fault, methods=["POST"]),
+]

@@ -1,0 +1,27 @@
+"""The double of Twilio's REST API as an ASGI application."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Mount
+
+from voice_app.sandbox.orchestrator import configurations, conversations, door
+from voice_app.sandbox.orchestrator.account import Account
+from voice_app.sandbox.orchestrator.refusals import RefusedError
+from voice_app.sandbox.orchestrator.wire import DOOR, Gate, refused
+
+
+def double(account: Account) -> Starlette:
+    """Serve an account: ``/{product}/…`` as Twilio has it, and the phone's own door under ``/_sandbox``."""
+    app = Starlette(
+        routes=[
+            Mount("/conversations", routes=[*configurations.ROUTES, *conversations.ROUTES]),
+            Mount(DOOR, routes=door.ROUTES),
+        ],
+        middleware=[Middleware(Gate, account=account)],
+        exception_handlers={RefusedError: refused, HTTPException: refused},
+    )
+    app.state.account = account
+    return app
