@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from voice_app.agents.receptionist import Receptionist
 from voice_app.settings import Settings
 
 
-def named(name: str, **changes: object) -> Settings:
+def named(name: str, **changes: Any) -> Settings:
     return Settings.model_construct(agent=name, **changes)
 
 

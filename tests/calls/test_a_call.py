@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -81,7 +82,7 @@ async def test_what_is_said_lands_in_the_conversation(tmp_path: Path) -> None:
 
 
 async def test_without_a_configuration_no_attribute_is_emitted(tmp_path: Path) -> None:
-    account = {"account_sid": "AC" + "1" * 32, "public_domain": "voice.example.com"}
+    account: dict[str, Any] = {"account_sid": "AC" + "1" * 32, "public_domain": "voice.example.com"}
     async with sandbox(tmp_path, auth_token=SecretStr("x"), **account) as server, server.call() as call:
         await call.reply()
     assert "conversation" not in call.documents[0]

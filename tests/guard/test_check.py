@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from voice_app.findings import Finding, Severity
 from voice_app.guard import Verdict, check, report, verdict
-from voice_app.orchestrator import Credentials, Patience, TwilioApi
+from voice_app.orchestrator import Configurations, Credentials, Patience, TwilioApi
 from voice_app.sandbox.orchestrator import Account, Fault, double
 from voice_app.sandbox.serving import serve
 
@@ -172,3 +174,31 @@ async def test_a_hostile_name_cannot_steer_the_terminal(account: Account) -> Non
     assert "\x1b" not in text.plain
     assert "\r" not in text.plain
     assert "[red]x[/]" in text.plain
+
+
+@pytest.mark.parametrize("patch", [True, False])
+async def test_twilios_quickstart_is_refused_then_fixed_as_told_then_accepted(
+    account: Account, patch: bool
+) -> None:
+    account.behaviour.patch = patch
+    account.behaviour.retry_after = 0
+    timeouts = {"inactive": 5, "closed": 30}
+    configuration_id = account.add_configuration(
+        displayName="tac-quickstart",
+        channelSettings={
+            "SMS": {"captureRules": [RULE]},
+            "VOICE": {"statusTimeouts": timeouts, "captureRules": [RULE]},
+        },
+    )
+    async with api_of(account) as api:
+        [finding] = await check(api, configuration_id)
+        assert finding.rule == "STT101"
+        body = re.search(r"\{.*\}", finding.fix)
+        assert body is not None
+        await Configurations(api).update(configuration_id, json.loads(body[0]))
+        assert await check(api, configuration_id) == []
+    settings = account.configurations[configuration_id]["channelSettings"]
+    assert settings == {
+        "SMS": {"captureRules": [RULE]},
+        "VOICE": {"statusTimeouts": timeouts, "captureRules": []},
+    }

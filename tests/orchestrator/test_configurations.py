@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.orchestrator import ApiError, Configurations, Trouble, TwilioApi
-from voice_app.orchestrator.changes import READ_ONLY, differences, lost, merged, writable
+from voice_app.orchestrator import ApiError, Configuration, Configurations, Trouble, TwilioApi
+from voice_app.orchestrator.changes import READ_ONLY, Difference, differences, lost, merged, writable
+from voice_app.orchestrator.configurations import Update
 from voice_app.orchestrator.models import Operation
 from voice_app.sandbox.orchestrator import Account, Fault, new_id
 
@@ -330,3 +331,37 @@ def test_differences_name_the_place() -> None:
 def test_a_field_that_would_be_lost_is_named() -> None:
     assert lost({"id": "x", "a": 1, "b": 2, "c": None}, {"a": 1}, {}) == ["b"]
     assert lost({"a": 1, "b": 2}, {"a": 1}, {"b": None}) == []
+
+
+async def test_two_of_the_same_name_leave_the_id_open(
+    configurations: Configurations, account: Account
+) -> None:
+    account.behaviour.operation_seconds = 0
+    account.add_configuration(displayName="other")
+    account.faults.add(Fault("*/Operations/*", body='{"status": "COMPLETED"}'))
+    both = '{"c": [{"displayName": "acme-voice"}, {"displayName": "acme-voice"}], "meta": {"key": "c"}}'
+    account.faults.add(Fault("*/Configurations", method="GET", body=both))
+    with pytest.raises(ApiError, match="2 are called 'acme-voice'"):
+        await configurations.create(everything())
+
+
+async def test_a_patch_that_is_refused_is_not_tried_as_a_put(
+    configurations: Configurations, account: Account
+) -> None:
+    configuration_id = account.add_configuration()
+    with pytest.raises(ApiError) as caught:
+        await configurations.update(configuration_id, {"displayName": "a/b"})
+    assert caught.value.trouble is Trouble.REFUSED
+    assert writes(account) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "unexpected", "raced"),
+    [(1, 2, (), False), (1, 3, (), True), (1, 1, (), True), (None, 2, (), False), (None, None, ("x",), True)],
+)
+def test_the_version_tells_a_race(
+    old: int | None, new: int | None, unexpected: tuple[str, ...], raced: bool
+) -> None:
+    before, after = Configuration({"version": old}), Configuration({"version": new})
+    places = tuple(Difference(place, None, None) for place in unexpected)
+    assert Update(before, after, "PATCH", places).raced is raced

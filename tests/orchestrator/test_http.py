@@ -270,3 +270,26 @@ async def test_only_an_address_of_the_product_itself_is_followed(
 def test_retry_after_is_read(value: str, seconds: float | None) -> None:
     assert seconds_to_wait({"Retry-After": value}) == seconds
     assert seconds_to_wait({}) is None
+
+
+async def test_an_empty_answer_is_no_body(api: TwilioApi, account: Account) -> None:
+    account.faults.add(Fault(body=""))
+    assert (await api.request("DELETE", "conversations", LIST)).body is None
+    account.faults.add(Fault(body="", status=400))
+    assert (await failure(api)).message == "an empty answer"
+
+
+async def test_a_code_that_is_no_number_is_left_out(api: TwilioApi, account: Account) -> None:
+    account.faults.add(Fault(status=400, body='{"code": "E_BAD", "message": "Bad."}'))
+    error = await failure(api)
+    assert (error.code, error.answer) == (None, "400: Bad")
+
+
+async def test_an_error_in_another_shape_is_quoted(api: TwilioApi, account: Account) -> None:
+    account.faults.add(Fault(status=400, body='{"code": [1], "message": {"deep": true}}'))
+    assert '{"code": [1]' in (await failure(api)).message
+
+
+async def test_items_that_are_no_objects_are_left_out(api: TwilioApi, account: Account) -> None:
+    account.faults.add(Fault(body='{"x": [1, {"id": "a"}, null], "meta": {"key": "x"}}'))
+    assert [item async for item in api.items("conversations", LIST)] == [{"id": "a"}]

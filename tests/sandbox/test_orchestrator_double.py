@@ -696,6 +696,19 @@ class TestCalls:
         assert len(thread.participants) == 2
         assert len(thread.communications) == 1
 
+    async def test_a_call_joins_a_conversation_that_was_made_without_it(
+        self, transcriber: Transcriber, account: Account, rest: Rest
+    ) -> None:
+        """And its fragments name who spoke."""
+        body = {"configurationId": account.add_configuration()}
+        _, created, _ = await rest("POST", CONVERSATIONS, body)
+        assert await self.begin(transcriber, conversation_id=created["id"]) == created["id"]
+        await transcriber.spoken(CALL, "caller", "Hello?")
+        thread = account.threads[created["id"]]
+        assert [item["type"] for item in thread.participants.values()] == ["CUSTOMER", "AI_AGENT"]
+        [said] = thread.communications.values()
+        assert said["author"]["participantId"] in thread.participants
+
     async def test_the_conversation_wins_over_the_configuration(
         self, transcriber: Transcriber, account: Account
     ) -> None:

@@ -27,16 +27,16 @@ def load(settings: Settings) -> Agent:
             return Receptionist.from_file(settings.receptionist)
         except FaqError as error:
             raise AgentError(f"VOICE_APP_RECEPTIONIST: {error}") from None
-    if ":" not in name:
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
         raise AgentError(
             f"VOICE_APP_AGENT={name} is no built-in agent ({', '.join(BUILT_IN)}); "
             "name your own as module:name, e.g. my_agent:agent"
         )
-    return _imported(name)
+    return _imported(name, module_name, attribute)
 
 
-def _imported(name: str) -> Agent:
-    module_name, _, attribute = name.partition(":")
+def _imported(name: str, module_name: str, attribute: str) -> Agent:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)

@@ -1,4 +1,4 @@
-"""What load finds out. "A null is not a zero": what could not be measured is `None`, and ``unknown`` says why."""
+"""What load finds out. A null is not a zero: what could not be measured is `None`; ``unknown`` says why."""
 
 from __future__ import annotations
 

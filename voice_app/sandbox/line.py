@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from time import perf_counter
+from typing import cast
 from urllib.parse import urlsplit
 
 from websockets.client import ClientProtocol
@@ -33,11 +35,10 @@ class Line(asyncio.Protocol):
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Why the socket is gone, once it is."""
         self.on_frame: Callable[[bytes, float], None] = _nobody
-        """Called with each text message and the moment (seconds on the loop's clock) its bytes came."""
+        """Called with each text message and the moment (`time.perf_counter`) its bytes came."""
         self._protocol = protocol
         self._signature = signature
         self._transport: asyncio.Transport
-        self._now = asyncio.get_running_loop().time
         self._pongs: list[asyncio.Future[None]] = []
         self._begun = b""
         """What has come of a message that is sent in pieces."""
@@ -73,15 +74,14 @@ class Line(asyncio.Protocol):
     # --- asyncio.Protocol ------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         request = self._protocol.connect()
         request.headers["X-Twilio-Signature"] = self._signature
         self._protocol.send_request(request)
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        at = self._now()
+        at = perf_counter()  # not the loop's clock: uvloop's has milliseconds only
         protocol = self._protocol
         protocol.receive_data(data)
         for event in protocol.events_received():

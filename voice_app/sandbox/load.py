@@ -10,16 +10,17 @@ import asyncio
 import gc
 import os
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Final
 
 import aiohttp
 
 from voice_app.sandbox.figures import Idle, Talk, Webhooks, latency
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.process import Processes, ProcessError, tick_seconds
+from voice_app.sandbox.process import ProcessError, Processes, tick_seconds
 from voice_app.sandbox.talker import Talker, Tally, answer
 from voice_app.sandbox.target import LoadError, Target, new_call_sid
 from voice_app.sandbox.volley import fire
@@ -85,9 +86,9 @@ class Load:
             unknown["server_cpu_ms_per_turn"] = unknown["kib_per_call"] = str(self._server)
             unknown["server_cpu_percent"] = str(self._server)
         if not tally.first_token_ms:
-            unknown["first_token"] = "no turn was answered"
+            unknown |= {"first_token": "no turn was answered"}
         if not tally.interrupts:
-            unknown["stale_frames"] = "no reply was interrupted"
+            unknown |= {"stale_frames": "no reply was interrupted"}
         return Talk(
             calls=plan.calls,
             turns=tally.turns,
@@ -122,7 +123,10 @@ class Load:
         return figures
 
     async def webhooks(self, requests: int, connections: int = 16) -> Webhooks:
-        """Ask the voice webhook, so often and as fast as it answers. A tenth goes before and does not count."""
+        """Ask the voice webhook, so often and as fast as it answers.
+
+        A tenth as many go before and do not count.
+        """
         await fire(self._target, max(1, requests // 10), connections)
         meter = await self._meter()
         with _undisturbed():
@@ -174,12 +178,8 @@ class Load:
                         await self._target.network.post(http, *goodbye)
 
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(count):
-                    group.create_task(dial())
+            await _all(dial() for _ in range(count))
             yield talkers
-        except* (LoadError, WebhookError) as errors:
-            raise LoadError(str(errors.exceptions[0])) from None
         finally:
             await asyncio.gather(*(hang_up(talker) for talker in talkers))
 
@@ -201,20 +201,30 @@ class _Meter:
         self.seconds = 0.0
         self.own_cpu_seconds = 0.0
         self._server = server
-        self._now = asyncio.get_running_loop().time
-        self._before = self.cpu_seconds() or 0.0
-        self._own_before, self._began = _own_cpu_seconds(), self._now()
+        self._cpu_before = 0.0 if isinstance(server, ProcessError) else server.cpu_seconds()
+        self._own_before, self._began = _own_cpu_seconds(), perf_counter()
 
     def stop(self) -> None:
         """Stop the clock and our own CPU time; the server's runs on, for what it does behind its answers."""
-        self.seconds = self._now() - self._began
+        self.seconds = perf_counter() - self._began
         self.own_cpu_seconds = _own_cpu_seconds() - self._own_before
 
     def cpu_seconds(self) -> float | None:
         """The server's CPU time since the start, or `None` if it cannot be measured."""
         if isinstance(self._server, ProcessError):
             return None
-        return self._server.cpu_seconds() - getattr(self, "_before", 0.0)
+        return self._server.cpu_seconds() - self._cpu_before
+
+
+async def _all(tasks: Iterable[Coroutine[None, None, None]]) -> None:
+    """Run them side by side; the first failure stops the others. Raises `LoadError`."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for task in tasks:
+                group.create_task(task)
+    except ExceptionGroup as failures:
+        first = failures.exceptions[0]
+        raise LoadError(str(first)) if isinstance(first, LoadError | WebhookError) else first from None
 
 
 def _own_cpu_seconds() -> float:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -109,12 +110,9 @@ def _pids() -> Iterator[int]:
     return (int(entry.name) for entry in PROC.iterdir() if entry.name.isdecimal())
 
 
-def _open_files(pid: int) -> Sequence[str]:
+def _open_files(pid: int) -> Iterator[str]:
     """What a process has open; nothing if that is not ours to see."""
-    found = []
-    try:
+    with suppress(OSError):
         for entry in (PROC / str(pid) / "fd").iterdir():
-            found.append(str(entry.readlink()))
-    except OSError:
-        pass
-    return found
+            with suppress(OSError):  # closed meanwhile
+                yield str(entry.readlink())

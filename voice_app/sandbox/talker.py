@@ -14,6 +14,7 @@ import asyncio
 import re
 import secrets
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Final
 
 import msgspec
@@ -106,7 +107,7 @@ class Talker:
             "last": True,
         }
         tally.turns += 1
-        self._asked_at = asyncio.get_running_loop().time()
+        self._asked_at = perf_counter()
         self._send(prompt)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -120,7 +121,7 @@ class Talker:
             self._over = None
 
     async def hang_up(self) -> None:
-        """Close the socket, as Twilio does when the caller hangs up. The webhook is not told: see `goodbye`."""
+        """Close the socket, as Twilio does when the caller hangs up. `goodbye` is what it tells then."""
         await self._line.close()
 
     def goodbye(self) -> tuple[str, dict[str, str]] | None:

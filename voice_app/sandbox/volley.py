@@ -10,7 +10,8 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from time import perf_counter
+from typing import Final, cast
 from urllib.parse import urlencode, urlsplit
 
 import httptools
@@ -51,11 +52,11 @@ async def fire(target: Target, requests: int, connections: int) -> Volley:
                 lambda: _Poster(queue, volley), url.hostname, port, ssl=context
             )
             posters.append(poster)
-        began = loop.time()
+        began = perf_counter()
         for poster in posters:
             poster.next()
         await asyncio.gather(*(poster.done for poster in posters))
-        volley.seconds = loop.time() - began
+        volley.seconds = perf_counter() - began
     except OSError as error:
         raise LoadError(f"nothing answers at {target.network.base}: {error.strerror or error}") from None
     finally:
@@ -88,7 +89,6 @@ class _Poster(asyncio.Protocol):
         self.done: asyncio.Future[None] = loop.create_future()
         self._queue = queue
         self._volley = volley
-        self._now = loop.time
         self._sent_at = 0.0
         self._parser: httptools.HttpResponseParser
         self._transport: asyncio.Transport
@@ -101,7 +101,7 @@ class _Poster(asyncio.Protocol):
             self.done.set_result(None)
             return
         self._parser = httptools.HttpResponseParser(self)
-        self._sent_at = self._now()
+        self._sent_at = perf_counter()
         self._transport.write(request)
 
     def close(self) -> None:
@@ -111,8 +111,7 @@ class _Poster(asyncio.Protocol):
     # --- asyncio.Protocol ------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -128,7 +127,7 @@ class _Poster(asyncio.Protocol):
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         if status == 200:
-            self._volley.answer_ms.append((self._now() - self._sent_at) * 1000)
+            self._volley.answer_ms.append((perf_counter() - self._sent_at) * 1000)
         else:
             self._volley.refused[status] = self._volley.refused.get(status, 0) + 1
         self.next()
