@@ -13,7 +13,10 @@ from starlette.routing import Route
 
 from voice_app import telemetry
 from voice_app.agents.loader import load as load_agent
+from voice_app.agents.protocol import Call
+from voice_app.agents.toolbox import ToolRun
 from voice_app.journal import Journal
+from voice_app.journal.events import Acted
 from voice_app.orchestrator import Conversations, Credentials, TwilioApi
 from voice_app.relay.ticket import Tickets
 from voice_app.settings import Settings, lines
@@ -38,14 +41,19 @@ def desk(settings: Settings, api: TwilioApi) -> Desk:
     `JournalError` for a database URL that cannot be used.
     """
     templates = Templates(settings.templates or default_folder())
+    journal = Journal(settings.database_url)
+
+    def late(call: Call, run: ToolRun) -> None:
+        journal.write(call.sid, Acted("late-tool", run.name))
+
     tokens = settings.signing_tokens
     shared_keys = {key: secret.get_secret_value() for key, secret in settings.webhook_shared_keys.items()}
     return Desk(
         settings=settings,
         lines=lines(settings),
         templates=templates,
-        journal=Journal(settings.database_url),
-        agent=load_agent(settings),
+        journal=journal,
+        agent=load_agent(settings, late),
         signatures=Signatures(settings.origin, settings.socket_origin, tokens, shared_keys),
         tickets=Tickets(tokens, settings.relay_token_seconds),
         fallback=templates.render("fallback.xml", Context(reason="fallback")),
@@ -62,6 +70,8 @@ def build(parts: Desk) -> Starlette:
             parts.ready = True
             yield
             parts.ready = False
+            if (close := getattr(parts.agent, "close", None)) is not None:
+                await close()
 
     async def healthz(request: Request) -> Response:
         return PlainTextResponse("ok\n")

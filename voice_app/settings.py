@@ -83,6 +83,41 @@ class Line(BaseModel):
     interruptible: Literal["none", "dtmf", "speech", "any"] = Field(
         "any", description="what of the caller's stops a reply"
     )
+    backchannels: Literal["ignore", "answer"] = Field(
+        "ignore", description='what to do with a "mm-hm" while the agent speaks'
+    )
+    speculate: Literal["off", "stable"] = Field(
+        "off", description="whether the agent may begin before the caller is done (sets `partialPrompts`)"
+    )
+    filler: str = Field("One moment, please.", description="what is said when an answer takes long")
+    filler_seconds: float = Field(3, ge=0, le=60, description="after so many seconds; 0: never")
+    stall_seconds: float = Field(
+        20, ge=1, le=300, description="after so many seconds without a piece from the agent its turn is cut"
+    )
+    silence_seconds: float = Field(
+        10, ge=0, le=300, description="so long a caller may be silent; 0: for ever"
+    )
+    silence_times: int = Field(2, ge=0, le=10, description="how often a silent caller is asked")
+    silence_line: str = Field(
+        "Are you still there?", description="what a silent caller is asked; empty: the agent is asked"
+    )
+    silence_goodbye: str = Field(
+        "I cannot hear you, so I will hang up now. Goodbye!", description="what ends a silent call"
+    )
+    max_call_seconds: float = Field(
+        3600, ge=0, le=14_400, description="how long a call with the agent may last; 0: for ever"
+    )
+    max_call_warning: str = Field(
+        "I am afraid we have only one minute left.", description="what is said a minute before that"
+    )
+    max_call_goodbye: str = Field(
+        "I am sorry, our time is up. Goodbye!", description="what is said when the time is up"
+    )
+    keys_length: int = Field(0, ge=0, le=100, description="so many keys are an entry; 0: any number")
+    keys_terminator: Literal["", "#", "*"] = Field("#", description="the key that ends an entry")
+    keys_seconds: float = Field(
+        2, gt=0, le=60, description="after so many seconds without a key an entry is over"
+    )
 
 
 class Settings(BaseSettings, Line):
@@ -112,6 +147,21 @@ class Settings(BaseSettings, Line):
 
     agent: str = Field("receptionist", description="a built-in agent, or module:name")
     receptionist: Path | None = Field(None, description="TOML file of questions and answers")
+    model: str | None = Field(None, description="the model of the agent `chat`")
+    openai_base_url: str = Field("https://api.openai.com/v1", validation_alias="OPENAI_BASE_URL")
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    fallback_model: str | None = Field(None, description="the model to ask when the first one fails")
+    fallback_base_url: str | None = Field(None, description="where it is; empty: at the same endpoint")
+    fallback_api_key: SecretStr | None = Field(None, description="its key, if it is another one")
+    prompt: Path | None = Field(None, description="file with the instructions of the agent `chat`")
+    temperature: float | None = Field(None, ge=0, le=2, description="how inventive the model is")
+    max_tokens: int | None = Field(None, ge=1, description="the most tokens of one answer")
+    first_token_seconds: float = Field(
+        8, gt=0, le=60, description="how long the model may take to its first word"
+    )
+    between_tokens_seconds: float = Field(
+        5, gt=0, le=60, description="how long it may take between two words"
+    )
     templates: Path | None = Field(None, description="folder of the TwiML templates")
     allow_attributes: frozenset[str] = Field(
         frozenset(), description="TwiML attributes to accept beside the vocabulary's (a JSON list)"

@@ -6,7 +6,8 @@ import pytest
 from support.driver import CALL, Driver
 from voice_app import Break, EndCall, Message, Play, SendDigits, SwitchLanguage, Transfer
 from voice_app.journal import events
-from voice_app.relay.session import MAX_FAILURES, SECONDS_TO_CLOSE, SECONDS_TO_SPEAK_UP, State
+from voice_app.relay.session import SECONDS_TO_CLOSE, State
+from voice_app.relay.turns import MAX_FAILURES, SECONDS_TO_SPEAK_UP
 from voice_app.settings import Line
 
 
@@ -462,7 +463,7 @@ def test_a_lost_socket_stops_the_agent() -> None:
     driver = Driver()
     driver.prompt("Hello?")
     driver.session.disconnected(1006, driver.now)
-    driver._collect()
+    driver.collect()
     assert driver.stops == 1
     assert driver.of(events.Disconnected) == [events.Disconnected("VX1", 1006)]
     assert driver.session.deadline is None

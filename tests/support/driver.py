@@ -9,7 +9,8 @@ import msgspec
 
 from voice_app import Call, Message, Piece, Turn
 from voice_app.journal import events
-from voice_app.relay.session import Close, Record, Session, StartTurn, StopTurn
+from voice_app.relay.commands import AdoptTurn, Close, Pull, Record, StartTurn, StopTurn
+from voice_app.relay.session import Session
 from voice_app.settings import Line
 
 ACCOUNT = "AC" + "1" * 32
@@ -39,6 +40,8 @@ class Driver:
         )
         self.turns: list[StartTurn] = []
         self.stops = 0
+        self.adopted = 0
+        self.pull = Pull.ON
         self.closed: Close | None = None
         self.events: list[events.Event] = []
         self.wire: list[dict[str, Any]] = []
@@ -61,7 +64,7 @@ class Driver:
 
     def raw(self, data: bytes | str) -> None:
         self.session.receive(data, self.now)
-        self._collect()
+        self.collect()
 
     def prompt(self, text: str, *, last: bool = True) -> None:
         self.receive(type="prompt", voicePrompt=text, lang="en-US", last=last)
@@ -76,17 +79,18 @@ class Driver:
         """The agent answers the latest turn."""
         number = self.turns[-1].number
         for piece in pieces:
-            if not self.session.agent_yielded(number, piece, self.now):
+            self.pull = self.session.agent_yielded(number, piece, self.now)
+            if self.pull is Pull.STOP:
                 done = False
                 break
         if done:
             self.session.agent_finished(number, self.now)
-        self._collect()
+        self.collect()
 
     def fail(self) -> None:
         """The agent fails in the latest turn."""
         self.session.agent_failed(self.turns[-1].number, "Boom", self.now)
-        self._collect()
+        self.collect()
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, waking the session when it asked for it."""
@@ -94,7 +98,7 @@ class Driver:
         while (due := self.session.deadline) is not None and due <= end:
             self.now = max(self.now, due)
             self.session.tick(self.now)
-            self._collect()
+            self.collect()
         self.now = end
 
     def flush(self) -> list[dict[str, Any]]:
@@ -117,19 +121,20 @@ class Driver:
 
     def history(self) -> list[tuple[str, str]]:
         """The history as the agent would see it if it were asked now."""
-        self.session._write_history()
-        return [(message.role, message.content) for message in self.call.history]
+        return [(message.role, message.content) for message in self.session._dialogue.history()]
 
     def of(self, kind: type[events.Event]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
         for command in self.session.commands():
             match command:
                 case StartTurn():
                     self.turns.append(command)
                 case StopTurn():
                     self.stops += 1
+                case AdoptTurn():
+                    self.adopted += 1
                 case Close():
                     self.closed = command
                 case Record():

@@ -8,20 +8,30 @@ import sys
 from pathlib import Path
 from typing import cast
 
+from pydantic import SecretStr
+
+from voice_app.agents.chat import Chat, ChatSettings
+from voice_app.agents.prompt import PromptError
 from voice_app.agents.protocol import Agent
 from voice_app.agents.receptionist import FaqError, Receptionist
+from voice_app.agents.toolbox import Late
 from voice_app.settings import Settings
 
-BUILT_IN = ("receptionist",)
+BUILT_IN = ("receptionist", "chat")
 
 
 class AgentError(Exception):
     """The agent cannot be used. The text names the setting, what is wrong and what to do."""
 
 
-def load(settings: Settings) -> Agent:
-    """The agent of ``VOICE_APP_AGENT``. Raises `AgentError`."""
+def load(settings: Settings, late: Late | None = None) -> Agent:
+    """The agent of ``VOICE_APP_AGENT``. Raises `AgentError`.
+
+    ``late`` hears of the agent's tools that finish when no turn waits for them any more.
+    """
     name = settings.agent
+    if name == "chat":
+        return _chat(settings, late)
     if name == "receptionist":
         try:
             return Receptionist.from_file(settings.receptionist)
@@ -34,6 +44,32 @@ def load(settings: Settings) -> Agent:
             "name your own as module:name, e.g. my_agent:agent"
         )
     return _imported(name, module_name, attribute)
+
+
+def _chat(settings: Settings, late: Late | None) -> Agent:
+    if settings.model is None:
+        raise AgentError("VOICE_APP_MODEL is missing: the agent chat needs a model, e.g. gpt-4o-mini")
+
+    def text(secret: SecretStr | None) -> str:
+        return secret.get_secret_value() if secret is not None else ""
+
+    chat = ChatSettings(
+        model=settings.model,
+        base_url=settings.openai_base_url,
+        api_key=text(settings.openai_api_key),
+        fallback_model=settings.fallback_model or "",
+        fallback_base_url=settings.fallback_base_url or "",
+        fallback_api_key=text(settings.fallback_api_key),
+        prompt=settings.prompt,
+        temperature=settings.temperature,
+        max_tokens=settings.max_tokens,
+        first_token_deadline=settings.first_token_seconds,
+        between_tokens_deadline=settings.between_tokens_seconds,
+    )
+    try:
+        return Chat(chat, late=late)
+    except PromptError as error:
+        raise AgentError(f"VOICE_APP_PROMPT: {error}") from None
 
 
 def _imported(name: str, module_name: str, attribute: str) -> Agent:

@@ -30,6 +30,22 @@ class Turn:
     kind: Literal["speech", "keys", "silence", "resumed"] = "speech"
     language: str = ""
     """BCP-47 tag that Twilio recognised, e.g. ``en-US``."""
+    sensitive: bool = False
+    """The text is a secret of the caller's: it is in no history, journal or log. Keep it that way."""
+
+
+@dataclass(slots=True, frozen=True)
+class Keys:
+    """How key presses are collected into one turn."""
+
+    length: int = 0
+    """So many keys are a whole entry; 0 means any number."""
+    terminator: str = "#"
+    """The key that ends an entry, and is not part of it. Empty: none."""
+    seconds: float = 2.0
+    """An entry is over when no key follows for so long."""
+    sensitive: bool = False
+    """Card numbers, PINs: the entry is given to the agent and appears nowhere else."""
 
 
 @dataclass(slots=True)
@@ -47,6 +63,10 @@ class Call:
     """The conversation so far, as heard; the turn being answered is not in it."""
     state: dict[str, Any] = field(default_factory=dict)
     """The agent's own notes on this call. Kept in memory only."""
+    keys: Keys = field(default_factory=Keys)
+    """How the next key presses are collected. The agent may change it at any time."""
+    filler: str = ""
+    """What is said when the answer takes long. The agent may change it; empty: nothing."""
 
     @property
     def caller(self) -> str:
@@ -100,20 +120,33 @@ class SwitchLanguage:
 
 
 @dataclass(slots=True, frozen=True)
+class Ssml:
+    """Text with SSML in it, spoken as it is. What Twilio takes depends on the voice's provider."""
+
+    text: str
+
+
+@dataclass(slots=True, frozen=True)
 class Break:
     """Ends a stretch of speech, so that it is spoken and remembered on its own.
 
-    Yield it before slow work such as a tool: the words before it are then safe from an interruption
-    of the words after it, and a prompt that arrives meanwhile waits for the answer.
+    Yield it before slow work and before anything that acts on the world, such as a tool: the words
+    before it are then safe from an interruption of the words after it, a prompt that arrives meanwhile
+    waits for the answer, and an answer that was begun on a guess goes no further until the guess is right.
     """
 
 
 Action: TypeAlias = Transfer | EndCall | Play | SendDigits | SwitchLanguage
-Piece: TypeAlias = str | Action | Break
+Piece: TypeAlias = str | Ssml | Action | Break
 """What an agent yields: text to speak, something to do, or the end of a stretch of speech."""
 
 
 class Agent(Protocol):
-    """Anything that can be called like this; an async generator function is the usual one."""
+    """Anything that can be called like this; an async generator function is the usual one.
+
+    It may have attributes: ``keys`` (`Keys`), how key presses are collected from the start;
+    ``warm(call)``, a coroutine function that is run when a call begins; ``close()``, one that is run when
+    the server stops.
+    """
 
     def __call__(self, call: Call, turn: Turn, /) -> AsyncIterator[Piece]: ...

@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from voice_app.agents.protocol import Call, EndCall, Piece, Transfer, Turn
+from voice_app.agents.protocol import Call, EndCall, Keys, Piece, Transfer, Turn
 
 SURE = 0.5
 """From this similarity on, the topic is answered."""
@@ -69,6 +69,8 @@ class Faq:
 
 class Receptionist:
     """An agent. See `voice_app.agents.protocol` for what that is."""
+
+    keys = Keys(length=1)
 
     def __init__(self, faq: Faq) -> None:
         self._faq = faq

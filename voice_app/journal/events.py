@@ -50,9 +50,23 @@ class Prompted(_Event, tag="prompt", frozen=True):
 
 
 class Pressed(_Event, tag="keys", frozen=True):
-    """The caller pressed keys."""
+    """The caller pressed keys. ``digits`` is empty where they are a secret."""
 
     digits: str
+
+
+class Overheard(_Event, tag="overheard", frozen=True):
+    """The caller made a sound that asks for no answer, while the agent spoke."""
+
+    text: str
+
+
+class Speculated(_Event, tag="speculated", frozen=True):
+    """The agent began on words that were not final; the final ones told whether the guess was right."""
+
+    hit: bool
+    saved_ms: float = 0.0
+    """Milliseconds by which the first token came earlier."""
 
 
 class Replied(_Event, tag="reply", frozen=True):
@@ -126,6 +140,8 @@ Event: TypeAlias = (
     | Conversed
     | Prompted
     | Pressed
+    | Overheard
+    | Speculated
     | Replied
     | Heard
     | Acted

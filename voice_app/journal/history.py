@@ -45,7 +45,7 @@ class Utterance(msgspec.Struct):
 
 def pressed(digits: str) -> str:
     """How keys stand in a conversation, so that nobody takes them for something said."""
-    return f"(pressed {digits})"
+    return f"(pressed {digits or 'keys, hidden'})"
 
 
 def dialogue(entries: Iterable[Entry]) -> list[Utterance]:

@@ -12,9 +12,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing, suppress
 from typing import Any, cast
 
+from voice_app.agents.failures import ModelError
 from voice_app.agents.protocol import Agent, Turn
 from voice_app.journal.events import Event
-from voice_app.relay.session import Close, Record, Session, StartTurn, StopTurn
+from voice_app.relay.commands import AdoptTurn, Close, Pull, Record, StartTurn, StopTurn
+from voice_app.relay.session import Session
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -47,6 +49,7 @@ class Connection:
         self._wake = asyncio.Event()
         self._closing: Close | None = None
         self._answering: asyncio.Task[None] | None = None
+        self._adopted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._settle()
@@ -88,10 +91,15 @@ class Connection:
         try:
             async with aclosing(cast(Any, self._agent(session.call, turn))) as pieces:
                 async for piece in pieces:
-                    goes_on = session.agent_yielded(number, piece, self._now())
+                    pull = session.agent_yielded(number, piece, self._now())
                     self._settle()
-                    if not goes_on:
+                    if pull is Pull.STOP:
                         return
+                    if pull is Pull.WAIT:
+                        await self._adopted.wait()
+        except ModelError as error:
+            log.warning("call %s: the model failed: %s", session.call.sid, error)
+            session.agent_failed(number, f"model: {error.kind}", self._now())
         except Exception as error:
             log.exception("call %s: the agent failed", session.call.sid)
             session.agent_failed(number, type(error).__name__, self._now())
@@ -107,6 +115,7 @@ class Connection:
                 case Record():
                     self._record(command.event)
                 case StartTurn():
+                    self._adopted.clear()
                     task = self._loop.create_task(self._answer(command.number, command.turn))
                     self._answering = task
                     self._tasks.add(task)
@@ -115,6 +124,8 @@ class Connection:
                     if self._answering is not None and self._answering is not asyncio.current_task():
                         self._answering.cancel()
                     self._answering = None
+                case AdoptTurn():
+                    self._adopted.set()
                 case Close():
                     self._closing = command
                     self._wake.set()

@@ -78,6 +78,7 @@ class Desk:
             speech_model=line.speech_model,
             hints=line.hints,
             interruptible=line.interruptible,
+            partial_prompts=line.speculate != "off",
             parameters={"number": number, "caller": caller},
         )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any
 
 from starlette.datastructures import Headers
 
-from voice_app.agents.protocol import Call, Message
+from voice_app.agents.protocol import Call, Keys, Message
 from voice_app.journal import Entry, Journal, JournalError, as_heard
 from voice_app.journal.events import Conversed, Opened, Served
 from voice_app.orchestrator import ApiError, Conversations
@@ -67,13 +68,16 @@ class RelayEndpoint:
         except JournalError as error:
             log.error("call %s: its history is lost: %s", call_sid, error)
             entries = []
+        line = desk.line(_number(entries))
+        keys = Keys(line.keys_length, line.keys_terminator, line.keys_seconds)
         return Session(
-            Call(call_sid),
-            desk.line(_number(entries)),
+            Call(call_sid, keys=getattr(desk.agent, "keys", keys), filler=line.filler),
+            line,
             account_sid=desk.settings.account_sid or "",
             now=asyncio.get_running_loop().time(),
             greeting=_greeting(entries),
             history=[Message(line.role, line.content) for line in as_heard(entries)],
+            age=time.time() - entries[0].at if entries else 0.0,
             setup_seconds=desk.settings.setup_seconds,
         )
 

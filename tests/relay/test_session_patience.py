@@ -1,0 +1,258 @@
+"""Fillers, stalls, silence, keys, and the longest call."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from support.driver import Driver
+
+from voice_app import Break, Keys, Message, Ssml, Turn
+from voice_app.journal import events
+from voice_app.relay.session import State
+from voice_app.settings import Line
+
+
+def driver(**line: Any) -> Driver:
+    made = Driver(line=Line(**line))
+    made.call.filler = made.session.line.filler
+    return made
+
+
+def words(made: Driver) -> list[str]:
+    made.flush()
+    return [frame["token"] for frame in made.wire if frame["type"] == "text" and frame["token"]]
+
+
+def test_a_slow_answer_is_bridged_once() -> None:
+    slow = driver(filler="One moment.", filler_seconds=2)
+    slow.prompt("Hello?")
+    slow.pass_time(1.9)
+    assert words(slow) == []
+    slow.pass_time(10)
+    assert words(slow) == ["One moment."]
+    slow.agent("Here I am.")
+    assert words(slow) == ["One moment.", "Here I am."]
+
+
+def test_a_filler_is_cancelled_by_the_first_word() -> None:
+    quick = driver(filler="One moment.", filler_seconds=2)
+    quick.prompt("Hello?")
+    quick.pass_time(1.5)
+    quick.agent("Well, ", done=False)
+    quick.pass_time(5)
+    quick.agent("here I am.")
+    assert words(quick) == ["Well, here I am."]
+
+
+def test_a_filler_does_not_hide_how_long_the_answer_took() -> None:
+    slow = driver(filler="One moment.", filler_seconds=2)
+    slow.prompt("Hello?")
+    slow.pass_time(3)
+    slow.agent("Here I am.")
+    assert slow.of(events.Replied)[-1].first_token_ms == pytest.approx(3000)
+
+
+def test_a_tool_is_bridged_too_but_only_once_a_turn() -> None:
+    tools = driver(filler="One moment.", filler_seconds=2)
+    tools.prompt("Hello?")
+    tools.agent("Let me look.", Break(), done=False)
+    tools.pass_time(3)
+    tools.agent(Break(), done=False)
+    tools.pass_time(3)
+    assert words(tools) == ["Let me look.", "One moment."]
+
+
+def test_an_agent_may_choose_its_filler_or_none() -> None:
+    own = driver(filler_seconds=2)
+    own.call.filler = ""
+    own.prompt("Hello?")
+    own.pass_time(5)
+    assert words(own) == []
+
+
+def test_a_prompt_still_joins_after_a_filler() -> None:
+    slow = driver(filler="One moment.", filler_seconds=2)
+    slow.prompt("I want")
+    slow.pass_time(3)
+    slow.prompt("a bike.")
+    assert slow.asked.text == "a bike."
+    assert [content for role, content in slow.history() if role == "user"] == ["I want", "a bike."]
+
+
+def test_a_stalled_answer_is_cut_and_excused() -> None:
+    stalled = driver(stall_seconds=5, failure_line="Sorry?", filler_seconds=0)
+    stalled.prompt("Hello?")
+    stalled.agent("Well, ", done=False)
+    stalled.pass_time(4.9)
+    assert stalled.stops == 0
+    stalled.pass_time(0.2)
+    assert stalled.stops == 1
+    assert words(stalled) == ["Well, ", "Sorry?"]
+    stalled.agent("too late")
+    assert words(stalled) == ["Well, ", "Sorry?"]
+
+
+def test_every_piece_is_a_sign_of_life() -> None:
+    steady = driver(stall_seconds=5)
+    steady.prompt("Hello?")
+    for _ in range(5):
+        steady.pass_time(4)
+        steady.agent("word ", done=False)
+    assert steady.stops == 0
+
+
+def test_a_silent_caller_is_asked_twice_and_then_let_go() -> None:
+    silent = driver(silence_seconds=10, silence_line="Still there?", silence_goodbye="Goodbye!")
+    silent.prompt("Hello?")
+    silent.agent("Hi.")
+    silent.info("agentSpeaking", "on")
+    silent.info("agentSpeaking", "off")
+    silent.pass_time(10.1)
+    assert words(silent) == ["Hi.", "Still there?"]
+    silent.info("agentSpeaking", "on")
+    silent.info("agentSpeaking", "off")
+    silent.pass_time(10.1)
+    silent.info("agentSpeaking", "on")
+    silent.info("agentSpeaking", "off")
+    silent.pass_time(10.1)
+    assert words(silent) == ["Hi.", "Still there?", "Still there?", "Goodbye!"]
+    silent.info("agentSpeaking", "on")
+    silent.info("agentSpeaking", "off")
+    assert silent.flush() == [{"type": "end"}]
+
+
+def test_silence_is_noticed_by_time_where_no_events_tell_of_it() -> None:
+    silent = driver(silence_seconds=10, silence_line="Still there?")
+    silent.prompt("Hello?")
+    silent.agent("Hi.")
+    silent.pass_time(10)
+    assert words(silent) == ["Hi."]
+    silent.pass_time(3)
+    assert words(silent) == ["Hi.", "Still there?"]
+
+
+def test_a_caller_who_is_speaking_is_not_silent() -> None:
+    speaking = driver(silence_seconds=10)
+    speaking.prompt("Hello?")
+    speaking.agent("Hi.")
+    speaking.info("clientSpeaking", "on")
+    speaking.pass_time(60)
+    assert words(speaking) == ["Hi."]
+    speaking.info("clientSpeaking", "off")
+    speaking.pass_time(10.1)
+    assert words(speaking) == ["Hi.", "Are you still there?"]
+
+
+def test_a_caller_who_answers_is_asked_twice_again() -> None:
+    back = driver(silence_seconds=10, silence_times=1)
+    for _ in range(3):
+        back.prompt("Hello?")
+        back.agent("Hi.")
+        back.info("agentSpeaking", "off")
+        back.pass_time(10.1)
+    assert words(back).count("Are you still there?") == 3
+    assert back.session.state is State.LIVE
+
+
+def test_the_agent_is_asked_about_silence_where_no_line_is_set() -> None:
+    silent = driver(silence_seconds=10, silence_line="")
+    silent.prompt("Hello?")
+    silent.agent("Hi.")
+    silent.pass_time(20)
+    assert silent.asked == Turn("", "silence")
+
+
+def test_a_resumed_call_without_a_greeting_is_the_agents() -> None:
+    resumed = Driver(history=[Message("user", "When?")])
+    assert resumed.asked == Turn("", "resumed")
+    assert resumed.call.history == [Message("user", "When?")]
+
+
+def test_the_longest_call_ends_with_a_warning_and_a_goodbye() -> None:
+    long = driver(
+        max_call_seconds=600, max_call_warning="One minute.", max_call_goodbye="Bye!", silence_seconds=0
+    )
+    long.pass_time(539)
+    assert words(long) == []
+    long.pass_time(2)
+    assert words(long) == ["One minute."]
+    long.pass_time(60)
+    assert words(long) == ["One minute.", "Bye!"]
+    assert long.session.state is State.LEAVING
+
+
+def test_a_warning_waits_for_the_end_of_a_reply() -> None:
+    long = driver(max_call_seconds=600, max_call_warning="One minute.", silence_seconds=0, stall_seconds=300)
+    long.pass_time(530)
+    long.prompt("Hello?")
+    long.agent("Well, ", done=False)
+    long.pass_time(20)
+    assert words(long) == ["Well, "]
+    long.agent("that is all.")
+    assert words(long) == ["Well, ", "that is all.", "One minute."]
+
+
+@pytest.mark.parametrize(
+    ("keys", "pressed", "entries"),
+    [
+        (Keys(), "12#34#", ["12", "34"]),
+        (Keys(length=3), "123456", ["123", "456"]),
+        (Keys(length=3), "12#", ["12"]),
+        (Keys(terminator="*"), "1#2*", ["1#2"]),
+        (Keys(), "#", ["#"]),
+    ],
+)
+def test_keys_are_collected_into_entries(keys: Keys, pressed: str, entries: list[str]) -> None:
+    typing = driver()
+    typing.call.keys = keys
+    for key in pressed:
+        typing.receive(type="dtmf", digit=key)
+        if len(typing.turns) < len(entries) and typing.turns:
+            typing.agent("Thanks.")
+    if typing.turns:
+        typing.agent("Thanks.")
+    assert [(turn.turn.text, turn.turn.kind) for turn in typing.turns] == [
+        (entry, "keys") for entry in entries
+    ]
+    assert [event.digits for event in typing.of(events.Pressed)] == entries
+
+
+def test_an_entry_is_over_when_no_key_follows() -> None:
+    typing = driver()
+    typing.call.keys = Keys(seconds=2)
+    for key in "12":
+        typing.receive(type="dtmf", digit=key)
+        typing.pass_time(1.9)
+    assert typing.turns == []
+    typing.pass_time(0.2)
+    assert typing.asked.text == "12"
+
+
+def test_a_secret_entry_is_told_to_the_agent_and_to_nobody_else() -> None:
+    typing = driver()
+    typing.call.keys = Keys(length=4, sensitive=True)
+    for key in "4711":
+        typing.receive(type="dtmf", digit=key)
+    assert typing.asked == Turn("4711", "keys", sensitive=True)
+    typing.agent("Thank you.")
+    typing.prompt("And now?")
+    assert "4711" not in json.dumps([message.content for message in typing.call.history])
+    assert "4711" not in repr(typing.events)
+    assert typing.call.history[0] == Message("user", "(pressed keys, hidden)")
+
+
+def test_ssml_passes_and_everything_else_is_made_speakable() -> None:
+    made = driver()
+    made.prompt("Hello?")
+    made.agent("**Hello**", Ssml('<break time="1s"/>'), " *you*!")
+    assert "".join(words(made)) == 'Hello<break time="1s"/> you!'
+
+
+def test_what_is_made_speakable_is_what_is_remembered() -> None:
+    made = driver()
+    made.prompt("Hello?")
+    made.agent("**He", "llo** ", "you. 😀")
+    made.flush()
+    assert made.history() == [("user", "Hello?"), ("assistant", "Hello you. ")]

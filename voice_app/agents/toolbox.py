@@ -1,0 +1,168 @@
+"""Runs the tools that a model calls: together, each with its deadline, and safe from a barge-in.
+
+A run outlives the turn that started it. A caller who cuts in stops the reply and the tools that only
+read; a tool that acts on the world goes on, and what it returns is there for the next turn. Past its
+deadline a run counts as *unknown*: neither done nor failed, since nobody can tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias, get_args
+
+import msgspec
+from pydantic_core import to_json
+
+from voice_app.agents.protocol import Action, Call
+from voice_app.agents.tools import ArgumentsError, Tool
+
+CANCELLED: Final = "cancelled: the caller spoke before it was done; call it again if it is still needed"
+_ACTIONS: Final = get_args(Action)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class ToolRun:
+    """One call of a tool by the model."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON, as the model wrote it."""
+    outcome: str | None = None
+    """What the model is told; `None` while it runs."""
+    action: Action | None = None
+    """What the tool wants done on the call; whoever carries it out takes it away."""
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+    expires: float = 0.0
+    """When it counts as unknown, on the clock of `time.monotonic`."""
+    awaited: bool = True
+    """Whether a turn is still waiting for it."""
+
+    @property
+    def running(self) -> bool:
+        """Whether somebody should wait for it."""
+        return self.outcome is None
+
+
+Late: TypeAlias = Callable[[Call, ToolRun], None]
+
+
+class ToolBox:
+    """The tools of an agent.
+
+    ``late`` hears of every run that finishes when no turn waits for it any more: past its deadline,
+    or after a barge-in.
+    """
+
+    def __init__(self, tools: Iterable[Tool[..., Any]] = (), *, late: Late | None = None) -> None:
+        self._tools: dict[str, Tool[..., Any]] = {}
+        for tool in tools:
+            if tool.name in self._tools:
+                raise ValueError(f"two tools are called {tool.name}: give one of them another name")
+            self._tools[tool.name] = tool
+        self._late = late
+        # The loop keeps weak references only: without this, a running tool could be collected.
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.definitions = msgspec.Raw(msgspec.json.encode([_definition(tool) for tool in self]))
+        """The tools as the ``tools`` of a chat completion request."""
+
+    def __len__(self) -> int:
+        return len(self._tools)
+
+    def __iter__(self) -> Iterator[Tool[..., Any]]:
+        return iter(self._tools.values())
+
+    def start(self, call: Call, run: ToolRun) -> None:
+        """Begin a run. A tool that does not exist is an outcome like any other."""
+        tool = self._tools.get(run.name)
+        if tool is None:
+            names = ", ".join(self._tools) or "none"
+            run.outcome = f"error: there is no tool {run.name}; the tools are: {names}"
+            return
+        run.expires = time.monotonic() + tool.deadline
+        run.task = asyncio.create_task(self._run(tool, call, run), name=f"tool {run.name}")
+        self._tasks.add(run.task)
+        run.task.add_done_callback(self._tasks.discard)
+
+    async def settle(self, runs: Iterable[ToolRun], *, within: float | None = None) -> bool:
+        """Wait until every run is over or past its deadline. Returns whether they all are.
+
+        Give up after ``within`` seconds, if given.
+        """
+        end = None if within is None else time.monotonic() + within
+        while running := [run for run in runs if run.running]:
+            now = time.monotonic()
+            if end is not None and now >= end:
+                return False
+            for run in running:
+                run.awaited = True
+                if now >= run.expires:
+                    self._expire(run)
+            waiting = [run.task for run in running if run.running and run.task is not None]
+            if not waiting:
+                continue
+            next_stop = min(run.expires for run in running if run.running)
+            timeout = (next_stop if end is None else min(next_stop, end)) - now
+            await asyncio.wait(waiting, timeout=max(timeout, 0), return_when=asyncio.FIRST_COMPLETED)
+        return True
+
+    def leave(self, runs: Iterable[ToolRun]) -> None:
+        """The turn is over: cancel what only reads, let go on what acts."""
+        for run in runs:
+            if run.running:
+                run.awaited = False
+                if run.task is not None and not self._tools[run.name].acts:
+                    run.task.cancel()
+                    run.outcome = CANCELLED
+
+    def filler(self, runs: Iterable[ToolRun]) -> str:
+        """What to say while these run: the first filler among them."""
+        tools = (self._tools.get(run.name) for run in runs if run.running)
+        return next((tool.filler for tool in tools if tool is not None and tool.filler), "")
+
+    def _expire(self, run: ToolRun) -> None:
+        run.awaited = False
+        run.outcome = (
+            f"unknown: no result within {self._tools[run.name].deadline:g} seconds. It may still have been "
+            "done: do not call it again, and tell the caller that it could not be confirmed"
+        )
+
+    async def _run(self, tool: Tool[..., Any], call: Call, run: ToolRun) -> None:
+        try:
+            value = await tool.run(call, run.arguments)
+        except ArgumentsError as error:
+            outcome = f"error: {error}"
+        except asyncio.CancelledError:
+            run.outcome = run.outcome or CANCELLED
+            raise
+        except Exception as error:
+            log.warning("call %s: the tool %s failed", call.sid, run.name, exc_info=True)
+            outcome = f"error: {type(error).__name__}: {error}"
+        else:
+            outcome = _told(value)
+            if isinstance(value, _ACTIONS):
+                run.action = value
+        expired = run.outcome is not None
+        run.outcome = f"finished after its deadline: {outcome}" if expired else outcome
+        if not run.awaited and self._late is not None:
+            self._late(call, run)
+
+
+def _definition(tool: Tool[..., Any]) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": function}
+
+
+def _told(value: object) -> str:
+    """A tool's result as the model reads it."""
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, _ACTIONS):
+        return "done"
+    return to_json(value, fallback=str).decode()

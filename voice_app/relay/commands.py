@@ -1,0 +1,55 @@
+"""What a session wants done by the connection around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TypeAlias
+
+from voice_app.agents.protocol import Turn
+from voice_app.journal.events import Event
+
+
+class Pull(Enum):
+    """Whether to ask the agent for its next piece."""
+
+    ON = auto()
+    WAIT = auto()
+    """The turn is a speculation and has come to something that acts: ask again after `AdoptTurn`."""
+    STOP = auto()
+
+
+@dataclass(slots=True, frozen=True)
+class StartTurn:
+    """Ask the agent; give every piece back with this number."""
+
+    number: int
+    turn: Turn
+
+
+@dataclass(slots=True, frozen=True)
+class AdoptTurn:
+    """The speculation was right: the turn may go on."""
+
+
+@dataclass(slots=True, frozen=True)
+class StopTurn:
+    """Stop asking the agent."""
+
+
+@dataclass(slots=True, frozen=True)
+class Close:
+    """Close the socket."""
+
+    code: int
+    reason: str
+
+
+@dataclass(slots=True, frozen=True)
+class Record:
+    """Write to the journal."""
+
+    event: Event
+
+
+Command: TypeAlias = StartTurn | AdoptTurn | StopTurn | Close | Record

@@ -1,0 +1,130 @@
+"""The agent's voice on the call: words on their way out, and what became of them.
+
+Every word goes through here, so that what is written, what is queued at Twilio, what is remembered and
+what is journaled cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from voice_app.journal import events
+from voice_app.relay import frames
+from voice_app.relay.dialogue import Dialogue
+from voice_app.relay.outbox import Outbox
+from voice_app.relay.playback import Playback, Speech
+
+SECONDS_BETWEEN_RECORDS = 0.4
+"""A growing reply is written to the journal at most this often."""
+
+
+class Speaker:
+    """Speaks in stretches: what goes out between two ``last``. ``record`` takes what the journal is told."""
+
+    def __init__(self, dialogue: Dialogue, record: Callable[[events.Event], None]) -> None:
+        self.session_id = ""
+        self.playback = Playback()
+        self.outbox = Outbox()
+        self._dialogue = dialogue
+        self._record = record
+        self._speech: Speech | None = None
+        self._numbers = 1  # 0 is the greeting
+        self._asides: list[str] = []
+        self._since = 0.0
+        self._recorded = 0.0
+        self._first_token_ms: float | None = None
+
+    @property
+    def talking(self) -> bool:
+        """A stretch of the agent's is open."""
+        return self._speech is not None
+
+    def greet(self, text: str, now: float) -> None:
+        """Twilio speaks the greeting by itself; it is remembered like everything that is said."""
+        greeting = Speech(0, [text], closed=True)
+        self._dialogue.add(greeting)
+        self.playback.add(greeting)
+        self.playback.sent(len(text), now)
+        self._record(events.Replied(0, self.session_id, text, done=True))
+
+    def begin(self, since: float) -> None:
+        """The next words answer something that was said at ``since``; delays are told from then."""
+        self._since = self._recorded = since
+        self._first_token_ms = None
+
+    def say(self, text: str, now: float) -> bool:
+        """Send words of the agent's. Returns whether there was anything to say."""
+        speech = self._speech
+        if speech is None:
+            if not text.strip():
+                return False
+            speech = self._speech = self._new()
+        if self._first_token_ms is None:
+            self._first_token_ms = (now - self._since) * 1000
+        speech.parts.append(text)
+        self.playback.sent(len(text), now)
+        self.outbox.say(text)
+        if now - self._recorded >= SECONDS_BETWEEN_RECORDS:
+            self._tell(speech, now, done=False)
+        return True
+
+    def finish(self, now: float) -> None:
+        """Close the open stretch with its one ``last``, and say what waited for it."""
+        self._close(now)
+        asides, self._asides = self._asides, []
+        for text in asides:
+            self.line(text, now)
+
+    def line(self, text: str, now: float) -> None:
+        """Say something of our own as a stretch of its own; while the agent is talking, after it."""
+        if not text:
+            return
+        if self.talking:
+            self._asides.append(text)
+            return
+        speech = self._new()
+        speech.parts.append(text)
+        speech.closed = True
+        self.playback.sent(len(text), now)
+        self.outbox.say(text)
+        self.outbox.close()
+        self._record(events.Replied(speech.number, self.session_id, text, done=True))
+
+    def push(self, frame: frames.Outgoing, now: float) -> None:
+        """Send something other than words, after those that were said."""
+        self._close(now)
+        self.outbox.push(frame)
+
+    def interrupted(self, utterance: str, played_ms: float | None, now: float) -> None:
+        """The caller has cut in: nothing more is heard of what was said, and not all of it was heard."""
+        self.abandon(now)
+        for speech in self.playback.interrupted(utterance):
+            self._record(events.Heard(speech.number, self.session_id, speech.text, played_ms))
+        self.outbox.interrupt()
+        self._asides.clear()
+
+    def abandon(self, now: float) -> None:
+        """The agent was stopped in the middle of a stretch. Only an interruption does that."""
+        if self._speech is not None:
+            self._speech.closed = True
+            self._tell(self._speech, now, done=True)
+            self._speech = None
+
+    def _close(self, now: float) -> None:
+        if self._speech is not None:
+            self.outbox.close()
+            self.abandon(now)
+
+    def _new(self) -> Speech:
+        speech = Speech(self._numbers)
+        self._numbers += 1
+        self._dialogue.add(speech)
+        self.playback.add(speech)
+        return speech
+
+    def _tell(self, speech: Speech, now: float, *, done: bool) -> None:
+        self._recorded = now
+        total = (now - self._since) * 1000 if done else None
+        self._record(
+            events.Replied(speech.number, self.session_id, speech.sent, done, self._first_token_ms, total)
+        )

@@ -1,0 +1,372 @@
+"""Whose turn it is: prompts become turns of the agent, and what the agent yields becomes speech.
+
+There is at most one turn at a time. A prompt that arrives meanwhile
+
+- joins it, while nothing has come of it: both are asked as one;
+- waits, once the agent has said or done something; what waits is asked as one turn afterwards.
+
+A turn may be begun on a guess, before the prompt is final. Then its pieces are held, and the agent is
+not asked for more once it wants to act. When the final prompt comes, the guess is adopted or dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from voice_app.agents.protocol import (
+    Break,
+    Call,
+    EndCall,
+    Piece,
+    Play,
+    SendDigits,
+    Ssml,
+    SwitchLanguage,
+    Transfer,
+    Turn,
+)
+from voice_app.journal import events
+from voice_app.relay import frames
+from voice_app.relay.commands import AdoptTurn, Command, Pull, Record, StartTurn, StopTurn
+from voice_app.relay.dialogue import Asked, Dialogue
+from voice_app.relay.speakable import Speakable
+from voice_app.relay.speaker import Speaker
+from voice_app.relay.speculation import SECONDS_UNTIL_STABLE, Guesses
+from voice_app.relay.timers import Timers
+from voice_app.settings import Line
+
+MAX_FAILURES = 3
+"""So many failed turns in a row, and a person has to take over."""
+SECONDS_TO_SPEAK_UP = 2.5
+"""After an interruption: how long the caller may take to go on before an open question is answered."""
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    """The turn that the agent is answering."""
+
+    number: int
+    asked: Asked
+    since: float
+    speakable: Speakable = field(default_factory=Speakable)
+    spoke: bool = False
+    acted: bool = False
+    answered: bool = False
+    """Something came since the prompt, or since the last `Break`."""
+    filled: bool = False
+    over: bool = False
+    """The agent has ended by itself."""
+    error: str = ""
+    held: list[Piece] | None = None
+    """For a guess: what the agent yielded so far."""
+    first_piece_at: float | None = None
+
+
+class Turns:
+    """Asks the agent, one turn at a time.
+
+    ``leave`` is called when the agent wants to end the session, ``idle`` when there is nothing left to
+    answer; ``commands`` is where the connection finds what it has to do.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        line: Line,
+        dialogue: Dialogue,
+        speaker: Speaker,
+        timers: Timers,
+        commands: list[Command],
+        *,
+        leave: Callable[[Transfer | EndCall, float], None],
+        idle: Callable[[float], None],
+    ) -> None:
+        self._call = call
+        self._line = line
+        self._dialogue = dialogue
+        self._speaker = speaker
+        self._timers = timers
+        self._commands = commands
+        self._leave = leave
+        self._idle = idle
+        self._running: _Running | None = None
+        self._waiting: list[Turn] = []
+        self._open_question: _Running | None = None
+        self._guesses = Guesses()
+        self._count = 0
+        self._failures = 0
+
+    @property
+    def busy(self) -> bool:
+        """The agent is answering something (a guess does not count)."""
+        return self._running is not None and self._running.held is None
+
+    # --- the caller ------------------------------------------------------------------------------
+
+    def ask(self, turn: Turn, now: float) -> None:
+        """The caller wants an answer: begin the turn, or let it join or wait."""
+        running = self._running
+        if running is not None and not running.spoke and not running.acted:
+            self.stop(now)
+            self._open_question = running
+        self._waiting.append(turn)
+        self.begin_next(now)
+
+    def final(self, turn: Turn, now: float) -> None:
+        """A final prompt has come: send what a right guess has ready, or ask."""
+        self._timers.cancel(self._guess)
+        running, right = self._running, self._guesses.right(turn.text)
+        self._guesses.reset()
+        if running is not None and running.held is not None:
+            if right and not running.error:
+                self._adopt(running, turn, now)
+                return
+            self._drop_guess(now)
+        self.ask(turn, now)
+
+    def partial(self, text: str, now: float) -> None:
+        """The caller has got so far; perhaps that is all."""
+        if self._line.speculate == "off":
+            return
+        begin = self._guesses.partial(text)
+        if self._guesses.outdated():
+            self._drop_guess(now)
+        self._timers.set(self._guess, now + SECONDS_UNTIL_STABLE)
+        if begin:
+            self._begin_guess(now)
+
+    def interrupted(self, now: float) -> None:
+        """The caller has cut in: the turn is over. A question that got no answer stays open for a while."""
+        running = self._running
+        if running is None or running.held is not None:
+            return
+        if not running.answered:
+            self._open_question = running
+            self._timers.set(self._answer_open_question, now + SECONDS_TO_SPEAK_UP)
+        self.stop(now)
+
+    def begin_next(self, now: float) -> None:
+        """Answer what is waiting, unless the voice has to finish first."""
+        if not self._waiting or self._running is not None:
+            return
+        playback = self._speaker.playback
+        if self._line.interruptible in ("none", "dtmf") and playback.speaking(now):
+            self._timers.set(self._begin, max(playback.quiet_at, now) + 1.0)
+        else:
+            self._begin(now)
+
+    def stop(self, now: float) -> None:
+        """Stop asking the agent, whatever it is at."""
+        running, self._running = self._running, None
+        if running is not None:
+            self._timers.cancel(self._stalled)
+            self._timers.cancel(self._fill)
+            if not running.over:
+                self._commands.append(StopTurn())
+
+    def close(self, now: float) -> None:
+        """Nothing is asked any more."""
+        self.stop(now)
+        self._waiting.clear()
+        self._open_question = None
+        for handler in (self._guess, self._begin, self._answer_open_question):
+            self._timers.cancel(handler)
+
+    # --- the agent -------------------------------------------------------------------------------
+
+    def agent_yielded(self, number: int, piece: Piece, now: float) -> Pull:
+        """The agent yielded a piece. Returns whether to ask it for the next one."""
+        running = self._running
+        if running is None or running.number != number:
+            return Pull.STOP
+        self._timers.set(self._stalled, now + self._line.stall_seconds)
+        if running.held is not None:
+            running.held.append(piece)
+            if running.first_piece_at is None:
+                running.first_piece_at = now
+            return Pull.ON if isinstance(piece, str | Ssml) else Pull.WAIT
+        return self._take(running, piece, now)
+
+    def agent_finished(self, number: int, now: float) -> None:
+        """The agent has nothing more to say in this turn."""
+        running = self._running
+        if running is None or running.number != number:
+            return
+        running.over = True
+        if running.held is not None:
+            return
+        self._say(running, running.speakable.flush(), now)
+        if not running.answered:
+            self.agent_failed(number, "the agent said nothing", now)
+            return
+        self._failures = 0
+        self._finish(now)
+
+    def agent_failed(self, number: int, error: str, now: float) -> None:
+        """The agent raised an exception, or gave no answer."""
+        running = self._running
+        if running is None or running.number != number:
+            return
+        running.over = True
+        running.error = error or "failed"
+        if running.held is not None:
+            return
+        self._commands.append(Record(events.Failed("agent", error[:500])))
+        self._failures += 1
+        self._speaker.finish(now)
+        if self._failures >= MAX_FAILURES:
+            self._leave(Transfer("agent-failed", "The automated assistant failed repeatedly."), now)
+            return
+        self._speaker.line(self._line.failure_line, now)
+        self._finish(now)
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _begin(self, now: float) -> None:
+        """Answer what is waiting, as one turn."""
+        if not self._waiting or self._running is not None:
+            return
+        self._timers.cancel(self._begin)
+        self._timers.cancel(self._answer_open_question)
+        unanswered, self._open_question = self._open_question, None
+        if unanswered is not None and not unanswered.acted and self._dialogue.retract(unanswered.asked):
+            self._waiting.insert(0, unanswered.asked.turn)
+        turn = self._waiting.pop(0)
+        while self._waiting and self._waiting[0].kind == turn.kind:
+            turn = _joined(turn, self._waiting.pop(0))
+        asked = Asked(turn)
+        self._start(asked, now)
+        self._dialogue.add(asked)
+
+    def _answer_open_question(self, now: float) -> None:
+        """The caller cut in and then said nothing: the question that was asked is still open."""
+        unanswered, self._open_question = self._open_question, None
+        if unanswered is not None and self._running is None:
+            self._start(unanswered.asked, now)
+
+    def _start(self, asked: Asked, now: float) -> _Running:
+        self._count += 1
+        self._call.history[:] = self._dialogue.history(without=asked)
+        running = self._running = _Running(self._count, asked, now)
+        self._speaker.begin(now)
+        self._wait_with_filler(running, now)
+        self._timers.set(self._stalled, now + self._line.stall_seconds)
+        self._commands.append(StartTurn(self._count, asked.turn))
+        return running
+
+    def _take(self, running: _Running, piece: Piece, now: float) -> Pull:
+        """Speak or do what the agent has yielded."""
+        if isinstance(piece, str):
+            self._say(running, running.speakable.feed(piece), now)
+            return Pull.ON
+        self._say(running, running.speakable.flush(), now)
+        match piece:
+            case Ssml():
+                self._say(running, piece.text, now)
+                return Pull.ON
+            case Break():
+                self._speaker.finish(now)
+                running.acted, running.answered = True, False
+                self._wait_with_filler(running, now)
+                return Pull.ON
+            case Play():
+                self._speaker.push(frames.Play(piece.url, piece.loop), now)
+                done = events.Acted("play", piece.url)
+            case SendDigits():
+                self._speaker.push(frames.SendDigits(piece.digits), now)
+                done = events.Acted("send-digits")
+            case SwitchLanguage():
+                self._speaker.push(frames.Language(piece.tts, piece.transcription), now)
+                done = events.Acted("switch-language", f"{piece.tts} {piece.transcription}")
+            case Transfer() | EndCall():
+                self._leave(piece, now)
+                return Pull.STOP
+            case _:
+                raise TypeError(f"an agent yields text or actions, not {type(piece).__name__}")
+        self._commands.append(Record(done))
+        running.acted = running.answered = True
+        return Pull.ON
+
+    def _say(self, running: _Running, text: str, now: float) -> None:
+        if text and self._speaker.say(text, now):
+            if not running.answered:
+                self._timers.cancel(self._fill)
+            running.spoke = running.answered = True
+
+    def _finish(self, now: float) -> None:
+        """The turn is over: go on with what waits."""
+        self._speaker.finish(now)
+        self._running = None
+        self._timers.cancel(self._stalled)
+        self._timers.cancel(self._fill)
+        self.begin_next(now)
+        if self._running is None:
+            self._idle(now)
+
+    def _wait_with_filler(self, running: _Running, now: float) -> None:
+        if self._line.filler_seconds and not running.filled:
+            self._timers.set(self._fill, now + self._line.filler_seconds)
+
+    def _fill(self, now: float) -> None:
+        """The answer takes long: say so, once a turn."""
+        running = self._running
+        if running is not None and running.held is None:
+            running.filled = True
+            self._speaker.line(self._call.filler, now)
+
+    def _stalled(self, now: float) -> None:
+        """Nothing came from the agent for too long."""
+        running = self._running
+        if running is None:
+            return
+        if running.held is not None:
+            self._drop_guess(now)
+            return
+        if not running.over:
+            self._commands.append(StopTurn())
+        self.agent_failed(running.number, "the agent stalled", now)
+
+    # --- speculation -----------------------------------------------------------------------------
+
+    def _guess(self, now: float) -> None:
+        """Nothing followed the latest partial: perhaps the caller is done."""
+        if self._guesses.quiet():
+            self._begin_guess(now)
+
+    def _begin_guess(self, now: float) -> None:
+        """Ask the agent in private about words that are not final."""
+        if self.busy or self._waiting or self._open_question is not None:
+            return
+        self._drop_guess(now)
+        self._guesses.begin()
+        running = self._start(Asked(Turn(self._guesses.text)), now)
+        running.held = []
+        self._timers.cancel(self._fill)
+
+    def _drop_guess(self, now: float) -> None:
+        if self._running is not None and self._running.held is not None:
+            self._commands.append(Record(events.Speculated(hit=False)))
+            self.stop(now)
+
+    def _adopt(self, running: _Running, turn: Turn, now: float) -> None:
+        """The guess was right: send what is waiting."""
+        head_start = now - running.since
+        first = running.first_piece_at
+        saved = head_start if first is None else min(head_start, first - running.since)
+        self._commands += [Record(events.Speculated(hit=True, saved_ms=saved * 1000)), AdoptTurn()]
+        held, running.held = running.held or [], None
+        running.asked.turn = turn
+        self._dialogue.add(running.asked)
+        self._speaker.begin(now)
+        self._wait_with_filler(running, now)
+        for piece in held:
+            self._take(running, piece, now)
+        if running.over:
+            self.agent_finished(running.number, now)
+
+
+def _joined(turn: Turn, later: Turn) -> Turn:
+    glue = " " if turn.kind == "speech" else ""
+    text = f"{turn.text}{glue}{later.text}"
+    return Turn(text, turn.kind, later.language, sensitive=turn.sensitive or later.sensitive)
