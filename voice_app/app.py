@@ -83,7 +83,8 @@ def build(parts: Desk) -> Starlette:
         return Response(telemetry.metrics(), media_type="text/plain; version=0.0.4")
 
     async def sandbox(request: Request) -> Response:
-        return JSONResponse({"twilio_base_url": parts.settings.twilio_base_url})
+        told = ("twilio_base_url", "conversation_configuration")
+        return JSONResponse({name: getattr(parts.settings, name) for name in told})
 
     own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
     if parts.settings.in_sandbox:

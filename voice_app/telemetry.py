@@ -21,6 +21,13 @@ AGENT_FAILURES = Counter(
     "voice_app_agent_failures_total", "Turns in which the agent failed", registry=REGISTRY
 )
 
+GUESSES = Counter(
+    "voice_app_speculations_total", "Answers begun before the caller was done", ["outcome"], registry=REGISTRY
+)
+SAVED_SECONDS = Counter(
+    "voice_app_speculation_saved_seconds_total", "By how much right guesses were earlier", registry=REGISTRY
+)
+
 
 def metrics() -> bytes:
     """All metrics in the Prometheus text format."""

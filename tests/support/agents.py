@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from voice_app import Call, EndCall, Piece, Transfer, Turn
+from voice_app import Break, Call, EndCall, Keys, Piece, Play, SendDigits, SwitchLanguage, Transfer, Turn
 
 
 async def echo(call: Call, turn: Turn) -> AsyncIterator[Piece]:
@@ -40,3 +40,55 @@ def not_a_generator(call: Call) -> None:
 async def a_coroutine(call: Call, turn: Turn) -> str:
     """Returns instead of yielding."""
     return "Hello."
+
+
+async def markdown(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Writes as models do."""
+    for piece in (
+        "**Open",
+        "ing** ho",
+        "urs:\n",
+        "- Mon",
+        "day\n",
+        "- [Tues",
+        "day](https://x.example/y)",
+        "\n",
+    ):
+        yield piece
+
+
+class Gate:
+    """Lets an agent go on when a test says so."""
+
+    def __init__(self) -> None:
+        self.opened = asyncio.Event()
+
+
+gate = Gate()
+
+
+async def waiting(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Answers when the gate is opened."""
+    await gate.opened.wait()
+    yield f"Finally: {turn.text}"
+
+
+async def looking_up(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Says something before slow work, and the result after it."""
+    yield "Let me look that up."
+    yield Break()
+    yield f"The answer to {turn.text} is forty two, and there is much more to tell about it."
+
+
+async def keypad(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Tells which keys were pressed, and asks for a secret next."""
+    yield f"{turn.kind}: {len(turn.text)} keys." if turn.sensitive else f"{turn.kind}: {turn.text}"
+    call.keys = Keys(length=4, sensitive=True)
+
+
+async def polyglot(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Changes the language, plays a sound, sends keys."""
+    yield SwitchLanguage("es-ES", "es-MX")
+    yield Play("https://x.example/ding.mp3")
+    yield SendDigits("1w2")
+    yield "Hola."

@@ -87,8 +87,11 @@ async def remembered(folder: Path, call_sid: str) -> list[Line]:
         return list(await journal.history(call_sid))
 
 
-async def happened(folder: Path, call_sid: str, kind: type[Event]) -> None:
-    """Wait until an event of this kind is in the journal of a server that runs."""
+async def happened(folder: Path, call_sid: str, kind: type[Event], times: int = 1) -> None:
+    """Wait until so many events of a kind are in the journal of a server that runs."""
     async with asyncio.timeout(10), Journal(database(folder), create=False) as journal:
-        while not any(isinstance(entry.event, kind) for entry in await journal.events(call_sid)):  # noqa: ASYNC110
+        while True:
+            entries = await journal.events(call_sid)
+            if sum(isinstance(entry.event, kind) for entry in entries) >= times:
+                return
             await asyncio.sleep(0.02)

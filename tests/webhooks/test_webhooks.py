@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,25 @@ async def test_health_readiness_and_metrics_are_there(tmp_path: Path) -> None:
             response = await server.http.get(server.base_url + path)
             assert response.status == 200
             assert expected in await response.text()
+
+
+async def test_what_happens_is_counted(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, speculate="stable") as server:
+        await server.http.post(f"{server.base_url}/voice", data=IN_PROGRESS)
+        async with server.call() as call:
+            await call.reply()
+            await call.ask("When are you open?")
+            response = await server.http.get(f"{server.base_url}/metrics")
+            text = await response.text()
+    for name in (
+        "voice_app_calls_total",
+        "voice_app_sessions_open",
+        'voice_app_requests_refused_total{what="request"}',
+        'voice_app_speculations_total{outcome="hit"}',
+        "voice_app_speculation_saved_seconds_total",
+    ):
+        (value,) = re.findall(rf"(?m)^{re.escape(name)} (\S+)$", text)
+        assert float(value) > 0, name
 
 
 async def test_every_number_may_be_answered_in_its_own_way(tmp_path: Path) -> None:

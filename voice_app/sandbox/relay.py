@@ -27,6 +27,8 @@ MAX_MALFORMED = 10
 STALE_AFTER_SECONDS = 0.1
 """Words that arrive this long after an interruption were not under way when it was sent."""
 STALE_UNTIL_SECONDS = 1.0
+FINAL_AFTER_SECONDS = 0.35
+"""The final prompt follows the last partial so much later, and repeats it."""
 
 
 class _Text(msgspec.Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
@@ -306,10 +308,11 @@ class RelaySession:
     async def _say_partials(self, text: str, language: str) -> None:
         """Partials repeat everything said so far; the last one is the whole sentence."""
         words = text.split()
-        for count in range(2, len(words) + 1, 2):
+        for count in [*range(2, len(words), 2), len(words)]:
             partial = " ".join(words[:count])
             await self._send({"type": "prompt", "voicePrompt": partial, "lang": language, "last": False})
             await asyncio.sleep(2 * self.voice.seconds_per_word)
+        await asyncio.sleep(FINAL_AFTER_SECONDS)
 
     async def _client_speaking(self, value: str) -> None:
         if "speaker-events" in self._attribute("events").split():

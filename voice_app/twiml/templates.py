@@ -42,6 +42,9 @@ class Context:
     greeting: str = ""
     resume_greeting: str = ""
     language: str | None = None
+    tts_language: str | None = None
+    """The voice's language, where the agent has switched it in an earlier session of the call."""
+    transcription_language: str | None = None
     tts_provider: str | None = None
     voice: str | None = None
     transcription_provider: str | None = None

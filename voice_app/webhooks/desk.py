@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from defusedxml import ElementTree
@@ -46,8 +46,6 @@ class Desk:
     conversations: Conversations | None = None
     """`None` without a configuration: then there are no conversations to find."""
     ready: bool = False
-    sessions: set[str] = field(default_factory=set)
-    """The CallSids that have a session open on this process."""
 
     def line(self, number: str) -> Line:
         """How this number is answered."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from functools import partial
 from typing import Any
 
 from starlette.datastructures import Headers
 
+from voice_app import telemetry
 from voice_app.agents.protocol import Call, Keys, Message
 from voice_app.journal import Entry, Journal, JournalError, as_heard
-from voice_app.journal.events import Conversed, Opened, Served
+from voice_app.journal.events import Conversed, Event, Failed, Opened, Served, Speculated
 from voice_app.orchestrator import ApiError, Conversations
 from voice_app.relay.connection import Connection
 from voice_app.relay.session import Session
@@ -32,7 +33,7 @@ class RelayEndpoint:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._lookups: set[asyncio.Task[None]] = set()  # the loop itself keeps no reference
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no reference
 
     async def __call__(
         self,
@@ -49,16 +50,17 @@ class RelayEndpoint:
             call_sid = desk.tickets.redeem(scope["path_params"]["token"])
         except (RefusedError, TicketError) as error:
             log.warning("refused the socket /relay: %s", error)
+            telemetry.REFUSED.labels("socket").inc()
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
         session = await self._session(call_sid)
         await send({"type": "websocket.accept"})
         self._look_up_conversation(call_sid)
-        desk.sessions.add(call_sid)
-        try:
-            await Connection(receive, send, session, desk.agent, partial(desk.journal.write, call_sid)).run()
-        finally:
-            desk.sessions.discard(call_sid)
+        if (warm := getattr(desk.agent, "warm", None)) is not None:
+            self._beside(warm(session.call))
+        record = partial(_record, desk.journal, call_sid)
+        with telemetry.SESSIONS.track_inprogress():
+            await Connection(receive, send, session, desk.agent, record).run()
 
     async def _session(self, call_sid: str) -> Session:
         """A session that knows what happened on the call before, on whichever machine that was."""
@@ -69,9 +71,11 @@ class RelayEndpoint:
             log.error("call %s: its history is lost: %s", call_sid, error)
             entries = []
         line = desk.line(_number(entries))
-        keys = Keys(line.keys_length, line.keys_terminator, line.keys_seconds)
+        keys = getattr(desk.agent, "keys", None)
+        if not isinstance(keys, Keys):
+            keys = Keys(line.keys_length, line.keys_terminator, line.keys_seconds)
         return Session(
-            Call(call_sid, keys=getattr(desk.agent, "keys", keys), filler=line.filler),
+            Call(call_sid, keys=keys, filler=line.filler),
             line,
             account_sid=desk.settings.account_sid or "",
             now=asyncio.get_running_loop().time(),
@@ -85,9 +89,28 @@ class RelayEndpoint:
         """Learn the conversation's id beside the call, never in its way."""
         if self._desk.conversations is None:
             return
-        task = asyncio.create_task(_find(self._desk.conversations, self._desk.journal, call_sid))
-        self._lookups.add(task)
-        task.add_done_callback(self._lookups.discard)
+        self._beside(_find(self._desk.conversations, self._desk.journal, call_sid))
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside the call."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _record(journal: Journal, call_sid: str, event: Event) -> None:
+    """Write an event to the journal, and count what is worth counting."""
+    journal.write(call_sid, event)
+    match event:
+        case Failed(what="agent"):
+            telemetry.AGENT_FAILURES.inc()
+        case Failed(what="frame"):
+            telemetry.MALFORMED.inc()
+        case Speculated():
+            telemetry.GUESSES.labels("hit" if event.hit else "miss").inc()
+            telemetry.SAVED_SECONDS.inc(event.saved_ms / 1000)
+        case _:
+            pass
 
 
 async def _find(conversations: Conversations, journal: Journal, call_sid: str) -> None:

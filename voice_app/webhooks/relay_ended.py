@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from starlette.responses import Response
 
+from voice_app import telemetry
 from voice_app.journal import Entry
-from voice_app.journal.events import Conversed, SessionEnded
+from voice_app.journal.events import Acted, Conversed, SessionEnded
 from voice_app.webhooks.desk import NOTHING, Desk, twiml
 from voice_app.webhooks.signature import Form
 
@@ -38,7 +40,14 @@ async def relay_ended(desk: Desk, form: Form) -> Response:
     if ended.status == "ended":
         return desk.serve("goodbye.xml", desk.context(form, _why_ended(ended.handoff_data)))
     if _breaks_before(before, ended.session_id) < desk.settings.max_resumes:
-        return desk.serve("resume.xml", desk.context(form, "resume", _conversation(before)))
+        telemetry.RESUMED.inc()
+        tts, transcription = _languages(before)
+        context = replace(
+            desk.context(form, "resume", _conversation(before)),
+            tts_language=tts,
+            transcription_language=transcription,
+        )
+        return desk.serve("resume.xml", context)
     return desk.serve("goodbye.xml", desk.context(form, "failed"))
 
 
@@ -67,6 +76,16 @@ def _breaks_before(entries: Sequence[Entry], session_id: str) -> int:
 def _conversation(entries: Sequence[Entry]) -> str | None:
     found = [entry.event.conversation_id for entry in entries if isinstance(entry.event, Conversed)]
     return found[-1] if found else None
+
+
+def _languages(entries: Sequence[Entry]) -> tuple[str | None, str | None]:
+    """The languages of the voice and of the recognition that the agent has switched to, if it has."""
+    tts = transcription = None
+    for entry in entries:
+        if isinstance(event := entry.event, Acted) and event.action == "switch-language":
+            spoken, _, heard = event.detail.partition(" ")
+            tts, transcription = spoken or tts, heard or transcription
+    return tts, transcription
 
 
 def _seconds(text: str) -> float | None:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from voice_app import telemetry
 from voice_app.webhooks.desk import LAST_RESORT, Desk, twiml
 from voice_app.webhooks.signature import Form, RefusedError
 
@@ -33,6 +34,7 @@ def call_route(path: str, handler: Handler, desk: Desk) -> Route:
             form = await _form(request, desk)
         except RefusedError as error:
             log.warning("refused %s %s: %s", request.method, path, error)
+            telemetry.REFUSED.labels("request").inc()
             return PlainTextResponse("Forbidden", 403)
         if form is None:
             return PlainTextResponse("Payload too large", 413)

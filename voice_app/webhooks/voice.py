@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from voice_app import telemetry
 from voice_app.journal.events import Failed, Opened
 from voice_app.webhooks.desk import Desk, twiml
 from voice_app.webhooks.signature import Form
@@ -11,6 +12,7 @@ from voice_app.webhooks.signature import Form
 
 async def answer(desk: Desk, form: Form) -> Response:
     """Connect the caller with the agent."""
+    telemetry.CALLS.inc()
     opened = Opened(form.get("From", ""), form.get("To", ""), form.get("Direction", "inbound"))
     desk.journal.write(form["CallSid"], opened)
     context = desk.context(form, "answer")
