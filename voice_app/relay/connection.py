@@ -92,8 +92,12 @@ class Connection:
             async with aclosing(cast(Any, self._agent(session.call, turn))) as pieces:
                 async for piece in pieces:
                     pull = session.agent_yielded(number, piece, self._now())
-                    self._settle()
+                    if session.has_commands:
+                        self._settle()
+                    elif session.has_data:  # the usual word: it moves no deadline to an earlier time
+                        self._wake.set()
                     if pull is Pull.STOP:
+                        self._settle()
                         return
                     if pull is Pull.WAIT:
                         await self._adopted.wait()

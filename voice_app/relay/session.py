@@ -116,6 +116,10 @@ class Session:
         return commands
 
     @property
+    def has_commands(self) -> bool:
+        return bool(self._commands)
+
+    @property
     def has_data(self) -> bool:
         return bool(self._speaker.outbox)
 

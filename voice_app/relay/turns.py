@@ -49,6 +49,8 @@ class _Running:
     number: int
     asked: Asked
     since: float
+    alive_at: float
+    """When the last piece came. Looked at when the time for a stall is over, not set anew for every word."""
     speakable: Speakable = field(default_factory=Speakable)
     spoke: bool = False
     acted: bool = False
@@ -180,13 +182,13 @@ class Turns:
         running = self._running
         if running is None or running.number != number:
             return Pull.STOP
-        self._timers.set(self._stalled, now + self._line.stall_seconds)
-        if running.held is not None:
-            running.held.append(piece)
-            if running.first_piece_at is None:
-                running.first_piece_at = now
-            return Pull.ON if isinstance(piece, str | Ssml) else Pull.WAIT
-        return self._take(running, piece, now)
+        running.alive_at = now
+        if running.held is None:
+            return self._take(running, piece, now)
+        running.held.append(piece)
+        if running.first_piece_at is None:
+            running.first_piece_at = now
+        return Pull.ON if isinstance(piece, str | Ssml) else Pull.WAIT
 
     def agent_finished(self, number: int, now: float) -> None:
         """The agent has nothing more to say in this turn."""
@@ -248,7 +250,7 @@ class Turns:
     def _start(self, asked: Asked, now: float) -> _Running:
         self._count += 1
         self._call.history[:] = self._dialogue.history(without=asked)
-        running = self._running = _Running(self._count, asked, now)
+        running = self._running = _Running(self._count, asked, now, now)
         self._speaker.begin(now)
         self._wait_with_filler(running, now)
         self._timers.set(self._stalled, now + self._line.stall_seconds)
@@ -319,6 +321,9 @@ class Turns:
         """Nothing came from the agent for too long."""
         running = self._running
         if running is None:
+            return
+        if (due := running.alive_at + self._line.stall_seconds) > now:
+            self._timers.set(self._stalled, due)
             return
         if running.held is not None:
             self._drop_guess(now)

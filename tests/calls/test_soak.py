@@ -1,0 +1,52 @@
+"""Two minutes of 300 calls that talk and cut in: nothing stale, and nothing left behind."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from support.commands import serving
+from voice_app.sandbox.load import Load, Plan
+from voice_app.sandbox.network import Network
+from voice_app.sandbox.process import listening
+from voice_app.sandbox.target import Target
+from voice_app.settings import Settings
+
+MINUTE = Plan(calls=300, turns=60, warm_up=1, pause=0.6, interrupts=0.3)
+"""With a reply of 0.4 s this takes about a minute."""
+
+
+@pytest.mark.slow
+async def test_three_hundred_calls_leave_nothing_behind(tmp_path: Path) -> None:
+    account = Settings.model_construct().sandboxed()
+    stub = {"VOICE_APP_AGENT": "voice_app.agents.stub:agent", "VOICE_BENCH_TOKEN_MS": "20"}
+    async with serving(tmp_path, VOICE_APP_LOG_LEVEL="warning", **stub) as base_url:
+        server = listening("127.0.0.1", urlsplit(base_url).port or 0)
+        target = Target(
+            network=Network(base_url, account.origin, account.signing_tokens[0]),
+            webhook=f"{account.origin}/voice",
+            account_sid=account.account_sid or "",
+        )
+        load = Load(target, server)
+        await load.idle(300)
+        tasks = await _metric(base_url, "voice_app_tasks")
+        resident = []
+        for _ in range(2):
+            talk = await load.talk(MINUTE)
+            assert talk.stale_frames == 0
+            assert talk.unanswered_turns == 0
+            assert talk.interrupts > 4000
+            resident.append(server.resident_kib())
+        assert await _metric(base_url, "voice_app_sessions_open") == 0
+        assert await _metric(base_url, "voice_app_tasks") <= tasks
+        assert resident[1] < 1.1 * resident[0]
+
+
+async def _metric(base_url: str, name: str) -> float:
+    async with aiohttp.ClientSession() as http, http.get(f"{base_url}/metrics") as response:
+        (value,) = re.findall(rf"(?m)^{name} (\S+)$", await response.text())
+        return float(value)
