@@ -150,3 +150,20 @@ def test_a_bad_file_of_numbers_is_told_with_its_place(
 def test_a_missing_file_of_numbers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"cannot be read"):
         lines(loaded(monkeypatch, VOICE_APP_NUMBERS="nowhere.toml"))
+
+
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = loaded(
+        monkeypatch,
+        VOICE_APP_GUARD_ALLOW="STT102:conv_configuration_1, TWI118:answer.xml,",
+        VOICE_APP_HANDOFF_TO="+15550100099,client:desk",
+    )
+    assert settings.guard_allow == ("STT102:conv_configuration_1", "TWI118:answer.xml")
+    assert settings.handoff_to == ("+15550100099", "client:desk")
+
+
+@pytest.mark.parametrize("value", ["STT102", "STT102:", "stt102:x", "conv_configuration_1"])
+def test_an_allowance_names_a_rule_and_what_it_is_about(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    (problem,) = problems(monkeypatch, VOICE_APP_GUARD_ALLOW=value)
+    assert problem.startswith("VOICE_APP_GUARD_ALLOW: ")
+    assert "should look like STT102:conv_configuration_…" in problem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import aiohttp
 from starlette.applications import Starlette
@@ -11,17 +12,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from voice_app import telemetry
+from voice_app import console, telemetry
 from voice_app.agents.loader import load as load_agent
 from voice_app.agents.protocol import Call
 from voice_app.agents.toolbox import ToolRun
+from voice_app.guard import Allowance, CallInspector, Scope, Watch, check, named_in
+from voice_app.handoff import from_addresses, from_file
 from voice_app.journal import Journal
 from voice_app.journal.events import Acted
-from voice_app.orchestrator import Conversations, Credentials, TwilioApi
+from voice_app.orchestrator import Configurations, Conversations, Credentials, TwilioApi
 from voice_app.relay.ticket import Tickets
 from voice_app.settings import Settings, lines
 from voice_app.twiml.templates import Context, Templates, default_folder
-from voice_app.webhooks import Desk, Signatures, routes
+from voice_app.webhooks import Desk, Directory, Lookout, Recalls, Signatures, routes
+from voice_app.webhooks.desk import ORCHESTRATOR_EVENTS
 
 
 def twilio_api(settings: Settings, http: aiohttp.ClientSession) -> TwilioApi:
@@ -34,12 +38,29 @@ def twilio_api(settings: Settings, http: aiohttp.ClientSession) -> TwilioApi:
     return TwilioApi(http, credentials, base_url=settings.twilio_base_url, region=settings.region)
 
 
+def scope(settings: Settings) -> Scope:
+    """What the guard has to look at. Raises `SettingsError` for a file of numbers that cannot be used."""
+    return Scope(
+        configuration_id=settings.conversation_configuration,
+        in_templates=named_in(settings.templates or default_folder()),
+        account_sid=settings.account_sid or "",
+        origin=settings.origin if settings.public_domain else "",
+        numbers=tuple(filter(None, [settings.phone_number, *lines(settings)])),
+        handoff_to=settings.handoff_to,
+        callback_paths=frozenset({ORCHESTRATOR_EVENTS}),
+        allowances=tuple(map(Allowance.read, settings.guard_allow)),
+        uses_memory=settings.has_memory,
+        strict=settings.guard == "strict",
+    )
+
+
 def desk(settings: Settings, api: TwilioApi) -> Desk:
     """The parts that the webhooks work with.
 
     Raises `AgentError` and `SettingsError` for an agent or a file of numbers that cannot be used, and
     `JournalError` for a database URL that cannot be used.
     """
+    named = settings.conversation_configuration
     templates = Templates(settings.templates or default_folder())
     journal = Journal(settings.database_url)
 
@@ -48,6 +69,7 @@ def desk(settings: Settings, api: TwilioApi) -> Desk:
 
     tokens = settings.signing_tokens
     shared_keys = {key: secret.get_secret_value() for key, secret in settings.webhook_shared_keys.items()}
+    targets = from_file(settings.handoff) if settings.handoff else from_addresses(settings.handoff_to)
     return Desk(
         settings=settings,
         lines=lines(settings),
@@ -56,9 +78,21 @@ def desk(settings: Settings, api: TwilioApi) -> Desk:
         agent=load_agent(settings, late),
         signatures=Signatures(settings.origin, settings.socket_origin, tokens, shared_keys),
         tickets=Tickets(tokens, settings.relay_token_seconds),
+        targets=targets,
         fallback=templates.render("fallback.xml", Context(reason="fallback")),
-        conversations=Conversations(api) if settings.conversation_configuration else None,
+        directory=Directory(journal),
+        conversations=Conversations(api) if named else None,
+        lookout=_lookout(api, journal, named),
+        watch=Watch(partial(check, api, scope(settings)), seconds=settings.guard_seconds),
+        recalls=Recalls(api, settings, journal.write) if settings.has_memory else None,
     )
+
+
+def _lookout(api: TwilioApi, journal: Journal, named: str | None) -> Lookout | None:
+    if not named:
+        return None
+    conversations = Conversations(api)
+    return Lookout(conversations, CallInspector(conversations, Configurations(api), named), journal)
 
 
 def build(parts: Desk) -> Starlette:
@@ -67,9 +101,15 @@ def build(parts: Desk) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with parts.journal:
+            parts.beside(parts.watch.run())
+            if parts.recalls is not None:
+                parts.beside(parts.recalls.warm())
             parts.ready = True
             yield
             parts.ready = False
+            await parts.stop_background()
+            if parts.recalls is not None:
+                await parts.recalls.aclose()
             if (close := getattr(parts.agent, "close", None)) is not None:
                 await close()
 
@@ -77,6 +117,8 @@ def build(parts: Desk) -> Starlette:
         return PlainTextResponse("ok\n")
 
     async def readyz(request: Request) -> Response:
+        if parts.watch.refusals:
+            return PlainTextResponse(f"not ready: {', '.join(parts.watch.refusals)}\n", 503)
         return PlainTextResponse("ready\n" if parts.ready else "not ready\n", 200 if parts.ready else 503)
 
     async def metrics(request: Request) -> Response:
@@ -89,4 +131,4 @@ def build(parts: Desk) -> Starlette:
     own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
     if parts.settings.in_sandbox:
         own.append(Route("/sandbox.json", sandbox))
-    return Starlette(routes=[*own, *routes(parts)], lifespan=lifespan)
+    return Starlette(routes=[*own, *routes(parts), *console.routes(parts)], lifespan=lifespan)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Generator
 
@@ -11,17 +12,26 @@ import aiohttp
 import uvicorn
 from starlette.types import ASGIApp
 
-from voice_app.app import build, desk, twilio_api
-from voice_app.findings import Finding
-from voice_app.guard.check import check
+from voice_app.app import build, desk, scope, twilio_api
+from voice_app.guard import Report, check
 from voice_app.orchestrator import TwilioApi
-from voice_app.sandbox.orchestrator import Account, double
+from voice_app.sandbox.orchestrator import (
+    DOOR,
+    SUMMARY,
+    Account,
+    Postman,
+    add_intelligence,
+    add_number,
+    double,
+)
 from voice_app.sandbox.serving import serve as serve_double
 from voice_app.settings import Settings, SettingsError
 from voice_app.twiml import default_folder, lint_path
+from voice_app.webhooks import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENTS, Desk
 
 MAX_FRAME = 64 * 1024
 """Bytes. A larger WebSocket message closes the socket with 1009."""
+SECONDS_TO_INTRODUCE = 2.0
 
 
 @contextlib.asynccontextmanager
@@ -40,18 +50,51 @@ async def _sandbox(settings: Settings) -> AsyncIterator[Settings]:
         yield settings
         return
     account = Account(settings.account_sid or "", settings.signing_tokens[0])
-    voice = {"VOICE": {"statusTimeouts": {"inactive": 5, "closed": 30}, "captureRules": []}}
-    configuration_id = account.add_configuration(settings.conversation_configuration, channelSettings=voice)
-    async with serve_double(double(account)) as base_url:
+    configuration_id = _furnish(account, settings)
+    _point_here(account, settings)
+    async with Postman(account), serve_double(double(account)) as base_url:
         yield settings.model_copy(
             update={"twilio_base_url": base_url, "conversation_configuration": configuration_id}
         )
 
 
-async def preflight(settings: Settings, api: TwilioApi) -> list[Finding]:
-    """Everything that is checked before the first call: the templates, and STT that is billed once."""
-    findings = lint_path(settings.templates or default_folder(), allow=settings.allow_attributes)
-    return findings + await check(api, settings.conversation_configuration, strict=settings.guard == "strict")
+def _furnish(account: Account, settings: Settings) -> str:
+    """A configuration, with a memory and an operator, that tells us everything. Gives its id."""
+    action = {"type": "WEBHOOK", "method": "POST", "url": settings.origin + INTELLIGENCE_RESULTS}
+    rule = {
+        "operators": [{"id": SUMMARY}],
+        "triggers": [{"on": "CONVERSATION_END"}],
+        "actions": [action],
+    }
+    intelligence = add_intelligence(account, rules=[rule])
+    return account.add_configuration(
+        settings.conversation_configuration,
+        channelSettings={"VOICE": {"statusTimeouts": {"inactive": 5, "closed": 30}, "captureRules": []}},
+        statusCallbacks=[{"url": settings.origin + ORCHESTRATOR_EVENTS, "method": "POST"}],
+        memoryExtractionEnabled=True,
+        intelligenceConfigurationIds=[intelligence["id"]],
+    )
+
+
+def _point_here(account: Account, settings: Settings) -> None:
+    """The account's number, set up as README.md tells to."""
+    webhook = f"{settings.origin}/voice"
+    add_number(
+        account,
+        settings.phone_number or "",
+        voice_url=webhook,
+        voice_fallback_url=f"{webhook}/fallback",
+        status_callback=f"{webhook}/status",
+    )
+
+
+async def preflight(settings: Settings, api: TwilioApi) -> Report:
+    """Everything that is checked before the first call: the templates, and STT that is billed once.
+
+    Raises `SettingsError` for a file of numbers that cannot be used.
+    """
+    templates = lint_path(settings.templates or default_folder(), allow=settings.allow_attributes)
+    return await check(api, scope(settings), templates=templates)
 
 
 class _Server(uvicorn.Server):
@@ -118,7 +161,9 @@ async def serve(settings: Settings, api: TwilioApi, announce: Callable[[str], No
         server = _Server(build(parts), settings, signals=True)
         serving = asyncio.create_task(server.run_until_stopped(listener))
         await server.listening.wait()
+        _look_on_demand(parts)
         if server.started:
+            await _introduce(settings, _base_url(listener))
             announce(_base_url(listener))
         await serving
 
@@ -132,10 +177,29 @@ async def running(settings: Settings, api: TwilioApi) -> AsyncIterator[str]:
         serving = asyncio.create_task(server.run_until_stopped(listener))
         try:
             await server.listening.wait()
+            await _introduce(settings, _base_url(listener))
             yield _base_url(listener)
         finally:
             server.should_exit = True
             await serving
+
+
+def _look_on_demand(parts: Desk) -> None:
+    """SIGHUP makes the guard look again, where there is such a signal."""
+    if hasattr(signal, "SIGHUP"):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, parts.watch.look)
+
+
+async def _introduce(settings: Settings, base_url: str) -> None:
+    """Tell the sandbox's account where its webhooks to our origin have to go."""
+    if not settings.in_sandbox or settings.twilio_base_url is None:
+        return
+    timeout = aiohttp.ClientTimeout(total=SECONDS_TO_INTRODUCE)
+    told = {"base": base_url, "origin": settings.origin}
+    # A double that cannot be told sends no webhooks; calls work without them.
+    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        async with aiohttp.ClientSession(timeout=timeout) as http:
+            await http.put(f"{settings.twilio_base_url}{DOOR}/network", json=told)
 
 
 def _base_url(listener: socket.socket) -> str:

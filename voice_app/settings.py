@@ -21,7 +21,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX: Final = "VOICE_APP_"
 
@@ -82,6 +82,16 @@ class Line(BaseModel):
     hints: str | None = Field(None, description="words to recognise, separated by commas")
     interruptible: Literal["none", "dtmf", "speech", "any"] = Field(
         "any", description="what of the caller's stops a reply"
+    )
+    answer: Literal["agent", "people"] = Field(
+        "agent", description="who takes a call first: the agent, or the people of `VOICE_APP_HANDOFF_TO`"
+    )
+    handoff_then: Literal["voicemail", "agent"] = Field(
+        "voicemail", description="what follows when nobody takes a call over"
+    )
+    handoff_return_line: str = Field(
+        "I am sorry, none of my colleagues is free right now. What can I do for you?",
+        description="what the agent says when a caller comes back to it",
     )
     backchannels: Literal["ignore", "answer"] = Field(
         "ignore", description='what to do with a "mm-hm" while the agent speaks'
@@ -171,6 +181,35 @@ class Settings(BaseSettings, Line):
     guard: Literal["strict", "lenient"] = Field(
         "strict", description="whether a configuration that cannot be read stops the start"
     )
+    guard_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="findings to live with, separated by commas, as RULE:what it is about"
+    )
+    guard_seconds: float = Field(
+        300, ge=0, description="after so many seconds the check is made again; 0: on SIGHUP only"
+    )
+    handoff_to: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="who takes calls over, separated by commas: +1555…, sip:…, client:…, queue:…"
+    )
+    handoff: Path | None = Field(
+        None, description="TOML file of who takes calls over, with reasons, hours and numbers"
+    )
+    api_token: SecretStr | None = Field(
+        None, min_length=16, description="the bearer token of `/api/…`; without one it is closed"
+    )
+    memory_seconds: float = Field(
+        0.8,
+        ge=0,
+        le=10,
+        description="how long the caller's memory is waited for, from the webhook; 0: no memory",
+    )
+    memory_trait_groups: str = Field(
+        "Contact", description="groups of the caller's traits that the agent may know, separated by commas"
+    )
+    memory_phone_trait: str = Field(
+        "Contact.phone",
+        pattern=r"^\w+\.\w+$",
+        description="the trait that the store knows people's numbers by",
+    )
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info")
@@ -192,6 +231,21 @@ class Settings(BaseSettings, Line):
         if re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?", host) is None:
             raise ValueError("it should be a host name such as voice.example.com")
         return host.lower()
+
+    @field_validator("guard_allow", "handoff_to", mode="before")
+    @classmethod
+    def _separated_by_commas(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(filter(None, (part.strip() for part in value.split(","))))
+
+    @field_validator("guard_allow")
+    @classmethod
+    def _rule_and_subject(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            if re.fullmatch(r"[A-Z]{3}\d{3}:\S.*", item) is None:
+                raise ValueError(f"{item!r} should look like STT102:conv_configuration_…")
+        return value
 
     @field_validator("twilio_base_url")
     @classmethod
@@ -220,6 +274,11 @@ class Settings(BaseSettings, Line):
     def in_sandbox(self) -> bool:
         """Without credentials there is no Twilio: everything runs against the doubles, on loopback."""
         return self.account_sid is None or self.account_sid == SANDBOX_ACCOUNT_SID
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether callers are looked up in Twilio's Memory: its store comes with the configuration."""
+        return self.conversation_configuration is not None and self.memory_seconds > 0
 
     @property
     def origin(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import time
@@ -12,6 +13,7 @@ REGISTRY = CollectorRegistry()
 
 CALLS = Counter("voice_app_calls_total", "Calls that were answered", registry=REGISTRY)
 SESSIONS = Gauge("voice_app_sessions_open", "ConversationRelay sessions open now", registry=REGISTRY)
+TASKS = Gauge("voice_app_tasks", "Tasks of the event loop when this was read", registry=REGISTRY)
 RESUMED = Counter("voice_app_sessions_resumed_total", "Broken sessions taken up again", registry=REGISTRY)
 REFUSED = Counter(
     "voice_app_requests_refused_total", "Requests that were not Twilio's", ["what"], registry=REGISTRY
@@ -28,9 +30,18 @@ SAVED_SECONDS = Counter(
     "voice_app_speculation_saved_seconds_total", "By how much right guesses were earlier", registry=REGISTRY
 )
 
+GUARD_CHECKS = Counter("voice_app_guard_checks_total", "Checks while running", ["verdict"], registry=REGISTRY)
+GUARD_REFUSALS = Gauge(
+    "voice_app_guard_refusals", "Rules that refuse new calls now", ["rule"], registry=REGISTRY
+)
+CALL_ALARMS = Counter(
+    "voice_app_call_alarms_total", "Calls on which the guard saw a mistake", ["rule"], registry=REGISTRY
+)
+
 
 def metrics() -> bytes:
-    """All metrics in the Prometheus text format."""
+    """All metrics in the Prometheus text format. Called on the event loop."""
+    TASKS.set(len(asyncio.all_tasks()))
     return generate_latest(REGISTRY)
 
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from voice_app.agents.prompt import MEMORY, Prompt, PromptError
+from voice_app.agents.prompt import Prompt, PromptError
 from voice_app.agents.protocol import Call, Turn
 
 
 def test_the_prompt_that_ships_names_the_facts_of_the_call() -> None:
-    call = Call("CA1", from_="+15550100002", state={MEMORY: ["Likes tea.\n# Not a heading", ""]})
+    call = Call("CA1", from_="+15550100002", memory=["Likes tea.\n# Not a heading", ""])
     text = Prompt.from_file().render(call, Turn("Hi", language="en-GB"))
     assert "The caller's number is +15550100002. The caller speaks en-GB." in text
     assert "- Likes tea. # Not a heading" in text
@@ -31,11 +31,6 @@ def test_a_prompt_of_ones_own_may_use_parameters_and_is_no_html(tmp_path: Path) 
     path.write_text("You serve {{ parameters.shop | default('us') }} on {{ number }}.", "utf-8")
     call = Call("CA1", to="+15550100001", parameters={"shop": "O'Neill & Sons"})
     assert Prompt.from_file(path).render(call, Turn("Hi")) == "You serve O'Neill & Sons on +15550100001."
-
-
-def test_a_memory_may_be_one_text() -> None:
-    call = Call("CA1", state={MEMORY: "Likes tea."})
-    assert Prompt("{{ memory | join }}").render(call, Turn("Hi")) == "Likes tea."
 
 
 @pytest.mark.parametrize(

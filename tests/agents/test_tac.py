@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from voice_app.agents.adapters.tac import Callback, Memory, Session, from_tac
-from voice_app.agents.prompt import MEMORY
 from voice_app.agents.protocol import Call, Message, Piece, Transfer, Turn
 
 
@@ -73,7 +72,7 @@ async def test_what_is_known_of_the_caller_is_a_memory() -> None:
         assert memory is not None
         return " / ".join([*memory.build_memory_prompts(), memory.observations[0].content])
 
-    call = Call("CA1", state={MEMORY: ["Likes tea."]})
+    call = Call("CA1", memory=["Likes tea."])
     assert await answer(callback, call) == [
         "## Key Observations\nImportant notes about the customer:\n- Likes tea. / Likes tea."
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,7 @@ async def test_a_silent_caller_is_asked_twice_and_then_let_go(tmp_path: Path) ->
 
 
 async def test_the_agent_begins_before_the_caller_is_done(tmp_path: Path) -> None:
-    changes = {"agent": "support.agents:echo", "speculate": "stable"}
+    changes: dict[str, Any] = {"agent": "support.agents:echo", "speculate": "stable"}
     async with sandbox(tmp_path, **changes) as server, server.call() as call:
         await call.reply()
         assert 'partialPrompts="true"' in call.documents[0]

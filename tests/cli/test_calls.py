@@ -11,10 +11,12 @@ from typer.testing import CliRunner, Result
 from voice_app.cli.calls import app
 from voice_app.journal import Journal
 from voice_app.journal.events import (
+    Analysed,
     Closed,
     Connected,
     Event,
     Heard,
+    Notified,
     Opened,
     Pressed,
     Prompted,
@@ -117,6 +119,15 @@ def test_show_prints_the_dialogue_with_what_was_heard_and_how_quick_it_was(url: 
 def test_show_tells_a_reply_that_nobody_heard(url: str) -> None:
     journaled(url, {"CA1": [Replied(1, "VX1", "Hello", True), Heard(1, "VX1", "")]})
     assert "[not heard: Hello]" in run("show", "CA1").output
+
+
+def test_show_tells_what_twilio_told_but_not_that_somebody_spoke(url: str) -> None:
+    told = [Notified(name) for name in ("PARTICIPANT_ADDED", "COMMUNICATION_CREATED", "SOMETHING_NEW")]
+    journaled(url, {"CA1": [*told, Analysed("intelligence_operator_1", "Wants a refund.")]})
+    output = run("show", "CA1").output
+    assert all(word in output for word in ("PARTICIPANT_ADDED", "SOMETHING_NEW", "Wants a refund."))
+    assert "COMMUNICATION_CREATED" not in output
+    assert "COMMUNICATION_CREATED" in run("show", "CA1", "--json").output
 
 
 def test_show_as_json_has_the_call_the_history_and_the_events(url: str) -> None:

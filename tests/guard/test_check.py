@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import dataclasses
 import json
 import re
 from collections.abc import AsyncIterator
@@ -12,13 +14,16 @@ import aiohttp
 import pytest
 
 from voice_app.findings import Finding, Severity
-from voice_app.guard import Verdict, check, report, verdict
-from voice_app.orchestrator import Configurations, Credentials, Patience, TwilioApi
-from voice_app.sandbox.orchestrator import Account, Fault, double
+from voice_app.guard import Report, Scope, Verdict, check, facts, overview, report, verdict
+from voice_app.orchestrator import Configurations, Conversations, Credentials, Patience, TwilioApi
+from voice_app.sandbox.orchestrator import Account, Fault, add_number, double
 from voice_app.sandbox.serving import serve
 
 TOKEN = "token-of-the-test"
-RULE = {"from": "*", "to": "+15550100001", "metadata": {"callType": "PSTN"}}
+ORIGIN = "https://voice.example.com"
+NUMBER = "+15550100001"
+LINK = "intelligence_configuration_00000000000000000000000001"
+RULE = {"from": "*", "to": NUMBER, "metadata": {"callType": "PSTN"}}
 
 
 @contextlib.asynccontextmanager
@@ -37,47 +42,119 @@ async def checked(
     account: Account,
     configuration_id: str | None,
     *,
-    strict: bool = True,
     token: str = TOKEN,
     seconds: float = 10.0,
+    **scope: Any,
 ) -> list[Finding]:
     async with api_of(account, token=token, seconds=seconds) as api:
-        return await check(api, configuration_id, strict=strict)
+        return (await looked(api, configuration_id, **scope)).findings
+
+
+async def looked(api: TwilioApi, configuration_id: str | None, **scope: Any) -> Report:
+    return await check(api, Scope(configuration_id=configuration_id, **scope))
 
 
 @pytest.fixture
 def account() -> Account:
-    return Account(token=TOKEN)
+    """Everything about it is as it should be."""
+    account = Account(token=TOKEN)
+    add_number(account, NUMBER, voice_url=f"{ORIGIN}/voice", voice_fallback_url="https://a.example.com")
+    account.numbers[0]["status_callback"] = f"{ORIGIN}/voice/status"
+    return account
+
+
+def add(account: Account, configuration_id: str | None = None, **fields: Any) -> str:
+    """A configuration with which nothing is wrong, but for ``fields``."""
+    given = {"channelSettings": {"VOICE": {}}, "memoryExtractionEnabled": True, **fields}
+    return account.add_configuration(configuration_id, **given)
 
 
 async def test_a_configuration_without_voice_capture_is_accepted(account: Account) -> None:
-    configuration_id = account.add_configuration(channelSettings={"VOICE": {"statusTimeouts": None}})
-    findings = await checked(account, configuration_id)
+    findings = await checked(account, add(account, channelSettings={"VOICE": {"statusTimeouts": None}}))
     assert findings == []
     assert verdict(findings) is Verdict.FINE
 
 
 @pytest.mark.parametrize("strict", [True, False])
 async def test_a_voice_capture_rule_is_refused_in_either_mode(account: Account, strict: bool) -> None:
-    configuration_id = account.add_configuration(channelSettings={"VOICE": {"captureRules": [RULE]}})
+    configuration_id = add(account, channelSettings={"VOICE": {"captureRules": [RULE]}})
     findings = await checked(account, configuration_id, strict=strict)
     assert [finding.rule for finding in findings] == ["STT101"]
     assert verdict(findings) is Verdict.REFUSED
 
 
-@pytest.mark.parametrize("configuration_id", ["", None])
-async def test_without_a_configuration_nothing_is_asked(
-    account: Account, configuration_id: str | None
-) -> None:
-    assert await checked(account, configuration_id) == []
-    assert len(account.requests) == 0
+async def test_without_a_configuration_the_others_are_read_all_the_same(account: Account) -> None:
+    """ConversationRelay listens in any case, and so does a rule that matches."""
+    other = add(account, channelSettings={"VOICE": {"captureRules": [RULE]}})
+    [finding] = await checked(account, None, numbers=(NUMBER,))
+    assert (finding.rule, finding.severity, finding.where) == ("STT102", Severity.ERROR, other)
 
 
-async def test_a_wrong_id_is_refused_without_asking(account: Account) -> None:
-    findings = await checked(account, "conv_conversation_00000000000000000000000001")
+async def test_our_numbers_are_those_of_the_account_that_lead_here(account: Account) -> None:
+    ours = add(account)
+    other = add(account, channelSettings={"VOICE": {"captureRules": [RULE]}}, displayName="other")
+    scope: dict[str, Any] = {"origin": ORIGIN, "account_sid": account.sid}
+    [finding] = await checked(account, ours, **scope)
+    assert (finding.rule, finding.severity, finding.where) == ("STT102", Severity.ERROR, other)
+    account.numbers[0]["voice_url"] = "https://elsewhere.example.com/voice"
+    rules = {finding.rule: finding.severity for finding in await checked(account, ours, **scope)}
+    assert rules == {"STT102": Severity.WARNING, "NUM101": Severity.WARNING}
+
+
+async def test_numbers_are_read_on_all_pages(account: Account) -> None:
+    for n in range(1500):
+        add_number(account, f"+1555020{n:04}", voice_url=f"{ORIGIN}/voice")
+    async with api_of(account) as api:
+        found = await looked(api, add(account), origin=ORIGIN, account_sid=account.sid)
+    assert len(found.reading.numbers) == 1501
+
+
+async def test_the_configuration_behind_a_conversation_in_a_template_is_read(account: Account) -> None:
+    ours, other = add(account), add(account, displayName="other")
+    async with api_of(account) as api:
+        conversation = await Conversations(api).create(other)
+        account.configurations[other]["channelSettings"] = {"VOICE": {"captureRules": [RULE]}}
+        found = await looked(api, ours, in_templates=(conversation.id,))
+    [finding] = found.findings
+    assert (finding.rule, finding.where) == ("STT101", other)
+    assert f"named by {conversation.id}" in finding.evidence
+
+
+async def test_a_wrong_id_is_refused_and_nothing_is_asked_about_it(account: Account) -> None:
+    wrong = "conv_conversation_00000000000000000000000001"
+    findings = await checked(account, wrong)
     assert [finding.rule for finding in findings] == ["CFG101"]
     assert verdict(findings) is Verdict.REFUSED
-    assert len(account.requests) == 0
+    assert not any(wrong in path for _, path, _ in account.requests)
+
+
+async def test_the_check_only_ever_reads(account: Account) -> None:
+    configuration_id = add(account, intelligenceConfigurationIds=["intelligence_configuration_1"])
+    await checked(account, configuration_id, origin=ORIGIN, account_sid=account.sid)
+    assert {method for method, _, _ in account.requests} == {"GET"}
+    paths = {path.partition("?")[0].split("/")[1] for _, path, _ in account.requests}
+    assert paths == {"api", "conversations", "memory", "intelligence"}
+
+
+async def test_a_memory_store_that_is_gone_is_refused(account: Account) -> None:
+    configuration_id = add(account)
+    account.stores.clear()
+    [finding] = await checked(account, configuration_id)
+    assert (finding.rule, finding.severity) == ("MEM101", Severity.ERROR)
+
+
+async def test_an_intelligence_configuration_that_is_gone_is_told(account: Account) -> None:
+    [finding] = await checked(account, add(account, intelligenceConfigurationIds=[LINK]))
+    assert (finding.rule, finding.where) == ("INT101", LINK)
+
+
+async def test_open_conversations_are_looked_at(account: Account) -> None:
+    configuration_id = add(account)
+    async with api_of(account) as api:
+        await Conversations(api).create(configuration_id)
+        account.configurations[configuration_id]["updatedAt"] = "2999-01-01T00:00:00Z"
+        [finding] = (await looked(api, configuration_id)).findings
+    assert (finding.rule, finding.severity) == ("CFG121", Severity.NOTE)
 
 
 FAULTS: dict[str, tuple[Fault, str]] = {
@@ -104,17 +181,46 @@ FAULTS: dict[str, tuple[Fault, str]] = {
 @pytest.mark.parametrize("strict", [True, False])
 async def test_what_cannot_be_read_is_told_with_the_reason(account: Account, name: str, strict: bool) -> None:
     fault, told = FAULTS[name]
-    fault.times = None
-    account.faults.add(fault)
-    configuration_id = account.add_configuration()
+    account.faults.add(dataclasses.replace(fault, times=None))
+    configuration_id = add(account)
     seconds = 0.2 if name == "timeout" else 10.0
     findings = await checked(account, configuration_id, strict=strict, seconds=seconds)
-    [finding] = findings
-    assert finding.rule == "STT106"
-    assert finding.where == configuration_id
-    assert finding.severity is (Severity.ERROR if strict else Severity.WARNING)
+    doubts = [finding for finding in findings if finding.rule == "STT106"]
+    assert [finding.where for finding in doubts] == [configuration_id, "all configurations"]
+    assert {finding.severity for finding in doubts} == {Severity.ERROR if strict else Severity.WARNING}
     assert verdict(findings) is (Verdict.UNKNOWN if strict else Verdict.FINE)
-    assert told in report(findings).plain
+    assert told in report(doubts).plain
+
+
+@pytest.mark.parametrize(
+    ("path", "rule"),
+    [
+        ("/memory/*", "MEM104"),
+        ("/intelligence/*", "INT105"),
+        ("/conversations/v2/Conversations", "CFG125"),
+        ("/api/*", "STT106"),
+    ],
+)
+async def test_each_part_that_cannot_be_read_is_told_by_itself(
+    account: Account, path: str, rule: str
+) -> None:
+    account.faults.add(Fault(path, status=503, times=None))
+    configuration_id = add(account, intelligenceConfigurationIds=[LINK])
+    account.faults.add(Fault("/intelligence/*", status=404, times=None))
+    findings = await checked(
+        account, configuration_id, origin=ORIGIN, account_sid=account.sid, numbers=(NUMBER,)
+    )
+    assert [finding.rule for finding in findings if finding.rule != "INT101"] == [rule]
+    assert "503" in findings[0].message
+    assert verdict(findings) is Verdict.FINE
+
+
+async def test_the_whole_look_is_bounded_in_time(account: Account) -> None:
+    account.faults.add(Fault(delay=30, times=None))
+    async with api_of(account, seconds=30) as api, asyncio.timeout(10):
+        found = await check(api, Scope(configuration_id=add(account)), seconds=0.2)
+    assert found.verdict is Verdict.UNKNOWN
+    assert "not read within 0.2 s" in report(found.findings).plain
 
 
 async def test_a_deleted_configuration_cannot_be_verified(account: Account) -> None:
@@ -124,9 +230,9 @@ async def test_a_deleted_configuration_cannot_be_verified(account: Account) -> N
 
 
 async def test_wrong_credentials_cannot_verify(account: Account) -> None:
-    [finding] = await checked(account, account.add_configuration(), token="wrong")
-    assert "401 (20003)" in finding.message
-    assert "terms of service" in finding.fix
+    findings = await checked(account, add(account), token="wrong")
+    assert "401 (20003)" in findings[0].message
+    assert "terms of service" in findings[0].fix
 
 
 async def test_a_closed_port_cannot_verify(account: Account) -> None:
@@ -139,13 +245,47 @@ async def test_a_closed_port_cannot_verify(account: Account) -> None:
             base_url=api.url("", "").rstrip("/"),
             patience=Patience(attempts=1),
         )
-        [finding] = await check(gone, account.add_configuration())
-    assert "no connection" in finding.message
+        found = await looked(gone, add(account))
+    assert found.verdict is Verdict.UNKNOWN
+    assert "no connection" in found.findings[0].message
 
 
 async def test_a_passing_weakness_of_the_network_is_survived(account: Account) -> None:
     account.faults.add(Fault(status=503, times=1))
-    assert await checked(account, account.add_configuration()) == []
+    assert await checked(account, add(account)) == []
+
+
+async def test_the_facts_say_what_the_verdict_rests_on(account: Account) -> None:
+    configuration_id = add(account, displayName="acme")
+    async with api_of(account) as api:
+        found = await looked(api, configuration_id, origin=ORIGIN, account_sid=account.sid)
+    told = dict(facts(found.reading))
+    assert told["configuration"].startswith(f"{configuration_id} (acme, version 1), changed ")
+    assert told["our numbers"] == f"{NUMBER}; of the account's 1, 1 lead here"
+    assert "ACTIVE" in told["memory store"]
+    assert told["account"] == "a configuration, none with VOICE capture rules"
+
+
+def test_an_overview_begins_with_the_verdict_and_groups_by_severity() -> None:
+    findings = [
+        Finding("NUM103", Severity.NOTE, "+15550100001", "no fallback"),
+        Finding("STT101", Severity.ERROR, "conv_configuration_2", "captures"),
+    ]
+    text = overview(Verdict.REFUSED, [("account", "AC1"), ("our numbers", "none")], findings).plain
+    assert text == (
+        "Refused — 1 error, 1 note\n"
+        "\n"
+        "  account      AC1\n"
+        "  our numbers  none\n"
+        "\n"
+        "errors (1)\n"
+        "──────────\n"
+        "error STT101 conv_configuration_2: captures\n"
+        "\n"
+        "notes (1)\n"
+        "─────────\n"
+        "note NUM103 +15550100001: no fallback"
+    )
 
 
 def test_a_report_has_everything_and_the_gravest_first() -> None:
@@ -169,8 +309,10 @@ def test_a_report_has_everything_and_the_gravest_first() -> None:
 
 async def test_a_hostile_name_cannot_steer_the_terminal(account: Account) -> None:
     settings: dict[str, Any] = {"VOICE": {"captureRules": [{"from": "\x1b[2J", "to": "[red]x[/]"}]}}
-    configuration_id = account.add_configuration(displayName="\x1b]0;x\x07\r\n", channelSettings=settings)
-    text = report(await checked(account, configuration_id))
+    configuration_id = add(account, displayName="\x1b]0;x\x07\r\n", channelSettings=settings)
+    async with api_of(account) as api:
+        found = await looked(api, configuration_id)
+    text = overview(found.verdict, facts(found.reading), found.findings)
     assert "\x1b" not in text.plain
     assert "\r" not in text.plain
     assert "[red]x[/]" in text.plain
@@ -183,7 +325,8 @@ async def test_twilios_quickstart_is_refused_then_fixed_as_told_then_accepted(
     account.behaviour.patch = patch
     account.behaviour.retry_after = 0
     timeouts = {"inactive": 5, "closed": 30}
-    configuration_id = account.add_configuration(
+    configuration_id = add(
+        account,
         displayName="tac-quickstart",
         channelSettings={
             "SMS": {"captureRules": [RULE]},
@@ -191,12 +334,12 @@ async def test_twilios_quickstart_is_refused_then_fixed_as_told_then_accepted(
         },
     )
     async with api_of(account) as api:
-        [finding] = await check(api, configuration_id)
+        [finding] = (await looked(api, configuration_id)).refusals
         assert finding.rule == "STT101"
         body = re.search(r"\{.*\}", finding.fix)
         assert body is not None
         await Configurations(api).update(configuration_id, json.loads(body[0]))
-        assert await check(api, configuration_id) == []
+        assert (await looked(api, configuration_id)).refusals == []
     settings = account.configurations[configuration_id]["channelSettings"]
     assert settings == {
         "SMS": {"captureRules": [RULE]},

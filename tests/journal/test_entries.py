@@ -13,13 +13,22 @@ SAMPLES: list[events.Event] = [
     events.Conversed("conv_conversation_1"),
     events.Prompted("Grüße, 你好 👋\n\0"),
     events.Pressed("12#"),
+    events.Overheard("mm-hm"),
+    events.Speculated(True, 312.5),
     events.Replied(3, "VX1", "We are open.", True, 12.5, 80.0),
     events.Heard(3, "VX1", "We are", 400.0),
     events.Acted("transfer", "billing"),
+    events.HandedOff("rang", "billing", "Wants a refund.", "+15550100010", 1),
+    events.Transcribed("GT1", 3, "person", "Anna here."),
+    events.Transcription("GT1", "started", "google"),
+    events.Voicemail("RE1", "https://x.example/RE1", 7.0, "Call me."),
     events.Failed("agent", "timeout"),
     events.Disconnected("VX1", 1006),
     events.SessionEnded("VX1", "failed", 3.5, "64105", "closed", "{}"),
     events.Closed("completed", 12.0),
+    events.Notified("PARTICIPANT_ADDED", "conv_participant_1", "2026-01-01T00:00:00.123Z", "type CUSTOMER"),
+    events.Analysed("intelligence_operator_1", "neutral", "intelligence_operatorresult_1", "COMMUNICATION"),
+    events.Called("CA1"),
 ]
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_app.journal import Entry, Line, as_heard, dialogue
-from voice_app.journal.events import Acted, Event, Heard, Opened, Pressed, Prompted, Replied
+from voice_app.journal.events import Acted, Event, Heard, Opened, Pressed, Prompted, Replied, Transcribed
 
 
 def entries(*events: Event) -> list[Entry]:
@@ -120,3 +120,19 @@ def test_what_comes_later_never_changes_the_order_of_what_was(events: list[Event
 
 def test_keys_are_a_line_that_nobody_takes_for_speech() -> None:
     assert spoken(Pressed("12#")) == [("user", "(pressed 12#)")]
+
+
+def test_what_is_said_to_a_person_is_in_the_dialogue_and_not_in_the_agents_history() -> None:
+    said = [
+        Transcribed("GT1", 4, "caller", "Great."),
+        Transcribed("GT1", 2, "caller", "Hello?"),
+        Transcribed("GT1", 3, "person", "Anna he", final=False),
+        Transcribed("GT1", 3, "person", "Anna here."),
+        Transcribed("GT1", 2, "caller", "Hello?"),
+    ]
+    assert [(line.role, line.content) for line in dialogue(entries(*said))] == [
+        ("user", "Hello?"),
+        ("person", "Anna here."),
+        ("user", "Great."),
+    ]
+    assert spoken(*said) == []

@@ -11,8 +11,6 @@ from uuid import uuid4
 import aiohttp
 import pytest
 from twilio.base.exceptions import TwilioException, TwilioRestException
-from twilio.http.http_client import TwilioHttpClient
-from twilio.http.response import Response
 from twilio.rest import Client
 from twilio.rest.conversations.v2.action import ActionList
 from twilio.rest.conversations.v2.communication import CommunicationList
@@ -20,6 +18,7 @@ from twilio.rest.conversations.v2.configuration import ConfigurationList
 from twilio.rest.conversations.v2.conversation import ConversationList
 from twilio.rest.conversations.v2.participant import ParticipantList
 
+from support.official import Redirected
 from voice_app.sandbox.orchestrator import (
     Account,
     Behaviour,
@@ -30,6 +29,7 @@ from voice_app.sandbox.orchestrator import (
     double,
     new_id,
 )
+from voice_app.sandbox.orchestrator.lifecycle import settle
 from voice_app.sandbox.orchestrator.transcriber import fragments, rule_matches
 from voice_app.sandbox.serving import serve
 
@@ -44,19 +44,6 @@ PEOPLE: list[dict[str, Any]] = [
     {"type": "CUSTOMER", "addresses": [{"channel": "VOICE", "address": CALLER}]},
     {"type": "AI_AGENT", "addresses": [{"channel": "VOICE", "address": NUMBER}]},
 ]
-
-
-class Redirected(TwilioHttpClient):  # type: ignore[misc]  # the SDK has no type information
-    """The SDK's own client, with every product at the double's address."""
-
-    def __init__(self, base_url: str) -> None:
-        super().__init__(timeout=10)
-        self._base_url = base_url
-
-    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:
-        parts = urlsplit(url)
-        product = (parts.hostname or "").partition(".")[0]
-        return super().request(method, f"{self._base_url}/{product}{parts.path}", *args, **kwargs)
 
 
 class Rest:
@@ -374,10 +361,10 @@ class TestConfigurations:
         now = 1_000.0
         patient = Account(token=TOKEN, behaviour=Behaviour(operation_seconds=5), clock=lambda: now)
         patient.start_operation({}, lambda: patient.add_configuration())
-        patient.settle()
+        settle(patient)
         assert patient.configurations == {}
         now = 1_005.0
-        patient.settle()
+        settle(patient)
         assert len(patient.configurations) == 1
 
     async def test_a_put_deletes_what_it_leaves_out(self, rest: Rest, account: Account) -> None:

@@ -92,3 +92,11 @@ async def polyglot(call: Call, turn: Turn) -> AsyncIterator[Piece]:
     yield Play("https://x.example/ding.mp3")
     yield SendDigits("1w2")
     yield "Hola."
+
+
+async def knowing(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Tells what it knows of the caller; what begins with "Note" is noted first."""
+    if turn.text.startswith("Note "):
+        noted = await call.remember(turn.text.removeprefix("Note ")) if call.remember is not None else None
+        yield f"Noted: {noted}. "
+    yield f"I know: {' / '.join(call.memory) or 'nothing'} of {call.profile_id}"

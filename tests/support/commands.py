@@ -34,6 +34,15 @@ async def voice_app(folder: Path, *arguments: str, stdin: str = "", **environmen
 @asynccontextmanager
 async def serving(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[str]:
     """Run ``voice-app serve`` while the block runs, and give the base URL that it prints."""
+    async with served(folder, *arguments, **environment) as (base_url, _):
+        yield base_url
+
+
+@asynccontextmanager
+async def served(
+    folder: Path, *arguments: str, **environment: str
+) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+    """The same, with the process: to send it signals."""
     process = await _start(folder, ("serve", "--port", "0", *arguments), environment)
     assert process.stdout is not None
     try:
@@ -44,7 +53,7 @@ async def serving(folder: Path, *arguments: str, **environment: str) -> AsyncIte
             else:
                 assert process.stderr is not None
                 raise AssertionError((await process.stderr.read()).decode())
-        yield line.split()[-1].decode()
+        yield line.split()[-1].decode(), process
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)

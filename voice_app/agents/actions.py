@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from voice_app.agents.protocol import EndCall, SendDigits, SwitchLanguage, Transfer
+from voice_app.agents.protocol import Call, EndCall, SendDigits, SwitchLanguage, Transfer
 from voice_app.agents.tools import Tool, tool
 
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
@@ -53,6 +53,21 @@ async def switch_language(language: Language) -> SwitchLanguage:
         language: BCP-47 tag, e.g. es-ES.
     """
     return SwitchLanguage(language, language)
+
+
+@tool(deadline=5)
+async def remember(call: Call, fact: Annotated[str, Field(min_length=3, max_length=500)]) -> str:
+    """Note a fact about the caller for later calls: a preference, a promise, something that was decided.
+
+    Only what the caller said and would want you to know next time; no secrets, no card numbers, no guesses.
+
+    Args:
+        fact: One sentence in the third person, e.g. "Prefers to be called in the afternoon."
+    """
+    if call.remember is None:
+        return "nothing can be noted about this caller; go on without it"
+    noted = await call.remember(fact)
+    return "noted" if noted else "it could not be noted; go on without it, and do not try again"
 
 
 ACTIONS: Final[tuple[Tool[..., Any], ...]] = (transfer_to_person, end_call, send_digits, switch_language)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ from voice_app.agents import dialogue
 from voice_app.agents.actions import ACTIONS
 from voice_app.agents.failures import ModelError
 from voice_app.agents.prompt import Prompt
-from voice_app.agents.protocol import Action, Break, Call, EndCall, Piece, Transfer, Turn
+from voice_app.agents.protocol import Action, Break, Call, EndCall, Message, Piece, Transfer, Turn
 from voice_app.agents.stream import Completion, Endpoint, ToolRequest
 from voice_app.agents.toolbox import Late, ToolBox, ToolRun
 from voice_app.agents.tools import Tool
@@ -37,6 +37,10 @@ SECONDS_BEFORE_A_RETRY: Final = 0.25
 SECONDS_AWAY: Final = 30.0
 """How long the first endpoint is left alone after the fallback had to step in."""
 SECONDS_TO_WARM: Final = 5.0
+SUMMARY: Final = (
+    "A colleague takes over this phone call. In at most two short sentences, to be read aloud to them: who "
+    "calls, what they want, and what was tried. No greeting, no list."
+)
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +157,19 @@ class Chat:
                 endpoint.url("models"), headers=endpoint.headers, timeout=timeout
             ) as response:
                 await response.read()
+
+    async def summarise(self, history: Sequence[Message]) -> str:
+        """What a person has to know who takes the call over. Raises `ModelError`."""
+        lines = "\n".join(f"{message.role}: {message.content}" for message in history)
+        messages = [{"role": "system", "content": SUMMARY}, {"role": "user", "content": lines}]
+        endpoint = self._attempts()[0]
+        completion = Completion(
+            endpoint,
+            first_token=self.settings.first_token_deadline,
+            between_tokens=self.settings.between_tokens_deadline,
+        )
+        body = {"model": endpoint.model, "stream": True, "messages": messages}
+        return "".join([text async for text in completion.stream(self._session(), body)]).strip()
 
     async def close(self) -> None:
         """Close the HTTP session, if it is our own."""

@@ -10,6 +10,7 @@ from typing import cast
 
 from pydantic import SecretStr
 
+from voice_app.agents.actions import ACTIONS, remember
 from voice_app.agents.chat import Chat, ChatSettings
 from voice_app.agents.prompt import PromptError
 from voice_app.agents.protocol import Agent
@@ -67,7 +68,7 @@ def _chat(settings: Settings, late: Late | None) -> Agent:
         between_tokens_deadline=settings.between_tokens_seconds,
     )
     try:
-        return Chat(chat, late=late)
+        return Chat(chat, tools=(*ACTIONS, remember) if settings.has_memory else ACTIONS, late=late)
     except PromptError as error:
         raise AgentError(f"VOICE_APP_PROMPT: {error}") from None
 

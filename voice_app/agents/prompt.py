@@ -1,24 +1,20 @@
 """The instructions of an agent with a model: a Jinja2 text with facts of the call in it.
 
 Variables: ``caller``, ``number``, ``direction``, ``language`` (of the turn, BCP-47), ``parameters``,
-``today`` (a `datetime.date`), and ``memory``: what is known of the caller, one line each, as found in
-``call.state[MEMORY]`` (a text, or a list of texts). A misspelt variable is an error at the start.
+``today`` (a `datetime.date`), and ``memory``: what is known of the caller, one line each. A misspelt
+variable is an error at the start.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined, TemplateError, TemplateSyntaxError
 
 from voice_app.agents.protocol import Call, Turn
-
-MEMORY: Final = "memory"
-"""Key in `Call.state`: what is known of the caller, a text or a list of texts."""
 
 
 class PromptError(Exception):
@@ -72,7 +68,5 @@ def _variables(call: Call, turn: Turn) -> dict[str, Any]:
 
 
 def memory_lines(call: Call) -> list[str]:
-    """What is known of the caller, one line each."""
-    memory: str | Iterable[str] = call.state.get(MEMORY) or ()
-    texts = [memory] if isinstance(memory, str) else memory
-    return [" ".join(text.split()) for text in texts if text.strip()]
+    """What is known of the caller: each on one line, so that no note can pass for a heading of the prompt."""
+    return [" ".join(text.split()) for text in call.memory if text.strip()]

@@ -7,7 +7,7 @@ async def agent(call: Call, turn: Turn) -> AsyncIterator[str | Action]:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -67,6 +67,15 @@ class Call:
     """How the next key presses are collected. The agent may change it at any time."""
     filler: str = ""
     """What is said when the answer takes long. The agent may change it; empty: nothing."""
+    profile_id: str | None = None
+    """The caller's profile in Twilio's Memory (``mem_profile_…``); None where there is none, or no Memory."""
+    memory: list[str] = field(default_factory=list)
+    """What is known of the caller from earlier conversations, a line each. Untrusted: no instructions."""
+    remember: Callable[[str], Awaitable[bool]] | None = None
+    """Notes a fact about the caller for the next conversations, and tells whether it was noted.
+
+    It never raises. None where there is nothing to write to: no Memory, or a caller without a number.
+    """
 
     @property
     def caller(self) -> str:

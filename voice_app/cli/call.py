@@ -8,9 +8,9 @@ import threading
 from typing import Annotated
 from urllib.parse import urlsplit
 
-import aiohttp
 import typer
 
+from voice_app.cli.account import sandbox_of
 from voice_app.cli.output import run
 from voice_app.cli.transcript import Transcript
 from voice_app.sandbox.network import Network
@@ -97,8 +97,8 @@ async def _call(
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise typer.BadParameter(f"{url} is no URL; it should look like http://127.0.0.1:8000/voice")
     base = f"{parts.scheme}://{parts.netloc}"
-    reachable, twilio_base_url = await _sandbox_of(base)
-    if not reachable:
+    told = await sandbox_of(base)
+    if told is None:
         typer.echo(f"Nothing answers at {base}. Start `voice-app serve` in another terminal first.", err=True)
         return 3
     domain = settings.public_domain or (SANDBOX_DOMAIN if parts.hostname in LOOPBACK else parts.netloc)
@@ -109,7 +109,7 @@ async def _call(
         number=to or account.phone_number or "",
         caller=from_,
         words_per_second=pace,
-        twilio_base_url=twilio_base_url,
+        twilio_base_url=told.get("twilio_base_url"),
     )
     webhook = parts._replace(scheme="https", netloc=domain).geturl()
     status = f"https://{domain}/voice/status"
@@ -121,20 +121,6 @@ async def _call(
                 typer.echo("The call ended before the script did.", err=True)
                 return 1
     return 1 if call.problems else 0
-
-
-async def _sandbox_of(base: str) -> tuple[bool, str | None]:
-    """Whether a server is there, and where its sandbox keeps the double of Twilio's APIs, if it has one."""
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http,
-            http.get(f"{base}/sandbox.json") as response,
-        ):
-            if response.status != 200:
-                return True, None
-            return True, (await response.json()).get("twilio_base_url")
-    except (aiohttp.ClientError, TimeoutError, ValueError):
-        return False, None
 
 
 async def _converse(call: PhoneCall) -> None:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import unicodedata
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from voice_app.cli.output import run
+from voice_app.cli.output import console, plain, print_json, printable, run
 from voice_app.journal import CallRecord, Entry, Journal, JournalError, Utterance, as_heard, dialogue
-from voice_app.journal.events import Heard, Prompted, Replied, Unknown
+from voice_app.journal.events import Event, Heard, Notified, Prompted, Replied, Unknown
 from voice_app.settings import load
 
 _T = TypeVar("_T")
 
-_WIDE: Final = 120
-_JOINERS: Final = "\u200c\u200d"
-"""Invisible, but part of how some scripts and emoji are written."""
+_WHO: Final = {
+    "user": Text("caller", "cyan"),
+    "assistant": Text("agent", "green"),
+    "person": Text("person", "magenta"),
+}
 
 DatabaseUrl = Annotated[
     str | None,
@@ -51,9 +50,9 @@ def list_calls(
     """
     calls = _ask(database_url, lambda journal: journal.calls(limit))
     if as_json:
-        _print_json({"calls": calls})
+        print_json({"calls": calls})
     elif calls:
-        _console(_WIDE).print(_calls_table(calls))
+        console().print(_calls_table(calls))
     else:
         typer.echo("No calls yet.")
 
@@ -75,16 +74,16 @@ def show_call(
     call, entries = _ask(database_url, read)
     if call is None:
         typer.echo(
-            f"There is no call {_printable(call_sid)} in this journal: see `voice-app calls list`.", err=True
+            f"There is no call {printable(call_sid)} in this journal: see `voice-app calls list`.", err=True
         )
         raise typer.Exit(2)
     if as_json:
-        _print_json({"call": call, "history": as_heard(entries), "events": entries})
+        print_json({"call": call, "history": as_heard(entries), "events": entries})
         return
-    console = _console(60)
-    console.print(_summary(call))
-    console.print()
-    console.print(_dialogue_table(call, entries))
+    screen = console(60)
+    screen.print(_summary(call))
+    screen.print()
+    screen.print(_dialogue_table(call, entries))
 
 
 def _ask(database_url: str | None, question: Callable[[Journal], Coroutine[Any, Any, _T]]) -> _T:
@@ -97,20 +96,8 @@ def _ask(database_url: str | None, question: Callable[[Journal], Coroutine[Any, 
     try:
         return run(ask())
     except JournalError as error:
-        typer.echo(_printable(str(error)), err=True)
+        typer.echo(printable(str(error)), err=True)
         raise typer.Exit(2) from None
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    # ASCII: what callers said may hold characters that steer a terminal.
-    typer.echo(json.dumps(msgspec.to_builtins(value)))
-
-
-def _console(least_width: int) -> Console:
-    """Where to print. A file or a pipe is wide, and so is a terminal where folded columns would be worse."""
-    console = Console(highlight=False)
-    console.width = max(console.width, least_width if console.is_terminal else _WIDE)
-    return console
 
 
 def _calls_table(calls: list[CallRecord]) -> Table:
@@ -121,12 +108,12 @@ def _calls_table(calls: list[CallRecord]) -> Table:
     table.add_column("Length", justify="right")
     for call in calls:
         table.add_row(
-            _text(call.call_sid),
+            plain(call.call_sid),
             _time(call.opened_at),
-            _text(call.from_),
-            _text(call.to),
-            _text(call.direction),
-            _text(call.status),
+            plain(call.from_),
+            plain(call.to),
+            plain(call.direction),
+            plain(call.status),
             _length(call.duration_s),
         )
     return table
@@ -145,7 +132,7 @@ def _summary(call: CallRecord) -> Table:
         ("opened", _time(call.opened_at)),
         ("length", _length(call.duration_s)),
     ):
-        grid.add_row(name, _text(value))
+        grid.add_row(name, plain(value))
     return grid
 
 
@@ -159,46 +146,38 @@ def _dialogue_table(call: CallRecord, entries: list[Entry]) -> Table:
     for entry in entries:
         at = _length(max(0.0, entry.at - call.opened_at))
         if utterance := utterances.get(entry.id):
-            who = Text("caller", "cyan") if utterance.role == "user" else Text("agent", "green")
+            who = _WHO[utterance.role]
             quickness = utterance.first_token_ms
             grid.add_row(at, who, _said(utterance), "" if quickness is None else f"{quickness:.0f} ms")
-        elif not isinstance(entry.event, Prompted | Replied | Heard):
+        elif not isinstance(entry.event, Prompted | Replied | Heard) and not _is_echo(entry.event):
             grid.add_row(at, Text("·", "dim"), _note(entry), "")
     return grid
 
 
+def _is_echo(event: Event | Unknown) -> bool:
+    """Whether Twilio only told that somebody spoke: one event for each clause of what stands here already."""
+    return isinstance(event, Notified) and event.event_type.startswith("COMMUNICATION_")
+
+
 def _said(utterance: Utterance) -> Text:
     """What was said; of an interrupted reply also what the caller didn't hear of it."""
-    text, heard = _text(utterance.text), utterance.heard
+    text, heard = plain(utterance.text), utterance.heard
     if heard is None or heard == utterance.text:
         return text
     if utterance.text.startswith(heard):
-        unheard = Text(f"[not heard: {_printable(utterance.text[len(heard) :]).strip()}]", "dim")
-        return Text(" ").join([_text(heard.rstrip()), unheard]) if heard.strip() else unheard
-    return Text(" ").join([_text(heard), Text(f"[was to be: {text.plain}]", "dim")])
+        unheard = Text(f"[not heard: {printable(utterance.text[len(heard) :]).strip()}]", "dim")
+        return Text(" ").join([plain(heard.rstrip()), unheard]) if heard.strip() else unheard
+    return Text(" ").join([plain(heard), Text(f"[was to be: {text.plain}]", "dim")])
 
 
 def _note(entry: Entry) -> Text:
     """An event beside the dialogue, with what it holds."""
     if isinstance(entry.event, Unknown):
-        return Text(_printable(f"{entry.event.kind} {entry.event.data}"), "dim")
+        return Text(printable(f"{entry.event.kind} {entry.event.data}"), "dim")
     fields = msgspec.to_builtins(entry.event)
     kind = fields.pop("kind")
     details = ", ".join(f"{name} {value}" for name, value in fields.items() if value != "")
-    return Text(_printable(f"{kind}: {details}" if details else kind), "dim")
-
-
-def _text(value: str) -> Text:
-    """Text that is printed as it is: no markup in it, nothing that steers a terminal."""
-    return Text(_printable(value))
-
-
-def _printable(value: str) -> str:
-    return "".join(
-        " " if character in "\t\n" else character
-        for character in value
-        if character in "\t\n" or character in _JOINERS or not unicodedata.category(character).startswith("C")
-    )
+    return Text(printable(f"{kind}: {details}" if details else kind), "dim")
 
 
 def _time(at: float) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 import typer
 
 from voice_app import server
+from voice_app.app import scope
 from voice_app.cli.output import print_findings, run
 from voice_app.cli.transcript import Transcript
-from voice_app.guard.check import check
+from voice_app.guard import check
 from voice_app.journal import Journal
 from voice_app.orchestrator import Configurations, Conversations, TwilioApi
 from voice_app.sandbox.network import Network
@@ -107,9 +108,9 @@ async def _show_refusal(settings: Settings, api: TwilioApi) -> None:
     rule = {"from": "*", "to": settings.phone_number, "metadata": {"callType": "PSTN"}}
     named = settings.conversation_configuration or ""
     await Configurations(api).update(named, {"channelSettings": {"VOICE": {"captureRules": [rule]}}})
-    findings = await check(api, named)
-    print_findings(findings, as_json=False)
-    _expect("the refusal", [finding.rule for finding in findings] == ["STT101"])
+    found = await check(api, scope(settings))
+    print_findings(found.refusals, as_json=False)
+    _expect("the refusal", [finding.rule for finding in found.refusals] == ["STT101"])
     typer.echo("\n  `voice-app serve` would stop here, before it takes a call.")
 
 

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from voice_app.cli import call, calls, check, demo, lint, serve
+from voice_app.cli import bench, call, calls, check, config, conversations, demo, lint, serve
 from voice_app.settings import SettingsError
 
 app = typer.Typer(
@@ -24,7 +24,10 @@ app.command()(check.check)
 app.command()(lint.lint)
 app.command()(call.call)
 app.command()(demo.demo)
+app.command()(bench.bench)
 app.add_typer(calls.app, name="calls")
+app.add_typer(config.app, name="config")
+app.add_typer(conversations.app, name="conversations")
 
 
 def main() -> None:

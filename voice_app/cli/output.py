@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import unicodedata
 from collections.abc import Coroutine
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import typer
 import uvloop
 from rich.console import Console
+from rich.text import Text
 
 from voice_app.findings import Finding
 from voice_app.guard.report import report
 
 T = TypeVar("T")
+
+WIDE: Final = 120
+"""Columns of a file or a pipe."""
+
+_JOINERS: Final = "\u200c\u200d"
+"""Invisible, but part of how some scripts and emoji are written."""
 
 
 def run(main: Coroutine[None, None, T]) -> T:
@@ -29,3 +38,35 @@ def print_findings(findings: list[Finding], *, as_json: bool, error: bool = Fals
         typer.echo(msgspec.json.encode({"findings": findings}).decode())
     elif findings:
         Console(stderr=error, highlight=False, soft_wrap=True).print(report(findings))
+
+
+def print_json(value: Any) -> None:
+    """One JSON document. It is ASCII: what callers said may hold characters that steer a terminal."""
+    typer.echo(json.dumps(msgspec.to_builtins(value)))
+
+
+def printable(text: str) -> str:
+    """Untrusted text without what could steer a terminal; a tab or a new line becomes a space."""
+    return "".join(
+        " " if character in "\t\n" else character
+        for character in text
+        if character in "\t\n" or character in _JOINERS or not unicodedata.category(character).startswith("C")
+    )
+
+
+def complain(text: str) -> None:
+    """What is wrong, on standard error, line by line."""
+    for line in text.split("\n"):
+        typer.echo(printable(line), err=True)
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Untrusted text that Rich prints as it is: no markup in it, nothing that steers a terminal."""
+    return Text(printable(text), style)
+
+
+def console(least_width: int = WIDE, *, stderr: bool = False) -> Console:
+    """Where to print. A file or a pipe is wide, and so is a terminal where folded columns would be worse."""
+    found = Console(highlight=False, stderr=stderr)
+    found.width = max(found.width, least_width if found.is_terminal else WIDE)
+    return found

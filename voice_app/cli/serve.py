@@ -10,7 +10,8 @@ from voice_app import server
 from voice_app.agents.loader import AgentError
 from voice_app.app import desk
 from voice_app.cli.output import print_findings, run
-from voice_app.guard.check import Verdict, verdict
+from voice_app.findings import Severity
+from voice_app.guard import Verdict
 from voice_app.journal import JournalError
 from voice_app.settings import Settings, SettingsError, load
 from voice_app.telemetry import configure_logging
@@ -38,9 +39,10 @@ def serve(
 
 async def _serve(settings: Settings, *, check_only: bool) -> Verdict:
     async with server.environment(settings) as (ready, api):
-        findings = await server.preflight(ready, api)
-        print_findings(findings, as_json=False, error=True)
-        found = verdict(findings)
+        report = await server.preflight(ready, api)
+        grave = [item for item in report.findings if item.severity is not Severity.NOTE]
+        print_findings(grave, as_json=False, error=True)
+        found = report.verdict
         if found is not Verdict.FINE:
             typer.echo(f"\nNot started: {_why_not(found)}", err=True)
             return found

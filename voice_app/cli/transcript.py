@@ -7,6 +7,7 @@ import time
 from rich.console import Console
 from rich.text import Text
 
+from voice_app.cli.output import printable
 from voice_app.sandbox.phone import Happening
 from voice_app.sandbox.relay import Reply
 
@@ -37,7 +38,7 @@ class Transcript:
         line = Text()
         line.append(f"{happening.at - self._began:6.2f}  ", "dim")
         line.append(f"{label:<8}", style)
-        line.append(_tame(_sentence(happening)))
+        line.append(printable(_sentence(happening)))
         if happening.reply is not None:
             line.append(_figures(happening.reply), "dim")
         self._console.print(line)
@@ -68,8 +69,3 @@ def _figures(reply: Reply) -> str:
     if reply.first_token_ms is not None:
         figures.append(f"first token after {reply.first_token_ms:.1f} ms")
     return f"  ({', '.join(figures)})" if figures else ""
-
-
-def _tame(text: str) -> str:
-    """Text from the line, without what could steer the terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from voice_app.journal.entries import Entry
-from voice_app.journal.events import Heard, Prompted, Replied
+from voice_app.journal.events import Heard, Pressed, Prompted, Replied, Transcribed
 
 
 class Backlog:
@@ -69,7 +69,7 @@ def _superseded(entries: deque[Entry]) -> list[str]:
             if not event.done and following.get(entry.call_sid) == reply:
                 found.append(entry.id)
             following[entry.call_sid] = reply
-        elif isinstance(event, Prompted | Heard):
+        elif isinstance(event, Prompted | Pressed | Heard | Transcribed):
             following[entry.call_sid] = None
     found.reverse()
     return found

@@ -26,6 +26,8 @@ class Served(_Event, tag="served", frozen=True):
     reason: str
     greeting: str = ""
     """The ``welcomeGreeting`` in it, which Twilio speaks when the session begins."""
+    engine: str = ""
+    """The speech-to-text that listens once it was run: ``relay``, ``transcription`` or none."""
 
 
 class Connected(_Event, tag="connected", frozen=True):
@@ -101,6 +103,46 @@ class Acted(_Event, tag="action", frozen=True):
     detail: str = ""
 
 
+class HandedOff(_Event, tag="handoff", frozen=True):
+    """A step on the way to a person and back; see ``voice_app/handoff/machine.py``."""
+
+    step: str
+    reason: str = ""
+    summary: str = ""
+    target: str = ""
+    attempt: int = 0
+
+
+class Transcribed(_Event, tag="transcript", frozen=True):
+    """Something that was said after the agent had left, as ``<Transcription>`` heard it."""
+
+    transcription_sid: str
+    sequence: int
+    """Grows along one track; entries may arrive out of order, and twice."""
+    speaker: str
+    """``caller`` or ``person``."""
+    text: str
+    final: bool = True
+
+
+class Transcription(_Event, tag="transcription", frozen=True):
+    """A ``<Transcription>`` began, stopped, or failed."""
+
+    transcription_sid: str
+    state: str
+    engine: str = ""
+    detail: str = ""
+
+
+class Voicemail(_Event, tag="voicemail", frozen=True):
+    """The caller left a message. Told in parts: the recording, and later what was said in it."""
+
+    recording_sid: str
+    url: str = ""
+    duration_s: float | None = None
+    text: str = ""
+
+
 class Failed(_Event, tag="failure", frozen=True):
     """Something went wrong while a caller was on the line."""
 
@@ -133,6 +175,37 @@ class Closed(_Event, tag="closed", frozen=True):
     duration_s: float | None = None
 
 
+class Notified(_Event, tag="notified", frozen=True):
+    """Conversation Orchestrator told that something has changed, of whatever type."""
+
+    event_type: str
+    """E.g. ``PARTICIPANT_ADDED``; types that nobody has documented are kept too."""
+    resource_id: str = ""
+    at: str = ""
+    """When it happened, as Twilio wrote it. Events come in any order."""
+    detail: str = ""
+    """What is worth knowing of the resource, but no words of people; of an unknown type its JSON, cut."""
+
+
+class Analysed(_Event, tag="analysed", frozen=True):
+    """An operator of Conversation Intelligence has said something about the conversation."""
+
+    operator_id: str
+    result: str
+    """The text, the label, or JSON. It was made from what people said."""
+    result_id: str = ""
+    trigger: str = ""
+    """``COMMUNICATION``, ``CONVERSATION_INACTIVE`` or ``CONVERSATION_END``."""
+    at: str = ""
+    """When it was made, as Twilio wrote it."""
+
+
+class Called(_Event, tag="call", frozen=True):
+    """Written under the id of a conversation: the call that it is about. The last one counts."""
+
+    call_sid: str
+
+
 Event: TypeAlias = (
     Opened
     | Served
@@ -145,10 +218,17 @@ Event: TypeAlias = (
     | Replied
     | Heard
     | Acted
+    | HandedOff
+    | Transcribed
+    | Transcription
+    | Voicemail
     | Failed
     | Disconnected
     | SessionEnded
     | Closed
+    | Notified
+    | Analysed
+    | Called
 )
 
 

@@ -8,9 +8,11 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from voice_app.journal.entries import Entry
-from voice_app.journal.events import Heard, Pressed, Prompted, Replied
+from voice_app.journal.events import Heard, Pressed, Prompted, Replied, Transcribed
 
 Role: TypeAlias = Literal["user", "assistant"]
+Speaker: TypeAlias = Literal["user", "assistant", "person"]
+"""``person``: the one that the caller was handed to."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -28,15 +30,17 @@ class Utterance(msgspec.Struct):
     """The entry in which it first appeared: where it stands among the other events."""
     at: float
     """When it first appeared, in seconds since the epoch."""
-    role: Role
+    role: Speaker
     text: str
-    """What the caller said, or what was sent to be spoken."""
+    """What was said, or what was sent to be spoken."""
     heard: str | None = None
     """What the caller heard of a reply that was interrupted; ``None`` if it was not."""
     first_token_ms: float | None = None
     """Milliseconds from the prompt to the first token on the wire."""
     total_ms: float | None = None
     """Milliseconds from the prompt to the last token on the wire."""
+    transcribed: bool = False
+    """Said after the agent had left the call, as ``<Transcription>`` heard it."""
 
     @property
     def content(self) -> str:
@@ -55,6 +59,7 @@ def dialogue(entries: Iterable[Entry]) -> list[Utterance]:
     was written first.
     """
     utterances: list[Utterance] = []
+    heard: dict[str, dict[int, Utterance]] = {}
     replies: dict[tuple[str, int], Utterance] = {}
     for entry in entries:
         match entry.event:
@@ -69,8 +74,17 @@ def dialogue(entries: Iterable[Entry]) -> list[Utterance]:
                     replies[session_id, reply] = utterance
                     utterances.append(utterance)
                 _update(utterance, entry.event)
+            case Transcribed(final=True) as said if said.sequence not in heard.get(
+                said.transcription_sid, {}
+            ):
+                role: Speaker = "person" if said.speaker == "person" else "user"
+                utterance = Utterance(entry.id, entry.at, role, said.text, transcribed=True)
+                heard.setdefault(said.transcription_sid, {})[said.sequence] = utterance
+                utterances.append(utterance)
             case _:
                 pass
+    for lines in heard.values():
+        _put_in_order(utterances, lines)
     return utterances
 
 
@@ -79,8 +93,16 @@ def as_heard(entries: Iterable[Entry]) -> list[Line]:
     return [
         Line(utterance.role, utterance.content)
         for utterance in dialogue(entries)
-        if utterance.content.strip()
+        if utterance.role != "person" and not utterance.transcribed and utterance.content.strip()
     ]
+
+
+def _put_in_order(utterances: list[Utterance], lines: dict[int, Utterance]) -> None:
+    """Callbacks may arrive late: give the lines of one transcription their places by their numbers."""
+    ours = {id(line) for line in lines.values()}
+    places = [place for place, utterance in enumerate(utterances) if id(utterance) in ours]
+    for place, number in zip(places, sorted(lines), strict=True):
+        utterances[place] = lines[number]
 
 
 def _update(utterance: Utterance, event: Replied | Heard) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Final, Self, TypeVar, TypeVarTuple
 
@@ -33,6 +33,8 @@ _SAY_AGAIN_S: Final = 30.0
 """How often a trouble that lasts is logged."""
 _PATIENCE_S: Final = 2.0
 """How long a list of calls waits for the newest entries, should the database not take them."""
+_FEED: Final = 1000
+"""How far a reader of the live feed may fall behind."""
 _CLOSING_S: Final = 5.0
 """How long ``aclose`` tries to write what is left."""
 
@@ -81,6 +83,7 @@ class Journal:
         self._outage = _Trouble()
         self._overload = _Trouble()
         self._left = 0
+        self._feeds: set[asyncio.Queue[Entry]] = set()
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -144,11 +147,29 @@ class Journal:
             return
         self._last_id = str(uuid_utils.uuid7())
         lost = self._backlog.lost
-        self._backlog.append(Entry(self._last_id, self._clock(), call_sid, event))
+        entry = Entry(self._last_id, self._clock(), call_sid, event)
+        self._backlog.append(entry)
+        for feed in self._feeds:
+            if feed.full():
+                feed.get_nowait()
+            feed.put_nowait(entry)
         if self._backlog.lost > lost and self._overload.worth_saying():
             _log.error("journal overloaded: %d entries lost so far, the oldest ones", self._backlog.lost)
         if not self._wake.is_set():
             self._wake.set()
+
+    @contextmanager
+    def feed(self) -> Iterator[asyncio.Queue[Entry]]:
+        """Everything that is written while the block runs, as it is written.
+
+        A reader that falls behind by more than a thousand entries loses the oldest.
+        """
+        queue: asyncio.Queue[Entry] = asyncio.Queue(_FEED)
+        self._feeds.add(queue)
+        try:
+            yield queue
+        finally:
+            self._feeds.discard(queue)
 
     async def flush(self) -> None:
         """Return when all that was written before is durable. While the database fails, it waits.

@@ -158,7 +158,8 @@ _CALLS: Final = select(
     calls.c.opened_at,
     calls.c.closed_at,
     func.coalesce(_LAST_AT, calls.c.opened_at),
-)
+).where(calls.c.call_sid.startswith("CA"))
+"""Calls only: events may also be kept under the id of a conversation or of the account."""
 
 
 def _row(entry: Entry) -> dict[str, str | float | None]:

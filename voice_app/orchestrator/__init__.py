@@ -4,6 +4,13 @@ from voice_app.orchestrator.configurations import Configurations
 from voice_app.orchestrator.conversations import Conversations
 from voice_app.orchestrator.errors import ApiError, Trouble
 from voice_app.orchestrator.http import Credentials, Patience, TwilioApi
+from voice_app.orchestrator.intelligence import (
+    Intelligence,
+    IntelligenceConfiguration,
+    Operator,
+    OperatorResult,
+)
+from voice_app.orchestrator.memory import Memory
 from voice_app.orchestrator.models import Communication, Configuration, Conversation, Participant
 
 __all__ = [
@@ -14,6 +21,11 @@ __all__ = [
     "Conversation",
     "Conversations",
     "Credentials",
+    "Intelligence",
+    "IntelligenceConfiguration",
+    "Memory",
+    "Operator",
+    "OperatorResult",
     "Participant",
     "Patience",
     "Trouble",

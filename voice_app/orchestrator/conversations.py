@@ -113,11 +113,14 @@ class Conversations:
         return [Conversation.read(item) async for item in self._api.items(PRODUCT, PATH, query=query)]
 
     async def wait_for_call(self, call_sid: str, *, within: float = 10.0) -> Sequence[Conversation]:
-        """`find_by_call` until there is one, for ``within`` seconds at most. No caller should wait for it."""
+        """The conversations of a call as soon as there is one, or none after ``within`` seconds.
+
+        The open ones come first. That of a short call may be closed by now. No caller should wait for it.
+        """
         ends = time.monotonic() + within
         pause = _FIRST_POLL
         while True:
-            found = await self.find_by_call(call_sid)
+            found = sorted(await self.list(channel_id=call_sid), key=lambda item: item.status not in OPEN)
             left = ends - time.monotonic()
             if found or left <= 0:
                 return found

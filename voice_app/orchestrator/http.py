@@ -147,9 +147,11 @@ class TwilioApi:
         reply = await self.request("GET", product, path, query=query, within=within)
         return self.object_of(reply, "GET", product, path)
 
-    async def items(self, product: str, path: str, *, query: Query = ()) -> AsyncIterator[dict[str, Any]]:
+    async def items(
+        self, product: str, path: str, *, query: Query = (), page_size: int = PAGE_SIZE
+    ) -> AsyncIterator[dict[str, Any]]:
         """Read a list to its end, page by page. Raises `ApiError`."""
-        pairs = [*_pairs(query), ("pageSize", str(PAGE_SIZE))]
+        pairs = [*_pairs(query), ("pageSize", str(page_size))]
         token: str | None = None
         seen: set[str] = set()
         while True:

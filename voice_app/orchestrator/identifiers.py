@@ -21,6 +21,11 @@ class Kind(StrEnum):
     OPERATION = "proc_job_"
     MEMORY_STORE = "mem_store_"
     PROFILE = "mem_profile_"
+    OBSERVATION = "mem_observation_"
+    SUMMARY = "mem_summary_"
+    INTELLIGENCE_CONFIGURATION = "intelligence_configuration_"
+    OPERATOR = "intelligence_operator_"
+    OPERATOR_RESULT = "intelligence_operatorresult_"
 
     @property
     def noun(self) -> str:
@@ -28,9 +33,13 @@ class Kind(StrEnum):
         return self.name.lower().replace("_", " ")
 
 
+_OLDER = {Kind.MEMORY_STORE: "mem_service_"}
+"""Prefixes that older accounts still have."""
+
+
 def problem(value: str, kind: Kind) -> str | None:
     """Why a value cannot be the id of a thing of this kind; None if it can."""
-    if re.fullmatch(rf"{kind.value}[0-9A-Za-z_-]+", value):
+    if re.fullmatch(rf"(?:{kind.value}|{_OLDER.get(kind, kind.value)})[0-9A-Za-z_-]+", value):
         return None
     for other in Kind:
         if other is not kind and value.startswith(other.value):

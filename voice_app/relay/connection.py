@@ -13,7 +13,7 @@ from contextlib import aclosing, suppress
 from typing import Any, cast
 
 from voice_app.agents.failures import ModelError
-from voice_app.agents.protocol import Agent, Turn
+from voice_app.agents.protocol import Agent, EndCall, Transfer, Turn
 from voice_app.journal.events import Event
 from voice_app.relay.commands import AdoptTurn, Close, Pull, Record, StartTurn, StopTurn
 from voice_app.relay.session import Session
@@ -74,6 +74,12 @@ class Connection:
                 self._timer.cancel()
             writer.cancel()
             await self._wait_for(self._tasks | {writer})
+
+    def leave(self, action: Transfer | EndCall) -> bool:
+        """End the session from outside, once what was said has been played. Returns whether it is live."""
+        left = self._session.leave(action, self._now())
+        self._settle()
+        return left
 
     async def _write(self) -> None:
         with suppress(OSError):  # the socket is gone: the reader hears of it

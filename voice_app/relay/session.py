@@ -168,6 +168,13 @@ class Session:
         """The agent raised an exception in this turn."""
         self._turns.agent_failed(number, error, now)
 
+    def leave(self, action: Transfer | EndCall, now: float) -> bool:
+        """Somebody else ends the session, or has the caller handed over. Returns whether that is possible."""
+        if self.state is not State.LIVE:
+            return False
+        self._leave(action, now)
+        return True
+
     def tick(self, now: float) -> None:
         """Time has passed."""
         self._timers.run(now)

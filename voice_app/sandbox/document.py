@@ -33,6 +33,19 @@ class Verb:
     def child(self, name: str) -> Verb | None:
         return next((child for child in self.children if child.name == name), None)
 
+    def get(self, name: str, default: str = "") -> str:
+        """The value of an attribute."""
+        return self.attributes.get(name, default)
+
+    def is_true(self, name: str, default: bool = False) -> bool:
+        """The value of a boolean attribute."""
+        return self.attributes[name].lower() == "true" if name in self.attributes else default
+
+    def seconds(self, name: str, default: float) -> float:
+        """The value of an attribute in seconds; the default also stands in for what is no number."""
+        value = self.attributes.get(name, "")
+        return float(value) if value.isdecimal() else default
+
 
 @dataclass(slots=True)
 class Document:
@@ -57,6 +70,12 @@ def read(source: str) -> Document:
     return Document([_verb(element, "Response", problems) for element in root], problems)
 
 
+def _text(element: Any) -> str:
+    """What is in an element; of a ``<Say>`` with SSML in it, all that is said."""
+    text = "".join(element.itertext()) if element.tag == "Say" else element.text or ""
+    return " ".join(text.split()) if element.tag == "Say" else text.strip()
+
+
 def _verb(element: Any, parent: str, problems: list[str]) -> Verb:
     known = VOCABULARY.element(element.tag)
     inside = VOCABULARY.element(parent)
@@ -64,7 +83,7 @@ def _verb(element: Any, parent: str, problems: list[str]) -> Verb:
         return Verb(element.tag, dict(element.attrib), (element.text or "").strip())
     if known is None or (inside is not None and known.name not in inside.children):
         raise DocumentError(12200, f"<{element.tag}> may not stand in <{parent}>")
-    verb = Verb(known.name, text=(element.text or "").strip())
+    verb = Verb(known.name, text=_text(element))
     for name, value in element.attrib.items():
         attribute = known.attribute(name)
         if attribute is None and not known.open:

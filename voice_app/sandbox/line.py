@@ -148,7 +148,7 @@ async def open_line(url: str, signature: str) -> Line:
         async with asyncio.timeout(OPEN_SECONDS):
             _, line = await asyncio.get_running_loop().create_connection(
                 lambda: Line(protocol, signature),
-                parts.hostname,
+                parts.hostname or "",
                 parts.port or (443 if secure else 80),
                 ssl=ssl.create_default_context() if secure else None,
             )

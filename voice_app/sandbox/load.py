@@ -20,6 +20,7 @@ import aiohttp
 
 from voice_app.sandbox.figures import Idle, Talk, Webhooks, latency
 from voice_app.sandbox.network import WebhookError
+from voice_app.sandbox.orchestrator import RemoteTranscriber, Transcriber
 from voice_app.sandbox.process import ProcessError, Processes, tick_seconds
 from voice_app.sandbox.talker import Talker, Tally, answer
 from voice_app.sandbox.target import LoadError, Target, new_call_sid
@@ -31,6 +32,7 @@ FIRST_CALLS: Final = 8
 """Calls before memory is measured, so that what a server sets up only once does not count as theirs."""
 SETTLE_SECONDS: Final = 0.5
 """Time before the CPU clock or the memory is read: what is written behind the calls belongs to them."""
+USED: Final = "calls before these have left memory behind, which is used again: start a fresh server"
 SPREAD: Final = (0.5, 1.5)
 """A pause is drawn from this range around its length, so that the callers do not march in step."""
 
@@ -61,9 +63,14 @@ class Load:
     the server cannot be reached or does not put calls through.
     """
 
-    def __init__(self, target: Target, server: Processes | ProcessError) -> None:
+    def __init__(
+        self, target: Target, server: Processes | ProcessError, *, settle_seconds: float = SETTLE_SECONDS
+    ) -> None:
         self._target = target
         self._server = server
+        self._settle_seconds = settle_seconds
+        self._used = False
+        self._transcriber: Transcriber | None = None
 
     async def talk(self, plan: Plan) -> Talk:
         """Have every caller talk, and measure the turns after the warm-up."""
@@ -80,15 +87,18 @@ class Load:
                 with _undisturbed():
                     await _converse(talkers, plan, plan.turns, rng, tally)
                 meter.stop()
-                await asyncio.sleep(SETTLE_SECONDS)
+                await asyncio.sleep(self._settle_seconds)
                 cpu = meter.cpu_seconds()
         if isinstance(self._server, ProcessError):
             unknown["server_cpu_ms_per_turn"] = unknown["kib_per_call"] = str(self._server)
             unknown["server_cpu_percent"] = str(self._server)
+        elif self._used:
+            unknown |= {"kib_per_call": USED}
         if not tally.first_token_ms:
             unknown |= {"first_token": "no turn was answered"}
         if not tally.interrupts:
             unknown |= {"stale_frames": "no reply was interrupted"}
+        self._used = True
         return Talk(
             calls=plan.calls,
             turns=tally.turns,
@@ -99,7 +109,7 @@ class Load:
             cpu_grain_ms_per_turn=round(tick_seconds() * 1000 / tally.turns, 5),
             server_cpu_percent=_each(cpu, 100, meter.seconds),
             client_cpu_percent=round(100 * meter.own_cpu_seconds / meter.seconds, 1),
-            kib_per_call=None if before is None or memory is None else _each(memory - before, 1, plan.calls),
+            kib_per_call=None if "kib_per_call" in unknown else _growth(before, memory, plan.calls),
             interrupts=tally.interrupts,
             under_way_frames=tally.under_way,
             stale_frames=tally.stale if tally.interrupts else None,
@@ -114,13 +124,21 @@ class Load:
             before = await self._resident_kib()
             async with self._calls(http, calls):
                 memory = await self._resident_kib()
-        figures = Idle(calls=calls, rss_before_kib=before, rss_with_calls_kib=memory, kib_per_call=None)
-        if before is not None and memory is not None:
-            figures.kib_per_call = _each(memory - before, 1, calls)
+        unknown = {}
         if isinstance(self._server, ProcessError):
-            for name in ("rss_before_kib", "rss_with_calls_kib", "kib_per_call"):
-                figures.unknown[name] = str(self._server)
-        return figures
+            unknown = dict.fromkeys(
+                ("rss_before_kib", "rss_with_calls_kib", "kib_per_call"), str(self._server)
+            )
+        elif self._used:
+            unknown = {"kib_per_call": USED}
+        self._used = True
+        return Idle(
+            calls=calls,
+            rss_before_kib=before,
+            rss_with_calls_kib=memory,
+            kib_per_call=None if unknown else _growth(before, memory, calls),
+            unknown=unknown,
+        )
 
     async def webhooks(self, requests: int, connections: int = 16) -> Webhooks:
         """Ask the voice webhook, so often and as fast as it answers.
@@ -132,7 +150,7 @@ class Load:
         with _undisturbed():
             volley = await fire(self._target, requests, connections)
         meter.stop()
-        await asyncio.sleep(SETTLE_SECONDS)
+        await asyncio.sleep(self._settle_seconds)
         cpu = meter.cpu_seconds()
         figures = Webhooks(
             requests=requests,
@@ -154,8 +172,26 @@ class Load:
     # --- calls -----------------------------------------------------------------------------------
 
     async def _make_first_calls(self, http: aiohttp.ClientSession) -> None:
+        self._transcriber = await self._find_transcriber(http)
         async with self._calls(http, FIRST_CALLS) as talkers:
-            await asyncio.gather(*(talker.ask(Tally()) for talker in talkers))
+            tally = Tally()
+            await asyncio.gather(*(talker.ask(tally) for talker in talkers))
+        if tally.unanswered == tally.turns:
+            raise LoadError(
+                "calls are put through, but nobody answers: no prompt got a complete reply; "
+                "see the log of the server"
+            )
+
+    async def _find_transcriber(self, http: aiohttp.ClientSession) -> Transcriber | None:
+        """Where to report calls, as Twilio does to itself; `None` if the server is not in the sandbox."""
+        base = self._target.network.base
+        try:
+            async with http.get(f"{base}/sandbox.json") as response:
+                found = await response.json() if response.status == 200 else {}
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise LoadError(f"nothing answers at {base}: {error}") from None
+        url = found.get("twilio_base_url")
+        return RemoteTranscriber(http, url) if url else None
 
     @asynccontextmanager
     async def _calls(self, http: aiohttp.ClientSession, count: int) -> AsyncIterator[list[Talker]]:
@@ -168,7 +204,9 @@ class Load:
                 call_sid = new_call_sid()
                 form = self._target.form(call_sid)
                 twiml = await self._target.network.post(http, self._target.webhook, form)
-                talkers.append(await answer(self._target, call_sid, twiml))
+                talkers.append(talker := await answer(self._target, call_sid, twiml))
+                if self._transcriber is not None:
+                    await talker.report_to(self._transcriber)
 
         async def hang_up(talker: Talker) -> None:
             async with places:
@@ -186,11 +224,11 @@ class Load:
     # --- meters ----------------------------------------------------------------------------------
 
     async def _resident_kib(self) -> float | None:
-        await asyncio.sleep(SETTLE_SECONDS)
+        await asyncio.sleep(self._settle_seconds)
         return None if isinstance(self._server, ProcessError) else self._server.resident_kib()
 
     async def _meter(self) -> _Meter:
-        await asyncio.sleep(SETTLE_SECONDS)
+        await asyncio.sleep(self._settle_seconds)
         return _Meter(self._server)
 
 
@@ -262,6 +300,10 @@ def _undisturbed() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+def _growth(before: float | None, after: float | None, calls: int) -> float | None:
+    return None if before is None or after is None else _each(after - before, 1, calls)
 
 
 def _each(value: float | None, scale: float, count: float) -> float | None:

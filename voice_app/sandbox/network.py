@@ -13,11 +13,12 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import aiohttp
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake
+from yarl import URL
 
 WEBHOOK_SECONDS = 15.0
 """How long Twilio waits for a webhook, TCP included."""
@@ -41,25 +42,45 @@ class Network:
     """What the server calls itself, e.g. ``https://sandbox.localhost``."""
     auth_token: str = field(repr=False)
 
-    async def post(self, session: aiohttp.ClientSession, url: str, form: Mapping[str, str]) -> str:
-        """Ask a webhook; returns the body. Raises `WebhookError` where Twilio would log an error."""
+    async def post(
+        self, session: aiohttp.ClientSession, url: str, form: Mapping[str, str], method: str = "POST"
+    ) -> str:
+        """Ask a webhook for TwiML; returns the body. Raises `WebhookError` where Twilio logs an error."""
+        body, kind = await self._request(session, url, form, method)
+        if body.strip() and kind not in ("text/xml", "application/xml"):
+            raise WebhookError(12300, f"{url} answered with the content type {kind}, not with XML")
+        return body
+
+    async def tell(
+        self, session: aiohttp.ClientSession, url: str, form: Mapping[str, str], method: str = "POST"
+    ) -> None:
+        """Deliver a status callback; what is answered does not matter. Raises `WebhookError`."""
+        await self._request(session, url, form, method)
+
+    async def _request(
+        self, session: aiohttp.ClientSession, url: str, form: Mapping[str, str], method: str
+    ) -> tuple[str, str]:
+        if method == "GET":  # the fields are part of the URL then, and signed with it
+            url, form = f"{url}{'&' if '?' in url else '?'}{urlencode(form)}", {}
         headers = {"X-Twilio-Signature": self.sign(url, form), "User-Agent": "TwilioProxy/1.1"}
-        timeout = aiohttp.ClientTimeout(total=WEBHOOK_SECONDS)
         try:
-            async with session.post(
-                self.reachable(url), data=form, headers=headers, timeout=timeout, allow_redirects=False
+            async with session.request(
+                method,
+                URL(self.reachable(url), encoded=True),
+                data=form if method == "POST" else None,
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=WEBHOOK_SECONDS),
+                allow_redirects=False,
             ) as response:
                 body = await response.text()
                 status, kind = response.status, response.content_type
         except TimeoutError:
             raise WebhookError(11205, f"{url} did not answer within {WEBHOOK_SECONDS:g} s") from None
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, ValueError) as error:
             raise WebhookError(11205, f"nothing answers at {url}: {error}") from None
         if status >= 300:
             raise WebhookError(11200, f"{url} answered {status}: {_first_line(body)}")
-        if body.strip() and kind not in ("text/xml", "application/xml"):
-            raise WebhookError(12300, f"{url} answered with the content type {kind}, not with XML")
-        return body
+        return body, kind
 
     async def connect(self, url: str) -> ClientConnection:
         """Open the socket of a ``<ConversationRelay url>``. Raises `WebhookError` (64102)."""

@@ -1,9 +1,11 @@
 """A phone: places a call to a server as Twilio would, follows its TwiML, and is the caller on the line.
 
 async with Phone(network, account_sid=…) as phone:
-    async with phone.call("https://voice.example.com/voice") as call:
+    async with phone.call("https://voice.example.com/voice", people=[Person("answers")]) as call:
         await call.reply()                      # the greeting
         reply = await call.ask("When are you open?")
+        await call.ask("I want to speak to a person.")
+        await call.bridged()
         await call.hang_up()
 """
 
@@ -12,54 +14,42 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Self
 
 import aiohttp
 
-from voice_app.sandbox.document import Document, DocumentError, Verb, read
+from voice_app.sandbox.callbacks import Callbacks, Order
+from voice_app.sandbox.document import DocumentError
+from voice_app.sandbox.ears import Ears
+from voice_app.sandbox.engines import Overlap
+from voice_app.sandbox.handset import CallOverError, Handset
+from voice_app.sandbox.happening import Happening, Kind
+from voice_app.sandbox.leg import Exchange, Leg
 from voice_app.sandbox.network import Network, WebhookError
-from voice_app.sandbox.orchestrator import RemoteTranscriber, Side, Transcriber
-from voice_app.sandbox.relay import Caller, Ending, Observer, RelaySession, Reply
+from voice_app.sandbox.orchestrator import RemoteTranscriber, Transcriber
+from voice_app.sandbox.pace import Pace
+from voice_app.sandbox.person import People, Person
+from voice_app.sandbox.relay import RelaySession, Reply
+from voice_app.sandbox.scribe import Scribe
+from voice_app.sandbox.station import Station
+from voice_app.sandbox.step import Jump
+from voice_app.sandbox.switchboard import Switchboard
 from voice_app.sandbox.voice import WORDS_PER_SECOND
 
-MAX_DOCUMENTS = 20
-"""More TwiML documents than this in one call are a circle."""
-
-Kind = Literal[
-    "answered",
-    "twiml",
-    "session",
-    "agent",
-    "caller",
-    "interrupt",
-    "key",
-    "dropped",
-    "hung-up",
-    "ended",
-    "problem",
-]
-
-
-@dataclass(slots=True, frozen=True)
-class Happening:
-    """Something that happened on the call, for those who watch it."""
-
-    kind: Kind
-    text: str = ""
-    reply: Reply | None = None
-    at: float = field(default_factory=time.monotonic)
-
-
-class CallOverError(Exception):
-    """The call ended while something was expected from it."""
+__all__ = ["CallOverError", "Happening", "Person", "Phone", "PhoneCall"]
 
 
 class Phone:
-    """Places calls. ``words_per_second`` is the pace of the agent's voice (and of the caller's)."""
+    """Places calls.
+
+    ``words_per_second`` is the pace of every voice, and of everything else that Twilio times. ``callbacks``
+    says in which order status callbacks come, ``seed`` makes their disorder repeatable. ``verified`` are
+    numbers that may be shown as ``callerId`` beside the two of a call; ``queue_ahead`` is how many are in
+    every queue already.
+    """
 
     def __init__(
         self,
@@ -70,12 +60,20 @@ class Phone:
         caller: str = "+15550199999",
         words_per_second: float = WORDS_PER_SECOND,
         twilio_base_url: str | None = None,
+        callbacks: Order = "ordered",
+        seed: int = 0,
+        verified: Sequence[str] = (),
+        queue_ahead: int = 0,
     ) -> None:
         self.network = network
         self.account_sid = account_sid
         self.number = number
         self.caller = caller
         self.words_per_second = words_per_second
+        self.callbacks: Order = callbacks
+        self.seed = seed
+        self.verified = frozenset(verified)
+        self.queue_ahead = queue_ahead
         self.transcriber: Transcriber | None = None
         """Who writes the conversation, as Twilio does; `None` where there is no double of its APIs."""
         self._twilio_base_url = twilio_base_url
@@ -94,10 +92,19 @@ class Phone:
 
     @asynccontextmanager
     async def call(
-        self, url: str, *, status_url: str = "", watch: Callable[[Happening], None] = lambda happening: None
+        self,
+        url: str,
+        *,
+        status_url: str = "",
+        watch: Callable[[Happening], None] = lambda happening: None,
+        people: Sequence[Person] = (),
     ) -> AsyncIterator[PhoneCall]:
-        """Place a call to a voice webhook. It is hung up when the block ends."""
-        call = PhoneCall(self, url, status_url, watch)
+        """Place a call to a voice webhook. It is hung up when the block ends.
+
+        ``people`` are reached one after another when the server dials or queues; behind the last of them
+        nobody answers.
+        """
+        call = PhoneCall(self, url, status_url, watch, people)
         running = asyncio.create_task(call.run())
         try:
             yield call
@@ -109,42 +116,88 @@ class Phone:
 
 
 class PhoneCall:
-    """One call. `run` is Twilio, the other methods are the caller."""
+    """One call. `run` is Twilio; the other methods are the caller, and the person on the other side."""
 
-    def __init__(self, phone: Phone, url: str, status_url: str, watch: Callable[[Happening], None]) -> None:
+    def __init__(
+        self,
+        phone: Phone,
+        url: str,
+        status_url: str,
+        watch: Callable[[Happening], None],
+        people: Sequence[Person],
+    ) -> None:
         self.sid = "CA" + secrets.token_hex(16)
         self.problems: list[str] = []
         """Where the server, or its TwiML, is not as Twilio wants it."""
-        self.documents: list[str] = []
-        """Every TwiML document of the call."""
-        self.endings: list[Ending] = []
-        """How each session ended."""
-        self.replies: list[Reply] = []
-        """Everything that the caller heard."""
-        self.session: RelaySession | None = None
-        self.over = asyncio.Event()
-        self.status = "ringing"
-        self._phone = phone
+        self.people = list(people)
+        """Who is reached, in this order. More may be added as long as they are not needed."""
         self._url = url
         self._status_url = status_url
         self._watch = watch
-        self._heard: asyncio.Queue[Reply | None] = asyncio.Queue()
-        self._session_is_open = asyncio.Event()
-        self._hung_up = False
-        self._sessions = 0
-        self.conversation_id: str | None = None
+        self._began = time.monotonic()
+        self._callbacks = Callbacks(phone.network, phone.http, self._problem, phone.callbacks, phone.seed)
+        exchange = Exchange(
+            network=phone.network,
+            http=phone.http,
+            callbacks=self._callbacks,
+            pace=Pace(phone.words_per_second),
+            account_sid=phone.account_sid,
+            problem=self._problem,
+        )
+        self._handset = Handset(watch, lambda side, text: self._ears.spoken(side, text))
+        self._leg = Leg(
+            exchange=exchange, party=self._handset, from_=phone.caller, to=phone.number, sid=self.sid
+        )
+        self._scribe = Scribe(phone.transcriber, self.sid, phone.caller, phone.number, self._problem)
+        self._ears = Ears(self._leg, self._scribe, self._problem)
+        self._station = Station(
+            leg=self._leg,
+            handset=self._handset,
+            ears=self._ears,
+            people=People(self.people),
+            happened=self._happened,
+            verified=phone.verified,
+            queue_ahead=phone.queue_ahead,
+        )
+        self.documents = self._leg.documents
+        """Every TwiML document of the caller's leg; those of a person's leg are in `Person.documents`."""
+        self.endings = self._station.endings
+        """How each session ended."""
+        self.tasks = self._station.tasks
+        """What ``<Enqueue workflowSid>`` gave to TaskRouter."""
+        self.recordings = self._station.recordings
+        """What ``<Record>`` recorded."""
+        self.replies = self._handset.replies
+        """Everything that the caller heard."""
+        self.over = self._handset.over
+
+    # --- what is known of it ---------------------------------------------------------------------
+
+    @property
+    def status(self) -> str:
+        """As Twilio has it: ``ringing``, ``in-progress`` or ``completed``."""
+        return self._leg.status
+
+    @property
+    def session(self) -> RelaySession | None:
+        """The session with the agent, while there is one."""
+        return self._handset.session.value
+
+    @property
+    def conversation_id(self) -> str | None:
         """The conversation that the call is written to, as the double of Twilio's APIs has it."""
-        self._fragments: asyncio.Queue[tuple[Side, str]] = asyncio.Queue()
+        return self._scribe.conversation_id
+
+    @property
+    def engine_overlaps(self) -> list[Overlap]:
+        """Every moment at which two speech-to-text engines listened to the call: it must stay empty."""
+        return self._ears.engines.overlaps
 
     # --- the caller ------------------------------------------------------------------------------
 
     async def reply(self) -> Reply:
-        """The next thing that the agent says, once it is said. Raises `CallOverError`."""
-        reply = await self._heard.get()
-        if reply is None:
-            self._heard.put_nowait(None)
-            raise CallOverError("the call is over")
-        return reply
+        """The next thing that the caller hears, once it is said. Raises `CallOverError`."""
+        return await self._handset.reply()
 
     async def ask(self, text: str) -> Reply:
         """Say something and listen to the answer. Raises `CallOverError`."""
@@ -152,19 +205,19 @@ class PhoneCall:
         return await self.reply()
 
     async def say(self, text: str) -> None:
-        """Say something; cuts in if the agent is speaking."""
-        session = await self._on_the_line()
+        """Say something, as soon as somebody listens; cuts in if the agent is speaking."""
+        listener = await self._handset.unless_over(self._handset.listener.get())
         self._happened("caller", text)
-        await session.say(text)
+        await listener.say(text)
 
     async def interrupt(self, text: str, *, after_words: int) -> Reply:
         """Wait until so many words of the reply were heard, cut in, and say something.
 
         Returns what was heard of the reply; the answer to what was said is the next `reply`.
         """
-        session = await self._on_the_line()
+        session = await self._agent()
         reached = session.voice.hold_after(after_words)
-        await self._unless_over(reached.wait())
+        await self._handset.unless_over(reached.wait())
         await session.cut_in()
         heard = await self.reply()
         self._happened("caller", text)
@@ -172,204 +225,103 @@ class PhoneCall:
         return heard
 
     async def press(self, keys: str) -> None:
-        """Press keys, one after another."""
-        session = await self._on_the_line()
+        """Press keys, one after another, as soon as somebody listens."""
         for key in keys:
+            listener = await self._handset.unless_over(self._handset.listener.get())
             self._happened("key", key)
-            await session.press(key)
+            await listener.press(key)
+
+    async def stay_silent(self) -> None:
+        """Say and press nothing until a ``<Gather>`` or a ``<Record>`` gives up; it does so at once."""
+        await self._handset.fall_silent()
 
     async def drop(self) -> None:
         """Break the agent's socket, as a crash or a bad network would. The caller stays on the line."""
-        session = await self._on_the_line()
-        self._session_is_open.clear()
+        session = await self._agent()
+        self._handset.connect(None)
         self._happened("dropped")
         session.drop()
 
     async def hang_up(self) -> None:
         """Hang up, if the call is not over yet."""
-        if self.over.is_set() or self._hung_up:
+        if self._leg.hung_up:
             return
-        self._hung_up = True
         self._happened("hung-up")
-        if self.session is not None:
-            await self.session.hang_up()
+        await self._end()
 
-    async def _on_the_line(self) -> RelaySession:
-        await self._unless_over(self._session_is_open.wait())
-        if self.session is None:
-            raise CallOverError("the call is over")
-        return self.session
+    async def _agent(self) -> RelaySession:
+        return await self._handset.unless_over(self._handset.session.get())
 
-    async def _unless_over(self, waiting: Any) -> None:
-        task = asyncio.ensure_future(waiting)
-        over = asyncio.create_task(self.over.wait())
-        await asyncio.wait({task, over}, return_when=asyncio.FIRST_COMPLETED)
-        over.cancel()
-        if not task.done():
-            task.cancel()
-            raise CallOverError("the call is over")
+    # --- the person on the other side ------------------------------------------------------------
+
+    async def bridged(self) -> None:
+        """Return when the caller and a person hear each other. Raises `CallOverError`."""
+        await self._handset.unless_over(self._handset.bridge.get())
+
+    async def person_says(self, text: str) -> None:
+        """The person says something; the caller hears it. Raises `CallOverError`."""
+        bridge = await self._handset.unless_over(self._handset.bridge.get())
+        await bridge.person_says(text)
+
+    async def person_hangs_up(self) -> None:
+        """The person hangs up; the caller is still there. Raises `CallOverError`."""
+        bridge = await self._handset.unless_over(self._handset.bridge.get())
+        bridge.person_hangs_up()
 
     # --- Twilio ----------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Ask the webhook and follow the TwiML until the call is over."""
+        self._scribe.start()
         try:
-            await self._follow()
+            await Switchboard(self._station).run(Jump(self._url, self._leg.form()))
         except (WebhookError, DocumentError) as error:
             self._problem(str(error))
         finally:
-            self.status = "completed"
-            self.over.set()
-            self._heard.put_nowait(None)
-        if self._phone.transcriber is not None:
-            await self._phone.transcriber.call_ended(self.sid)
+            self._leg.hang_up()
+            self._handset.close()
+        self._ears.close()
+        await self._callbacks.settle()
+        await self._scribe.close()
         await self._report_status()
+        await self._callbacks.close()
         self._happened("ended")
 
-    async def _follow(self) -> None:
-        url, form = self._url, self._form("ringing")
-        for _ in range(MAX_DOCUMENTS):
-            document = await self._fetch(url, form)
-            self._happened("twiml", self.documents[-1])
-            following = await self._execute(document, url)
-            if following is None:
-                return
-            url, form = following
-        self._problem(f"the TwiML goes in a circle: {MAX_DOCUMENTS} documents in one call")
+    async def redirect(self, url: str = "", *, twiml: str | None = None, method: str = "POST") -> None:
+        """Send the call to another document, as the REST API does; the session with the agent ends."""
+        self._leg.redirect(Jump(url, self._leg.form(), method, twiml))
+        await self._leave()
 
-    async def _fetch(self, url: str, form: dict[str, str]) -> Document:
-        body = await self._phone.network.post(self._phone.http, url, form)
-        self.documents.append(body)
-        document = read(body)
-        for problem in document.problems:
-            self._problem(problem)
-        return document
+    async def complete(self) -> None:
+        """End the call, as the REST API does."""
+        await self._end()
 
-    async def _execute(self, document: Document, url: str) -> tuple[str, dict[str, str]] | None:
-        """Run the verbs; returns the next document to ask for, if there is one."""
-        self.status = "in-progress"
-        for verb in document.verbs:
-            if self._hung_up:
-                return None
-            match verb.name:
-                case "Say":
-                    self._hear(Reply(verb.text))
-                case "Connect" if (relay := verb.child("ConversationRelay")) is not None:
-                    ending, session_id, seconds = await self._relay(relay)
-                    self.endings.append(ending)
-                    if action := verb.attributes.get("action"):
-                        form = self._ended_form(ending, session_id, seconds)
-                        return self._phone.network.absolute(action, url), form
-                case "Redirect":
-                    return self._phone.network.absolute(verb.text, url), self._form(self.status)
-                case "Hangup" | "Reject":
-                    return None
-                case "Pause":
-                    await asyncio.sleep(
-                        float(verb.attributes.get("length", "1")) / self._phone.words_per_second
-                    )
-                case _:
-                    self._problem(
-                        f"<{verb.name}> is not simulated by this phone; it went on to the next verb"
-                    )
-        return None
+    def break_transcription(self, code: int = 32655, message: str = "Provider unavailable") -> None:
+        """Every ``<Transcription>`` fails with this error, as when its provider is down."""
+        self._ears.fail(code, message)
 
-    async def _relay(self, verb: Verb) -> tuple[Ending, str, float]:
-        if verb.refused:
-            self._problem(f"64101: <ConversationRelay> {verb.refused}")
-            return Ending(status="failed", error_code=64101, error_message=verb.refused), "", 0.0
-        try:
-            socket = await self._phone.network.connect(verb.attributes["url"])
-        except WebhookError as error:
-            self._problem(str(error))
-            return Ending(status="failed", error_code=error.code, error_message=str(error)), "", 0.0
-        self._sessions += 1
-        phone = self._phone
-        caller = Caller(
-            account_sid=phone.account_sid,
-            call_sid=self.sid,
-            from_=phone.caller,
-            to=phone.number,
-            first_session=self._sessions == 1,
-        )
-        observer = Observer(
-            heard=self._hear,
-            problem=self._problem,
-            spoken=lambda side, text: self._fragments.put_nowait((side, text)),
-        )
-        session = self.session = RelaySession(socket, verb, caller, observer, phone.words_per_second)
-        self._happened("session", session.session_id)
-        writing = asyncio.create_task(self._write_conversation(verb))
-        self._session_is_open.set()
-        try:
-            ending = await session.run()
-        finally:
-            self._session_is_open.clear()
-            self.session = None
-            await self._fragments.join()
-            writing.cancel()
-        return ending, session.session_id, time.monotonic() - session.started
+    async def _end(self) -> None:
+        self._leg.hang_up()
+        await self._leave()
 
-    async def _write_conversation(self, verb: Verb) -> None:
-        """What Orchestrator does when the TwiML names a configuration or a conversation."""
-        transcriber = self._phone.transcriber
-        if transcriber is not None:
-            self.conversation_id = await transcriber.call_started(
-                self.sid,
-                caller=self._phone.caller,
-                number=self._phone.number,
-                configuration_id=verb.attributes.get("conversationConfiguration"),
-                conversation_id=verb.attributes.get("conversationId"),
-            )
-        while True:
-            side, text = await self._fragments.get()
-            if transcriber is not None:
-                await transcriber.spoken(self.sid, side, text)
-            self._fragments.task_done()
+    async def _leave(self) -> None:
+        """Whoever the caller talks with hears nothing any more."""
+        session = self.session
+        self._handset.disconnect()
+        if session is not None:
+            await session.hang_up()
 
     async def _report_status(self) -> None:
         if not self._status_url:
             return
-        form = self._form("completed") | {"CallDuration": "1"}
+        seconds = self._leg.exchange.pace.simulated(time.monotonic() - self._began)
+        form = self._leg.form() | {"CallDuration": str(max(1, round(seconds)))}
         try:
-            await self._phone.network.post(self._phone.http, self._status_url, form)
+            await self._leg.exchange.network.tell(self._leg.exchange.http, self._status_url, form)
         except WebhookError as error:
             self._problem(str(error))
 
     # --- inside ----------------------------------------------------------------------------------
-
-    def _form(self, status: str) -> dict[str, str]:
-        phone = self._phone
-        return {
-            "AccountSid": phone.account_sid,
-            "ApiVersion": "2010-04-01",
-            "CallSid": self.sid,
-            "CallStatus": status,
-            "Direction": "inbound",
-            "From": phone.caller,
-            "Caller": phone.caller,
-            "To": phone.number,
-            "Called": phone.number,
-            "CallerName": "",
-        }
-
-    def _ended_form(self, ending: Ending, session_id: str, seconds: float) -> dict[str, str]:
-        form = self._form("completed" if ending.status == "completed" else "in-progress")
-        form |= {
-            "SessionId": session_id,
-            "SessionStatus": ending.status,
-            "SessionDuration": str(round(seconds)),
-        }
-        if ending.handoff_data is not None:
-            form["HandoffData"] = ending.handoff_data
-        if ending.error_code is not None:
-            form |= {"ErrorCode": str(ending.error_code), "ErrorMessage": ending.error_message}
-        return form
-
-    def _hear(self, reply: Reply) -> None:
-        self.replies.append(reply)
-        self._heard.put_nowait(reply)
-        self._watch(Happening("interrupt" if reply.interrupted else "agent", reply.text, reply))
 
     def _problem(self, text: str) -> None:
         self.problems.append(text)

@@ -6,6 +6,8 @@ the second answer is there, the server has read the interrupt and has had a roun
 and everything that it wrote before has arrived. A word of the interrupted reply that comes
 until then was *under way*; one that comes later is *stale*. Words that name no turn count as the interrupted
 reply's until the next prompt is sent, and as the new reply's from then on.
+
+No partial prompts are sent, and every reply is spoken the moment it is complete.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import msgspec
 
 from voice_app.sandbox.document import DocumentError, Verb, read
 from voice_app.sandbox.line import Line, LineError, open_line
+from voice_app.sandbox.orchestrator import Transcriber
 from voice_app.sandbox.target import LoadError, Target
 
 PATIENCE_SECONDS: Final = 30.0
@@ -71,6 +74,7 @@ class Talker:
         events = self._relay.attributes.get("events", "").split()
         self._tells_speech = "speaker-events" in events
         self._tells_words = "tokens-played" in events
+        self._transcriber: Transcriber | None = None
         self._tally = Tally()
         self._turn = 0
         self._asked_at: float | None = None
@@ -107,6 +111,9 @@ class Talker:
             "last": True,
         }
         tally.turns += 1
+        if self._line.lost.done():
+            tally.unanswered += 1
+            return
         self._asked_at = perf_counter()
         self._send(prompt)
         try:
@@ -120,9 +127,27 @@ class Talker:
         finally:
             self._over = None
 
+    async def report_to(self, transcriber: Transcriber) -> None:
+        """Have the call's conversation made, if the TwiML wants one: the server looks for it."""
+        attributes = self._relay.attributes
+        configuration = attributes.get("conversationConfiguration")
+        conversation = attributes.get("conversationId")
+        if configuration is None and conversation is None:
+            return
+        self._transcriber = transcriber
+        await transcriber.call_started(
+            self._call_sid,
+            caller=self._target.caller,
+            number=self._target.number,
+            configuration_id=configuration,
+            conversation_id=conversation,
+        )
+
     async def hang_up(self) -> None:
         """Close the socket, as Twilio does when the caller hangs up. `goodbye` is what it tells then."""
         await self._line.close()
+        if self._transcriber is not None:
+            await self._transcriber.call_ended(self._call_sid)
 
     def goodbye(self) -> tuple[str, dict[str, str]] | None:
         """The request that Twilio makes to the action URL after the caller has hung up, if there is one."""

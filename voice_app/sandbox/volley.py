@@ -49,7 +49,7 @@ async def fire(target: Target, requests: int, connections: int) -> Volley:
     try:
         for _ in range(min(connections, requests)):
             _, poster = await loop.create_connection(
-                lambda: _Poster(queue, volley), url.hostname, port, ssl=context
+                lambda: _Poster(queue, volley), url.hostname or "", port, ssl=context
             )
             posters.append(poster)
         began = perf_counter()

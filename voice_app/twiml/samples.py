@@ -18,8 +18,10 @@ BARE = Context(
     reason="answer",
     relay_url="wss://voice.example.com/relay/sample",
     action_url="https://voice.example.com/voice/relay-ended",
+    target="people",
+    people=(("number", "+14155550177"), ("sip", "sip:desk@example.com"), ("client", "anna")),
 )
-"""Only what every call has."""
+"""Only what every call has, and every handoff."""
 
 FULL = replace(
     BARE,
@@ -35,6 +37,16 @@ FULL = replace(
     speech_model="nova-3-general",
     hints="Twilio, TwiML",
     partial_prompts=True,
+    transcribing=True,
+    transcribe=False,
+    transcription_url="https://voice.example.com/transcription",
+    ring_seconds=20,
+    whisper_url="https://voice.example.com/handoff/whisper",
+    wait_url="https://voice.example.com/handoff/wait",
+    recording_url="https://voice.example.com/handoff/recording",
+    summary="Wants a refund for order 81.",
+    reason_line="It is about billing.",
+    queue_position=2,
     parameters={"shop": "north", "campaign": "spring"},
 )
 """Everything that can be set, with a configuration."""
@@ -45,6 +57,29 @@ JOINED = replace(
     conversation_id="conv_conversation_00000000000000000000000000",
 )
 """Everything that can be set, in a conversation that exists."""
+
+_TARGETS: dict[str, dict[str, Any]] = {
+    "queue": {
+        "target": "queue",
+        "address": "support",
+        "people": (),
+        "transcribe": True,
+        "transcribing": False,
+    },
+    "workflow": {
+        "target": "workflow",
+        "address": "WW00000000000000000000000000000000",
+        "people": (),
+        "task": '{"reason": "billing"}',
+    },
+    "studio": {
+        "target": "studio",
+        "address": "https://webhooks.twilio.com/v1/Accounts/AC0/Flows/FW0?Trigger=incomingCall",
+        "people": (),
+    },
+}
+_TOGETHER = frozenset({"target", "address", "people", "task"})
+"""Fields that only make sense together."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -67,9 +102,10 @@ def samples(mentioned: Mapping[str, Collection[str]]) -> Iterator[Sample]:
         Sample("nothing set that may be left out", BARE),
         Sample("hostile text", _hostile()),
     ]
+    seeds += [Sample(f"a {target}", replace(FULL, **changes)) for target, changes in _TARGETS.items()]
     yield from seeds
     for name, words in sorted(mentioned.items()):
-        if isinstance(getattr(FULL, name, None), str):
+        if isinstance(getattr(FULL, name, None), str) and name not in _TOGETHER:
             for word in sorted(words):
                 changed: dict[str, Any] = {name: word}
                 for seed in seeds:
@@ -93,5 +129,6 @@ def _hostile() -> Context:
         greeting=HOSTILE,
         resume_greeting=HOSTILE,
         hints=HOSTILE,
+        summary=HOSTILE,
         parameters={HOSTILE: HOSTILE},
     )

@@ -7,7 +7,7 @@ an empty string. Every variable a template may use is a field of `Context`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,29 @@ class Context:
     hints: str | None = None
     interruptible: str = "any"
     partial_prompts: bool = False
+    transcribing: bool = False
+    """A ``<Transcription>`` named ``handoff`` is running on this call."""
+    transcribe: bool = False
+    """One is to be started."""
+    transcription_url: str = ""
+    target: str = ""
+    """Where a handoff goes: ``people``, ``queue``, ``workflow`` or ``studio``."""
+    address: str = ""
+    """The queue's name, the workflow's SID or the flow's URL."""
+    people: Sequence[tuple[str, str]] = ()
+    """Who is rung at once: kind (``number``, ``sip``, ``client``) and address of each."""
+    ring_seconds: int = 25
+    whisper_url: str = ""
+    """What a person hears before they are connected; empty: they are connected at once."""
+    wait_url: str = ""
+    recording_url: str = ""
+    task: str = ""
+    """Attributes of a TaskRouter task, as JSON."""
+    summary: str = ""
+    """What a person has to know: who calls, what they want, what was tried."""
+    reason_line: str = ""
+    queue_position: int = 0
+    """The caller's place in the queue; 0: unknown."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Name and value of each ``<Parameter>``; they come back in the session's ``setup``."""
 

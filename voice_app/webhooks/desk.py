@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 from defusedxml import ElementTree
 from starlette.responses import Response
 
 from voice_app.agents.protocol import Agent
-from voice_app.journal import Journal
-from voice_app.journal.events import Served
+from voice_app.guard import Watch
+from voice_app.guard.engines import Engine, OverlapError, engine_after
+from voice_app.handoff import Target
+from voice_app.journal import Entry, Journal, JournalError
+from voice_app.journal.events import Failed, Served
 from voice_app.orchestrator import Conversations
+from voice_app.relay.connection import Connection
 from voice_app.relay.ticket import Tickets
 from voice_app.settings import Line, Settings
 from voice_app.twiml.templates import Context, Templates
+from voice_app.webhooks.directory import Directory
+from voice_app.webhooks.lookout import Lookout
+from voice_app.webhooks.recall import Recalls
+from voice_app.webhooks.seen import Seen
 from voice_app.webhooks.signature import Form, Signatures
 
 RELAY_ENDED = "/voice/relay-ended"
+ORCHESTRATOR_EVENTS = "/orchestrator/events"
+INTELLIGENCE_RESULTS = "/intelligence/results"
 NOTHING = '<?xml version="1.0" encoding="UTF-8"?>\n<Response/>\n'
 """The answer where the call needs no more instructions."""
 LAST_RESORT = (
@@ -41,11 +52,48 @@ class Desk:
     agent: Agent
     signatures: Signatures
     tickets: Tickets
+    watch: Watch
+    """The guard, while calls run."""
     fallback: str
     """The document for when nothing else can be answered, rendered at start."""
+    targets: Sequence[Target]
+    """Who takes calls over, in order."""
+    directory: Directory
+    """Which call a conversation is about."""
     conversations: Conversations | None = None
     """`None` without a configuration: then there are no conversations to find."""
+    recalls: Recalls | None = None
+    """`None` without a memory: then nobody is looked up."""
+    seen: Seen = field(default_factory=Seen)
+    """What Twilio has told already."""
+    lookout: Lookout | None = None
+    """`None` without a configuration."""
+    sessions: dict[str, Connection] = field(default_factory=dict)
+    """The sessions that are open on this process, by CallSid."""
     ready: bool = False
+    background: set[asyncio.Task[None]] = field(default_factory=set)
+    """What goes on beside the requests; the loop itself keeps no reference. It ends with the server."""
+
+    def beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for."""
+        task = asyncio.create_task(work)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+    async def stop_background(self) -> None:
+        """Give up what still goes on."""
+        tasks = list(self.background)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def entries(self, call_sid: str) -> Sequence[Entry]:
+        """What happened on a call. If the journal cannot be read, the call goes on without."""
+        try:
+            return await self.journal.events(call_sid)
+        except JournalError as error:
+            log.error("call %s: its history is lost: %s", call_sid, error)
+            return []
 
     def line(self, number: str) -> Line:
         """How this number is answered."""
@@ -80,10 +128,28 @@ class Desk:
             parameters={"number": number, "caller": caller},
         )
 
-    def serve(self, template: str, context: Context) -> Response:
-        """Answer with a template, and note in the journal that we did."""
+    def engine(self, entries: Sequence[Entry]) -> Engine:
+        """The speech-to-text that listens to a call now, as far as the documents that went out tell."""
+        served = [entry.event.engine for entry in entries if isinstance(entry.event, Served)]
+        return cast(Engine, served[-1]) if served else ""
+
+    def serve(self, template: str, context: Context, entries: Sequence[Entry] = ()) -> Response:
+        """Answer with a template, and note in the journal that we did.
+
+        ``entries`` is what happened on the call before. A document that would have a second engine listen to
+        the call is never sent (STT104): the caller is told goodbye instead, which stops both.
+        """
         document = self.templates.render(template, context)
-        self.journal.write(context.call_sid, Served(template, context.reason, greeting(document)))
+        running = self.engine(entries)
+        try:
+            engine = engine_after(document, running)
+        except OverlapError as error:
+            log.error("call %s: STT104: %s was not sent: %s", context.call_sid, template, error)
+            self.journal.write(context.call_sid, Failed("STT104", f"{template}: {error}"))
+            stop = replace(context, reason="failed", transcribing=running == "transcription")
+            template, engine = "goodbye.xml", ""
+            document = self.templates.render(template, stop)
+        self.journal.write(context.call_sid, Served(template, context.reason, greeting(document), engine))
         return twiml(document)
 
 

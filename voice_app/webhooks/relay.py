@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from functools import partial
 from typing import Any
 
 from starlette.datastructures import Headers
 
 from voice_app import telemetry
-from voice_app.agents.protocol import Call, Keys, Message
-from voice_app.journal import Entry, Journal, JournalError, as_heard
+from voice_app.agents.protocol import Agent, Call, Keys, Message
+from voice_app.guard import best_of
+from voice_app.journal import Entry, Journal, as_heard
 from voice_app.journal.events import Conversed, Event, Failed, Opened, Served, Speculated
-from voice_app.orchestrator import ApiError, Conversations
+from voice_app.orchestrator import Conversation
 from voice_app.relay.connection import Connection
 from voice_app.relay.session import Session
 from voice_app.relay.ticket import TicketError
@@ -53,29 +54,39 @@ class RelayEndpoint:
             telemetry.REFUSED.labels("socket").inc()
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
-        session = await self._session(call_sid)
+        session, agent = await self._session(call_sid)
         await send({"type": "websocket.accept"})
-        self._look_up_conversation(call_sid)
+        over = asyncio.Event()
+        if desk.lookout is not None:
+            desk.beside(desk.lookout.watch(call_sid, over, partial(_found, desk, call_sid)))
         if (warm := getattr(desk.agent, "warm", None)) is not None:
             self._beside(warm(session.call))
         record = partial(_record, desk.journal, call_sid)
-        with telemetry.SESSIONS.track_inprogress():
-            await Connection(receive, send, session, desk.agent, record).run()
-
-    async def _session(self, call_sid: str) -> Session:
-        """A session that knows what happened on the call before, on whichever machine that was."""
-        desk = self._desk
+        connection = desk.sessions[call_sid] = Connection(receive, send, session, agent, record)
         try:
-            entries = await desk.journal.events(call_sid)
-        except JournalError as error:
-            log.error("call %s: its history is lost: %s", call_sid, error)
-            entries = []
+            with telemetry.SESSIONS.track_inprogress():
+                await connection.run()
+        finally:
+            over.set()
+            if desk.sessions.get(call_sid) is connection:
+                del desk.sessions[call_sid]
+
+    async def _session(self, call_sid: str) -> tuple[Session, Agent]:
+        """A session that knows what happened on the call before, on whichever machine that was.
+
+        And the agent to ask on it: ours, which may have to wait for the caller's memory.
+        """
+        desk = self._desk
+        entries = await desk.entries(call_sid)
         line = desk.line(_number(entries))
         keys = getattr(desk.agent, "keys", None)
         if not isinstance(keys, Keys):
             keys = Keys(line.keys_length, line.keys_terminator, line.keys_seconds)
-        return Session(
-            Call(call_sid, keys=keys, filler=line.filler),
+        call, agent = Call(call_sid, keys=keys, filler=line.filler), desk.agent
+        if desk.recalls is not None:
+            agent = desk.recalls.attach(call, _caller(entries), agent)
+        session = Session(
+            call,
             line,
             account_sid=desk.settings.account_sid or "",
             now=asyncio.get_running_loop().time(),
@@ -84,12 +95,7 @@ class RelayEndpoint:
             age=time.time() - entries[0].at if entries else 0.0,
             setup_seconds=desk.settings.setup_seconds,
         )
-
-    def _look_up_conversation(self, call_sid: str) -> None:
-        """Learn the conversation's id beside the call, never in its way."""
-        if self._desk.conversations is None:
-            return
-        self._beside(_find(self._desk.conversations, self._desk.journal, call_sid))
+        return session, agent
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside the call."""
@@ -113,26 +119,30 @@ def _record(journal: Journal, call_sid: str, event: Event) -> None:
             pass
 
 
-async def _find(conversations: Conversations, journal: Journal, call_sid: str) -> None:
-    """Write the call's conversation to the journal. Twilio creates it some time after the call began."""
-    try:
-        found = await conversations.wait_for_call(call_sid)
-    except ApiError as error:
-        log.warning("call %s: its conversation could not be looked up: %s", call_sid, error)
-        return
-    if not found:
-        log.warning("call %s: no conversation was created for it; see voice-app check", call_sid)
-    for conversation in found[:1]:
-        journal.write(call_sid, Conversed(conversation.id, conversation.configuration_id or ""))
+def _found(desk: Desk, call_sid: str, found: Sequence[Conversation]) -> None:
+    """Write the call's conversation to the journal: Twilio makes it some time after the call began."""
+    conversation = best_of(found, desk.settings.conversation_configuration)
+    if conversation is not None:
+        desk.journal.write(call_sid, Conversed(conversation.id, conversation.configuration_id or ""))
+        desk.directory.link(conversation.id, call_sid)
+        if desk.recalls is not None:
+            desk.recalls.conversed(call_sid, conversation.id)
 
 
-def _number(entries: list[Entry]) -> str:
+def _number(entries: Sequence[Entry]) -> str:
     for entry in entries:
         if isinstance(event := entry.event, Opened):
             return event.to if event.direction == "inbound" else event.from_
     return ""
 
 
-def _greeting(entries: list[Entry]) -> str:
+def _caller(entries: Sequence[Entry]) -> str:
+    for entry in entries:
+        if isinstance(event := entry.event, Opened):
+            return event.from_ if event.direction == "inbound" else event.to
+    return ""
+
+
+def _greeting(entries: Sequence[Entry]) -> str:
     served = [entry.event for entry in entries if isinstance(entry.event, Served)]
     return served[-1].greeting if served else ""

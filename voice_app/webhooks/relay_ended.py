@@ -16,6 +16,7 @@ from voice_app import telemetry
 from voice_app.journal import Entry
 from voice_app.journal.events import Acted, Conversed, SessionEnded
 from voice_app.webhooks.desk import NOTHING, Desk, twiml
+from voice_app.webhooks.handoff import Way
 from voice_app.webhooks.signature import Form
 
 OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
@@ -33,12 +34,17 @@ async def relay_ended(desk: Desk, form: Form) -> Response:
         form.get("ErrorMessage", "")[:500],
         form.get("HandoffData", ""),
     )
-    before = await desk.journal.events(call_sid)
+    before = await desk.entries(call_sid)
     desk.journal.write(call_sid, ended)
     if form.get("CallStatus") in OVER or ended.status == "completed":
         return twiml(NOTHING)
+    way = Way(desk, form, call_sid, before)
     if ended.status == "ended":
-        return desk.serve("goodbye.xml", desk.context(form, _why_ended(ended.handoff_data)))
+        if not ended.handoff_data:
+            return desk.serve("goodbye.xml", desk.context(form, "finished"), before)
+        if any(_is_report(entry, ended.session_id) for entry in before):
+            return way.document()
+        return await way.begin(*_wish(ended.handoff_data))
     if _breaks_before(before, ended.session_id) < desk.settings.max_resumes:
         telemetry.RESUMED.inc()
         tts, transcription = _languages(before)
@@ -47,18 +53,24 @@ async def relay_ended(desk: Desk, form: Form) -> Response:
             tts_language=tts,
             transcription_language=transcription,
         )
-        return desk.serve("resume.xml", context)
-    return desk.serve("goodbye.xml", desk.context(form, "failed"))
+        return desk.serve("resume.xml", context, before)
+    return await way.begin("agent-failed", "The connection to the automated assistant broke repeatedly.")
 
 
-def _why_ended(handoff_data: str) -> str:
-    if not handoff_data:
-        return "finished"
+def _is_report(entry: Entry, session_id: str) -> bool:
+    return isinstance(entry.event, SessionEnded) and entry.event.session_id == session_id
+
+
+def _wish(handoff_data: str) -> tuple[str, str]:
+    """Reason and summary out of the handoff data, which may be anything."""
     try:
-        reason = json.loads(handoff_data).get("reason")
+        data = json.loads(handoff_data)
+        reason, summary = data.get("reason"), data.get("summary")
     except (ValueError, AttributeError, RecursionError):
-        return "transfer"
-    return "failed" if reason == "agent-failed" else "transfer"
+        return "", ""
+    return (reason if isinstance(reason, str) else "")[:100], (summary if isinstance(summary, str) else "")[
+        :2000
+    ]
 
 
 def _breaks_before(entries: Sequence[Entry], session_id: str) -> int:

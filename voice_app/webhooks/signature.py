@@ -33,6 +33,8 @@ class Form(dict[str, str]):
     def __init__(self, pairs: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(pairs)
         self._pairs = pairs
+        self.path: Mapping[str, str] = {}
+        """The parameters in the route's path."""
 
     def getlist(self, name: str) -> list[str]:
         """Every value of a field: the signature covers all of them."""

@@ -40,6 +40,7 @@ def call_route(path: str, handler: Handler, desk: Desk) -> Route:
             return PlainTextResponse("Payload too large", 413)
         if CALL_SID.fullmatch(form.get("CallSid", "")) is None:
             return PlainTextResponse("CallSid is missing or malformed", 400)
+        form.path = request.path_params
         try:
             return await handler(desk, form)
         except Exception:
@@ -51,16 +52,24 @@ def call_route(path: str, handler: Handler, desk: Desk) -> Route:
 
 async def _form(request: Request, desk: Desk) -> Form | None:
     """The signed fields of a request, or `None` if its body is too large. Raises `RefusedError`."""
+    body = await body_of(request)
+    if body is None:
+        return None
+    form = desk.signatures.check_request(request.method, target(request), request.headers, body)
+    account = form.get("AccountSid")
+    if account is not None and account != desk.settings.account_sid:
+        raise RefusedError("it is about another account (AccountSid)")
+    return form
+
+
+async def body_of(request: Request) -> bytes | None:
+    """The body as it came, or `None` if it is too large."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY:
             return None
-    form = desk.signatures.check_request(request.method, target(request), request.headers, bytes(body))
-    account = form.get("AccountSid")
-    if account is not None and account != desk.settings.account_sid:
-        raise RefusedError("it is about another account (AccountSid)")
-    return form
+    return bytes(body)
 
 
 def target(connection: Request) -> str:

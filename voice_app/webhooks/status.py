@@ -17,4 +17,6 @@ async def status(desk: Desk, form: Form) -> Response:
         seconds = form.get("CallDuration", "")
         duration = float(seconds) if seconds.isdecimal() else None
         desk.journal.write(form["CallSid"], Closed(state, duration))
+        if desk.recalls is not None:
+            desk.recalls.end(form["CallSid"])
     return Response(status_code=204)

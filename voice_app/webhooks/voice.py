@@ -7,6 +7,7 @@ from starlette.responses import Response
 from voice_app import telemetry
 from voice_app.journal.events import Failed, Opened
 from voice_app.webhooks.desk import Desk, twiml
+from voice_app.webhooks.handoff import Way
 from voice_app.webhooks.signature import Form
 
 
@@ -16,6 +17,10 @@ async def answer(desk: Desk, form: Form) -> Response:
     opened = Opened(form.get("From", ""), form.get("To", ""), form.get("Direction", "inbound"))
     desk.journal.write(form["CallSid"], opened)
     context = desk.context(form, "answer")
+    if desk.line(context.number).answer == "people":
+        return await (await Way.of(desk, form)).begin("people first", "")
+    if desk.recalls is not None:
+        desk.recalls.begin(context.call_sid, context.caller)
     return desk.serve(desk.line(context.number).template, context)
 
 

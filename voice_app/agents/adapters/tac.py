@@ -13,7 +13,7 @@ generator function, and may return text, `None` or an async iterator of text. Wh
 leaves in ``context.pending_handoff_data`` becomes a `Transfer`.
 
 The session lives as long as the call and is kept in ``call.state[SESSION]``; the memory is made of
-``call.state["memory"]`` (see `voice_app.agents.prompt`). Attributes have TAC's names; one is ours:
+``call.memory``. Attributes have TAC's names; one is ours:
 ``context.history``, the conversation as the caller heard it.
 """
 
@@ -159,6 +159,7 @@ def _session(call: Call) -> Session:
     session: Session | None = call.state.get(SESSION)
     if session is None:
         session = call.state[SESSION] = Session(
+            profile_id=call.profile_id,
             conversation_id=call.sid,
             call_sid=call.sid,
             author_info=Author(call.caller),

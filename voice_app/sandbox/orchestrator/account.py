@@ -10,8 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
+from uuid import uuid4
 
+from voice_app.sandbox.network import Network
 from voice_app.sandbox.orchestrator.faults import Faults
+from voice_app.sandbox.orchestrator.operators import twilio_operators
 from voice_app.sandbox.orchestrator.refusals import Shape
 
 Resource = dict[str, Any]
@@ -54,6 +57,10 @@ class Behaviour:
     """The code in the body of a grouping conflict; 400 has been seen."""
     terms_accepted: bool = True
     max_configurations: int = 10
+    memory_seconds: float = 0.0
+    """What is written to a memory store can be read after this."""
+    no_match: Literal["empty", "null", "missing", "404"] = "empty"
+    """How a lookup says that it knows nobody."""
 
 
 @dataclass(slots=True)
@@ -97,6 +104,55 @@ class Thread:
     @property
     def open(self) -> bool:
         return self.status != "CLOSED"
+
+
+@dataclass(slots=True)
+class Person:
+    """A profile, and what is remembered under it."""
+
+    id: str
+    created_at: str
+    traits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    observations: dict[str, Resource] = field(default_factory=dict)
+    summaries: dict[str, Resource] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """A memory store with everything that is in it."""
+
+    resource: Resource
+    people: dict[str, Person] = field(default_factory=dict)
+    merged: dict[str, str] = field(default_factory=dict)
+    """The profile that took the place of another one, by the other's id."""
+    identifiers: dict[str, tuple[str, str]] = field(
+        default_factory=lambda: {"phone": ("Contact", "phone"), "email": ("Contact", "email")}
+    )
+    """The trait (group and name) that is promoted to each type of identifier."""
+    queued: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
+    """What was taken in with a 202, and the time (seconds since the epoch) at which it can be read."""
+
+    @property
+    def id(self) -> str:
+        return str(self.resource["id"])
+
+    @property
+    def active(self) -> bool:
+        return bool(self.resource["status"] == "ACTIVE")
+
+
+@dataclass(slots=True)
+class Letter:
+    """A webhook that the account sends."""
+
+    url: str
+    body: Resource
+    token: str = field(default_factory=lambda: str(uuid4()))
+    """``I-Twilio-Idempotency-Token``: the same in every repetition."""
+
+
+def _drop(letter: Letter) -> None:
+    """Nobody delivers anything."""
 
 
 @dataclass(slots=True)
@@ -148,12 +204,22 @@ class Account:
         self.clock = clock
         """Seconds since the epoch."""
         self.configurations: dict[str, Resource] = {}
+        self.numbers: list[Resource] = []
         self.operations: dict[str, Operation] = {}
         self.threads: dict[str, Thread] = {}
         self.idempotency: dict[str, Operation] = {}
         """What each idempotency key began, by method, path and key."""
-        self.profiles: dict[str, str] = {}
-        """The profile id of each customer's address."""
+        self.stores: dict[str, MemoryStore] = {}
+        self.intelligence: dict[str, Resource] = {}
+        """The intelligence configurations."""
+        self.operators: dict[str, Resource] = twilio_operators()
+        """Operators: Twilio's own and the account's."""
+        self.results: dict[str, Resource] = {}
+        """What operators have said."""
+        self.network: Network | None = None
+        """Where the account's webhooks go; None as long as nobody listens."""
+        self.send: Callable[[Letter], None] = _drop
+        """Takes what the account tells by webhook."""
         self.calls: dict[str, CallRecord] = {}
         """The calls that are on the line, by CallSid."""
         self.requests: deque[tuple[str, str, int]] = deque(maxlen=1000)
@@ -174,7 +240,7 @@ class Account:
             "displayName": "sandbox",
             "description": "",
             "conversationGroupingType": "GROUP_BY_PARTICIPANT_ADDRESSES_AND_CHANNEL_TYPE",
-            "memoryStoreId": new_id("mem_store_"),
+            "memoryStoreId": fields.get("memoryStoreId") or self.add_store(),
             "channelSettings": {},
             "memoryExtractionEnabled": False,
             "createdAt": self.now(),
@@ -183,6 +249,13 @@ class Account:
         } | fields
         return configuration_id
 
+    def add_store(self, store_id: str | None = None, *, status: str = "ACTIVE", **fields: Any) -> str:
+        """Put a memory store into the account, and give its id."""
+        store_id = store_id or new_id("mem_store_")
+        resource = {"id": store_id, "displayName": "sandbox", "description": "", "version": 1}
+        self.stores[store_id] = MemoryStore(resource | {"status": status} | fields)
+        return store_id
+
     def snapshot(self, configuration_id: str) -> Resource:
         """What a new conversation keeps of a configuration, whatever becomes of it."""
         kept = copy.deepcopy(self.configurations[configuration_id])
@@ -190,57 +263,13 @@ class Account:
             kept.pop(name, None)
         return kept
 
-    def profile_of(self, address: str) -> str:
-        """The customer's profile, made on the first contact."""
-        return self.profiles.setdefault(address, new_id("mem_profile_"))
-
     def start_operation(self, related: dict[str, str], effect: Callable[[], object]) -> Operation:
         operation = Operation(new_id("proc_job_"), related, self.clock(), effect)
         operation.error, self.next_failure = self.next_failure, None
         self.operations[operation.id] = operation
         return operation
 
-    def settle(self) -> None:
-        """Let time do its work: operations that are due, and conversations that nobody speaks in."""
-        now = self.clock()
-        for operation in self.operations.values():
-            due = operation.created_at + self.behaviour.operation_seconds
-            if operation.completed_at is None and now >= due:
-                self.complete(operation)
-        for thread in self.threads.values():
-            self._age(thread, now)
-
     def complete(self, operation: Operation) -> None:
         operation.completed_at = self.clock()
         if operation.error is None:
             operation.effect()
-
-    def _age(self, thread: Thread, now: float) -> None:
-        """Both timers run from the last communication; the channel that lives longest decides."""
-        if not thread.open:
-            return
-        quiet = (now - thread.touched_at) / 60
-        inactive, closed = (self._minutes(thread, name) for name in ("inactive", "closed"))
-        if closed is not None and quiet >= closed:
-            self.set_status(thread, "CLOSED")
-        elif inactive is not None and quiet >= inactive and thread.status == "ACTIVE":
-            self.set_status(thread, "INACTIVE")
-
-    def _minutes(self, thread: Thread, name: str) -> float | None:
-        settings = (thread.resource.get("configuration") or {}).get("channelSettings") or {}
-        used = {
-            address["channel"]
-            for participant in thread.participants.values()
-            for address in participant["addresses"]
-        }
-        found = [
-            timeouts[name]
-            for channel in used
-            if (timeouts := (settings.get(channel) or {}).get("statusTimeouts")) and name in timeouts
-        ]
-        return max(found, default=None)
-
-    def set_status(self, thread: Thread, status: str) -> None:
-        if status != thread.status:
-            thread.resource["status"] = status
-            thread.resource["updatedAt"] = self.now()

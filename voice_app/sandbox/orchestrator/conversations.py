@@ -20,14 +20,17 @@ from voice_app.sandbox.orchestrator.bodies import (
     SaveParticipant,
     accepted,
 )
+from voice_app.sandbox.orchestrator.lifecycle import set_status, tell
 from voice_app.sandbox.orchestrator.paging import PAGE_NAMES, known_query, page
 from voice_app.sandbox.orchestrator.refusals import invalid, not_found
 from voice_app.sandbox.orchestrator.threads import (
+    add_participant,
     channel_ids,
     create_thread,
     new_participant,
     say,
     shown,
+    store_of,
 )
 from voice_app.sandbox.orchestrator.wire import accepted_later, account_of, idempotency_key, json_of
 
@@ -143,9 +146,7 @@ async def _add_participant(request: Request) -> Response:
     known_query(request)
     thread, raw = _thread(request), await json_of(request)
     accepted(SaveParticipant, raw)
-    participant = new_participant(account_of(request), thread.id, raw)
-    thread.participants[participant["id"]] = participant
-    return JSONResponse(participant, 201)
+    return JSONResponse(add_participant(account_of(request), thread, raw), 201)
 
 
 async def _participant(request: Request) -> Response:
@@ -159,8 +160,9 @@ async def _replace_participant(request: Request) -> Response:
     accepted(SaveParticipant, raw)
     before = _part(request, thread.participants)
     kept = {"id": before["id"], "createdAt": before["createdAt"]}
-    after = new_participant(account, thread.id, raw) | kept
+    after = new_participant(account, thread.id, store_of(thread), raw) | kept
     thread.participants[before["id"]] = after
+    tell(account, thread, "PARTICIPANT_UPDATED", after)
     return JSONResponse(after)
 
 
@@ -232,7 +234,7 @@ def _part(request: Request, parts: dict[str, Resource]) -> Resource:
 def _change_status(account: Account, thread: Thread, status: str) -> None:
     if not thread.open and status != "CLOSED":
         raise invalid(f"{thread.id} is CLOSED, which is final")
-    account.set_status(thread, status)
+    set_status(account, thread, status)
 
 
 def _merged(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from voice_app.sandbox.network import Network
 from voice_app.sandbox.orchestrator.bodies import Body, accepted
 from voice_app.sandbox.orchestrator.faults import Fault
 from voice_app.sandbox.orchestrator.refusals import not_found
-from voice_app.sandbox.orchestrator.transcriber import Direction, LocalTranscriber, Side
+from voice_app.sandbox.orchestrator.transcriber import RELAY_ENGINE, Direction, LocalTranscriber, Side
 from voice_app.sandbox.orchestrator.wire import account_of, json_of
 
 
@@ -21,11 +22,13 @@ class _Started(Body):
     configuration_id: str | None = None
     conversation_id: str | None = None
     direction: Direction = "inbound"
+    engine: str = RELAY_ENGINE
 
 
 class _Speech(Body):
     side: Side
     text: str
+    passively: bool = False
 
 
 class _FaultBody(Body):
@@ -49,6 +52,7 @@ async def _started(request: Request) -> Response:
         configuration_id=body.configuration_id,
         conversation_id=body.conversation_id,
         direction=body.direction,
+        engine=body.engine,
     )
     return JSONResponse({"conversationId": conversation_id})
 
@@ -58,12 +62,24 @@ async def _spoken(request: Request) -> Response:
     if call_sid not in account.calls:
         raise not_found(request.url.path)
     body = accepted(_Speech, await json_of(request))
-    await LocalTranscriber(account).spoken(call_sid, body.side, body.text)
+    await LocalTranscriber(account).spoken(call_sid, body.side, body.text, passively=body.passively)
     return JSONResponse({})
 
 
 async def _ended(request: Request) -> Response:
     await LocalTranscriber(account_of(request)).call_ended(request.path_params["call_sid"])
+    return JSONResponse({})
+
+
+class _NetworkBody(Body):
+    base: str
+    origin: str
+
+
+async def _connect(request: Request) -> Response:
+    """A server says where it is: the account's webhooks to its origin go there from now on."""
+    account, body = account_of(request), accepted(_NetworkBody, await json_of(request))
+    account.network = Network(body.base, body.origin, account.credentials[account.sid])
     return JSONResponse({})
 
 
@@ -77,5 +93,6 @@ ROUTES = [
     Route("/calls", _started, methods=["POST"]),
     Route("/calls/{call_sid}/speech", _spoken, methods=["POST"]),
     Route("/calls/{call_sid}/end", _ended, methods=["POST"]),
+    Route("/network", _connect, methods=["PUT"]),
     Route("/faults", _add_fault, methods=["POST"]),
 ]

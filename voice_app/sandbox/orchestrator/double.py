@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
-from voice_app.sandbox.orchestrator import configurations, conversations, door
+from voice_app.sandbox.orchestrator import configurations, conversations, door, intelligence, memory, numbers
 from voice_app.sandbox.orchestrator.account import Account
 from voice_app.sandbox.orchestrator.refusals import RefusedError
 from voice_app.sandbox.orchestrator.wire import DOOR, Gate, refused
@@ -18,6 +18,9 @@ def double(account: Account) -> Starlette:
     app = Starlette(
         routes=[
             Mount("/conversations", routes=[*configurations.ROUTES, *conversations.ROUTES]),
+            Mount("/memory", routes=memory.ROUTES),
+            Mount("/intelligence", routes=intelligence.ROUTES),
+            Mount("/api", routes=numbers.ROUTES),
             Mount(DOOR, routes=door.ROUTES),
         ],
         middleware=[Middleware(Gate, account=account)],

@@ -25,10 +25,12 @@ def known_query(request: Request, names: Collection[str] = ()) -> None:
         raise invalid(f"Unknown query parameter {', '.join(unknown)}; known here: {allowed}", fields=unknown)
 
 
-def page(request: Request, key: str, items: Iterable[Resource]) -> dict[str, Any]:
+def page(
+    request: Request, key: str, items: Iterable[Resource | str], *, most: int = _MAX_SIZE
+) -> dict[str, Any]:
     """One page of a list with its ``meta``. Raises `RefusedError` for a bad size or token."""
     rows = list(items)
-    size = _size(request.query_params.get("pageSize"))
+    size = _size(request.query_params.get("pageSize"), most)
     start = _start(request.query_params.get("pageToken"))
     meta: dict[str, Any] = {"key": key, "pageSize": size}
     if start + size < len(rows):
@@ -38,11 +40,11 @@ def page(request: Request, key: str, items: Iterable[Resource]) -> dict[str, Any
     return {key: rows[start : start + size], "meta": meta}
 
 
-def _size(value: str | None) -> int:
+def _size(value: str | None, most: int) -> int:
     if value is None:
         return _DEFAULT_SIZE
-    if not value.isdecimal() or not 1 <= int(value) <= _MAX_SIZE:
-        raise invalid(f"pageSize must be between 1 and {_MAX_SIZE}", pageSize=value)
+    if not value.isdecimal() or not 1 <= int(value) <= most:
+        raise invalid(f"pageSize must be between 1 and {most}", pageSize=value)
     return int(value)
 
 

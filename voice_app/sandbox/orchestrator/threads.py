@@ -5,8 +5,11 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from voice_app.sandbox.orchestrator import analysis
 from voice_app.sandbox.orchestrator.account import Account, Resource, Thread, new_id
+from voice_app.sandbox.orchestrator.lifecycle import set_status, tell
 from voice_app.sandbox.orchestrator.refusals import RefusedError, invalid
+from voice_app.sandbox.orchestrator.stores import resolved
 
 Key = tuple[object, ...]
 
@@ -23,7 +26,9 @@ def grouping_key(
         return None
     if grouping == PROFILE:
         profiles = [
-            participant["profileId"] for participant in participants if participant["type"] == "CUSTOMER"
+            participant["profileId"]
+            for participant in participants
+            if participant["type"] == "CUSTOMER" and "profileId" in participant
         ]
         if profiles:
             return configuration_id, profiles[0]
@@ -42,8 +47,11 @@ def open_thread(account: Account, key: Key | None) -> Thread | None:
     return None
 
 
-def new_participant(account: Account, thread_id: str, given: Resource) -> Resource:
-    """A participant as the API shows it. A customer gets the profile of the first address."""
+def new_participant(account: Account, thread_id: str, store_id: str | None, given: Resource) -> Resource:
+    """A participant as the API shows it. A customer gets the profile of the first address.
+
+    Without a store that is alive there is no profile, and nobody is told.
+    """
     now = account.now()
     participant: Resource = {
         "id": new_id("conv_participant_"),
@@ -55,7 +63,9 @@ def new_participant(account: Account, thread_id: str, given: Resource) -> Resour
         "updatedAt": now,
     } | copy.deepcopy(given)
     if participant["type"] == "CUSTOMER" and participant["addresses"] and "profileId" not in participant:
-        participant["profileId"] = account.profile_of(_bare(participant["addresses"][0]["address"]))
+        profile_id = resolved(account, store_id, _bare(participant["addresses"][0]["address"]))
+        if profile_id is not None:
+            participant["profileId"] = profile_id
     return participant
 
 
@@ -71,7 +81,8 @@ def create_thread(
     snapshot = account.snapshot(configuration_id) if configuration_id is not None else {}
     snapshot |= copy.deepcopy(inline or {})
     thread_id = new_id("conv_conversation_")
-    people = [new_participant(account, thread_id, item) for item in participants]
+    store_id = snapshot.get("memoryStoreId")
+    people = [new_participant(account, thread_id, store_id, item) for item in participants]
     key = grouping_key(account, configuration_id, snapshot.get("conversationGroupingType", ""), people)
     existing = open_thread(account, key)
     if existing is not None:
@@ -93,6 +104,9 @@ def create_thread(
     } | fields
     thread = Thread(resource, {item["id"]: item for item in people}, touched_at=account.clock())
     account.threads[thread_id] = thread
+    tell(account, thread, "CONVERSATION_CREATED", resource)
+    for person in people:
+        tell(account, thread, "PARTICIPANT_ADDED", person)
     return thread
 
 
@@ -113,10 +127,23 @@ def join(account: Account, thread: Thread, given: Resource) -> Resource:
         if same:
             if address.get("channelId") not in [item.get("channelId") for item in same]:
                 participant["addresses"].append(copy.deepcopy(address))
+                tell(account, thread, "PARTICIPANT_UPDATED", participant)
             return participant
-    participant = new_participant(account, thread.id, given)
+    return add_participant(account, thread, given)
+
+
+def add_participant(account: Account, thread: Thread, given: Resource) -> Resource:
+    """Let a participant in."""
+    participant = new_participant(account, thread.id, store_of(thread), given)
     thread.participants[participant["id"]] = participant
+    tell(account, thread, "PARTICIPANT_ADDED", participant)
     return participant
+
+
+def store_of(thread: Thread) -> str | None:
+    """The memory store that the conversation was created with."""
+    store_id: str | None = (thread.resource.get("configuration") or {}).get("memoryStoreId")
+    return store_id
 
 
 def say(account: Account, thread: Thread, given: Resource) -> Resource:
@@ -126,13 +153,14 @@ def say(account: Account, thread: Thread, given: Resource) -> Resource:
     """
     if not thread.open:
         raise invalid(f"{thread.id} is CLOSED: nothing can be added to it")
-    account.set_status(thread, "ACTIVE")
+    set_status(account, thread, "ACTIVE")
     thread.touched_at = account.clock()
     now = account.now()
     fields = copy.deepcopy(given)
     for item in thread.communications.values():
         if fields.get("resourceId") and item.get("resourceId") == fields["resourceId"]:
             item |= fields | {"updatedAt": now}
+            tell(account, thread, "COMMUNICATION_UPDATED", item)
             return item
     communication: Resource = {
         "id": new_id("conv_communication_"),
@@ -143,6 +171,8 @@ def say(account: Account, thread: Thread, given: Resource) -> Resource:
         "occurredAt": now,
     } | fields
     thread.communications[communication["id"]] = communication
+    tell(account, thread, "COMMUNICATION_CREATED", communication)
+    analysis.spoken(account, thread)
     return communication
 
 

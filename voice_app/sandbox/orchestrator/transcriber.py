@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 import aiohttp
 
 from voice_app.sandbox.orchestrator.account import Account, CallRecord, Capture, Resource, Thread
+from voice_app.sandbox.orchestrator.lifecycle import set_status, settle
 from voice_app.sandbox.orchestrator.threads import (
     create_thread,
     grouping_key,
@@ -42,16 +43,20 @@ class Transcriber(Protocol):
         configuration_id: str | None = None,
         conversation_id: str | None = None,
         direction: Direction = "inbound",
+        engine: str = RELAY_ENGINE,
     ) -> str | None:
         """TwiML runs that writes to a conversation. Gives the conversation's id.
 
         None if neither id is given, or if the one that is given does not exist: Twilio says nothing then, and
-        there is no conversation. Called again for a later part of the same call.
+        there is no conversation. Called again for a later part of the same call. ``engine`` listens.
         """
         ...
 
-    async def spoken(self, call_sid: str, side: Side, text: str) -> None:
-        """Somebody has said something. A reply of the agent is written in several fragments."""
+    async def spoken(self, call_sid: str, side: Side, text: str, *, passively: bool = False) -> None:
+        """Somebody has said something. A reply of the agent is written in several fragments.
+
+        ``passively``: only capture rules listen just now.
+        """
         ...
 
     async def call_ended(self, call_sid: str) -> None:
@@ -74,22 +79,23 @@ class LocalTranscriber:
         configuration_id: str | None = None,
         conversation_id: str | None = None,
         direction: Direction = "inbound",
+        engine: str = RELAY_ENGINE,
     ) -> str | None:
         account = self._account
-        account.settle()
+        settle(account)
         call = account.calls.get(call_sid)
         if call is None:
             call = account.calls[call_sid] = CallRecord(call_sid, caller, number)
             call.passive = list(_passive(account, call, direction))
         thread = _named(account, call, configuration_id, conversation_id)
-        call.active = _capture(thread, RELAY_ENGINE) if thread is not None else None
+        call.active = _capture(thread, engine) if thread is not None else None
         return thread.id if thread is not None else None
 
-    async def spoken(self, call_sid: str, side: Side, text: str) -> None:
+    async def spoken(self, call_sid: str, side: Side, text: str, *, passively: bool = False) -> None:
         call = self._account.calls.get(call_sid)
         if call is None:
             return
-        for capture in call.captures:
+        for capture in call.passive if passively else call.captures:
             for fragment in fragments(text) if side == "agent" else [text]:
                 if capture.thread.open:
                     _write(self._account, call, capture, side, fragment)
@@ -102,7 +108,7 @@ class LocalTranscriber:
         busy = {capture.thread.id for other in account.calls.values() for capture in other.captures}
         for capture in call.captures:
             if capture.thread.id not in busy and not _voice_timeouts(capture.thread):
-                account.set_status(capture.thread, "CLOSED")
+                set_status(account, capture.thread, "CLOSED")
 
 
 class RemoteTranscriber:
@@ -121,6 +127,7 @@ class RemoteTranscriber:
         configuration_id: str | None = None,
         conversation_id: str | None = None,
         direction: Direction = "inbound",
+        engine: str = RELAY_ENGINE,
     ) -> str | None:
         body = {
             "callSid": call_sid,
@@ -129,13 +136,14 @@ class RemoteTranscriber:
             "configurationId": configuration_id,
             "conversationId": conversation_id,
             "direction": direction,
+            "engine": engine,
         }
         answer = await self._post("", body)
         conversation: str | None = answer["conversationId"]
         return conversation
 
-    async def spoken(self, call_sid: str, side: Side, text: str) -> None:
-        await self._post(f"/{call_sid}/speech", {"side": side, "text": text})
+    async def spoken(self, call_sid: str, side: Side, text: str, *, passively: bool = False) -> None:
+        await self._post(f"/{call_sid}/speech", {"side": side, "text": text, "passively": passively})
 
     async def call_ended(self, call_sid: str) -> None:
         await self._post(f"/{call_sid}/end", {})
@@ -187,7 +195,7 @@ def _named(
             return None
         for person in _people(call, "AI_AGENT"):
             join(account, thread, person)
-        account.set_status(thread, "ACTIVE")
+        set_status(account, thread, "ACTIVE")
         return thread
     if configuration_id is None or configuration_id not in account.configurations:
         return None
@@ -197,14 +205,15 @@ def _named(
 def _grouped(account: Account, configuration_id: str, call: CallRecord, agent: str) -> Thread:
     """The conversation that the configuration's grouping leads to, opened if need be."""
     people = _people(call, agent)
-    grouping = account.configurations[configuration_id]["conversationGroupingType"]
-    known = [new_participant(account, "", person) for person in people]
+    configuration = account.configurations[configuration_id]
+    grouping = configuration["conversationGroupingType"]
+    known = [new_participant(account, "", configuration["memoryStoreId"], person) for person in people]
     thread = open_thread(account, grouping_key(account, configuration_id, grouping, known))
     if thread is None:
         return create_thread(account, configuration_id, people)
     for person in people:
         join(account, thread, person)
-    account.set_status(thread, "ACTIVE")
+    set_status(account, thread, "ACTIVE")
     return thread
 
 

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_app.sandbox.orchestrator.account import Account, Operation
+from voice_app.sandbox.orchestrator.lifecycle import settle
 from voice_app.sandbox.orchestrator.refusals import RefusedError, invalid, not_found
 
 DOOR = "/_sandbox"
@@ -48,7 +49,7 @@ class Gate:
 
     async def _stopped(self, request: Request) -> Response | None:
         account = self._account
-        account.settle()
+        settle(account)
         shape = account.behaviour.error_shape
         try:
             _json_only(request)

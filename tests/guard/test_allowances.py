@@ -1,0 +1,72 @@
+"""``VOICE_APP_GUARD_ALLOW``."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.accounts import NUMBER, OURS, THEIRS, capturing, judged, others, reading, rule, trouble
+from voice_app.findings import Finding, Severity
+from voice_app.guard import Allowance, judge
+from voice_app.guard.reading import Part, Unread
+
+PSTN_IN = rule("*", NUMBER)
+
+
+def allowing(*texts: str) -> dict[str, tuple[Allowance, ...]]:
+    return {"allowances": tuple(map(Allowance.read, texts))}
+
+
+def by_rule(findings: list[Finding]) -> dict[str, Severity]:
+    return {finding.rule: finding.severity for finding in findings}
+
+
+def test_an_allowed_finding_becomes_a_note_that_says_so() -> None:
+    [finding] = judged(configurations=others(PSTN_IN), scope=allowing(f"STT102:{THEIRS}"))
+    assert finding.severity is Severity.NOTE
+    assert "allowed by VOICE_APP_GUARD_ALLOW" in finding.message
+    assert finding.evidence
+
+
+def test_an_allowance_is_for_one_rule_and_one_thing() -> None:
+    findings = judged(configurations=others(PSTN_IN), scope=allowing(f"STT102:{OURS}", f"STT103:{THEIRS}"))
+    assert by_rule(findings) == {"STT102": Severity.ERROR, "CFG103": Severity.WARNING}
+
+
+def test_what_bills_twice_for_certain_is_never_allowed() -> None:
+    findings = judged(capturing(PSTN_IN), scope=allowing(f"STT101:{OURS}"))
+    assert by_rule(findings)["STT101"] is Severity.ERROR
+    [idle] = [finding for finding in findings if finding.rule == "CFG103"]
+    assert "STT101 cannot be allowed" in idle.message
+
+
+def test_two_engines_in_one_document_are_never_allowed() -> None:
+    both = Finding("STT104", Severity.ERROR, "answer.xml", "two engines")
+    findings = judge(reading(scope=allowing("STT104:answer.xml")), [both])
+    assert by_rule(findings) == {"STT104": Severity.ERROR, "CFG103": Severity.WARNING}
+
+
+def test_a_finding_of_the_linter_is_allowed_by_the_name_of_the_template() -> None:
+    found = Finding("TWI118", Severity.WARNING, "/srv/twiml_templates/answer.xml", "no action", line=3)
+    [finding] = judge(reading(scope=allowing("TWI118:answer.xml")), [found])
+    assert (finding.severity, finding.line) == (Severity.NOTE, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"STT102:{THEIRS}", "STT102 has nothing to say about"),
+        ("STT999:x", "there is no rule STT999"),
+    ],
+)
+def test_an_allowance_that_allows_nothing_is_a_finding(text: str, told: str) -> None:
+    [finding] = judged(scope=allowing(text))
+    assert (finding.rule, finding.severity) == ("CFG103", Severity.WARNING)
+    assert told in finding.message
+    assert text in finding.message
+
+
+def test_an_allowance_is_not_called_idle_while_something_is_unread() -> None:
+    unread = (Unread(Part.STORE, "mem_store_1", trouble()),)
+    findings = judged(scope=allowing(f"STT102:{THEIRS}", "STT999:x"), unread=unread)
+    idle = [finding.message for finding in findings if finding.rule == "CFG103"]
+    assert idle == ["STT999:x allows nothing: there is no rule STT999"]

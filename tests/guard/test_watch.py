@@ -1,0 +1,124 @@
+"""The check while calls run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import pytest
+
+from support.accounts import NUMBER, capturing, reading, rule, stores, trouble
+from voice_app import telemetry
+from voice_app.guard import Reading, Report, Watch, judge
+from voice_app.guard.reading import Part, Unread
+
+FINE = reading()
+REFUSED = reading(capturing(rule("*", NUMBER)))
+UNREAD = reading(unread=(Unread(Part.CONFIGURATIONS, "", trouble()),), configurations=None)
+
+
+class Account:
+    """Shows one reading after the other, and says when it was looked at."""
+
+    def __init__(self) -> None:
+        self.shows: Reading | Exception = FINE
+        self.looks = 0
+        self.looked = asyncio.Event()
+
+    async def look(self) -> Report:
+        self.looks += 1
+        self.looked.set()
+        if isinstance(self.shows, Exception):
+            raise self.shows
+        return Report(self.shows, judge(self.shows))
+
+
+Show: TypeAlias = Callable[[Reading | Exception], Awaitable[list[str]]]
+
+
+@asynccontextmanager
+async def watching(account: Account, seconds: float = 0) -> AsyncIterator[Show]:
+    """A watch that runs; what is given makes it look at something else, and waits until it has."""
+    watch = Watch(account.look, seconds=seconds)
+    task = asyncio.create_task(watch.run())
+
+    async def show(what: Reading | Exception) -> list[str]:
+        account.shows = what
+        account.looked.clear()
+        watch.look()
+        await account.looked.wait()
+        await asyncio.sleep(0)
+        return watch.refusals
+
+    try:
+        yield show
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_refusal_that_appears_is_in_force_until_it_is_gone() -> None:
+    async with watching(Account()) as show:
+        assert await show(FINE) == []
+        assert await show(REFUSED) == ["STT101"]
+        assert await show(REFUSED) == ["STT101"]
+        assert await show(FINE) == []
+
+
+async def test_a_look_that_could_not_find_out_changes_nothing() -> None:
+    async with watching(Account()) as show:
+        assert await show(UNREAD) == []
+        assert await show(REFUSED) == ["STT101"]
+        assert await show(UNREAD) == ["STT101"]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+async def test_a_doubt_takes_no_refusal_back(strict: bool) -> None:
+    unread: dict[str, Any] = {"unread": UNREAD.unread, "configurations": None, "scope": {"strict": strict}}
+    async with watching(Account()) as show:
+        await show(REFUSED)
+        assert await show(reading(**unread)) == ["STT101"]
+        assert await show(reading(**unread, stores=stores(None))) == ["MEM101", "STT101"]
+        assert await show(FINE) == []
+
+
+async def test_it_looks_on_even_if_a_look_fails(caplog: pytest.LogCaptureFixture) -> None:
+    async with watching(Account()) as show:
+        await show(RuntimeError("session is closed"))
+        assert await show(REFUSED) == ["STT101"]
+    assert "the guard's check failed" in caplog.text
+
+
+async def test_it_looks_by_itself_when_it_is_time() -> None:
+    account = Account()
+    async with watching(account, seconds=0.01), asyncio.timeout(10):
+        while account.looks < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_a_refusal_is_one_line_in_the_log_and_a_metric(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    gauge = telemetry.GUARD_REFUSALS.labels("STT101")
+    async with watching(Account()) as show:
+        await show(REFUSED)
+        await show(REFUSED)
+        refusals = [line for line in caplog.messages if "refuses new calls" in line]
+        assert len(refusals) == 1
+        assert "STT101" in refusals[0]
+        assert NUMBER not in refusals[0]
+        assert gauge._value.get() == 1
+        await show(FINE)
+        assert gauge._value.get() == 0
+    assert "the guard refuses no more: STT101" in caplog.messages
+
+
+async def test_what_cannot_be_read_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with watching(Account()) as show:
+        await show(UNREAD)
+        await show(UNREAD)
+        await show(FINE)
+        await show(UNREAD)
+    assert len([line for line in caplog.messages if "cannot read" in line]) == 2

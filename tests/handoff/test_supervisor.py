@@ -1,0 +1,77 @@
+"""A supervisor pulls a live call to a person, or ends it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from support.sandbox import Sandbox, recorded, sandbox
+from voice_app.handoff import Handoff
+from voice_app.sandbox.phone import PhoneCall
+
+TOKEN = "a token that is long enough"
+OPEN = {"api_token": SecretStr(TOKEN)}
+
+
+async def post(
+    server: Sandbox, path: str, token: str = TOKEN, body: str = ""
+) -> tuple[int, dict[str, object]]:
+    response = await server.http.post(
+        server.base_url + path, headers={"Authorization": f"Bearer {token}"}, data=body
+    )
+    return response.status, await response.json()
+
+
+async def answered(call: PhoneCall) -> None:
+    await call.reply()
+
+
+async def test_a_live_call_is_pulled_to_a_person(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, **OPEN) as server, server.call() as call:  # type: ignore[arg-type]
+        await answered(call)
+        status, _ = await post(
+            server, f"/api/calls/{call.sid}/handoff", body='{"reason":"vip","summary":"Be nice."}'
+        )
+        assert status == 202
+        await call.reply()
+    assert call.endings[0].handoff_data == '{"reason":"vip","summary":"Be nice."}'
+    handoff = Handoff.of(await recorded(tmp_path, call.sid))
+    assert (handoff.reason, handoff.summary) == ("vip", "Be nice.")
+
+
+async def test_a_live_call_is_ended(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, **OPEN) as server, server.call() as call:  # type: ignore[arg-type]
+        await answered(call)
+        assert (await post(server, f"/api/calls/{call.sid}/end"))[0] == 202
+        await call.over.wait()
+    assert [ending.status for ending in call.endings] == ["ended"]
+
+
+async def test_a_call_that_is_not_here_is_not_found(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, **OPEN) as server:  # type: ignore[arg-type]
+        status, body = await post(server, f"/api/calls/CA{'1' * 32}/handoff")
+    assert status == 404
+    assert "no agent is on call" in str(body["error"])
+
+
+@pytest.mark.parametrize("token", ["", "wrong", TOKEN + "x"])
+async def test_a_wrong_token_opens_nothing(tmp_path: Path, token: str) -> None:
+    async with sandbox(tmp_path, **OPEN) as server, server.call() as call:  # type: ignore[arg-type]
+        await answered(call)
+        assert (await post(server, f"/api/calls/{call.sid}/end", token))[0] == 401
+        assert not call.over.is_set()
+
+
+async def test_without_a_token_it_is_closed(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as server:
+        status, body = await post(server, f"/api/calls/CA{'1' * 32}/end")
+    assert status == 403
+    assert "VOICE_APP_API_TOKEN" in str(body["error"])
+
+
+@pytest.mark.parametrize("body", ["[", "[]", '"x"', '{"reason":1}', "x" * 20_000])
+async def test_a_body_that_is_none_is_refused(tmp_path: Path, body: str) -> None:
+    async with sandbox(tmp_path, **OPEN) as server:  # type: ignore[arg-type]
+        assert (await post(server, f"/api/calls/CA{'1' * 32}/handoff", body=body))[0] == 400

@@ -1,0 +1,34 @@
+"""The double of Twilio's APIs in a thread, so that a test without a loop can run commands against it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+from voice_app.sandbox.orchestrator import Account, double
+from voice_app.sandbox.serving import serve
+
+
+@contextmanager
+def served(account: Account) -> Iterator[str]:
+    """Serve while the block runs, and give the base URL."""
+    started: Future[str] = Future()
+    stop = asyncio.Event()
+
+    async def main() -> None:
+        async with serve(double(account)) as url:
+            started.set_result(url)
+            await stop.wait()
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
+    thread.start()
+    try:
+        yield started.result(10)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()

@@ -1,0 +1,136 @@
+"""What is looked at beside a call, against the double over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+
+from voice_app.guard import CallInspector
+from voice_app.journal import Journal
+from voice_app.journal.events import Failed
+from voice_app.orchestrator import (
+    Configurations,
+    Conversation,
+    Conversations,
+    Credentials,
+    Patience,
+    TwilioApi,
+)
+from voice_app.sandbox.orchestrator import Account, Fault, LocalTranscriber, double
+from voice_app.sandbox.serving import serve
+from voice_app.webhooks import Lookout
+
+CALL = "CA" + "1" * 32
+CALLER, NUMBER = "+15550100002", "+15550100001"
+CAPTURING = {"VOICE": {"captureRules": [{"from": "*", "to": NUMBER}]}}
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account(token="token")
+
+
+@dataclass
+class Watched:
+    """What became of a look-out. The alarms are there after the call."""
+
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    found: list[Conversation] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def watched(account: Account, configuration_id: str, *, soon: float = 60) -> AsyncIterator[Watched]:
+    """A look-out for the call, whose session is over at the end of the block."""
+    watched = Watched()
+    async with serve(double(account)) as base_url, aiohttp.ClientSession() as http, asyncio.timeout(20):
+        patience = Patience(attempts=1)
+        api = TwilioApi(http, Credentials(account.sid, "token"), base_url=base_url, patience=patience)
+        conversations = Conversations(api)
+        inspector = CallInspector(conversations, Configurations(api), configuration_id)
+        async with Journal("sqlite://") as journal:
+            lookout = Lookout(conversations, inspector, journal, within=0.05, soon=soon)
+            watching = asyncio.create_task(lookout.watch(CALL, watched.over, watched.found.extend))
+            yield watched
+            watched.over.set()
+            await watching
+            entries = await journal.events(CALL)
+    watched.alarms += [entry.event.what for entry in entries if isinstance(entry.event, Failed)]
+
+
+async def begin(account: Account, configuration_id: str, *said: str) -> None:
+    """The call begins, and the caller says something."""
+    line = LocalTranscriber(account)
+    await line.call_started(CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id)
+    for text in said:
+        await line.spoken(CALL, "caller", text)
+
+
+def add(account: Account, **fields: Any) -> str:
+    return account.add_configuration(**fields)
+
+
+async def test_the_conversation_is_told_and_nothing_is_wrong(account: Account) -> None:
+    configuration_id = add(account)
+    await begin(account, configuration_id, "hello")
+    async with watched(account, configuration_id) as call:
+        pass
+    assert [item.configuration_id for item in call.found] == [configuration_id]
+    assert call.alarms == []
+
+
+async def test_a_call_without_a_conversation_is_told(account: Account) -> None:
+    async with watched(account, add(account)) as call:
+        pass
+    assert call.found == []
+    assert call.alarms == ["CFG201"]
+
+
+async def test_it_looks_while_the_call_goes_on(account: Account) -> None:
+    configuration_id = add(account)
+    add(account, channelSettings=CAPTURING)
+    await begin(account, configuration_id)
+    async with watched(account, configuration_id, soon=0) as call:
+        while not any("Communications" in path for _, path, _ in account.requests):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert not call.over.is_set()
+    assert "STT201" in call.alarms
+
+
+async def test_it_looks_again_at_the_end_and_says_nothing_twice(account: Account) -> None:
+    configuration_id = add(account, channelSettings=CAPTURING)
+    await begin(account, configuration_id)
+    async with watched(account, configuration_id, soon=0) as call:
+        while not any("Communications" in path for _, path, _ in account.requests):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await LocalTranscriber(account).spoken(CALL, "caller", "what are your opening hours")
+    assert call.alarms == ["STT202"]
+
+
+async def test_a_call_that_joins_a_conversation_of_a_capturing_configuration_is_told(
+    account: Account,
+) -> None:
+    """What our TwiML names by conversationId has a configuration, too."""
+    await begin(account, add(account, channelSettings=CAPTURING))
+    async with watched(account, add(account)) as call:
+        pass
+    assert call.alarms == ["STT101"]
+
+
+async def test_what_cannot_be_looked_up_is_one_line_in_the_log(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    account.faults.add(Fault(status=503, times=None))
+    async with watched(account, add(account)) as call:
+        pass
+    assert call.alarms == []
+    [line] = [line for line in caplog.messages if CALL in line]
+    assert "503" in line

@@ -1,0 +1,150 @@
+"""Which account a command works on: Twilio's, or that of a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+import typer
+
+from voice_app.app import scope, twilio_api
+from voice_app.cli.output import complain, run
+from voice_app.guard import Scope
+from voice_app.orchestrator import ApiError, Trouble, TwilioApi
+from voice_app.orchestrator.draft import DraftError
+from voice_app.orchestrator.identifiers import Kind, problem
+from voice_app.settings import Settings, SettingsError, load
+
+T = TypeVar("T")
+
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="Work on the sandbox of this running server, e.g. http://127.0.0.1:8000."),
+]
+
+LOOPBACK: Final = "127.0.0.1"
+
+_REFUSED: Final = frozenset({Trouble.CONFLICT, Trouble.REFUSED, Trouble.FAILED, Trouble.NOT_ALLOWED})
+_TO_BE_CORRECTED: Final = frozenset({Trouble.UNAUTHENTICATED, Trouble.LACKS_PERMISSION, Trouble.NOT_FOUND})
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The APIs, and what this server is set up for."""
+
+    api: TwilioApi
+    scope: Scope
+    """What this server is set up for, as the guard sees it."""
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The configurations that our TwiML names."""
+        return frozenset(filter(None, (self.scope.configuration_id, *self.scope.in_templates)))
+
+
+def ask(url: str | None, question: Callable[[Account], Coroutine[Any, Any, T]]) -> T:
+    """What the account answers. What goes wrong becomes a sentence and an exit code.
+
+    1 if Twilio refuses, 2 if something has to be given differently, 3 if nothing could be found out.
+    """
+
+    async def asked() -> T:
+        async with account(url) as found:
+            return await question(found)
+
+    try:
+        return run(asked())
+    except ApiError as error:
+        complain(str(error))
+        raise typer.Exit(exit_code(error)) from None
+    except DraftError as error:
+        complain(str(error))
+        raise typer.Exit(2) from None
+
+
+def exit_code(error: ApiError) -> int:
+    """What a request that failed means for a command."""
+    if error.trouble in _REFUSED:
+        return 1
+    return 2 if error.trouble in _TO_BE_CORRECTED else 3
+
+
+def identifier(kind: Kind) -> Callable[[str], str]:
+    """For Typer: takes the id of a thing of this kind, and nothing else."""
+
+    def parse(value: str) -> str:
+        trouble = problem(value, kind)
+        if trouble is not None:
+            raise typer.BadParameter(f"{value!r} is not the id of a {kind.noun}: {trouble}.")
+        return value
+
+    return parse
+
+
+@asynccontextmanager
+async def account(url: str | None) -> AsyncIterator[Account]:
+    """The account of the settings, or of the sandbox at ``url``. Raises `SettingsError` without either."""
+    settings = load()
+    if url is not None:
+        settings = await _sandbox_at(settings, url)
+    elif settings.account_sid is None and settings.api_key is None:
+        if settings.twilio_base_url is None:
+            raise SettingsError(
+                [
+                    "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are not set: set them to work on your account, "
+                    "or name a sandbox to work on, --url http://127.0.0.1:8000 for that of a running "
+                    "`voice-app serve`"
+                ]
+            )
+        settings = settings.sandboxed()
+    async with aiohttp.ClientSession() as http:
+        yield Account(twilio_api(settings, http), scope(settings))
+
+
+async def sandbox_of(base: str) -> dict[str, Any] | None:
+    """What a server tells of its sandbox; empty if it has none, None if nothing answers."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http,
+            http.get(f"{base}/sandbox.json") as response,
+        ):
+            told = await response.json() if response.status == 200 else {}
+            return told if isinstance(told, dict) else {}
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return None
+
+
+async def _sandbox_at(settings: Settings, url: str) -> Settings:
+    """The settings for a sandbox. Only its own public credentials go there, whatever else is set."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise SettingsError([f"--url: {url} is no URL; it should look like http://127.0.0.1:8000"])
+    base = f"{parts.scheme}://{parts.netloc}"
+    told = await sandbox_of(base)
+    if told is None:
+        complain(f"Nothing answers at {base}. Start `voice-app serve` in another terminal first.")
+        raise typer.Exit(3)
+    if not isinstance(told.get("twilio_base_url"), str):
+        raise SettingsError(
+            [
+                f"--url: the server at {base} is not in the sandbox: leave --url out, and set the account's "
+                "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN to work on it"
+            ]
+        )
+    return (
+        settings.model_copy(update={"host": LOOPBACK})
+        .sandboxed()
+        .model_copy(
+            update={
+                "api_key": None,
+                "api_secret": None,
+                "region": None,
+                "twilio_base_url": told["twilio_base_url"],
+                "conversation_configuration": told.get("conversation_configuration"),
+            }
+        )
+    )

@@ -1,0 +1,192 @@
+"""``voice-app bench``"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import typer
+
+from voice_app.cli.children import Child, ChildError, child
+from voice_app.cli.figures import Report, print_report
+from voice_app.cli.output import print_json, run
+from voice_app.sandbox.load import Load, Plan
+from voice_app.sandbox.network import Network
+from voice_app.sandbox.process import ProcessError, Processes, listening, named
+from voice_app.sandbox.target import LoadError, Target
+from voice_app.settings import SANDBOX_DOMAIN, Settings, load
+
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+STUB_TOKENS: Final = 20
+MODEL_WORDS: Final = 30
+NOWHERE: Final = "http://127.0.0.1:9"
+"""No double of Twilio's APIs for a server that is measured: its work would be counted as the server's."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class _Order:
+    """What is to be measured."""
+
+    talk: Plan | None
+    idle_calls: int
+    webhooks: int
+
+
+def bench(
+    url: Annotated[
+        str | None, typer.Argument(help="Voice webhook of a running server: http://127.0.0.1:8000/voice")
+    ] = None,
+    stub: Annotated[
+        bool, typer.Option("--stub", help="Start a server with a stub agent, and measure all there is.")
+    ] = False,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Start a server with the agent chat, and a stub model for it.")
+    ] = False,
+    calls: Annotated[int, typer.Option(min=1, help="Calls at once.")] = 100,
+    turns: Annotated[int, typer.Option(min=1, help="Turns of each call.")] = 20,
+    warm_up: Annotated[int, typer.Option(min=0, help="Turns of each call before, not counted.")] = 2,
+    pause: Annotated[float, typer.Option(min=0, help="Seconds a caller thinks, on average.")] = 0.5,
+    interrupts: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the turns that are cut off in mid-reply.")
+    ] = 0.1,
+    agent_delay: Annotated[
+        float, typer.Option(min=0, help="Milliseconds to take off: the agent's own, to its first word.")
+    ] = 0,
+    idle: Annotated[bool, typer.Option("--idle", help="Only open the calls: memory of each.")] = False,
+    webhooks: Annotated[int, typer.Option(min=0, help="Only ask the voice webhook, so often.")] = 0,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Words of a stub's reply.  [20; with --chat 30]")
+    ] = None,
+    token_ms: Annotated[float, typer.Option(min=0, help="Milliseconds between a stub's words.")] = 0,
+    pid: Annotated[int | None, typer.Option(help="The server's process, if its port does not tell.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Measure a server under load: many calls at once, and what a turn, a call and a webhook cost it.
+
+    Exit code: 0 measured, 1 measured but the server misbehaved (stale words, prompts without an answer,
+    refused webhooks), 2 usage or settings, 3 could not be measured.
+
+    Example: voice-app bench --stub --calls 200 --turns 10 --token-ms 30
+    """
+    if sum((url is not None, stub, chat)) != 1:
+        raise typer.BadParameter("name one server: its URL, or --stub, or --chat to have one started")
+    talk = Plan(
+        calls=calls,
+        turns=turns,
+        warm_up=warm_up,
+        pause=pause,
+        interrupts=interrupts,
+        agent_delay_ms=agent_delay,
+    )
+    everything = stub and not idle and not webhooks
+    order = _Order(
+        talk=None if idle or webhooks else talk,
+        idle_calls=calls if idle or everything else 0,
+        webhooks=webhooks or (calls * turns if everything else 0),
+    )
+    _allow_open_files()
+    try:
+        if url is not None:
+            report = run(_running(load(), url, order, pid))
+        else:
+            report = run(_started(order, chat=chat, tokens=tokens, token_ms=token_ms))
+    except (LoadError, ProcessError, ChildError) as error:
+        typer.echo(f"Nothing was measured: {error}", err=True)
+        raise typer.Exit(3) from None
+    if as_json:
+        print_json(report)
+    else:
+        print_report(report)
+    raise typer.Exit(report.misbehaved)
+
+
+async def _running(settings: Settings, url: str, order: _Order, pid: int | None) -> Report:
+    """Measure a server that runs already."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise typer.BadParameter(f"{url} is no URL; it should look like http://127.0.0.1:8000/voice")
+    domain = settings.public_domain or (SANDBOX_DOMAIN if parts.hostname in LOOPBACK else parts.netloc)
+    account = settings if settings.account_sid is not None else settings.sandboxed()
+    server: Processes | ProcessError
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        server = named(pid) if pid is not None else listening(parts.hostname, port)
+    except ProcessError as error:
+        server = error
+    base = f"{parts.scheme}://{parts.netloc}"
+    webhook = parts._replace(scheme="https", netloc=domain).geturl()
+    return await _measure(_target(account, base, webhook), server, order, Report(server=base))
+
+
+async def _started(order: _Order, *, chat: bool, tokens: int | None, token_ms: float) -> Report:
+    """Start a server as it ships, with the sandbox's account, and measure it."""
+    starting = (
+        _with_chat(tokens or MODEL_WORDS, token_ms) if chat else _with_stub(tokens or STUB_TOKENS, token_ms)
+    )
+    async with starting as server:
+        account = Settings.model_construct().sandboxed()
+        report = Report(
+            server="the agent chat and a stub model" if chat else "a stub agent",
+            start_seconds=round(server.start_seconds, 3),
+        )
+        target = _target(account, server.base_url, f"{account.origin}/voice")
+        return await _measure(target, named(server.pid), order, report)
+
+
+def _target(account: Settings, base: str, webhook: str) -> Target:
+    return Target(
+        network=Network(base, account.origin, account.signing_tokens[0]),
+        webhook=webhook,
+        account_sid=account.account_sid or "",
+        number=account.phone_number or "",
+    )
+
+
+@asynccontextmanager
+async def _with_stub(tokens: int, token_ms: float) -> AsyncIterator[Child]:
+    stub = {"VOICE_BENCH_TOKENS": str(tokens), "VOICE_BENCH_TOKEN_MS": str(token_ms)}
+    async with _serve(stub | {"VOICE_APP_AGENT": "voice_app.agents.stub:agent"}) as server:
+        yield server
+
+
+@asynccontextmanager
+async def _with_chat(words: int, word_ms: float) -> AsyncIterator[Child]:
+    async with child("voice_app.sandbox.model", str(words), str(word_ms), settings={}) as model:
+        chat = {
+            "VOICE_APP_AGENT": "chat",
+            "VOICE_APP_MODEL": "stub",
+            "OPENAI_BASE_URL": model.base_url,
+            "OPENAI_API_KEY": "none",
+        }
+        async with _serve(chat) as server:
+            yield server
+
+
+@asynccontextmanager
+async def _serve(settings: dict[str, str]) -> AsyncIterator[Child]:
+    quiet = {"VOICE_APP_LOG_LEVEL": "warning", "VOICE_APP_TWILIO_BASE_URL": NOWHERE}
+    async with child("voice_app", "serve", "--port", "0", settings=quiet | settings) as server:
+        yield server
+
+
+async def _measure(target: Target, server: Processes | ProcessError, order: _Order, report: Report) -> Report:
+    """Memory comes first: what has been freed once is used again, and no longer counts."""
+    under_load = Load(target, server)
+    if order.idle_calls:
+        report.idle = await under_load.idle(order.idle_calls)
+    if order.talk is not None:
+        report.talk = await under_load.talk(order.talk)
+    if order.webhooks:
+        report.webhooks = await under_load.webhooks(order.webhooks)
+    return report
+
+
+def _allow_open_files() -> None:
+    """Every call is a socket: take as many as the system allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

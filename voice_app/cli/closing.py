@@ -1,0 +1,150 @@
+"""``voice-app conversations close``"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+
+from voice_app.cli.account import Account, Url, ask, exit_code, identifier
+from voice_app.cli.consent import AsJson, Consent, DryRun, Yes
+from voice_app.cli.minutes import OfConfiguration, Status, Statuses, table
+from voice_app.cli.output import complain, print_json
+from voice_app.orchestrator import ApiError, Configurations, Conversation, Conversations
+from voice_app.orchestrator.draft import DraftError
+from voice_app.orchestrator.identifiers import Kind
+from voice_app.orchestrator.models import OPEN
+from voice_app.orchestrator.pinning import older_than
+
+_AT_ONCE: Final = 8
+_SHOWN: Final = 20
+
+
+def close(
+    conversation_ids: Annotated[
+        list[str] | None,
+        typer.Argument(parser=identifier(Kind.CONVERSATION), metavar="ID", help="conv_conversation_…"),
+    ] = None,
+    config: OfConfiguration = None,
+    older_than_version: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="With --config: those older than this version of it; without, than the current one.",
+        ),
+    ] = None,
+    status: Statuses = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close conversations: one by its id, or all that are open and keep an older configuration.
+
+    A conversation keeps the configuration that it was created with, whatever changes later.
+
+    Closing is final. It starts the extraction of memories, and the summaries.
+
+    Example: voice-app conversations close --config conv_configuration_… --older-than-version 5
+    """
+    if bool(conversation_ids) == bool(config):
+        raise typer.BadParameter("Give the ids of conversations, or --config with the id of a configuration.")
+    if older_than_version is not None and config is None:
+        raise typer.BadParameter("--older-than-version needs --config.")
+    wanted = [str(item) for item in status or OPEN]
+    if Status.CLOSED in wanted:
+        raise typer.BadParameter("--status CLOSED: those are closed already.")
+    consent = Consent(yes, dry_run, as_json)
+
+    async def question(account: Account) -> int:
+        conversations = Conversations(account.api)
+        if config is not None:
+            chosen = await _older(account, config, older_than_version, wanted, consent)
+        else:
+            chosen = await _open_ones(conversations, conversation_ids or (), consent)
+        return await _close(conversations, chosen, consent)
+
+    raise typer.Exit(ask(url, question))
+
+
+async def _older(
+    account: Account, configuration_id: str, version: int | None, statuses: list[str], consent: Consent
+) -> list[Conversation]:
+    """The open conversations that keep an older version. Says how many there are, and of how many."""
+    configuration, found = await asyncio.gather(
+        Configurations(account.api).fetch(configuration_id),
+        Conversations(account.api).list(statuses=statuses),
+    )
+    current = configuration.version
+    if current is None:
+        raise DraftError(f"{configuration_id} tells no version: close its conversations by their ids")
+    if version is not None and version > current:
+        raise DraftError(f"{configuration_id} is at version {current}: there is no version {version} yet")
+    wanted = version or current
+    own = [item for item in found if item.configuration_id == configuration_id]
+    verdicts = [older_than(item, configuration, wanted) for item in own]
+    chosen = [item for item, older in zip(own, verdicts, strict=True) if older]
+    consent.say(
+        f"{len(chosen)} of {len(own)} open conversations of {configuration_id} keep a version older than "
+        f"{wanted}."
+    )
+    unknown = verdicts.count(None)
+    if unknown:
+        consent.say(
+            f"Of {unknown} it cannot be told: they are older than version {current}, and Twilio does not say "
+            "by how much. They are left alone."
+        )
+    return chosen
+
+
+async def _open_ones(
+    conversations: Conversations, ids: Sequence[str], consent: Consent
+) -> list[Conversation]:
+    found = await asyncio.gather(*map(conversations.fetch, dict.fromkeys(ids)))
+    for item in found:
+        if item.status == Status.CLOSED:
+            consent.say(f"{item.id} is closed already.")
+    return [item for item in found if item.status != Status.CLOSED]
+
+
+async def _close(conversations: Conversations, chosen: Sequence[Conversation], consent: Consent) -> int:
+    closed: list[str] = []
+    failures: dict[str, ApiError] = {}
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(item: Conversation) -> None:
+        async with gate:
+            try:
+                await conversations.close(item.id)
+            except ApiError as error:
+                failures[item.id] = error
+            else:
+                closed.append(item.id)
+
+    if chosen:
+        counts = [f"{_count(chosen, status)} {status}" for status in OPEN if _count(chosen, status)]
+        consent.show(table(chosen[:_SHOWN]))
+        if len(chosen) > _SHOWN:
+            consent.say(f"… and {len(chosen) - _SHOWN} more.")
+        question = f"Close {' and '.join(counts) or len(chosen)}? It is final, and somebody may be talking."
+        if consent.given(question):
+            await asyncio.gather(*map(one, chosen))
+            consent.say(f"Closed {len(closed)}.")
+    for name, error in failures.items():
+        complain(f"{name} was not closed: {error}")
+    if consent.as_json:
+        print_json(
+            {
+                "chosen": [item.id for item in chosen],
+                "closed": sorted(closed),
+                "failed": {name: error.answer for name, error in failures.items()},
+            }
+        )
+    return max(map(exit_code, failures.values()), default=0)
+
+
+def _count(conversations: Sequence[Conversation], status: str) -> int:
+    return sum(item.status == status for item in conversations)

@@ -1,0 +1,266 @@
+"""``voice-app config``: the configurations of Conversation Orchestrator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voice_app.cli import fields as given
+from voice_app.cli import plan, rules, writing
+from voice_app.cli.account import Account, Url, ask, identifier
+from voice_app.cli.consent import AsJson, Consent, DryRun, Yes
+from voice_app.cli.difference import difference
+from voice_app.cli.output import console, print_json
+from voice_app.cli.portrait import details, table
+from voice_app.orchestrator import Configuration, Configurations
+from voice_app.orchestrator.changes import differences, merged
+from voice_app.orchestrator.draft import (
+    Changes,
+    DraftError,
+    another,
+    completed,
+    same_version,
+    set_up,
+    without,
+)
+from voice_app.orchestrator.identifiers import Kind, problem
+from voice_app.orchestrator.limits import MAX_CONFIGURATIONS
+
+app = typer.Typer(
+    help="Make, read and change Conversation Orchestrator's configurations.", no_args_is_help=True
+)
+
+_configuration = identifier(Kind.CONFIGURATION)
+_intelligence = identifier(Kind.INTELLIGENCE_CONFIGURATION)
+
+
+@app.command("list")
+def list_configurations(url: Url = None, as_json: AsJson = False) -> None:
+    """List the configurations of the account.
+
+    Example: voice-app config list --json
+    """
+
+    async def question(account: Account) -> None:
+        found = await Configurations(account.api).list()
+        if as_json:
+            print_json({"configurations": [item.raw for item in found]})
+            return
+        if found:
+            console().print(table(found, account.named))
+        typer.echo(f"{len(found)} of {MAX_CONFIGURATIONS} configurations.")
+
+    ask(url, question)
+
+
+@app.command("show")
+def show(configuration_id: given.ConfigurationId, url: Url = None, as_json: AsJson = False) -> None:
+    """Show a configuration. As JSON it is exactly what Twilio has, fit for `config set` and `config diff`.
+
+    Example: voice-app config show conv_configuration_… --json > voice.json
+    """
+
+    async def question(account: Account) -> None:
+        found = await Configurations(account.api).fetch(configuration_id)
+        if as_json:
+            print_json(found.raw)
+            return
+        if found.id in account.named:
+            typer.echo("Our TwiML names this configuration.")
+        console().print(details(found))
+
+    ask(url, question)
+
+
+@app.command("diff")
+def diff(
+    first: Annotated[str, typer.Argument(metavar="FIRST", help="A configuration's id, or a file.")],
+    second: Annotated[str, typer.Argument(metavar="SECOND", help="A configuration's id, or a file.")],
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two configurations. What a file leaves out is not compared. Exit code 1 if they differ.
+
+    Example: voice-app config diff conv_configuration_… voice.json
+    """
+
+    ids = [name for name in (first, second) if problem(name, Kind.CONFIGURATION) is None]
+    known = {name: given.from_file(Path(name)) for name in (first, second) if name not in ids}
+
+    async def question(account: Account) -> None:
+        for configuration_id in ids:
+            known[configuration_id] = (await Configurations(account.api).fetch(configuration_id)).raw
+
+    if ids:
+        ask(url, question)
+    old, new = known[first], known[second]
+    if ids == [first]:
+        new = merged(old, given.writable_of(new))
+    elif ids == [second]:
+        old = merged(new, given.writable_of(old))
+    found = differences(old, new)
+    if as_json:
+        print_json({"differences": found})
+    elif found:
+        console().print(difference(found), soft_wrap=True)
+    else:
+        typer.echo("No difference.")
+    raise typer.Exit(1 if found else 0)
+
+
+@app.command("create")
+def create(
+    file: given.File = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", parser=_configuration, metavar="ID", help="Make it like this configuration."),
+    ] = None,
+    name: given.Name = None,
+    description: given.Description = None,
+    grouping: given.GroupingOption = None,
+    memory_store: given.MemoryStore = None,
+    extract: given.Extract = None,
+    channel: given.Channels = None,
+    capture: given.Capture = None,
+    timeouts: given.TimeoutsOption = None,
+    callback: given.Callback = None,
+    intelligence: Annotated[
+        list[str] | None,
+        typer.Option("--intelligence", parser=_intelligence, metavar="ID", help="Link it; may be repeated."),
+    ] = None,
+    bridge: given.Bridge = None,
+    beyond_limits: Annotated[
+        bool, typer.Option("--beyond-limits", help="Try it although the account is said to be full.")
+    ] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new configuration, from flags, a file, or one that exists.
+
+    VOICE is set up without capture rules, so that TwiML can name it; --capture adds rules for our numbers.
+
+    If not given: grouping by profile, timeouts of 10/60 minutes for SMS, RCS and WhatsApp, 15/60 for CHAT.
+
+    Example: voice-app config create --name shop --memory-store mem_store_… --capture SMS=+15550100001
+    """
+    flags = given.from_flags(
+        name=name,
+        description=description,
+        grouping=grouping,
+        memory_store=memory_store,
+        extract=extract,
+        callback=callback,
+        bridge=bridge,
+    )
+    if intelligence:
+        flags["intelligenceConfigurationIds"] = intelligence
+    in_file = given.writable_of(given.from_file(file)) if file else {}
+    numbers, minutes = given.captures(capture), given.timeouts(timeouts)
+
+    async def question(account: Account) -> int:
+        writing.checked(in_file, new=False)
+        base = in_file
+        if from_ is not None:
+            base = another(await Configurations(account.api).fetch(from_)) | in_file
+        fields = completed(base | flags)
+        try:
+            fields["channelSettings"] = set_up(
+                base.get("channelSettings"), channel or (), numbers=numbers, timeouts=minutes
+            )
+        except ValueError as error:
+            raise DraftError(f"--capture: {error}") from None
+        return await writing.create(
+            account, fields, Consent(yes, dry_run, as_json), beyond_limits=beyond_limits
+        )
+
+    raise typer.Exit(ask(url, question))
+
+
+@app.command("set")
+def set_fields(
+    configuration_id: given.ConfigurationId,
+    file: given.File = None,
+    name: given.Name = None,
+    description: given.Description = None,
+    grouping: given.GroupingOption = None,
+    memory_store: given.MemoryStore = None,
+    extract: given.Extract = None,
+    channel: given.Channels = None,
+    timeouts: given.TimeoutsOption = None,
+    callback: given.Callback = None,
+    bridge: given.Bridge = None,
+    unset: Annotated[
+        list[str] | None,
+        typer.Option(help="Remove this field, or channelSettings.CHANNEL. May be repeated."),
+    ] = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change fields of a configuration. What is not given stays; a channel in a file replaces that channel.
+
+    Example: voice-app config set conv_configuration_… --timeouts VOICE=5/30 --extract
+    """
+    flags = given.from_flags(
+        name=name,
+        description=description,
+        grouping=grouping,
+        memory_store=memory_store,
+        extract=extract,
+        callback=callback,
+        bridge=bridge,
+    )
+    minutes = given.timeouts(timeouts)
+    in_file = given.from_file(file) if file else {}
+
+    def make(before: Configuration) -> Changes:
+        same_version(in_file, before)
+        changes = given.writable_of(in_file) | flags
+        writing.checked_changes(before, changes)
+        if channel or minutes:
+            settings = merged(before.raw, changes).get("channelSettings") or {}
+            named = [*(channel or ()), *minutes]
+            wanted = set_up(settings, named, timeouts=minutes)
+            changes["channelSettings"] = (changes.get("channelSettings") or {}) | {
+                name: wanted[name] for name in named
+            }
+        for path in unset or ():
+            changes = without(changes, path)
+        if not changes:
+            raise DraftError("Nothing is given that is to be changed: see `voice-app config set --help`")
+        return changes
+
+    writing.run(configuration_id, make, url, Consent(yes, dry_run, as_json))
+
+
+app.command("link-intelligence")(rules.link_intelligence)
+app.command("unlink-intelligence")(rules.unlink_intelligence)
+app.command("add-rule")(rules.add_rule)
+app.command("remove-rule")(rules.remove_rule)
+
+
+@app.command("delete")
+def delete(
+    configuration_id: given.ConfigurationId,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a configuration. The one that our TwiML names is not deleted.
+
+    Example: voice-app config delete conv_configuration_…
+    """
+
+    async def question(account: Account) -> int:
+        return await writing.delete(account, configuration_id, Consent(yes, dry_run, as_json))
+
+    raise typer.Exit(ask(url, question))
+
+
+app.command("plan")(plan.plan)

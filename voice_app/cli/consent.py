@@ -1,0 +1,75 @@
+"""Talking with the person who is about to change something: what it is, whether to do it, how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+from rich.console import Console, RenderableType
+
+from voice_app.cli.difference import difference
+from voice_app.cli.output import complain, console, plain, printable
+from voice_app.orchestrator.changes import Difference
+from voice_app.orchestrator.models import Operation
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """How much may be done without asking. With JSON on standard output, people read standard error."""
+
+    yes: bool = False
+    dry_run: bool = False
+    as_json: bool = False
+
+    def say(self, text: str) -> None:
+        """Print a line; what Twilio says in it cannot steer the terminal."""
+        typer.echo(printable(text), err=self.as_json)
+
+    def show(self, content: RenderableType) -> None:
+        console(stderr=self.as_json).print(content, soft_wrap=True)
+
+    def show_changes(self, places: Iterable[Difference]) -> None:
+        self.show(difference(places))
+
+    def given(self, question: str) -> bool:
+        """Whether to go on. Says so if not."""
+        if self.dry_run:
+            self.say("Nothing was done (--dry-run).")
+            return False
+        if self.yes:
+            return True
+        try:
+            agreed = typer.confirm(printable(question), err=self.as_json)
+        except typer.Abort:
+            complain("\nNothing was done: nobody was there to answer. Add --yes to do it.")
+            raise typer.Exit(2) from None
+        if not agreed:
+            self.say("Nothing was done.")
+        return agreed
+
+
+@contextmanager
+def watching(what: str) -> Iterator[Callable[[Operation], None]]:
+    """Show on standard error how an operation goes: a spinner in a terminal, else a line per status."""
+    screen = Console(stderr=True, highlight=False)
+    seen: list[str] = []
+
+    with screen.status(plain(f"{what} …")) as status:
+
+        def look(operation: Operation) -> None:
+            if operation.status in seen[-1:]:
+                return
+            seen.append(operation.status)
+            told = plain(f"{what}: {operation.operation_id or 'the operation'} is {operation.status}")
+            status.update(told)
+            if not screen.is_terminal:
+                screen.print(told, soft_wrap=True)
+
+        yield look

@@ -1,0 +1,225 @@
+"""How the commands change configurations: look, check, show, ask, write, look again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NoReturn
+
+import msgspec
+import typer
+
+from voice_app.cli.account import Account, ask
+from voice_app.cli.consent import Consent, watching
+from voice_app.cli.difference import difference
+from voice_app.cli.output import complain, console, print_findings, print_json
+from voice_app.cli.traps import traps
+from voice_app.findings import Finding, refuses
+from voice_app.orchestrator import ApiError, Configuration, Configurations, Conversations, Trouble
+from voice_app.orchestrator.changes import Difference, differences
+from voice_app.orchestrator.configurations import GROUPING, Update
+from voice_app.orchestrator.draft import Changes, DraftError, changed, regrouped
+from voice_app.orchestrator.limits import MAX_CONFIGURATIONS, problems
+from voice_app.orchestrator.models import OPEN
+
+NONE = Configuration({})
+"""What a new configuration is compared with."""
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """What a command reports as JSON."""
+
+    configuration_id: str | None
+    written: bool = False
+    method: str | None = None
+    """How it was written: POST, PATCH, PUT or DELETE."""
+    version: int | None = None
+    changes: list[Difference] = []
+    """What was written, or would be."""
+    unexpected: list[Difference] = []
+    """Where the configuration is not as it should be now: what it should be, and what it is."""
+    raced: bool = False
+    """Whether somebody else wrote at the same time."""
+    findings: list[Finding] = []
+
+
+def run(
+    configuration_id: str, make: Callable[[Configuration], Changes], url: str | None, consent: Consent
+) -> NoReturn:
+    """Change a configuration by what ``make`` says about it, and leave with the exit code."""
+
+    async def question(account: Account) -> int:
+        return await change(account, configuration_id, make, consent)
+
+    raise typer.Exit(ask(url, question))
+
+
+async def create(account: Account, fields: Changes, consent: Consent, *, beyond_limits: bool) -> int:
+    """Make a new configuration. Gives the exit code."""
+    checked(fields, new=True)
+    configurations = Configurations(account.api)
+    present = await configurations.list()
+    same = [item.id for item in present if item.display_name == fields["displayName"]]
+    if same:
+        raise DraftError(
+            f"{same[0]} is called {fields['displayName']} already: choose another --name, or change that one "
+            "with `voice-app config set`"
+        )
+    if len(present) >= MAX_CONFIGURATIONS and not beyond_limits:
+        raise DraftError(
+            f"The account has {len(present)} configurations, and {MAX_CONFIGURATIONS} is the limit: delete "
+            "one that is not in use (`voice-app config list`). If your account may have more, add "
+            "--beyond-limits, and Twilio decides"
+        )
+    outcome = Outcome(configuration_id=None, changes=differences(NONE.raw, fields))
+    outcome.findings = traps(account, NONE, Configuration({"id": "the-new-id", **fields}))
+    if not _agreed(outcome, consent, "Create this configuration?"):
+        return _reported(outcome, consent)
+    with watching("Creating it") as look:
+        created = await configurations.create(fields, progress=look)
+    outcome.configuration_id, outcome.version = created.id, created.version
+    outcome.written, outcome.method = True, "POST"
+    outcome.unexpected = _not_as_wanted(fields, created)
+    consent.say(f"Created {created.id}.")
+    return _reported(outcome, consent)
+
+
+async def change(
+    account: Account, configuration_id: str, make: Callable[[Configuration], Changes], consent: Consent
+) -> int:
+    """Change a configuration by what ``make`` says about it. Gives the exit code."""
+    configurations = Configurations(account.api)
+    before = await configurations.fetch(configuration_id)
+    changes = make(before)
+    if regrouped(before, changes):
+        complain(_immutable(before, changes))
+        return 1
+    checked_changes(before, changes)
+    after = changed(before, changes)
+    outcome = Outcome(configuration_id=configuration_id, version=before.version)
+    outcome.changes = differences(before.raw, after.raw)
+    outcome.findings = traps(account, before, after)
+    if not outcome.changes:
+        consent.say(f"There is nothing to change: {configuration_id} is like that already.")
+        return _reported(outcome, consent)
+    if not _agreed(outcome, consent, f"Write this to {configuration_id} ({before.display_name})?"):
+        return _reported(outcome, consent)
+    now = await configurations.fetch(configuration_id)
+    if now.version != before.version or differences(before.raw, now.raw):
+        complain(f"Somebody else changed {configuration_id} meanwhile. Nothing was written:")
+        consent.show_changes(differences(before.raw, now.raw))
+        complain("Give the command once more to see what it does now.")
+        return 1
+    try:
+        with watching("Writing it") as look:
+            update = await configurations.update(configuration_id, changes, progress=look)
+    except ValueError as error:
+        raise DraftError(str(error)) from None
+    return _written(update, outcome, consent)
+
+
+async def delete(account: Account, configuration_id: str, consent: Consent) -> int:
+    """Delete a configuration. Gives the exit code."""
+    configurations = Configurations(account.api)
+    before = await configurations.fetch(configuration_id)
+    if configuration_id in account.named:
+        complain(
+            f"{configuration_id} is the configuration that our TwiML names: calls would be written to no "
+            "conversation any more. Name another one first (TWILIO_CONVERSATION_CONFIGURATION_ID)."
+        )
+        return 1
+    conversations = await Conversations(account.api).list(statuses=OPEN)
+    used = sum(item.configuration_id == configuration_id for item in conversations)
+    outcome = Outcome(configuration_id=configuration_id, changes=differences(before.raw, NONE.raw))
+    if not _agreed(
+        outcome,
+        consent,
+        f"Delete {configuration_id} ({before.display_name}), which {used} open conversations belong to?",
+    ):
+        return _reported(outcome, consent)
+    with watching("Deleting it") as look:
+        await configurations.delete(configuration_id, progress=look)
+    outcome.written, outcome.method = True, "DELETE"
+    if await _exists(configurations, configuration_id):
+        complain(f"Twilio says that it is done, and {configuration_id} is still there.")
+        _reported(outcome, consent)
+        return 1
+    consent.say(f"Deleted {configuration_id}.")
+    return _reported(outcome, consent)
+
+
+def checked(fields: Changes, *, new: bool) -> None:
+    """Raises `DraftError` with everything that Twilio would refuse."""
+    wrong = problems(fields, new=new)
+    if wrong:
+        raise DraftError("\n".join(["This cannot be written:", *(f"  {sentence}" for sentence in wrong)]))
+
+
+def checked_changes(before: Configuration, changes: Changes) -> None:
+    """`checked`, for what would not stay as it is: Twilio shows more than it takes."""
+    checked({name: value for name, value in changes.items() if value != before.raw.get(name)}, new=False)
+
+
+def _agreed(outcome: Outcome, consent: Consent, question: str) -> bool:
+    """Show what is to be done, and ask, unless a rule forbids it."""
+    consent.show_changes(outcome.changes)
+    if outcome.findings and not consent.as_json:
+        consent.say("")
+        print_findings(outcome.findings, as_json=False)
+        consent.say("")
+    if refuses(outcome.findings):
+        consent.say("Nothing was written: this is refused, for the reason above.")
+        return False
+    return consent.given(question)
+
+
+def _reported(outcome: Outcome, consent: Consent) -> int:
+    if consent.as_json:
+        print_json(outcome)
+    if outcome.unexpected:
+        complain("It is not as it should be now; what was wanted, and what it is:")
+        console(stderr=True).print(difference(outcome.unexpected), soft_wrap=True)
+    return 1 if refuses(outcome.findings) or outcome.raced or outcome.unexpected else 0
+
+
+def _written(update: Update, outcome: Outcome, consent: Consent) -> int:
+    before, after = update.before, update.after
+    outcome.written, outcome.method = update.method != "none", update.method
+    outcome.version, outcome.changes = after.version, update.changed
+    outcome.unexpected, outcome.raced = list(update.unexpected), update.raced
+    consent.say(f"Written by {update.method}, and read again: version {before.version} → {after.version}.")
+    if update.raced:
+        complain(
+            f"Somebody else wrote to {after.id} at the same time. Look at what became of both with "
+            f"`voice-app config show {after.id}`."
+        )
+    elif before.version is not None:
+        consent.say(
+            f"Conversations that are open keep the older version: `voice-app conversations close --config "
+            f"{after.id} --older-than-version {after.version}` counts them, and closes them if you want."
+        )
+    return _reported(outcome, consent)
+
+
+def _not_as_wanted(fields: Changes, created: Configuration) -> list[Difference]:
+    """Defaults that Twilio adds are fine; something that we asked for and did not get is not."""
+    return [item for item in differences(fields, created.raw) if item.old not in (None, [], {})]
+
+
+def _immutable(before: Configuration, changes: Changes) -> str:
+    return (
+        f"{GROUPING} of {before.id} is {before.grouping}, and Twilio never changes it after creation. "
+        "This makes a new configuration that is like it otherwise, without its bridge:\n\n"
+        f"  voice-app config create --from {before.id} --name NEW-NAME --grouping {changes[GROUPING]}\n\n"
+        "Then name the new one, close what is open here (`voice-app conversations close --config "
+        f"{before.id}`), and delete this one (`voice-app config delete {before.id}`)."
+    )
+
+
+async def _exists(configurations: Configurations, configuration_id: str) -> bool:
+    try:
+        await configurations.fetch(configuration_id)
+    except ApiError as error:
+        if error.trouble is Trouble.NOT_FOUND:
+            return False
+        raise
+    return True

@@ -1,0 +1,180 @@
+"""STT1xx: the rules that keep speech-to-text billed once.
+
+Source: reference ``orchestrator.md`` §8.1 and §8.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from voice_app.findings import Severity
+from voice_app.guard.captures import VOICE, captures, oddities, without_voice
+from voice_app.guard.matcher import Match
+from voice_app.guard.ours import OurCalls, leg_match
+from voice_app.guard.reader import SETTING
+from voice_app.guard.reading import Part, Reading, Unread
+from voice_app.guard.rule import Hit, called, counted
+from voice_app.orchestrator import Configuration
+
+LENIENT: Final = "Set VOICE_APP_GUARD=lenient to start all the same, with a warning."
+
+
+def named_captures_voice(reading: Reading) -> Iterator[Hit]:
+    """STT101. No capture rules are: the list empty, null or absent, ``VOICE`` null, empty or absent."""
+    for configuration in reading.in_use:
+        found = captures(configuration, VOICE)
+        if found:
+            count = counted(len(found), "capture rule")
+            yield Hit(
+                where=configuration.id or "the configuration",
+                message=f"{called(configuration)} has {count} for VOICE: speech-to-text would be billed "
+                "twice on every call that matches",
+                evidence=[*map(str, found), *_named_by(reading, configuration)],
+                fix=_removal(configuration),
+            )
+
+
+def other_captures_ours(reading: Reading) -> Iterator[Hit]:
+    """STT102: by how sure the match is, an error or a warning.
+
+    Rules that would catch us only on calls with their own other party are everybody else's daily work.
+    """
+    ours = OurCalls.of(reading)
+    for configuration in reading.others:
+        surely: list[str] = []
+        perhaps: list[str] = []
+        for capture in captures(configuration, VOICE):
+            found, told = ours.match(capture)
+            if found is Match.EXACT:
+                surely.append(told)
+            elif found is Match.POSSIBLE:
+                perhaps.append(told)
+        for severity, what, evidence in (
+            (Severity.ERROR, "captures voice on our calls: speech-to-text would be billed twice", surely),
+            (Severity.WARNING, "may capture voice on our calls", perhaps),
+        ):
+            if evidence:
+                yield Hit(
+                    where=configuration.id,
+                    message=f"{called(configuration)}, which our TwiML does not name, {what}",
+                    evidence=evidence,
+                    fix=_narrowing("STT102", configuration),
+                    severity=severity,
+                )
+
+
+def other_captures_all(reading: Reading) -> Iterator[Hit]:
+    """STT103"""
+    ours = OurCalls.of(reading)
+    for configuration in reading.others:
+        evidence = [
+            f"{capture} is every call of the account"
+            for capture in captures(configuration, VOICE)
+            if ours.match(capture)[0] is Match.ACCOUNT
+        ]
+        if evidence:
+            yield Hit(
+                where=configuration.id,
+                message=f"{called(configuration)}, which our TwiML does not name, captures voice on every "
+                "call of the account, ours among them",
+                evidence=evidence,
+                fix=_narrowing("STT103", configuration),
+            )
+
+
+def handoff_captured(reading: Reading) -> Iterator[Hit]:
+    """STT105: the leg to a person, from the caller or from our number."""
+    ours = OurCalls.of(reading)
+    for configuration in reading.others:
+        evidence = [
+            f"{capture} catches the leg to {target}"
+            for capture in captures(configuration, VOICE)
+            if ours.match(capture)[0] < Match.ACCOUNT
+            for target in reading.scope.handoff_to
+            if leg_match(capture, target) >= Match.ACCOUNT
+        ]
+        if evidence:
+            yield Hit(
+                where=configuration.id,
+                message=f"{called(configuration)} captures voice on the legs to our people, while our "
+                "<Transcription> writes down the same words",
+                evidence=evidence,
+                fix=_narrowing("STT105", configuration),
+            )
+
+
+def unverified(reading: Reading) -> Iterator[Hit]:
+    """STT106: what could not be read or understood, and bears on the question."""
+    strict = Severity.ERROR if reading.scope.strict else Severity.WARNING
+    for unread in reading.missed(Part.CONFIGURATION, Part.CONVERSATION):
+        if unread.where not in {item.id for item in reading.configurations or ()}:
+            yield _doubt(unread.where, _why(unread), strict, unread.error.advice)
+    yield from _other_id(reading, strict)
+    for configuration in reading.everything:
+        severity = strict if configuration in reading.in_use else Severity.WARNING
+        if not captures(configuration, VOICE):  # else there is proof, and proof outweighs a doubt
+            for told in oddities(configuration):
+                yield _doubt(configuration.id or "the configuration", told, severity)
+    # Without a configuration, an account may have no Orchestrator at all.
+    severity = strict if reading.scope.configuration_id else Severity.WARNING
+    for unread in reading.missed(Part.CONFIGURATIONS):
+        yield _doubt("all configurations", _why(unread), severity, unread.error.advice)
+    for unread in reading.missed(Part.NUMBERS):
+        # Which numbers are ours matters only if somebody captures voice at all.
+        anybody = any(captures(item, VOICE) for item in reading.others)
+        severity = strict if anybody and not reading.scope.numbers else Severity.NOTE
+        yield _doubt("our numbers", _why(unread), severity, unread.error.advice)
+
+
+def _named_by(reading: Reading, configuration: Configuration) -> Iterable[str]:
+    """How TwiML leads to a configuration, if not by the setting."""
+    for named in reading.named:
+        if named.id == configuration.id and named.by != SETTING:
+            yield f"named by {named.by}"
+
+
+def _other_id(reading: Reading, severity: Severity) -> Iterator[Hit]:
+    for named in reading.named:
+        configuration = named.configuration
+        if configuration is None or configuration.id == named.id or captures(configuration, VOICE):
+            continue
+        told = f"the answer is about {configuration.id or 'something without an id'}"
+        yield _doubt(named.id, told, severity)
+
+
+def _doubt(where: str, why: str, severity: Severity, advice: str = "") -> Hit:
+    lenient = LENIENT if severity is Severity.ERROR else ""
+    return Hit(
+        where=where or "the configuration",
+        message=f"It could not be verified that speech-to-text is billed once: {why}",
+        fix=" ".join(filter(None, (advice, lenient))),
+        severity=severity,
+    )
+
+
+def _why(unread: Unread) -> str:
+    error = unread.error
+    asked = f"{error.method} {error.url}: " if error.url else ""
+    return f"{unread.part} could not be read: {asked}{error.answer}"
+
+
+def _removal(configuration: Configuration) -> str:
+    """The one request that removes the rules and leaves everything else as it is."""
+    body = msgspec.json.encode(without_voice(configuration)).decode()
+    return (
+        "Remove the rules and keep the rest: `voice-app check --fix`, or PATCH "
+        f"https://conversations.twilio.com/v2/ControlPlane/Configurations/{configuration.id} with {body}; or "
+        "name a configuration without VOICE capture rules. If human agents' calls need the rules, give them "
+        "a configuration of their own that matches other numbers. The setup wizard of Twilio Agent Connect "
+        "creates such a rule (from * to your number, callType PSTN)."
+    )
+
+
+def _narrowing(rule: str, configuration: Configuration) -> str:
+    return (
+        "Take the rule out of that configuration, or narrow it to numbers that no AI agent answers. If both "
+        f'transcriptions are wanted, say so: VOICE_APP_GUARD_ALLOW="{rule}:{configuration.id}".'
+    )

@@ -1,0 +1,261 @@
+"""CFG11x: capture rules that do not do what they seem to. Source: reference ``orchestrator.md`` §8.2.
+
+In a configuration that our TwiML does not name each of them is a note: it is none of our calls'.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+from voice_app.findings import Severity
+from voice_app.guard.captures import VOICE, Capture, captures
+from voice_app.guard.matcher import CALL_TYPES, WILDCARD, call_type_of, normalised
+from voice_app.guard.reading import Reading
+from voice_app.guard.rule import Hit, called, counted, weighed
+
+MOST_RULES: Final = 100
+"""Capture rules of one channel of one configuration."""
+MANY_RULES: Final = 90
+
+_E164: Final = re.compile(r"\+[1-9]\d{6,14}")
+_SHORT_CODE: Final = re.compile(r"\d{3,8}")
+_PREFIXES: Final = {"WHATSAPP": "whatsapp:", "RCS": "rcs:"}
+
+
+def needs_call_type(reading: Reading) -> Iterator[Hit]:
+    """CFG110"""
+    yield from _each(
+        reading,
+        VOICE,
+        lambda capture: _call_type(capture) in (None, "PSTN") and any(map(_identity, _sides(capture))),
+        "for a client or a SIP address, without its callType: telephone calls only are caught",
+        'Give the rule "metadata": {"callType": "CLIENT"} or {"callType": "PUBLIC_SIP"}.',
+    )
+
+
+def odd_call_type(reading: Reading) -> Iterator[Hit]:
+    """CFG111"""
+    yield from _each(
+        reading,
+        VOICE,
+        lambda capture: _call_type(capture) not in (None, *CALL_TYPES),
+        "with a callType that Twilio does not document",
+        "Write PSTN, CLIENT or PUBLIC_SIP; some of Twilio's texts say SIP for the last.",
+        Severity.WARNING,
+    )
+
+
+def wildcard_identity(reading: Reading) -> Iterator[Hit]:
+    """CFG112"""
+    yield from _each(
+        reading,
+        VOICE,
+        lambda capture: (
+            _call_type(capture) == "CLIENT"
+            and WILDCARD in _sides(capture)
+            and not any(map(_identity, _sides(capture)))
+        ),
+        "for every client of the account",
+        "Name the identity; for many or changing identities, name the configuration in TwiML instead.",
+    )
+
+
+def whole_account(reading: Reading) -> Iterator[Hit]:
+    """CFG113"""
+    yield from _each(
+        reading,
+        VOICE,
+        lambda capture: _sides(capture) == (WILDCARD, WILDCARD),
+        "for every call of the account over its call type",
+        "Name a number in from or in to.",
+    )
+
+
+def not_a_rule(reading: Reading) -> Iterator[Hit]:
+    """CFG117"""
+    yield from _each(
+        reading,
+        None,
+        _malformed,
+        "of a shape that Twilio does not document",
+        "A rule has from and to, both texts, and metadata whose values are texts.",
+    )
+
+
+def bad_address(reading: Reading) -> Iterator[Hit]:
+    """CFG118: a part of a wildcard is an error, another format a warning."""
+    for configuration in reading.everything:
+        found = [item for item in captures(configuration) if item.rule is not None]
+        for severity, evidence in (
+            (Severity.ERROR, [str(item) for item in found if any(map(_half_wildcard, _sides(item)))]),
+            (Severity.WARNING, [f"{item}: {why}" for item in found for why in _formats(item)]),
+        ):
+            if evidence:
+                yield Hit(
+                    where=configuration.id,
+                    message=f"{called(configuration)} has {counted(len(evidence), 'capture rule')} with an "
+                    "address that Twilio does not document, and that may never match",
+                    evidence=evidence,
+                    fix="Write numbers as +15550100001, WhatsApp addresses as whatsapp:+15550100001, RCS as "
+                    "they are or with rcs:, and * alone for anybody.",
+                    severity=weighed(reading, configuration, severity),
+                )
+
+
+def overlapping(reading: Reading) -> Iterator[Hit]:
+    """CFG114: a rule all of whose traffic another rule catches too."""
+    rules: dict[tuple[str, str, str, str], Capture] = {}
+    doubles: dict[int, list[str]] = {}
+    for capture in (item for configuration in reading.everything for item in captures(configuration)):
+        if capture.rule is None:
+            continue
+        first = rules.setdefault(_key(capture), capture)
+        if first is not capture:
+            doubles.setdefault(id(capture.configuration), []).append(_both(capture, first))
+    for key, capture in rules.items():
+        for wider in _wider(key):
+            if wider in rules:
+                doubles.setdefault(id(capture.configuration), []).append(_both(capture, rules[wider]))
+                break
+    for configuration in reading.everything:
+        evidence = doubles.get(id(configuration))
+        if evidence:
+            yield Hit(
+                where=configuration.id,
+                message=f"{called(configuration)} catches traffic that another rule catches too: which "
+                "conversation it goes to is anybody's guess",
+                evidence=evidence,
+                fix="Keep one rule for each number and direction.",
+                severity=weighed(reading, configuration, Severity.WARNING),
+            )
+
+
+def one_direction(reading: Reading) -> Iterator[Hit]:
+    """CFG115"""
+    for configuration in reading.everything:
+        sides = {_sides(item) for item in captures(configuration, "SMS") if item.rule is not None}
+        lonely = [
+            f"from {from_} to {to}, but not from {to} to {from_}"
+            for from_, to in sorted(sides)
+            if (to, from_) not in sides
+        ]
+        if lonely:
+            yield Hit(
+                where=configuration.id,
+                message=f"{called(configuration)} captures text messages in one direction only",
+                evidence=lonely,
+                fix="Add the rule with from and to exchanged; a message is known by its resourceId, so none "
+                "is counted twice.",
+                severity=weighed(reading, configuration, Severity.WARNING),
+            )
+
+
+def many_rules(reading: Reading) -> Iterator[Hit]:
+    """CFG116: above the limit an error, close to it a warning."""
+    for configuration in reading.everything:
+        channels: dict[str, int] = {}
+        for capture in captures(configuration):
+            channels[capture.channel] = channels.get(capture.channel, 0) + 1
+        for channel, number in channels.items():
+            if number >= MANY_RULES:
+                severity = Severity.ERROR if number > MOST_RULES else Severity.WARNING
+                yield Hit(
+                    where=configuration.id,
+                    message=f"{called(configuration)} has {number} capture rules for {channel}, of "
+                    f"{MOST_RULES} that it can have",
+                    fix="Divide the numbers over several configurations.",
+                    severity=weighed(reading, configuration, severity),
+                )
+
+
+def _each(
+    reading: Reading,
+    channel: str | None,
+    wrong: Callable[[Capture], bool],
+    what: str,
+    fix: str,
+    severity: Severity = Severity.ERROR,
+) -> Iterator[Hit]:
+    """One hit for each configuration that has such rules."""
+    for configuration in reading.everything:
+        evidence = [str(item) for item in captures(configuration, channel) if wrong(item)]
+        if evidence:
+            yield Hit(
+                where=configuration.id,
+                message=f"{called(configuration)} has {counted(len(evidence), 'capture rule')} {what}",
+                evidence=evidence,
+                fix=fix,
+                severity=weighed(reading, configuration, severity),
+            )
+
+
+def _sides(capture: Capture) -> tuple[str, ...]:
+    rule = capture.rule
+    return (rule.from_.strip(), rule.to.strip()) if rule is not None else ()
+
+
+def _call_type(capture: Capture) -> str | None:
+    return capture.rule.call_type if capture.rule is not None else None
+
+
+def _identity(address: str) -> bool:
+    """Whether it can only be a client or a SIP address."""
+    return WILDCARD not in address and not _telephone(address)
+
+
+def _telephone(address: str) -> bool:
+    return bool(_E164.fullmatch(normalised(address)) or _SHORT_CODE.fullmatch(address))
+
+
+def _half_wildcard(address: str) -> bool:
+    return WILDCARD in address and address != WILDCARD
+
+
+def _malformed(capture: Capture) -> bool:
+    """Whether ``from`` or ``to`` is missing, or ``metadata`` holds anything but texts."""
+    if capture.rule is None:
+        return True
+    metadata = capture.item.get("metadata")
+    if metadata is None:
+        return False
+    return not isinstance(metadata, Mapping) or not all(isinstance(item, str) for item in metadata.values())
+
+
+def _formats(capture: Capture) -> Iterator[str]:
+    """What is wrong with the format of the addresses, wildcards aside."""
+    for address in _sides(capture):
+        if WILDCARD in address:
+            continue
+        prefix = _PREFIXES.get(capture.channel)
+        bare = address.removeprefix(prefix) if prefix else address
+        if capture.channel == "WHATSAPP" and bare == address:
+            yield f"{address} does not begin with whatsapp:"
+        elif capture.channel in ("SMS", "RCS", "WHATSAPP"):
+            if not (_E164.fullmatch(bare) or (capture.channel == "SMS" and _SHORT_CODE.fullmatch(bare))):
+                yield f"{address} is not E.164"
+        elif capture.channel == VOICE:
+            if call_type_of(address) == "CLIENT":
+                yield f"{address}: rules have the bare identity, without client:"
+            elif _telephone(address) and not _E164.fullmatch(address):
+                yield f"{address} is not E.164"
+
+
+def _key(capture: Capture) -> tuple[str, str, str, str]:
+    from_, to = _sides(capture)
+    kind = {"SIP": "PUBLIC_SIP"}.get(_call_type(capture) or "PSTN", _call_type(capture) or "PSTN")
+    return capture.channel, kind, normalised(from_), normalised(to)
+
+
+def _wider(key: tuple[str, str, str, str]) -> Iterable[tuple[str, str, str, str]]:
+    """The rules that catch everything that this one catches, and more."""
+    channel, kind, from_, to = key
+    candidates = ((from_, WILDCARD), (WILDCARD, to), (WILDCARD, WILDCARD))
+    return ((channel, kind, *sides) for sides in candidates if sides != (from_, to))
+
+
+def _both(capture: Capture, other: Capture) -> str:
+    if capture.configuration is other.configuration:
+        return f"{capture}; and {other}"
+    return f"{capture}; and {other} of {called(other.configuration)}"

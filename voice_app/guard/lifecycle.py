@@ -1,0 +1,180 @@
+"""CFG1xx: what a configuration makes of conversations, and the limits of the account.
+
+Source: reference ``orchestrator.md`` §8.1 (8), §8.3 and §8.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, Final
+
+from voice_app.findings import Severity
+from voice_app.guard.captures import VOICE, captures
+from voice_app.guard.reader import SETTING
+from voice_app.guard.reading import Part, Reading
+from voice_app.guard.rule import Hit, called, counted, weighed
+from voice_app.orchestrator import Configuration, Conversation
+from voice_app.orchestrator.identifiers import Kind, problem
+from voice_app.orchestrator.models import moment
+
+MOST_CONFIGURATIONS: Final = 10
+MANY_CONFIGURATIONS: Final = 8
+LONG: Final = timedelta(hours=1)
+"""How long a conversation may be quiet beyond its timeouts before we wonder."""
+BY_CHANNEL: Final = "GROUP_BY_PARTICIPANT_ADDRESSES_AND_CHANNEL_TYPE"
+
+
+def bad_id(reading: Reading) -> Iterator[Hit]:
+    """CFG101: what the TwiML names must be the id of a configuration."""
+    value = reading.scope.configuration_id
+    trouble = problem(value, Kind.CONFIGURATION) if value else None
+    if trouble is not None:
+        yield Hit(
+            where=SETTING,
+            message=f"{value!r} is not the id of a configuration: {trouble}",
+            fix=f"Set {SETTING} to an id that begins with {Kind.CONFIGURATION}.",
+        )
+
+
+def no_voice(reading: Reading) -> Iterator[Hit]:
+    """CFG102"""
+    for configuration in reading.in_use:
+        if not any(name.upper() == VOICE for name in configuration.channel_settings):
+            yield Hit(
+                where=configuration.id,
+                message=f"{called(configuration)} has no settings for VOICE",
+                fix='Add "VOICE": {"statusTimeouts": {"inactive": 5, "closed": 30}, "captureRules": []} to '
+                "its channelSettings.",
+            )
+
+
+def many_configurations(reading: Reading) -> Iterator[Hit]:
+    """CFG119"""
+    number = len(reading.configurations or ())
+    if number >= MANY_CONFIGURATIONS:
+        yield Hit(
+            where="all configurations",
+            message=f"The account has {number} configurations, of {MOST_CONFIGURATIONS} that it can have",
+            evidence=[called(item) for item in reading.configurations or ()],
+            fix="Delete what nothing names any more.",
+        )
+
+
+def no_store(reading: Reading) -> Iterator[Hit]:
+    """CFG120"""
+    for configuration in reading.everything:
+        store = configuration.memory_store_id
+        trouble = problem(store, Kind.MEMORY_STORE) if store else "memoryStoreId is missing"
+        if trouble is not None:
+            yield Hit(
+                where=configuration.id,
+                message=f"{called(configuration)} has no memory store: {trouble}",
+                fix=f"Set memoryStoreId to an id that begins with {Kind.MEMORY_STORE}.",
+                severity=weighed(reading, configuration, Severity.ERROR),
+            )
+
+
+def older_version(reading: Reading) -> Iterator[Hit]:
+    """CFG121: by time, since a conversation does not tell the version that it was made with."""
+    for configuration in reading.in_use:
+        changed = moment(configuration.updated_at)
+        if changed is None:
+            continue
+        older = [
+            item
+            for item in _open(reading, configuration)
+            if (created := moment(item.created_at)) is not None and created < changed
+        ]
+        if older:
+            yield Hit(
+                where=configuration.id,
+                message=f"{_some(reading, len(older))} of {called(configuration)} began before its last "
+                f"change ({configuration.updated_at}) and will not notice it",
+                evidence=[f"{item.id}, {item.status}, since {item.created_at}" for item in older],
+                fix="Close them, if the change matters to them.",
+            )
+
+
+def stays_open(reading: Reading) -> Iterator[Hit]:
+    """CFG122"""
+    for configuration in reading.in_use:
+        quiet = [item for item in _open(reading, configuration) if _forgotten(reading, item)]
+        if quiet:
+            yield Hit(
+                where=configuration.id,
+                message=f"{_some(reading, len(quiet))} of {called(configuration)} should be closed by now",
+                evidence=[f"{item.id}, {item.status}, last change {item.updated_at}" for item in quiet],
+                fix="Give VOICE a closed timeout, or close conversations when the call is over.",
+            )
+
+
+def outlived(reading: Reading) -> Iterator[Hit]:
+    """CFG123"""
+    for configuration in reading.in_use:
+        voice = _minutes(configuration.channel(VOICE), "closed")
+        if configuration.grouping == BY_CHANNEL or voice is None:
+            continue
+        longer = [
+            f"{name} closes after {minutes} minutes, VOICE after {voice}"
+            for name in configuration.channel_settings
+            if name != VOICE and (minutes := _minutes(configuration.channel(name), "closed")) is not None
+            if minutes > voice
+        ]
+        if longer:
+            yield Hit(
+                where=configuration.id,
+                message=f"Conversations of {called(configuration)} stay open after a call, as long as "
+                "another channel in them wants",
+                evidence=longer,
+                fix="If summaries and memories have to be there sooner, close the conversation when the call "
+                "is over, or group by channel in a new configuration.",
+            )
+
+
+def chat_without_bridge(reading: Reading) -> Iterator[Hit]:
+    """CFG124"""
+    for configuration in reading.everything:
+        if captures(configuration, "CHAT") and not configuration.raw.get("conversationsV1Bridge"):
+            yield Hit(
+                where=configuration.id,
+                message=f"{called(configuration)} has capture rules for CHAT and no conversationsV1Bridge: "
+                "no chat will come",
+                fix="Set conversationsV1Bridge.serviceId to the service of the Conversations API (classic).",
+                severity=weighed(reading, configuration, Severity.WARNING),
+            )
+
+
+def conversations_unread(reading: Reading) -> Iterator[Hit]:
+    """CFG125"""
+    for unread in reading.missed(Part.CONVERSATIONS):
+        yield Hit(
+            where=str(unread.part),
+            message=f"{str(unread.part).capitalize()} could not be read: {unread.error.answer}",
+            fix=unread.error.advice,
+        )
+
+
+def _open(reading: Reading, configuration: Configuration) -> list[Conversation]:
+    return [item for item in reading.conversations or () if item.configuration_id == configuration.id]
+
+
+def _forgotten(reading: Reading, item: Conversation) -> bool:
+    """Whether nothing has changed it for longer than any timeout of its configuration explains."""
+    changed = moment(item.updated_at)
+    settings = (item.configuration or {}).get("channelSettings")
+    channels = settings.values() if isinstance(settings, dict) else ()
+    longest = max((_minutes(channel, "closed") or 0 for channel in channels), default=0)
+    return changed is not None and reading.at - changed > timedelta(minutes=longest) + LONG
+
+
+def _minutes(channel: Any, name: str) -> int | None:
+    timeouts = channel.get("statusTimeouts") if isinstance(channel, dict) else None
+    minutes = timeouts.get(name) if isinstance(timeouts, dict) else None
+    return minutes if isinstance(minutes, int) and not isinstance(minutes, bool) else None
+
+
+def _some(reading: Reading, number: int) -> str:
+    least = "At least " if reading.conversations_cut else ""
+    told = f"{least}{counted(number, 'open conversation')}"
+    return told[0].upper() + told[1:]

@@ -1,0 +1,211 @@
+"""Reads everything that the rules need, at the same time, and bounded in time.
+
+It only ever asks with GET, and never raises for what Twilio answers: what cannot be read is a fact too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, TypeVar
+
+from voice_app.guard.reading import Named, Part, Reading, Unread
+from voice_app.guard.scope import Scope
+from voice_app.orchestrator import (
+    ApiError,
+    Configuration,
+    Configurations,
+    Conversation,
+    Conversations,
+    Intelligence,
+    IntelligenceConfiguration,
+    Memory,
+    Operator,
+    Trouble,
+    TwilioApi,
+)
+from voice_app.orchestrator.conversations import PATH as CONVERSATIONS
+from voice_app.orchestrator.identifiers import Kind, problem
+from voice_app.orchestrator.memory import Store
+from voice_app.orchestrator.models import OPEN
+from voice_app.orchestrator.numbers import IncomingNumber, Numbers
+
+SETTING: Final = "TWILIO_CONVERSATION_CONFIGURATION_ID"
+MOST_CONVERSATIONS: Final = 1000
+"""Open conversations that are looked at: one page of them."""
+
+TWILIOS_OWN: Final = frozenset(
+    Kind.OPERATOR + suffix
+    for suffix in (
+        "01kcrvw16kfa88qvgrfmr7y151",
+        "01kcv35pnkeysaf6z6cqtbpegn",
+        "01kea27sy7ffsafmtsfp17nzx4",
+        "01kf34tcyefpyb1t4m0nbd8rxg",
+    )
+)
+"""Operators that Twilio has written: sentiment, summary, next best response, script adherence."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+async def read(api: TwilioApi, scope: Scope, *, seconds: float = 20.0) -> Reading:
+    """Look at the account. Each part is given ``seconds``; all are read at once."""
+    return await _Reader(api, scope, seconds).read()
+
+
+class _Reader:
+    def __init__(self, api: TwilioApi, scope: Scope, seconds: float) -> None:
+        self._api = api
+        self._scope = scope
+        self._seconds = seconds
+        self._configurations = Configurations(api)
+        self._unread: list[Unread] = []
+
+    async def read(self) -> Reading:
+        (named, stores, intelligence, operators), listed, incoming, conversations = await asyncio.gather(
+            self._linked(), self._list(), self._incoming(), self._open()
+        )
+        return Reading(
+            scope=self._scope,
+            named=tuple(named),
+            configurations=listed,
+            incoming=incoming,
+            stores=stores,
+            intelligence=intelligence,
+            operators=operators,
+            conversations=conversations,
+            conversations_cut=len(conversations or ()) >= MOST_CONVERSATIONS,
+            unread=tuple(self._unread),
+        )
+
+    async def _linked(
+        self,
+    ) -> tuple[
+        list[Named],
+        dict[str, Store | None],
+        dict[str, IntelligenceConfiguration | None],
+        dict[str, Operator],
+    ]:
+        """What our TwiML names, and then what those configurations name."""
+        named = [found for found in await asyncio.gather(*map(self._name, self._ids())) if found]
+        read = [item.configuration for item in named if item.configuration is not None]
+        stores, (intelligence, operators) = await asyncio.gather(
+            self._stores({item.memory_store_id for item in read}),
+            self._intelligence({link for item in read for link in item.intelligence_configuration_ids}),
+        )
+        return named, stores, intelligence, operators
+
+    def _ids(self) -> list[tuple[str, str]]:
+        """Each id that TwiML can name, with where it stands."""
+        own = self._scope.configuration_id
+        ids = {own: SETTING} if own and problem(own, Kind.CONFIGURATION) is None else {}
+        for item in self._scope.in_templates:
+            ids.setdefault(item, "a template")
+        return list(ids.items())
+
+    async def _name(self, named: tuple[str, str]) -> Named | None:
+        item, by = named
+        if problem(item, Kind.CONVERSATION) is None:
+            return await self._behind(item)
+        return Named(item, by, await self._one(item))
+
+    async def _behind(self, conversation_id: str) -> Named | None:
+        """The configuration behind a conversation; None if the conversation has none of its own."""
+        conversations = Conversations(self._api)
+        found = await self._try(
+            Part.CONVERSATION, conversation_id, lambda: conversations.fetch(conversation_id)
+        )
+        if found is None:
+            return Named("", conversation_id)
+        if not found.configuration_id:
+            return None
+        return Named(found.configuration_id, conversation_id, await self._one(found.configuration_id))
+
+    async def _one(self, configuration_id: str) -> Configuration | None:
+        return await self._try(
+            Part.CONFIGURATION, configuration_id, lambda: self._configurations.fetch(configuration_id)
+        )
+
+    async def _list(self) -> tuple[Configuration, ...] | None:
+        found = await self._try(Part.CONFIGURATIONS, "", self._configurations.list)
+        return tuple(found) if found is not None else None
+
+    async def _incoming(self) -> tuple[IncomingNumber, ...] | None:
+        if not self._scope.account_sid or not self._scope.origin:
+            return None
+        numbers = Numbers(self._api, self._scope.account_sid)
+        found = await self._try(Part.NUMBERS, "", numbers.list)
+        return tuple(found) if found is not None else None
+
+    async def _open(self) -> tuple[Conversation, ...] | None:
+        if not self._scope.configuration_id:
+            return None
+        return await self._try(Part.CONVERSATIONS, "", self._open_conversations)
+
+    async def _open_conversations(self) -> tuple[Conversation, ...]:
+        found: list[Conversation] = []
+        query = [("status", status) for status in OPEN]
+        async for item in self._api.items("conversations", CONVERSATIONS, query=query):
+            found.append(Conversation.read(item))
+            if len(found) >= MOST_CONVERSATIONS:
+                break
+        return tuple(found)
+
+    async def _stores(self, ids: Iterable[str]) -> dict[str, Store | None]:
+        memory = Memory(self._api)
+        wanted = [item for item in ids if problem(item, Kind.MEMORY_STORE) is None]
+        return await self._each(Part.STORE, wanted, memory.store)
+
+    async def _intelligence(
+        self, ids: Iterable[str]
+    ) -> tuple[dict[str, IntelligenceConfiguration | None], dict[str, Operator]]:
+        intelligence = Intelligence(self._api)
+        wanted = [item for item in ids if problem(item, Kind.INTELLIGENCE_CONFIGURATION) is None]
+        found = await self._each(Part.INTELLIGENCE, wanted, intelligence.configuration)
+        operators = {
+            operator.id
+            for item in found.values()
+            if item is not None
+            for rule in item.rules
+            for operator in rule.operators
+        } - TWILIOS_OWN
+        own = [item for item in operators if problem(item, Kind.OPERATOR) is None]
+        read = await self._each(Part.OPERATOR, own, intelligence.operator)
+        return found, {key: operator for key, operator in read.items() if operator is not None}
+
+    async def _each(
+        self, part: Part, ids: Iterable[str], fetch: Callable[[str], Awaitable[R]]
+    ) -> dict[str, R | None]:
+        """Each of these by its id; None for one that does not exist. One that cannot be read is left out."""
+        wanted = sorted(ids)
+
+        async def one(item: str) -> tuple[bool, R | None]:
+            try:
+                return True, await self._within(lambda: fetch(item))
+            except ApiError as error:
+                if error.trouble is Trouble.NOT_FOUND:
+                    return True, None
+                self._unread.append(Unread(part, item, error))
+                return False, None
+
+        found = await asyncio.gather(*map(one, wanted))
+        return {item: value for item, (known, value) in zip(wanted, found, strict=True) if known}
+
+    async def _try(self, part: Part, where: str, fetch: Callable[[], Awaitable[T]]) -> T | None:
+        """What ``fetch`` gives; None, and a note of why, if it cannot be read."""
+        try:
+            return await self._within(fetch)
+        except ApiError as error:
+            self._unread.append(Unread(part, where, error))
+            return None
+
+    async def _within(self, fetch: Callable[[], Awaitable[T]]) -> T:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await fetch()
+        except TimeoutError:
+            told = f"not read within {self._seconds:g} s"
+            raise ApiError(Trouble.TIMEOUT, method="GET", url="", message=told) from None
+        except ValueError as error:  # an id that came from Twilio and is none
+            raise ApiError(Trouble.UNREADABLE, method="GET", url="", message=str(error)) from None

@@ -1,0 +1,16 @@
+"""The way to a person and back: who is rung, where a handoff stands, and what comes next."""
+
+from voice_app.handoff.machine import MISSES, Handoff, State, Step
+from voice_app.handoff.targets import Target, TargetError, choose, from_addresses, from_file
+
+__all__ = [
+    "MISSES",
+    "Handoff",
+    "State",
+    "Step",
+    "Target",
+    "TargetError",
+    "choose",
+    "from_addresses",
+    "from_file",
+]

@@ -1,0 +1,32 @@
+"""What a person has to know about the call that they get."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from voice_app.agents.protocol import Agent, Message
+from voice_app.journal import Line
+
+SECONDS_TO_SUMMARISE = 3.0
+"""How long an agent may take to write a summary: the caller is waiting."""
+LAST_LINES = 4
+
+log = logging.getLogger(__name__)
+
+
+async def brief(agent: Agent, lines: Sequence[Line]) -> str:
+    """A summary of the conversation: the agent's, if it can write one in time, else the last lines."""
+    summarise = getattr(agent, "summarise", None)
+    if summarise is not None and lines:
+        try:
+            async with asyncio.timeout(SECONDS_TO_SUMMARISE):
+                text = await summarise([Message(line.role, line.content) for line in lines])
+        except Exception as error:
+            log.warning("the agent wrote no summary: %s", type(error).__name__)
+        else:
+            if isinstance(text, str) and text.strip():
+                return text.strip()
+    said = [line.content for line in lines if line.role == "user"]
+    return " / ".join(said[-LAST_LINES:])

@@ -1,0 +1,144 @@
+"""To whom callers are handed: phones, a SIP address, a Voice client, a queue, a workflow, a Studio flow.
+
+Short form, in ``VOICE_APP_HANDOFF_TO``: ``+15550100010, client:anna, queue:support``. Long form, in the TOML
+file that ``VOICE_APP_HANDOFF`` names, with who is asked for what, and when:
+
+    [[target]]
+    to = ["+15550100010", "+15550100011"]   # rung at once; the first who accepts has the call
+    reasons = ["billing"]                    # leave it out for any reason
+    numbers = ["+15550100001"]               # leave it out for any of our numbers
+    hours = "Mo-Fr 09:00-18:00; PH off"      # as in OpenStreetMap's opening_hours
+    zone = "Europe/Berlin"
+    ring_seconds = 25
+    screen = true                            # the person hears what it is about and presses 1
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from opening_hours import OpeningHours, ParserError  # type: ignore[attr-defined]
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+Kind = Literal["number", "sip", "client", "queue", "workflow", "studio"]
+
+MOST_AT_ONCE = 10
+"""So many numbers ``<Dial>`` rings in parallel."""
+_SHAPES: dict[Kind, re.Pattern[str]] = {
+    "number": re.compile(r"\+[1-9]\d{6,14}"),
+    "sip": re.compile(r"sips?:[^\s<>\"]+@[^\s<>\"]+"),
+    "client": re.compile(r"client:[^\s<>\"]{1,121}"),
+    "queue": re.compile(r"queue:[^<>\"]{1,64}"),
+    "workflow": re.compile(r"workflow:WW[0-9a-f]{32}"),
+    "studio": re.compile(r"studio:FW[0-9a-f]{32}"),
+}
+_EXAMPLES = "+15550100010, sip:desk@example.com, client:anna, queue:support, workflow:WW…, studio:FW…"
+
+
+class TargetError(Exception):
+    """A target cannot be used. The text says which, why, and what would be right."""
+
+
+class Target(BaseModel):
+    """One step of a handoff: whom to ring."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    to: tuple[str, ...] = Field(min_length=1, max_length=MOST_AT_ONCE)
+    reasons: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
+    hours: str = ""
+    zone: str = "UTC"
+    ring_seconds: int = Field(25, ge=5, le=600)
+    screen: bool = True
+
+    @field_validator("to", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Target:
+        kinds = {kind_of(address) for address in self.to}
+        if len(kinds) > 1 and not kinds <= {"number", "sip", "client"}:
+            raise ValueError("only phones, SIP addresses and clients can be rung at once")
+        if len(self.to) > 1 and kinds & {"queue", "workflow", "studio"}:
+            raise ValueError("a queue, a workflow or a flow stands alone")
+        if self.hours:
+            _hours(self.hours, self.zone)
+        return self
+
+    @property
+    def kind(self) -> Kind:
+        return kind_of(self.to[0])
+
+    @property
+    def label(self) -> str:
+        """How it is called in the journal."""
+        return ", ".join(self.to)
+
+    def serves(self, number: str, reason: str) -> bool:
+        """Whether it is asked for calls to this number of ours, for this reason."""
+        return (not self.numbers or number in self.numbers) and (not self.reasons or reason in self.reasons)
+
+    def is_open(self, at: datetime) -> bool:
+        """Whether somebody is there at this time (aware)."""
+        zone = ZoneInfo(self.zone)
+        return not self.hours or bool(_hours(self.hours, self.zone).is_open(at.astimezone(zone)))
+
+
+def kind_of(address: str) -> Kind:
+    """What kind of address it is. Raises `ValueError`."""
+    for kind, shape in _SHAPES.items():
+        if shape.fullmatch(address):
+            return kind
+    raise ValueError(f"{address!r} is no target; it should look like one of {_EXAMPLES}")
+
+
+def from_addresses(addresses: Iterable[str]) -> list[Target]:
+    """Targets that are tried one after another. Raises `TargetError`."""
+    return [_target({"to": address.strip()}, "VOICE_APP_HANDOFF_TO") for address in addresses]
+
+
+def from_file(path: Path) -> list[Target]:
+    """The targets of a TOML file, in its order. Raises `TargetError`."""
+    where = f"VOICE_APP_HANDOFF: {path}"
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise TargetError(f"{where} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TargetError(f"{where} is not TOML: {error}") from None
+    tables = data.pop("target", [])
+    if data or not isinstance(tables, list) or not tables:
+        raise TargetError(f"{where} should hold [[target]] tables and nothing else")
+    return [_target(table, f"{where}, target {n}") for n, table in enumerate(tables, 1)]
+
+
+def choose(targets: Sequence[Target], number: str, reason: str, at: datetime) -> list[Target]:
+    """Who is to be rung, in order: who serves this number for this reason, and is there now."""
+    return [target for target in targets if target.serves(number, reason) and target.is_open(at)]
+
+
+def _target(table: Any, where: str) -> Target:
+    try:
+        return Target.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = f" {first['loc'][0]}:" if first["loc"] else ""
+        raise TargetError(f"{where}:{place} {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _hours(text: str, zone: str) -> OpeningHours:
+    try:
+        return OpeningHours(text, timezone=ZoneInfo(zone))
+    except ParserError as error:
+        raise ValueError(f"the hours {text!r} cannot be read: {error}") from None
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"{zone!r} is no time zone; it should look like Europe/Berlin") from None

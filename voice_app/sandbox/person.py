@@ -1,0 +1,54 @@
+"""The people whom a caller may be put through to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+PersonKind = Literal["answers", "busy", "no-answer", "declines", "voicemail"]
+
+VOICEMAIL_GREETING = "I cannot take your call right now. Please leave a message after the tone."
+
+
+@dataclass(slots=True, eq=False)
+class Person:
+    """Somebody who can be dialled, or who takes calls out of a queue.
+
+    ``answers`` picks up, hears the whisper, accepts it and talks. ``busy`` is on the phone; ``no-answer``
+    lets it ring. ``declines`` picks up and hangs up on the whisper, or presses ``presses``; where there is no
+    whisper, it does not pick up. ``voicemail`` is a box that answers, presses nothing and talks to whoever is
+    put through.
+    """
+
+    kind: PersonKind = "answers"
+    says: Sequence[str] = ()
+    """The first is said at once, each further one after something that the caller has said."""
+    presses: str | None = None
+    """The keys at the whisper's question; None: 1 of somebody who answers, none of anybody else."""
+    heard: list[str] = field(default_factory=list)
+    """Everything that was said to them: the whisper, then the caller."""
+    documents: list[str] = field(default_factory=list)
+    """The TwiML that ran on their leg."""
+
+    @property
+    def keys(self) -> str:
+        """What they press when they are asked."""
+        return self.presses if self.presses is not None else "1" if self.kind == "answers" else ""
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """What they say when they are put through."""
+        return self.says or ((VOICEMAIL_GREETING,) if self.kind == "voicemail" else ())
+
+
+@dataclass(slots=True)
+class People:
+    """Who is reached, one after another. Behind the last of them nobody answers."""
+
+    coming: list[Person]
+    reached: int = 0
+
+    def next(self) -> Person:
+        self.reached += 1
+        return self.coming[self.reached - 1] if self.reached <= len(self.coming) else Person("no-answer")

@@ -1,0 +1,62 @@
+"""The caller's end of a call with everything around it: what the verbs of its TwiML work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from voice_app.sandbox.ears import Ears
+from voice_app.sandbox.handset import Handset
+from voice_app.sandbox.happening import Kind
+from voice_app.sandbox.leg import Leg
+from voice_app.sandbox.person import People
+from voice_app.sandbox.relay import Ending
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Task:
+    """A task that ``<Enqueue workflowSid>`` made for TaskRouter."""
+
+    workflow_sid: str
+    attributes: dict[str, Any]
+    priority: int
+    timeout: int | None
+    """Seconds; None where the workflow decides."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Recording:
+    """What ``<Record>`` has recorded."""
+
+    sid: str
+    url: str
+    text: str
+    """What the caller said."""
+    seconds: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Station:
+    """What belongs to a caller on the line."""
+
+    leg: Leg
+    handset: Handset
+    ears: Ears
+    people: People
+    happened: Callable[[Kind, str], None]
+    verified: frozenset[str] = frozenset()
+    """Numbers that the account may show as its own, beside the two of the call."""
+    queue_ahead: int = 0
+    """How many others are waiting in a queue that the caller comes into."""
+    endings: list[Ending] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+    recordings: list[Recording] = field(default_factory=list)
+
+    def answer(self) -> None:
+        """The call is answered, if it was not yet."""
+        if self.leg.status == "ringing":
+            self.leg.status = "in-progress"
+
+    def problem(self, text: str) -> None:
+        self.leg.exchange.problem(text)

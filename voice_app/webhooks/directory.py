@@ -1,0 +1,49 @@
+"""Which call a conversation is about.
+
+The journal knows it for good: under the conversation's id stands the call, from the moment that one request
+named both. Before that, and for a conversation that is no call, its events stand under its own id.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from voice_app.journal import Journal
+from voice_app.journal.events import Called
+
+CAPACITY: Final = 10_000
+"""So many conversations are kept at hand."""
+
+
+class Directory:
+    """The calls by their conversations."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._calls: OrderedDict[str, str] = OrderedDict()
+
+    async def call_of(self, conversation_id: str) -> str | None:
+        """The latest call that the conversation is about; None if that is not known (yet).
+
+        Raises `JournalError` if the journal cannot be read.
+        """
+        if conversation_id not in self._calls:
+            entries = await self._journal.events(conversation_id)
+            calls = [entry.event.call_sid for entry in entries if isinstance(entry.event, Called)]
+            # Meanwhile another event may have named the call.
+            if calls and conversation_id not in self._calls:
+                self._keep(conversation_id, calls[-1])
+        return self._calls.get(conversation_id)
+
+    def link(self, conversation_id: str, call_sid: str) -> None:
+        """A call is part of a conversation."""
+        if self._calls.get(conversation_id) != call_sid:
+            self._journal.write(conversation_id, Called(call_sid))
+        self._keep(conversation_id, call_sid)
+
+    def _keep(self, conversation_id: str, call_sid: str) -> None:
+        self._calls[conversation_id] = call_sid
+        self._calls.move_to_end(conversation_id)
+        if len(self._calls) > CAPACITY:
+            self._calls.popitem(last=False)

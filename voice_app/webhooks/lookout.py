@@ -1,0 +1,102 @@
+"""Looks, beside a call, at what Orchestrator makes of it: whether there is a conversation, and only one.
+
+Nothing here is ever waited for, and what cannot be found out is a line in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+
+from voice_app import telemetry
+from voice_app.findings import Finding
+from voice_app.guard import RULES, CallInspector
+from voice_app.guard.rule import Hit
+from voice_app.journal import Journal
+from voice_app.journal.events import Failed
+from voice_app.orchestrator import ApiError, Conversation, Conversations
+
+MOST_CALLS = 1000
+"""Calls whose alarms are remembered, so that none is raised twice."""
+
+log = logging.getLogger(__name__)
+
+
+class Lookout:
+    """The look-outs of all calls of this process."""
+
+    def __init__(
+        self,
+        conversations: Conversations,
+        inspector: CallInspector,
+        journal: Journal,
+        *,
+        within: float = 10.0,
+        soon: float = 15.0,
+    ) -> None:
+        """``within``: seconds that Twilio has to make a conversation.
+
+        ``soon``: seconds after that until it is looked at; by then something was said.
+        """
+        self._within = within
+        self._soon = soon
+        self._conversations = conversations
+        self._inspector = inspector
+        self._journal = journal
+        self._raised: OrderedDict[str, set[str]] = OrderedDict()
+
+    async def watch(
+        self,
+        call_sid: str,
+        over: asyncio.Event,
+        found: Callable[[Sequence[Conversation]], None],
+    ) -> None:
+        """Wait for the call's conversation, tell ``found``, and look at it once it has grown.
+
+        Looks again when the session is ``over``, unless something was wrong before.
+        """
+        try:
+            known = await self._conversations.wait_for_call(call_sid, within=self._within)
+            found(known)
+            if not known:
+                self._raise(call_sid, [_missing(call_sid)])
+                return
+            await _either(over, self._soon)
+            if self._raise(call_sid, await self._inspector.inspect(call_sid, known)) or over.is_set():
+                return
+            await over.wait()
+            self._raise(call_sid, await self._inspector.inspect(call_sid, known))
+        except ApiError as error:
+            log.warning("call %s: its conversation could not be looked up: %s", call_sid, error)
+
+    def _raise(self, call_sid: str, findings: Iterable[Finding]) -> bool:
+        """Say what is wrong, each thing once for a call: journal, log and metric. Whether there was any."""
+        raised = self._raised.setdefault(call_sid, set())
+        if len(self._raised) > MOST_CALLS:
+            self._raised.popitem(last=False)
+        any_at_all = False
+        for finding in findings:
+            any_at_all = True
+            if finding.rule in raised:
+                continue
+            raised.add(finding.rule)
+            self._journal.write(call_sid, Failed(finding.rule, finding.message[:500]))
+            log.error("%s %s", finding.rule, finding.message)
+            telemetry.CALL_ALARMS.labels(finding.rule).inc()
+        return any_at_all
+
+
+def _missing(call_sid: str) -> Finding:
+    return RULES["CFG201"].finding(
+        Hit(where=call_sid, message=f"No conversation was made for call {call_sid}; see voice-app check")
+    )
+
+
+async def _either(over: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await over.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,229 @@
+"""The caller's memory: asked for when the call comes in, there when the agent first speaks, never in the way.
+
+The look-up starts at the voice webhook and has until a deadline that counts from there. TwiML and socket do
+not wait for it. The agent's first turn does, for what is left of that time: nothing, as a rule, since the
+greeting was spoken before. What was found by the deadline is used, and a failure means no memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, cast
+
+from voice_app.agents.protocol import Agent, Call, Piece, Turn
+from voice_app.journal.events import Acted, Event, Failed
+from voice_app.orchestrator import ApiError, Configurations, Memory, TwilioApi
+from voice_app.orchestrator.recollection import Recollection, one_line, phone_of, recollect
+from voice_app.settings import Settings
+
+MAX_CALLS: Final = 10_000
+"""So many calls' memories are kept; the oldest goes first."""
+MAX_FACTS: Final = 10
+"""So many facts are noted on one call."""
+MAX_FACT: Final = 500
+"""Characters of a fact."""
+SECONDS_TO_WRITE: Final = 4.0
+SECONDS_OF_A_STORE: Final = 300.0
+"""How long it is taken for granted which store belongs to the configuration."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Caller:
+    """What is known of the caller of one call."""
+
+    call_sid: str
+    phone: str
+    known: Recollection = field(default_factory=Recollection)
+    search: asyncio.Task[None] | None = None
+    conversation_id: str | None = None
+    facts: int = 0
+
+    @property
+    def searching(self) -> bool:
+        return self.search is not None and not self.search.done()
+
+
+class Recalls:
+    """Looks callers up, one task for each call."""
+
+    def __init__(self, api: TwilioApi, settings: Settings, record: Callable[[str, Event], None]) -> None:
+        """``record`` is told what was noted, by CallSid."""
+        self._memory = Memory(api)
+        self._stores = _Store(Configurations(api), settings.conversation_configuration or "")
+        self._seconds = settings.memory_seconds
+        self._groups = [group.strip() for group in settings.memory_trait_groups.split(",") if group.strip()]
+        self._phone_trait = settings.memory_phone_trait
+        self._record = record
+        self._callers: OrderedDict[str, _Caller] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no reference
+
+    async def warm(self) -> None:
+        """Learn which store it is before the first call asks. Never raises."""
+        with suppress(ApiError, ValueError):
+            await self._stores.id()
+
+    def begin(self, call_sid: str, caller: str) -> None:
+        """A call comes in: start to look its caller up. Returns at once."""
+        self._caller(call_sid, caller)
+
+    def attach(self, call: Call, caller: str, agent: Agent) -> Agent:
+        """Give the call what is known of its caller, and the agent that is to be asked on this call."""
+        found = self._caller(call.sid, caller)
+        if found is None:
+            return agent
+        call.remember = partial(self._note, call, found)
+        if not found.searching:
+            _fill(call, found)
+            return agent
+        return _Waiting(agent, found)
+
+    def conversed(self, call_sid: str, conversation_id: str) -> None:
+        """The conversation of the call is known: what is noted from now on belongs to it."""
+        if (found := self._callers.get(call_sid)) is not None:
+            found.conversation_id = conversation_id
+
+    def end(self, call_sid: str) -> None:
+        """The call is over."""
+        self._callers.pop(call_sid, None)
+
+    async def aclose(self) -> None:
+        """Stop whatever is under way."""
+        tasks = [*self._tasks, *([self._stores.loading] if self._stores.loading is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _caller(self, call_sid: str, address: str) -> _Caller | None:
+        found = self._callers.get(call_sid)
+        phone = phone_of(address)
+        if found is not None or phone is None:
+            return found
+        found = self._callers[call_sid] = _Caller(call_sid, phone)
+        found.search = asyncio.create_task(self._search(found), name="recall")
+        self._tasks.add(found.search)
+        found.search.add_done_callback(self._tasks.discard)
+        if len(self._callers) > MAX_CALLS:
+            self._callers.popitem(last=False)
+        return found
+
+    async def _search(self, caller: _Caller) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                store_id = await self._stores.id()
+                if store_id:
+                    await recollect(
+                        self._memory, store_id, caller.phone, caller.known, trait_groups=self._groups
+                    )
+        except TimeoutError:
+            log.warning("call %s: its memory was not there within %g s", caller.call_sid, self._seconds)
+        except (ApiError, ValueError) as error:
+            log.warning("call %s: no memory: %s", caller.call_sid, _told(error))
+
+    async def _note(self, call: Call, caller: _Caller, fact: str) -> bool:
+        """Write a fact down, to the profile of the caller: a new one if need be."""
+        text = one_line(fact, MAX_FACT)
+        caller.facts += 1
+        if not text or caller.facts > MAX_FACTS:
+            return False
+        try:
+            async with asyncio.timeout(SECONDS_TO_WRITE):
+                if caller.searching and caller.search is not None:
+                    await asyncio.wait([caller.search])
+                await self._write(caller, text)
+        except (ApiError, ValueError, TimeoutError) as error:
+            log.warning("call %s: a fact could not be noted: %s", call.sid, _told(error))
+            self._record(call.sid, Failed("remember", type(error).__name__))
+            return False
+        call.profile_id = caller.known.profile_id
+        self._record(call.sid, Acted("remember", text))
+        return True
+
+    async def _write(self, caller: _Caller, text: str) -> None:
+        store_id = await self._stores.id()
+        if not store_id:
+            raise ValueError("the configuration has no memory store")
+        profile_id = caller.known.profile_id
+        if profile_id is None:
+            group, _, name = self._phone_trait.partition(".")
+            profile_id = await self._memory.create_profile(store_id, {group: {name: caller.phone}})
+        conversations = [caller.conversation_id] if caller.conversation_id is not None else []
+        caller.known.profile_id = await self._memory.observe(
+            store_id, profile_id, [text], conversation_ids=conversations
+        )
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An agent whose first turn waits for the caller's memory. Later turns go straight through."""
+
+    agent: Agent
+    caller: _Caller
+    filled: bool = False
+
+    def __call__(self, call: Call, turn: Turn) -> AsyncIterator[Piece]:
+        if self.filled:
+            return self.agent(call, turn)
+        return self._after(call, turn)
+
+    async def _after(self, call: Call, turn: Turn) -> AsyncIterator[Piece]:
+        if self.caller.search is not None:
+            await asyncio.wait([self.caller.search])
+        if not self.filled:
+            self.filled = True
+            _fill(call, self.caller)
+        async with aclosing(cast(Any, self.agent(call, turn))) as pieces:
+            async for piece in pieces:
+                yield piece
+
+
+class _Store:
+    """Which memory store belongs to the configuration. Asked now and then, beside the calls."""
+
+    def __init__(self, configurations: Configurations, configuration_id: str) -> None:
+        self._configurations = configurations
+        self._configuration_id = configuration_id
+        self._id: str | None = None
+        self._stale_at = 0.0
+        self.loading: asyncio.Task[None] | None = None
+
+    async def id(self) -> str:
+        """The store's id; empty if there is none. Raises `ApiError` if it is not known and cannot be read."""
+        loop = asyncio.get_running_loop()
+        if (self.loading is None or self.loading.done()) and loop.time() >= self._stale_at:
+            self.loading = loop.create_task(self._load(), name="memory store")
+            self.loading.add_done_callback(_seen)
+        if self._id is None and self.loading is not None:
+            await asyncio.shield(self.loading)
+        return self._id or ""
+
+    async def _load(self) -> None:
+        configuration = await self._configurations.fetch(self._configuration_id)
+        self._id = configuration.memory_store_id
+        self._stale_at = asyncio.get_running_loop().time() + SECONDS_OF_A_STORE
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """Who waits for it gets its error; if nobody does, the loop need not complain."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _fill(call: Call, caller: _Caller) -> None:
+    call.profile_id = caller.known.profile_id
+    call.memory = caller.known.lines(without=[caller.phone])
+
+
+def _told(error: Exception) -> str:
+    """The error without Twilio's own words, which may repeat a number."""
+    if not isinstance(error, ApiError):
+        return str(error) or type(error).__name__
+    status = f" {error.status}" if error.status is not None else ""
+    return f"{error.method} {error.url}: {error.trouble}{status}"
