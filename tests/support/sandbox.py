@@ -16,6 +16,7 @@ from voice_app.journal import Entry, Journal, Line
 from voice_app.journal.events import Event
 from voice_app.orchestrator import TwilioApi
 from voice_app.sandbox.network import Network
+from voice_app.sandbox.person import Person
 from voice_app.sandbox.phone import Happening, Phone, PhoneCall
 from voice_app.settings import Settings
 
@@ -38,11 +39,12 @@ class Sandbox:
         return self.phone.network
 
     def call(
-        self, watch: Callable[[Happening], None] = lambda happening: None
+        self, *people: Person, watch: Callable[[Happening], None] = lambda happening: None
     ) -> AbstractAsyncContextManager[PhoneCall]:
-        """Phone the server."""
+        """Phone the server. ``people`` are there when it rings somebody."""
         origin = self.settings.origin
-        return self.phone.call(f"{origin}/voice", status_url=f"{origin}/voice/status", watch=watch)
+        status_url = f"{origin}/voice/status"
+        return self.phone.call(f"{origin}/voice", status_url=status_url, watch=watch, people=people)
 
     async def post(self, path: str, **form: str) -> aiohttp.ClientResponse:
         """Ask a webhook as Twilio would: signed, with the account's SID."""

@@ -44,6 +44,10 @@ class CallInspector:
         self._named = named
         self._clean: set[str] = set()
 
+    def has_ours(self, found: Iterable[Conversation]) -> bool:
+        """Whether a conversation of the named configuration is among them."""
+        return any(item.configuration_id == self._named for item in found)
+
     async def inspect(self, call_sid: str, known: Iterable[Conversation] = ()) -> list[Finding]:
         """What is wrong with the transcription of a call. Raises `ApiError`.
 
@@ -55,7 +59,8 @@ class CallInspector:
         for conversation in found.values():
             said = await self._conversations.communications(conversation.id, channel_id=call_sid)
             findings += two_engines(call_sid, conversation.id, said)
-            findings += await self._captured(call_sid, conversation)
+            if not self.has_ours(found.values()):  # else it is the other one of STT201
+                findings += await self._captured(call_sid, conversation)
         return findings
 
     async def _captured(self, call_sid: str, conversation: Conversation) -> list[Finding]:

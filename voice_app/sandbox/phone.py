@@ -22,6 +22,7 @@ from typing import Self
 import aiohttp
 
 from voice_app.sandbox.callbacks import Callbacks, Order
+from voice_app.sandbox.dispatcher import Dispatcher
 from voice_app.sandbox.document import DocumentError
 from voice_app.sandbox.ears import Ears
 from voice_app.sandbox.engines import Overlap
@@ -77,12 +78,16 @@ class Phone:
         self.transcriber: Transcriber | None = None
         """Who writes the conversation, as Twilio does; `None` where there is no double of its APIs."""
         self._twilio_base_url = twilio_base_url
+        self._calls: dict[str, PhoneCall] = {}
+        """Those on the line, by CallSid."""
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         self.http = await self._stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         if self._twilio_base_url is not None:
             self.transcriber = RemoteTranscriber(self.http, self._twilio_base_url)
+            dispatcher = Dispatcher(self.http, self._twilio_base_url, self._calls)
+            self._stack.push_async_callback(_cancel, asyncio.create_task(dispatcher.run()))
         return self
 
     async def __aexit__(
@@ -106,13 +111,19 @@ class Phone:
         """
         call = PhoneCall(self, url, status_url, watch, people)
         running = asyncio.create_task(call.run())
+        self._calls[call.sid] = call
         try:
             yield call
             await call.hang_up()
             await running
         finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            del self._calls[call.sid]
+            await _cancel(running)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 class PhoneCall:
@@ -272,7 +283,7 @@ class PhoneCall:
 
     async def run(self) -> None:
         """Ask the webhook and follow the TwiML until the call is over."""
-        self._scribe.start()
+        await self._scribe.start()
         try:
             await Switchboard(self._station).run(Jump(self._url, self._leg.form()))
         except (WebhookError, DocumentError) as error:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
 
 from voice_app.sandbox.orchestrator import RELAY_ENGINE, Side, Transcriber
+
+KNOWN_SECONDS = 5.0
+"""A double that takes longer than this is not waited for."""
 
 
 class Scribe:
@@ -37,11 +41,14 @@ class Scribe:
         self._work: asyncio.Queue[Callable[[Transcriber], Coroutine[Any, Any, None]]] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """The call begins."""
+    async def start(self) -> None:
+        """The call begins: it is known from then on, or after `KNOWN_SECONDS` at the latest."""
         if self._transcriber is not None:
             self._worker = asyncio.create_task(self._write(self._transcriber), name="scribe")
             self._begin(None, None, RELAY_ENGINE)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(KNOWN_SECONDS):
+                    await self.settle()
 
     def attach(self, configuration_id: str | None, conversation_id: str | None, engine: str) -> None:
         """An engine listens that writes to a conversation, if one of the ids is given."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
@@ -20,6 +21,9 @@ from voice_app.orchestrator import ApiError, Conversation, Conversations
 
 MOST_CALLS = 1000
 """Calls whose alarms are remembered, so that none is raised twice."""
+
+_PAUSE = 1.0
+"""Seconds between two looks for our own conversation."""
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +67,9 @@ class Lookout:
             if not known:
                 self._raise(call_sid, [_missing(call_sid)])
                 return
+            if not self._inspector.has_ours(known):
+                known = await self._wait_for_ours(call_sid, over, known)
+                found(known)
             await _either(over, self._soon)
             if self._raise(call_sid, await self._inspector.inspect(call_sid, known)) or over.is_set():
                 return
@@ -70,6 +77,16 @@ class Lookout:
             self._raise(call_sid, await self._inspector.inspect(call_sid, known))
         except ApiError as error:
             log.warning("call %s: its conversation could not be looked up: %s", call_sid, error)
+
+    async def _wait_for_ours(
+        self, call_sid: str, over: asyncio.Event, known: Sequence[Conversation]
+    ) -> Sequence[Conversation]:
+        """A capture rule begins as the phone is answered, and may be there before what our TwiML names."""
+        ends = time.monotonic() + self._within
+        while not self._inspector.has_ours(known) and time.monotonic() < ends and not over.is_set():
+            await _either(over, min(self._within, _PAUSE))
+            known = await self._conversations.list(channel_id=call_sid) or known
+        return known
 
     def _raise(self, call_sid: str, findings: Iterable[Finding]) -> bool:
         """Say what is wrong, each thing once for a call: journal, log and metric. Whether there was any."""

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.orchestrator.faults import Faults
+from voice_app.sandbox.orchestrator.instructions import Instructions
 from voice_app.sandbox.orchestrator.operators import twilio_operators
 from voice_app.sandbox.orchestrator.refusals import Shape
 
@@ -222,6 +223,10 @@ class Account:
         """Takes what the account tells by webhook."""
         self.calls: dict[str, CallRecord] = {}
         """The calls that are on the line, by CallSid."""
+        self.finished: dict[str, CallRecord] = {}
+        """The calls that are over, by CallSid."""
+        self.instructions = Instructions()
+        """What the REST API wants done with calls."""
         self.requests: deque[tuple[str, str, int]] = deque(maxlen=1000)
         """Method, path with query, and status of the latest requests."""
         self.next_failure: dict[str, Any] | None = None

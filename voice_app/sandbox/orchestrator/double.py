@@ -7,7 +7,15 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
-from voice_app.sandbox.orchestrator import configurations, conversations, door, intelligence, memory, numbers
+from voice_app.sandbox.orchestrator import (
+    calls,
+    configurations,
+    conversations,
+    door,
+    intelligence,
+    memory,
+    numbers,
+)
 from voice_app.sandbox.orchestrator.account import Account
 from voice_app.sandbox.orchestrator.refusals import RefusedError
 from voice_app.sandbox.orchestrator.wire import DOOR, Gate, refused
@@ -20,8 +28,8 @@ def double(account: Account) -> Starlette:
             Mount("/conversations", routes=[*configurations.ROUTES, *conversations.ROUTES]),
             Mount("/memory", routes=memory.ROUTES),
             Mount("/intelligence", routes=intelligence.ROUTES),
-            Mount("/api", routes=numbers.ROUTES),
-            Mount(DOOR, routes=door.ROUTES),
+            Mount("/api", routes=[*numbers.ROUTES, *calls.ROUTES]),
+            Mount(DOOR, routes=[*door.ROUTES, *calls.DOOR_ROUTES]),
         ],
         middleware=[Middleware(Gate, account=account)],
         exception_handlers={RefusedError: refused, HTTPException: refused},

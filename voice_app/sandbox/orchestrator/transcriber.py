@@ -105,6 +105,7 @@ class LocalTranscriber:
         call = account.calls.pop(call_sid, None)
         if call is None:
             return
+        account.finished[call_sid] = call
         busy = {capture.thread.id for other in account.calls.values() for capture in other.captures}
         for capture in call.captures:
             if capture.thread.id not in busy and not _voice_timeouts(capture.thread):

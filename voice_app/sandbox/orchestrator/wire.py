@@ -52,7 +52,7 @@ class Gate:
         settle(account)
         shape = account.behaviour.error_shape
         try:
-            _json_only(request)
+            _right_content_type(request)
             if request.url.path.startswith(DOOR):
                 return None
             fault = account.faults.take(request)
@@ -121,10 +121,14 @@ def idempotency_key(request: Request) -> str | None:
         raise invalid("Idempotency-Key must be a UUID") from None
 
 
-def _json_only(request: Request) -> None:
+def _right_content_type(request: Request) -> None:
+    """JSON everywhere but in the oldest of the APIs, which takes forms."""
+    wanted = "application/json"
+    if request.url.path.startswith("/api/"):
+        wanted = "application/x-www-form-urlencoded"
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if request.method in _WITH_BODY and content_type != "application/json":
-        raise RefusedError(415, 20422, "Content-Type must be application/json")
+    if request.method in _WITH_BODY and content_type != wanted:
+        raise RefusedError(415, 20422, f"Content-Type must be {wanted}")
 
 
 def _known_caller(request: Request, account: Account) -> None:
