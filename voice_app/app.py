@@ -17,12 +17,13 @@ from voice_app.agents.loader import load as load_agent
 from voice_app.agents.protocol import Call
 from voice_app.agents.toolbox import ToolRun
 from voice_app.guard import Allowance, CallInspector, Scope, Watch, check, named_in
-from voice_app.handoff import from_addresses, from_file
+from voice_app.handoff import Target, TargetError, from_addresses, from_file
+from voice_app.handoff.targets import kind_of
 from voice_app.journal import Journal
 from voice_app.journal.events import Acted
-from voice_app.orchestrator import Configurations, Conversations, Credentials, TwilioApi
+from voice_app.orchestrator import Calls, Configurations, Conversations, Credentials, TwilioApi
 from voice_app.relay.ticket import Tickets
-from voice_app.settings import Settings, lines
+from voice_app.settings import Settings, SettingsError, lines
 from voice_app.twiml.templates import Context, Templates, default_folder
 from voice_app.webhooks import Desk, Directory, Lookout, Recalls, Signatures, routes
 from voice_app.webhooks.desk import ORCHESTRATOR_EVENTS
@@ -40,18 +41,35 @@ def twilio_api(settings: Settings, http: aiohttp.ClientSession) -> TwilioApi:
 
 def scope(settings: Settings) -> Scope:
     """What the guard has to look at. Raises `SettingsError` for a file of numbers that cannot be used."""
+    exceptions = lines(settings)
+
+    def for_people(number: str) -> bool:
+        return exceptions.get(number, settings).transcribe == "passive"
+
+    people = [address for target in targets(settings) for address in target.to]
     return Scope(
         configuration_id=settings.conversation_configuration,
         in_templates=named_in(settings.templates or default_folder()),
         account_sid=settings.account_sid or "",
         origin=settings.origin if settings.public_domain else "",
-        numbers=tuple(filter(None, [settings.phone_number, *lines(settings)])),
-        handoff_to=settings.handoff_to,
+        numbers=tuple(filter(None, [settings.phone_number, *exceptions])),
+        handoff_to=tuple(item for item in people if kind_of(item) in ("number", "sip", "client")),
+        for_people=for_people,
         callback_paths=frozenset({ORCHESTRATOR_EVENTS}),
         allowances=tuple(map(Allowance.read, settings.guard_allow)),
         uses_memory=settings.has_memory,
         strict=settings.guard == "strict",
     )
+
+
+def targets(settings: Settings) -> list[Target]:
+    """Who takes calls over. Raises `SettingsError`."""
+    try:
+        if settings.handoff is not None:
+            return from_file(settings.handoff)
+        return from_addresses(settings.handoff_to)
+    except TargetError as error:
+        raise SettingsError([str(error)]) from None
 
 
 def desk(settings: Settings, api: TwilioApi) -> Desk:
@@ -69,7 +87,6 @@ def desk(settings: Settings, api: TwilioApi) -> Desk:
 
     tokens = settings.signing_tokens
     shared_keys = {key: secret.get_secret_value() for key, secret in settings.webhook_shared_keys.items()}
-    targets = from_file(settings.handoff) if settings.handoff else from_addresses(settings.handoff_to)
     return Desk(
         settings=settings,
         lines=lines(settings),
@@ -78,7 +95,8 @@ def desk(settings: Settings, api: TwilioApi) -> Desk:
         agent=load_agent(settings, late),
         signatures=Signatures(settings.origin, settings.socket_origin, tokens, shared_keys),
         tickets=Tickets(tokens, settings.relay_token_seconds),
-        targets=targets,
+        calls=Calls(api, settings.account_sid or ""),
+        targets=targets(settings),
         fallback=templates.render("fallback.xml", Context(reason="fallback")),
         directory=Directory(journal),
         conversations=Conversations(api) if named else None,

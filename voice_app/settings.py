@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -86,6 +86,10 @@ class Line(BaseModel):
     answer: Literal["agent", "people"] = Field(
         "agent", description="who takes a call first: the agent, or the people of `VOICE_APP_HANDOFF_TO`"
     )
+    transcribe: Literal["twiml", "passive"] = Field(
+        "twiml",
+        description="who writes down what is said to people: our TwiML, or a capture rule of a configuration",
+    )
     handoff_then: Literal["voicemail", "agent"] = Field(
         "voicemail", description="what follows when nobody takes a call over"
     )
@@ -128,6 +132,15 @@ class Line(BaseModel):
     keys_seconds: float = Field(
         2, gt=0, le=60, description="after so many seconds without a key an entry is over"
     )
+
+    @model_validator(mode="after")
+    def _one_engine_only(self) -> Self:
+        if self.transcribe == "passive" and (self.answer != "people" or self.handoff_then != "voicemail"):
+            raise ValueError(
+                "transcribe=passive is for numbers that no agent ever answers: it goes with answer=people "
+                "and handoff_then=voicemail, because the agent brings a speech-to-text of its own"
+            )
+        return self
 
 
 class Settings(BaseSettings, Line):

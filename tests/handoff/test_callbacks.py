@@ -339,3 +339,22 @@ async def test_what_is_said_to_the_person_is_kept(tmp_path: Path) -> None:
         ("person", "Anna here."),
         ("caller", "Great."),
     ]
+
+
+async def test_where_a_capture_rule_writes_no_transcription_is_started(tmp_path: Path) -> None:
+    changes = people(answer="people", transcribe="passive")
+    async with sandbox(tmp_path, **changes) as server:
+        line = Line(server)
+        document = await line.asks("/voice")
+        assert FIRST in document
+        assert "Transcription" not in document
+        await line.missed(1, "busy")
+        assert "<Record" in await line.missed(2, "busy")
+    assert all("Transcription" not in document for document in line.documents)
+
+
+async def test_a_call_on_which_no_agent_is_can_be_pulled_through_twilio(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, **people()) as server:
+        line = Line(server)
+        await line.asks("/voice")
+        assert "<Hangup/>" in await line.asks("/handoff/pulled")

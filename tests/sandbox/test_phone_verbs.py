@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from support.twiml_server import relay, start, twiml_server
+from support.twiml_server import ACCOUNT, relay, start, twiml_server
 from voice_app.sandbox.phone import CallOverError, Person
 
 # --- Gather --------------------------------------------------------------------------------------
@@ -190,6 +190,21 @@ async def test_a_redirect_leads_to_another_document() -> None:
     (asked,) = [asked for asked in server.asked if asked.path == "/next"]
     assert asked.method == "GET"
     assert (asked.form["a"], asked.form["CallSid"]) == ("b", call.sid)
+
+
+async def test_a_studio_flow_takes_the_call_and_may_lead_to_a_person() -> None:
+    flow = "FW" + "1" * 32
+    url = f"https://webhooks.twilio.com/v1/Accounts/{ACCOUNT}/Flows/{flow}?Trigger=incomingCall"
+    documents = {"/voice": relay(action=url)}
+    async with twiml_server(documents) as server, server.call(Person("answers", says=["Robin."])) as call:
+        await call.reply()
+        await call.say("bye")
+        assert (await call.reply()).text == "Robin."
+        await call.person_hangs_up()
+        await call.over.wait()
+    (taken,) = call.flows
+    assert (taken.sid, taken.form["SessionStatus"]) == (flow, "ended")
+    assert call.problems == []
 
 
 async def test_documents_that_go_in_a_circle_are_a_problem() -> None:

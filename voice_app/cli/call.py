@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -14,11 +15,16 @@ from voice_app.cli.account import sandbox_of
 from voice_app.cli.output import run
 from voice_app.cli.transcript import Transcript
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.phone import CallOverError, Phone, PhoneCall
+from voice_app.sandbox.person import PersonKind
+from voice_app.sandbox.phone import CallOverError, Person, Phone, PhoneCall
 from voice_app.sandbox.voice import WORDS_PER_SECOND
 from voice_app.settings import SANDBOX_DOMAIN, Settings, load
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LINES: dict[PersonKind, Sequence[str]] = {
+    "answers": ("Hello, this is Robin. How can I help?", "I see. I will take care of it.", "Gladly. Goodbye!")
+}
+"""What somebody says whom ``--person`` has put on the other side."""
 HELP = "Type what you want to say; a line while the agent speaks cuts in. /keys 12#, /drop, /hang-up."
 
 
@@ -36,6 +42,10 @@ def call(
     hang_up: Annotated[
         bool, typer.Option("--hang-up", help="Hang up without waiting for the last answer.")
     ] = False,
+    person: Annotated[
+        list[PersonKind] | None,
+        typer.Option(help="Who is reached by a handoff: the first --person, then the second, …"),
+    ] = None,
     from_: Annotated[str, typer.Option("--from", help="The caller's number.")] = "+15550199999",
     to: Annotated[str | None, typer.Option(help="The number to call.  [TWILIO_PHONE_NUMBER]")] = None,
     pace: Annotated[
@@ -49,23 +59,32 @@ def call(
     Example: voice-app call --say "When are you open?" --say "And where are you?" --interrupt-after 5
     """
     settings = load()
-    script = _Script(say or [], interrupt_after, keys or "", drop=drop, hang_up=hang_up)
+    people = [Person(kind, LINES.get(kind, ())) for kind in person or []]
+    script = _Script(say or [], interrupt_after, keys or "", drop=drop, hang_up=hang_up, handoff=bool(people))
     if interrupt_after is not None and len(script.lines) < 2:
         raise typer.BadParameter("it needs two --say: one to be answered, and one that cuts in")
-    raise typer.Exit(run(_call(settings, url, script, from_, to, pace)))
+    raise typer.Exit(run(_call(settings, url, script, people, from_, to, pace)))
 
 
 class _Script:
     """What to do on the line, in order."""
 
     def __init__(
-        self, lines: list[str], interrupt_after: int | None, keys: str, *, drop: bool, hang_up: bool
+        self,
+        lines: list[str],
+        interrupt_after: int | None,
+        keys: str,
+        *,
+        drop: bool,
+        hang_up: bool,
+        handoff: bool,
     ) -> None:
         self.lines = lines
         self._interrupt_after = interrupt_after
         self._keys = keys
         self._drop = drop
         self._hang_up = hang_up
+        self._handoff = handoff
 
     def __bool__(self) -> bool:
         return bool(self.lines or self._keys or self._drop or self._hang_up)
@@ -84,14 +103,28 @@ class _Script:
             cut_in_next = self._interrupt_after is not None and number == len(self.lines) - 1
             if not cut_in_next and not (last and self._hang_up and not self._keys):
                 await call.reply()
+            if self._handoff and await call.handed_over():
+                await self._meet(call)
         if self._keys:
             await call.press(self._keys)
             if not self._hang_up:
                 await call.reply()
 
+    async def _meet(self, call: PhoneCall) -> None:
+        """Wait for whoever comes, and for what they say first; a recorder says nothing."""
+        if await call.attended() != "recorder":
+            call.catch_up()
+            await call.reply()
+
 
 async def _call(
-    settings: Settings, url: str, script: _Script, from_: str, to: str | None, pace: float
+    settings: Settings,
+    url: str,
+    script: _Script,
+    people: list[Person],
+    from_: str,
+    to: str | None,
+    pace: float,
 ) -> int:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -113,7 +146,8 @@ async def _call(
     )
     webhook = parts._replace(scheme="https", netloc=domain).geturl()
     status = f"https://{domain}/voice/status"
-    async with phone, phone.call(webhook, status_url=status, watch=Transcript()) as call:
+    ringing = phone.call(webhook, status_url=status, watch=Transcript(), people=people)
+    async with phone, ringing as call:
         try:
             await (script.play(call) if script else _converse(call))
         except CallOverError:
@@ -127,23 +161,42 @@ async def _converse(call: PhoneCall) -> None:
     """Typed lines until the call is over or the input ends."""
     typer.echo(HELP)
     lines = _typed_lines()
+    said: asyncio.Queue[str] = asyncio.Queue()
+    speaking = asyncio.create_task(_speak(call, said))
     over = asyncio.create_task(call.over.wait())
     while not call.over.is_set():
         line = asyncio.ensure_future(lines.get())
         await asyncio.wait({line, over}, return_when=asyncio.FIRST_COMPLETED)
         if not line.done():
             line.cancel()
-            return
-        text = line.result()
-        if text is None or text == "/hang-up":
             break
-        if text == "/drop":
-            await call.drop()
-        elif text.startswith("/keys "):
-            await call.press(text.removeprefix("/keys ").strip())
-        elif text:
-            await call.say(text)
-    over.cancel()
+        text = line.result()
+        if text == "/hang-up":
+            break
+        if text is None:
+            await asyncio.wait(
+                {asyncio.ensure_future(said.join()), over}, return_when=asyncio.FIRST_COMPLETED
+            )
+            break
+        said.put_nowait(text)
+    for task in (speaking, over):
+        task.cancel()
+
+
+async def _speak(call: PhoneCall, said: asyncio.Queue[str]) -> None:
+    """One line after another: each waits until somebody listens."""
+    while True:
+        text = await said.get()
+        try:
+            if text == "/drop":
+                await call.drop()
+            elif text.startswith("/keys "):
+                await call.press(text.removeprefix("/keys ").strip())
+            elif text:
+                await call.say(text)
+        except CallOverError as error:
+            typer.echo(f"That was not heard: {error}.", err=True)
+        said.task_done()
 
 
 def _typed_lines() -> asyncio.Queue[str | None]:

@@ -15,6 +15,20 @@ _LABELS = {
     "session": ("line", "dim"),
     "agent": ("agent", "bold green"),
     "interrupt": ("agent", "bold green"),
+    "voice": ("voice", "bold green"),
+    "sound": ("line", "dim"),
+    "transcribing": ("line", "dim"),
+    "rings": ("line", "dim"),
+    "unreached": ("line", "bold yellow"),
+    "whisper": ("whisper", "magenta"),
+    "person-key": ("person", "bold magenta"),
+    "bridged": ("line", "dim"),
+    "person": ("person", "bold magenta"),
+    "left": ("line", "dim"),
+    "queued": ("line", "dim"),
+    "studio": ("line", "dim"),
+    "recorded": ("line", "dim"),
+    "redirected": ("line", "dim"),
     "caller": ("caller", "bold cyan"),
     "key": ("caller", "bold cyan"),
     "dropped": ("line", "bold yellow"),
@@ -50,8 +64,28 @@ def _sentence(happening: Happening) -> str:
             return f"connected to the agent, session {happening.text}"
         case "interrupt":
             return f"{happening.text} —"
-        case "key":
+        case "key" | "person-key":
             return f"presses {happening.text}"
+        case "sound":
+            return f"plays {happening.text}"
+        case "transcribing":
+            return f"a transcription begins: {happening.text}"
+        case "rings":
+            return f"rings {happening.text}"
+        case "unreached":
+            return f"nobody reached: {happening.text}"
+        case "bridged":
+            return "the caller and the person hear each other"
+        case "left":
+            return "they are no longer connected"
+        case "queued":
+            return f"waits in the queue {happening.text}"
+        case "studio":
+            return f"the Studio flow {happening.text} takes the call"
+        case "recorded":
+            return f"recorded: {happening.text}"
+        case "redirected":
+            return f"sent elsewhere by the REST API: {happening.text or 'other TwiML'}"
         case "dropped":
             return "the connection to the agent breaks"
         case "hung-up":

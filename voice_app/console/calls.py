@@ -15,7 +15,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from voice_app.agents.protocol import EndCall, Transfer
+from voice_app.handoff import Handoff, Step
+from voice_app.journal.events import HandedOff
+from voice_app.orchestrator import ApiError
 from voice_app.webhooks import Desk
+from voice_app.webhooks.desk import PULLED
+from voice_app.webhooks.signed import CALL_SID
 
 MAX_BODY = 16 * 1024
 
@@ -28,10 +33,10 @@ def routes(desk: Desk) -> list[BaseRoute]:
         reason, summary = body.get("reason", "supervisor"), body.get("summary", "")
         if not isinstance(reason, str) or not isinstance(summary, str):
             return _error(400, "`reason` and `summary` are texts")
-        return _leave(desk, request, Transfer(reason[:100], summary[:2000]))
+        return await _leave(desk, request, Transfer(reason[:100], summary[:2000]))
 
     async def end(request: Request) -> Response:
-        return _leave(desk, request, EndCall("supervisor"))
+        return await _leave(desk, request, EndCall("supervisor"))
 
     return [
         Route("/api/calls/{call_sid}/handoff", _authorised(desk, handoff), methods=["POST"]),
@@ -39,12 +44,29 @@ def routes(desk: Desk) -> list[BaseRoute]:
     ]
 
 
-def _leave(desk: Desk, request: Request, action: Transfer | EndCall) -> Response:
+async def _leave(desk: Desk, request: Request, action: Transfer | EndCall) -> Response:
+    """Let the agent finish its sentence where it has the call; else tell Twilio to take the call away."""
     call_sid = request.path_params["call_sid"]
+    if CALL_SID.fullmatch(call_sid) is None:
+        return _error(404, "that is no CallSid")
     connection = desk.sessions.get(call_sid)
     if connection is None or not connection.leave(action):
-        return _error(404, f"no agent is on call {call_sid} on this server")
+        try:
+            await _take_away(desk, call_sid, action)
+        except ApiError as error:
+            return _error(404 if error.status in (400, 404) else 502, str(error))
     return JSONResponse({"call_sid": call_sid, "accepted": True}, 202)
+
+
+async def _take_away(desk: Desk, call_sid: str, action: Transfer | EndCall) -> None:
+    if isinstance(action, EndCall):
+        await desk.calls.complete(call_sid)
+        return
+    requested = HandedOff("requested", action.reason, action.summary)
+    if not Handoff.of(await desk.entries(call_sid)).allows(Step.REQUESTED):
+        return  # a person is being rung already
+    desk.journal.write(call_sid, requested)
+    await desk.calls.redirect(call_sid, desk.settings.origin + PULLED)
 
 
 def _authorised(

@@ -23,7 +23,7 @@ class OurCalls:
 
     @classmethod
     def of(cls, reading: Reading) -> OurCalls:
-        return cls(reading.numbers)
+        return cls([number for number in reading.numbers if not reading.scope.for_people(number)])
 
     def match(self, capture: Capture) -> tuple[Match, str]:
         """How surely a rule catches a call of ours, and which."""

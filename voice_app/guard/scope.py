@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,6 +49,8 @@ class Scope:
     """The numbers that the settings call ours, beside those of the account that lead to us."""
     handoff_to: tuple[str, ...] = ()
     """Where callers are handed to: E.164, ``client:…`` or ``sip:…``."""
+    for_people: Callable[[str], bool] = lambda number: False
+    """Whether no engine of ours ever listens on a number, so that a capture rule may."""
     callback_paths: frozenset[str] = frozenset()
     """Where we take in what Orchestrator sends."""
     allowances: tuple[Allowance, ...] = ()

@@ -1,5 +1,6 @@
 """Clients of Conversation Orchestrator."""
 
+from voice_app.orchestrator.calls import Calls
 from voice_app.orchestrator.configurations import Configurations
 from voice_app.orchestrator.conversations import Conversations
 from voice_app.orchestrator.errors import ApiError, Trouble
@@ -15,6 +16,7 @@ from voice_app.orchestrator.models import Communication, Configuration, Conversa
 
 __all__ = [
     "ApiError",
+    "Calls",
     "Communication",
     "Configuration",
     "Configurations",

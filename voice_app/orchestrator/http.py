@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
@@ -114,6 +115,7 @@ class TwilioApi:
         *,
         query: Query = (),
         body: Any = None,
+        form: Mapping[str, str] | None = None,
         within: float | None = None,
         idempotency_key: str | None = None,
         repeatable: bool | None = None,
@@ -131,6 +133,9 @@ class TwilioApi:
         if body is not None:
             headers["Content-Type"] = "application/json"
             data = msgspec.json.encode(body)
+        elif form is not None:  # the classic API takes nothing else
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            data = urlencode(form).encode()
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
         address = self.url(product, path)

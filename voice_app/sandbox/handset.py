@@ -107,6 +107,15 @@ class Handset:
             raise CallOverError("the call is over")
         return reply
 
+    def catch_up(self) -> list[Reply]:
+        """What was heard and not taken by `reply`."""
+        found: list[Reply] = []
+        while not self._heard.empty() and (reply := self._heard.get_nowait()) is not None:
+            found.append(reply)
+        if self.over.is_set():
+            self._heard.put_nowait(None)
+        return found
+
     async def unless_over(self, waiting: Coroutine[Any, Any, T]) -> T:
         """Wait for something as long as there is a call. Raises `CallOverError`."""
         found: list[T] = []

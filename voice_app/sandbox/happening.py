@@ -27,6 +27,7 @@ Kind = Literal[
     "person-key",
     "left",
     "queued",
+    "studio",
     "recorded",
     "redirected",
     "hung-up",

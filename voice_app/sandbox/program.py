@@ -19,13 +19,23 @@ Handler = Callable[[Verb, str], Awaitable[Step]]
 
 
 class Program:
-    """TwiML that runs on a leg. ``handlers`` are the verbs that it may have in it."""
+    """TwiML that runs on a leg. ``handlers`` are the verbs that it may have in it.
 
-    def __init__(self, leg: Leg, handlers: Mapping[str, Handler], foreign: str) -> None:
+    ``foreign`` is what is said of any other verb, after its name. ``elsewhere`` is offered every jump first,
+    and may take the call.
+    """
+
+    def __init__(
+        self,
+        leg: Leg,
+        handlers: Mapping[str, Handler],
+        foreign: str,
+        elsewhere: Callable[[Jump], Awaitable[Stop | None]] | None = None,
+    ) -> None:
         self._leg = leg
         self._handlers = handlers
         self._foreign = foreign
-        """What is said of any other verb, after its name."""
+        self._elsewhere = elsewhere
 
     async def run(self, jump: Jump) -> Stop:
         """Run the document of ``jump`` and those that follow it.
@@ -34,6 +44,9 @@ class Program:
         a document that Twilio cannot use.
         """
         for _ in range(MAX_DOCUMENTS):
+            taken = await self._elsewhere(jump) if self._elsewhere is not None else None
+            if taken is not None:
+                return taken
             step = await self._execute(await self._leg.fetch(jump), jump.url)
             if isinstance(step, Stop):
                 return step

@@ -72,14 +72,16 @@ class Scribe:
         if self._worker is not None:
             await self._work.join()
 
-    async def close(self) -> None:
-        """The call is over."""
-        if self._worker is None:
-            return
+    async def finish(self) -> None:
+        """The call is over, and everything is written."""
         self._work.put_nowait(lambda transcriber: transcriber.call_ended(self._call_sid))
-        await self._work.join()
-        self._worker.cancel()
-        await asyncio.wait([self._worker])
+        await self.settle()
+
+    async def close(self) -> None:
+        """Write no more."""
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.wait([self._worker])
 
     def _begin(self, configuration_id: str | None, conversation_id: str | None, engine: str) -> None:
         async def begin(transcriber: Transcriber) -> None:

@@ -36,6 +36,15 @@ class Recording:
     seconds: int
 
 
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Flow:
+    """A Studio flow that has taken the call."""
+
+    sid: str
+    form: dict[str, str]
+    """What it was asked with."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Station:
     """What belongs to a caller on the line."""
@@ -52,6 +61,7 @@ class Station:
     endings: list[Ending] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
     recordings: list[Recording] = field(default_factory=list)
+    flows: list[Flow] = field(default_factory=list)
 
     def answer(self) -> None:
         """The call is answered, if it was not yet."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 
-from voice_app.sandbox.dialling import Dialling
+from voice_app.sandbox.bridge import Bridge
+from voice_app.sandbox.dialling import TIME_LIMIT_SECONDS, Dialling
 from voice_app.sandbox.document import Verb
 from voice_app.sandbox.leg import HungUpError, RedirectedError
 from voice_app.sandbox.network import WebhookError
@@ -13,11 +15,12 @@ from voice_app.sandbox.program import CommonVerbs, Handler, Program
 from voice_app.sandbox.queueing import Queueing
 from voice_app.sandbox.recording import Recorder
 from voice_app.sandbox.relay import Caller, Ending, Observer, RelaySession
-from voice_app.sandbox.station import Station
+from voice_app.sandbox.station import Flow, Station
 from voice_app.sandbox.step import Jump, Stop
 
 UNANSWERED = frozenset({"Dial", "Hangup", "Pause", "Redirect", "Reject", "Start", "Stop"})
 """Verbs that do not answer a call that rings, or decide that themselves."""
+FLOW = re.compile(r"https://webhooks\.twilio\.com/v1/Accounts/AC\w{32}/Flows/(FW\w{32})")
 
 
 class Switchboard:
@@ -44,7 +47,9 @@ class Switchboard:
             name: handler if name in UNANSWERED else self._answered(handler)
             for name, handler in handlers.items()
         }
-        self._program = Program(station.leg, answering, "is not simulated by this phone")
+        self._program = Program(
+            station.leg, answering, "is not simulated by this phone", elsewhere=self._studio
+        )
 
     async def run(self, jump: Jump) -> None:
         """Follow the TwiML until the call is over.
@@ -67,6 +72,20 @@ class Switchboard:
             return await handler(verb, url)
 
         return answer_first
+
+    async def _studio(self, jump: Jump) -> Stop | None:
+        """Of a flow only what it is asked with is simulated, and a person whom it leads to."""
+        station, flow = self._station, FLOW.match(jump.url)
+        if flow is None:
+            return None
+        station.flows.append(Flow(sid=flow[1], form=jump.form))
+        station.happened("studio", flow[1])
+        station.leg.check()
+        station.answer()
+        person = station.people.next()
+        if person.kind == "answers":
+            await Bridge(station, person).run(TIME_LIMIT_SECONDS)
+        return Stop("Studio")
 
     # --- verbs -----------------------------------------------------------------------------------
 

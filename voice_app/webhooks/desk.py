@@ -17,7 +17,7 @@ from voice_app.guard.engines import Engine, OverlapError, engine_after
 from voice_app.handoff import Target
 from voice_app.journal import Entry, Journal, JournalError
 from voice_app.journal.events import Failed, Served
-from voice_app.orchestrator import Conversations
+from voice_app.orchestrator import Calls, Conversations
 from voice_app.relay.connection import Connection
 from voice_app.relay.ticket import Tickets
 from voice_app.settings import Line, Settings
@@ -29,6 +29,7 @@ from voice_app.webhooks.seen import Seen
 from voice_app.webhooks.signature import Form, Signatures
 
 RELAY_ENDED = "/voice/relay-ended"
+PULLED = "/handoff/pulled"
 ORCHESTRATOR_EVENTS = "/orchestrator/events"
 INTELLIGENCE_RESULTS = "/intelligence/results"
 NOTHING = '<?xml version="1.0" encoding="UTF-8"?>\n<Response/>\n'
@@ -56,6 +57,8 @@ class Desk:
     """The guard, while calls run."""
     fallback: str
     """The document for when nothing else can be answered, rendered at start."""
+    calls: Calls
+    """Calls that are on the line, wherever they are served."""
     targets: Sequence[Target]
     """Who takes calls over, in order."""
     directory: Directory

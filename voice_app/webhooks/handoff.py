@@ -133,7 +133,7 @@ class Way:
                 ring_seconds=target.ring_seconds,
                 whisper_url=whisper if kind == "people" else "",
                 wait_url=self._url("/handoff/wait"),
-                transcribe=not base.transcribing,
+                transcribe=not base.transcribing and self._desk.line(base.number).transcribe == "twiml",
                 transcription_url=self._url("/transcription"),
             ),
         )
@@ -202,6 +202,11 @@ def _outcome(form: Form, handoff: Handoff) -> Step:
             return Step.FINISHED
         return Step.DECLINED
     return _MISSED.get(status, Step.FAILED)
+
+
+async def pulled(desk: Desk, form: Form) -> Response:
+    """A supervisor has sent the call here."""
+    return (await Way.of(desk, form)).document()
 
 
 async def whisper(desk: Desk, form: Form) -> Response:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, WebSocketRoute
 
-from voice_app.webhooks.desk import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENTS, RELAY_ENDED, Desk
-from voice_app.webhooks.handoff import dialed, recorded, recording, screened, wait, whisper
+from voice_app.webhooks.desk import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENTS, PULLED, RELAY_ENDED, Desk
+from voice_app.webhooks.handoff import dialed, pulled, recorded, recording, screened, wait, whisper
 from voice_app.webhooks.intelligence_results import check_results, intelligence_results, results_key
 from voice_app.webhooks.notice import notice_route
 from voice_app.webhooks.orchestrator_events import check_event, event_key, orchestrator_event
@@ -26,6 +26,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
         notice_route(ORCHESTRATOR_EVENTS, orchestrator_event, desk, check=check_event, key=event_key),
         notice_route(INTELLIGENCE_RESULTS, intelligence_results, desk, check=check_results, key=results_key),
         call_route("/handoff/dialed/{attempt}", dialed, desk),
+        call_route(PULLED, pulled, desk),
         call_route("/handoff/whisper/{call}/{attempt}", whisper, desk),
         call_route("/handoff/screened/{call}/{attempt}", screened, desk),
         call_route("/handoff/wait", wait, desk),
