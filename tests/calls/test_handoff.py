@@ -34,13 +34,18 @@ def anna() -> Person:
 
 @asynccontextmanager
 async def handed_over(
-    folder: Path, *people: Person, **changes: Any
+    folder: Path, *people: Person, known: bool = False, **changes: Any
 ) -> AsyncIterator[tuple[Sandbox, PhoneCall]]:
-    """A call on which the caller has asked for a person. Checks what always has to hold."""
+    """A call on which the caller has asked for a person. Checks what always has to hold.
+
+    ``known``: not before the call's conversation is known.
+    """
     settings = {"handoff_to": NUMBERS, **changes}
     async with sandbox(folder, **settings) as server:
         async with server.call(*people) as call:
             await call.reply()
+            if known:
+                await happened(folder, call.sid, events.Conversed)
             await call.ask(WISH)
             yield server, call
         for document in call.documents:
@@ -55,7 +60,7 @@ async def handed_over(
 
 async def test_a_person_answers_and_what_is_said_is_written_down(tmp_path: Path) -> None:
     person = Person("answers", says=["Anna here.", "I will look at it."])
-    async with handed_over(tmp_path, person) as (server, call):
+    async with handed_over(tmp_path, person, known=True) as (server, call):
         assert (await call.reply()).text == "Anna here."
         await call.say("My order is late.")
         assert (await call.reply()).text == "I will look at it."
@@ -64,6 +69,8 @@ async def test_a_person_answers_and_what_is_said_is_written_down(tmp_path: Path)
         assert call.conversation_id is not None
         said = await Conversations(server.api).communications(call.conversation_id)
         assert any("My order is late" in (item.text or "") for item in said)
+        conversation = await Conversations(server.api).fetch(call.conversation_id)
+        assert conversation.metadata["handoff_summary"] == WISH
     assert WISH in " ".join(person.heard)
     entries = await recorded(tmp_path, call.sid)
     assert Handoff.of(entries).state is State.OVER
@@ -118,8 +125,8 @@ async def test_nobody_takes_the_call_and_a_message_is_left(tmp_path: Path, kind:
 
 
 async def test_nobody_takes_the_call_and_the_agent_goes_on(tmp_path: Path) -> None:
-    changes = {"handoff_then": "agent"}
-    async with handed_over(tmp_path, Person("busy"), Person("busy"), **changes) as (server, call):
+    people = (Person("busy"), Person("busy"))
+    async with handed_over(tmp_path, *people, handoff_then="agent") as (server, call):
         assert (await call.reply()).text == server.settings.handoff_return_line
         assert "Mill Lane" in (await call.ask("Where are you?")).text
     assert len(call.endings) == 2

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, get_args
 from urllib.parse import urlsplit
 
 import typer
@@ -28,6 +28,13 @@ LINES: dict[PersonKind, Sequence[str]] = {
 HELP = "Type what you want to say; a line while the agent speaks cuts in. /keys 12#, /drop, /hang-up."
 
 
+def _person(kind: str) -> Person:
+    for known in get_args(PersonKind):
+        if kind == known:
+            return Person(known, LINES.get(known, ()))
+    raise typer.BadParameter(f"{kind!r} is none of {', '.join(get_args(PersonKind))}")
+
+
 def call(
     url: Annotated[str, typer.Option(help="The voice webhook to phone.")] = "http://127.0.0.1:8000/voice",
     say: Annotated[list[str] | None, typer.Option(help="Say this; may be repeated.")] = None,
@@ -43,8 +50,12 @@ def call(
         bool, typer.Option("--hang-up", help="Hang up without waiting for the last answer.")
     ] = False,
     person: Annotated[
-        list[PersonKind] | None,
-        typer.Option(help="Who is reached by a handoff: the first --person, then the second, …"),
+        list[Person] | None,
+        typer.Option(
+            parser=_person,
+            metavar="|".join(get_args(PersonKind)),
+            help="Who is reached by a handoff; may be repeated: the first, the second, …",
+        ),
     ] = None,
     from_: Annotated[str, typer.Option("--from", help="The caller's number.")] = "+15550199999",
     to: Annotated[str | None, typer.Option(help="The number to call.  [TWILIO_PHONE_NUMBER]")] = None,
@@ -59,11 +70,10 @@ def call(
     Example: voice-app call --say "When are you open?" --say "And where are you?" --interrupt-after 5
     """
     settings = load()
-    people = [Person(kind, LINES.get(kind, ())) for kind in person or []]
-    script = _Script(say or [], interrupt_after, keys or "", drop=drop, hang_up=hang_up, handoff=bool(people))
+    script = _Script(say or [], interrupt_after, keys or "", drop=drop, hang_up=hang_up, handoff=bool(person))
     if interrupt_after is not None and len(script.lines) < 2:
         raise typer.BadParameter("it needs two --say: one to be answered, and one that cuts in")
-    raise typer.Exit(run(_call(settings, url, script, people, from_, to, pace)))
+    raise typer.Exit(run(_call(settings, url, script, person or [], from_, to, pace)))
 
 
 class _Script:

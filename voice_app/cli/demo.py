@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from pathlib import Path
 
@@ -12,15 +13,16 @@ from voice_app.app import scope
 from voice_app.cli.output import print_findings, run
 from voice_app.cli.transcript import Transcript
 from voice_app.guard import check
-from voice_app.journal import Journal
+from voice_app.journal import Journal, Utterance, dialogue
 from voice_app.orchestrator import Configurations, Conversations, TwilioApi
 from voice_app.sandbox.network import Network
+from voice_app.sandbox.person import Person
 from voice_app.sandbox.phone import CallOverError, Phone, PhoneCall
 from voice_app.settings import Settings
 from voice_app.telemetry import configure_logging
 
-PACE = 9.0
-"""Words per second: three times the pace of a person, so that nobody has to wait."""
+PACE = 14.0
+"""Words per second: five times the pace of a person, so that nobody has to wait."""
 
 
 class _MissingError(Exception):
@@ -45,7 +47,9 @@ def demo() -> None:
 
 def _settings(folder: Path) -> Settings:
     """The sandbox with the receptionist, whatever this machine is set up for."""
-    return Settings.model_construct(port=0, database_url=f"sqlite:///{folder}/demo.db")
+    return Settings.model_construct(
+        port=0, database_url=f"sqlite:///{folder}/demo.db", handoff_to=("+15550100010",)
+    )
 
 
 async def _demo(settings: Settings) -> None:
@@ -53,22 +57,30 @@ async def _demo(settings: Settings) -> None:
         _headline("A call, from the number's webhook to the goodbye")
         async with server.running(ready, api) as base_url:
             call = await _talk(ready, base_url)
-        await _show_memory(ready, call)
+            await _show_memory(ready, call)
+            _headline("A handoff: a person takes the call, and everything goes on being written down")
+            await _hand_over(ready, base_url)
         await _show_conversation(api, call)
         _headline("The guard: a configuration that would bill speech-to-text twice")
         await _show_refusal(ready, api)
     typer.echo("\nEvery step happened. Next: `voice-app serve`, then `voice-app call` in another terminal.")
 
 
-async def _talk(settings: Settings, base_url: str) -> PhoneCall:
-    phone = Phone(
+def _phone(settings: Settings, base_url: str) -> Phone:
+    return Phone(
         Network(base_url, settings.origin, settings.signing_tokens[0]),
         account_sid=settings.account_sid or "",
         words_per_second=PACE,
         twilio_base_url=settings.twilio_base_url,
     )
+
+
+async def _talk(settings: Settings, base_url: str) -> PhoneCall:
     status = f"{settings.origin}/voice/status"
-    async with phone, phone.call(f"{settings.origin}/voice", status_url=status, watch=Transcript()) as call:
+    async with (
+        _phone(settings, base_url) as phone,
+        phone.call(f"{settings.origin}/voice", status_url=status, watch=Transcript()) as call,
+    ):
         greeting = await call.reply()
         _expect("the greeting", settings.greeting == greeting.text)
         await call.say("Hi, what are your opening hours?")
@@ -84,6 +96,37 @@ async def _talk(settings: Settings, base_url: str) -> PhoneCall:
     for problem in call.problems:
         raise _MissingError(f"a call without a problem: {problem}")
     return call
+
+
+async def _hand_over(settings: Settings, base_url: str) -> None:
+    """The agent gives the caller to a person, who hears first what it is about."""
+    person = Person("answers", says=["Hello, this is Anna. You will have it tomorrow.", "You are welcome!"])
+    async with _phone(settings, base_url) as phone:
+        url = f"{settings.origin}/voice"
+        async with phone.call(url, watch=Transcript(), people=[person]) as call:
+            await call.reply()
+            await call.ask("I want to talk to a person about a refund.")
+            _expect("the person on the line", "Anna" in (await call.reply()).text)
+            await call.say("Great, thank you!")
+            _expect("the person's answer", "welcome" in (await call.reply()).text)
+            await call.person_hangs_up()
+            await call.over.wait()
+    _expect("the whisper", any("about a refund" in text for text in person.heard))
+    _expect("one engine at a time", call.engine_overlaps == [])
+    typer.echo(f"\n  The person heard first: {person.heard[0]}\n\n  What was written down then:")
+    for line in await _written_down(settings, call.sid, lines=3):
+        typer.echo(f"  {'caller' if line.role == 'user' else line.role:<10} {line.content}")
+
+
+async def _written_down(settings: Settings, call_sid: str, *, lines: int) -> list[Utterance]:
+    """What ``<Transcription>`` heard. Its last callbacks may come after the call."""
+    async with Journal(settings.database_url) as journal:
+        for _ in range(100):
+            found = [line for line in dialogue(await journal.events(call_sid)) if line.transcribed]
+            if len(found) >= lines:
+                return found
+            await asyncio.sleep(0.05)
+    raise _MissingError("the whole transcript did not happen")
 
 
 async def _show_memory(settings: Settings, call: PhoneCall) -> None:

@@ -28,6 +28,8 @@ from voice_app.orchestrator.operations import PRODUCT, Progress, finished
 from voice_app.orchestrator.utterances import Utterance, utterances
 
 PATH: Final = "/v2/Conversations"
+MOST_METADATA: Final = 512
+"""Characters of one value."""
 
 _FIRST_POLL = 0.25
 _SLOWEST_POLL = 1.5
@@ -142,6 +144,11 @@ class Conversations:
         if current.metadata:
             body["metadata"] = current.metadata
         return Conversation.read(await self._object("PUT", path, body, repeatable=True))
+
+    async def annotate(self, conversation_id: str, metadata: Mapping[str, str]) -> Conversation:
+        """Add to what is noted on a conversation, which is 8 pairs at most. Long values are cut."""
+        body = {"metadata": {name: value[:MOST_METADATA] for name, value in metadata.items()}}
+        return Conversation.read(await self._object("PATCH", _path(conversation_id), body, repeatable=True))
 
     async def close(self, conversation_id: str) -> Conversation:
         """Close it, which starts the extraction of memories and the summaries."""

@@ -19,6 +19,7 @@ from voice_app.handoff import Handoff, State, Step, Target, choose
 from voice_app.handoff.summary import brief
 from voice_app.journal import Entry, as_heard
 from voice_app.journal.events import Conversed, HandedOff, Opened, Voicemail
+from voice_app.orchestrator import ApiError, Conversations
 from voice_app.twiml.templates import Context
 from voice_app.webhooks.desk import NOTHING, Desk, twiml
 from voice_app.webhooks.signature import Form
@@ -58,6 +59,10 @@ class Way:
         if not summary:
             summary = await brief(self._desk.agent, as_heard(self._entries))
         self.step(Step.REQUESTED, reason=reason, summary=summary)
+        conversation_id = self._context("").conversation_id
+        if conversation_id is not None and self._desk.conversations is not None:
+            note = {"handoff_reason": reason, "handoff_summary": summary}
+            self._desk.beside(_annotate(self._desk.conversations, conversation_id, note))
         return self.document()
 
     def document(self) -> Response:
@@ -178,6 +183,14 @@ class Way:
 
     def _url(self, path: str) -> str:
         return self._desk.settings.origin + path
+
+
+async def _annotate(conversations: Conversations, conversation_id: str, note: dict[str, str]) -> None:
+    """Note on the conversation why it goes to a person, beside the call."""
+    try:
+        await conversations.annotate(conversation_id, note)
+    except ApiError as error:
+        log.warning("conversation %s: the handoff could not be noted: %s", conversation_id, error)
 
 
 async def dialed(desk: Desk, form: Form) -> Response:
