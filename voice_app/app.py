@@ -46,7 +46,7 @@ def scope(settings: Settings) -> Scope:
     def for_people(number: str) -> bool:
         return exceptions.get(number, settings).transcribe == "passive"
 
-    people = [address for target in targets(settings) for address in target.to]
+    people = [address.removeprefix("conference:") for target in targets(settings) for address in target.to]
     return Scope(
         configuration_id=settings.conversation_configuration,
         in_templates=named_in(settings.templates or default_folder()),

@@ -103,6 +103,7 @@ class _Script:
         await call.reply()
         for number, line in enumerate(self.lines, 1):
             last = number == len(self.lines)
+            with_agent = call.session is not None
             if last and self._drop:
                 await call.drop()
                 await call.reply()
@@ -113,7 +114,7 @@ class _Script:
             cut_in_next = self._interrupt_after is not None and number == len(self.lines) - 1
             if not cut_in_next and not (last and self._hang_up and not self._keys):
                 await call.reply()
-            if self._handoff and await call.handed_over():
+            if self._handoff and with_agent and await call.handed_over():
                 await self._meet(call)
         if self._keys:
             await call.press(self._keys)
@@ -168,45 +169,34 @@ async def _call(
 
 
 async def _converse(call: PhoneCall) -> None:
-    """Typed lines until the call is over or the input ends."""
+    """Typed lines until the call is over or the input ends; each waits until somebody listens."""
     typer.echo(HELP)
     lines = _typed_lines()
-    said: asyncio.Queue[str] = asyncio.Queue()
-    speaking = asyncio.create_task(_speak(call, said))
     over = asyncio.create_task(call.over.wait())
     while not call.over.is_set():
         line = asyncio.ensure_future(lines.get())
         await asyncio.wait({line, over}, return_when=asyncio.FIRST_COMPLETED)
         if not line.done():
             line.cancel()
-            break
+            return
         text = line.result()
-        if text == "/hang-up":
+        if text is None or text == "/hang-up":
             break
-        if text is None:
-            await asyncio.wait(
-                {asyncio.ensure_future(said.join()), over}, return_when=asyncio.FIRST_COMPLETED
-            )
-            break
-        said.put_nowait(text)
-    for task in (speaking, over):
-        task.cancel()
-
-
-async def _speak(call: PhoneCall, said: asyncio.Queue[str]) -> None:
-    """One line after another: each waits until somebody listens."""
-    while True:
-        text = await said.get()
         try:
-            if text == "/drop":
-                await call.drop()
-            elif text.startswith("/keys "):
-                await call.press(text.removeprefix("/keys ").strip())
-            elif text:
-                await call.say(text)
+            await _do(call, text)
         except CallOverError as error:
             typer.echo(f"That was not heard: {error}.", err=True)
-        said.task_done()
+    over.cancel()
+
+
+async def _do(call: PhoneCall, text: str) -> None:
+    """What a typed line means."""
+    if text == "/drop":
+        await call.drop()
+    elif text.startswith("/keys "):
+        await call.press(text.removeprefix("/keys ").strip())
+    elif text:
+        await call.say(text)
 
 
 def _typed_lines() -> asyncio.Queue[str | None]:

@@ -1,5 +1,8 @@
 """To whom callers are handed: phones, a SIP address, a Voice client, a queue, a workflow, a Studio flow.
 
+``conference:+1555…`` rings a phone, too, but into a conference in which the caller waits with music: a warm
+transfer, in which the person hears the summary before they come in.
+
 Short form, in ``VOICE_APP_HANDOFF_TO``: ``+15550100010, client:anna, queue:support``. Long form, in the TOML
 file that ``VOICE_APP_HANDOFF`` names, with who is asked for what, and when:
 
@@ -26,7 +29,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from opening_hours import OpeningHours, ParserError  # type: ignore[attr-defined]
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-Kind = Literal["number", "sip", "client", "queue", "workflow", "studio"]
+Kind = Literal["number", "sip", "client", "conference", "queue", "workflow", "studio"]
 
 MOST_AT_ONCE = 10
 """So many numbers ``<Dial>`` rings in parallel."""
@@ -34,11 +37,15 @@ _SHAPES: dict[Kind, re.Pattern[str]] = {
     "number": re.compile(r"\+[1-9]\d{6,14}"),
     "sip": re.compile(r"sips?:[^\s<>\"]+@[^\s<>\"]+"),
     "client": re.compile(r"client:[^\s<>\"]{1,121}"),
+    "conference": re.compile(r"conference:\+[1-9]\d{6,14}"),
     "queue": re.compile(r"queue:[^<>\"]{1,64}"),
     "workflow": re.compile(r"workflow:WW[0-9a-f]{32}"),
     "studio": re.compile(r"studio:FW[0-9a-f]{32}"),
 }
-_EXAMPLES = "+15550100010, sip:desk@example.com, client:anna, queue:support, workflow:WW…, studio:FW…"
+_EXAMPLES = (
+    "+15550100010, sip:desk@example.com, client:anna, conference:+15550100010, queue:support, workflow:WW…, "
+    "studio:FW…"
+)
 
 
 class TargetError(Exception):
@@ -68,8 +75,8 @@ class Target(BaseModel):
         kinds = {kind_of(address) for address in self.to}
         if len(kinds) > 1 and not kinds <= {"number", "sip", "client"}:
             raise ValueError("only phones, SIP addresses and clients can be rung at once")
-        if len(self.to) > 1 and kinds & {"queue", "workflow", "studio"}:
-            raise ValueError("a queue, a workflow or a flow stands alone")
+        if len(self.to) > 1 and kinds & {"conference", "queue", "workflow", "studio"}:
+            raise ValueError("a conference, a queue, a workflow or a flow stands alone")
         if self.hours:
             _hours(self.hours, self.zone)
         return self

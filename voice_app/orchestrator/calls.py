@@ -19,6 +19,20 @@ class Calls:
         self._api = api
         self._path = f"/2010-04-01/Accounts/{account_sid}/Calls"
 
+    async def create(self, *, to: str, from_: str, url: str, status_url: str, ring_seconds: int) -> None:
+        """Ring somebody; Twilio asks ``url`` what they hear, and tells ``status_url`` how it went."""
+        form = {
+            "To": to,
+            "From": from_,
+            "Url": url,
+            "Method": "POST",
+            "StatusCallback": status_url,
+            "StatusCallbackMethod": "POST",
+            "StatusCallbackEvent": "completed",
+            "Timeout": str(ring_seconds),
+        }
+        await self._api.request("POST", PRODUCT, f"{self._path}.json", form=form)
+
     async def redirect(self, call_sid: str, url: str) -> None:
         """Have Twilio ask ``url`` what to do with the call now. What it was doing ends."""
         await self._update(call_sid, {"Url": url, "Method": "POST"})

@@ -109,6 +109,8 @@ class Dialling:
                     self._station, called.person, hangup_on_star=self._verb.is_true("hangupOnStar")
                 )
                 await bridge.run(self._time_limit)
+            else:
+                self._station.happened("unreached", "the call was not accepted")
         finally:
             called.finish("completed")
 

@@ -66,6 +66,7 @@ _TARGETS: dict[str, dict[str, Any]] = {
         "transcribe": True,
         "transcribing": False,
     },
+    "conference": {"target": "conference", "address": "handoff-CA0", "people": ()},
     "workflow": {
         "target": "workflow",
         "address": "WW00000000000000000000000000000000",

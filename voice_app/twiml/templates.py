@@ -58,9 +58,9 @@ class Context:
     """One is to be started."""
     transcription_url: str = ""
     target: str = ""
-    """Where a handoff goes: ``people``, ``queue``, ``workflow`` or ``studio``."""
+    """Where a handoff goes: ``people``, ``conference``, ``queue``, ``workflow`` or ``studio``."""
     address: str = ""
-    """The queue's name, the workflow's SID or the flow's URL."""
+    """The name of the conference or the queue, the workflow's SID, or the flow's URL."""
     people: Sequence[tuple[str, str]] = ()
     """Who is rung at once: kind (``number``, ``sip``, ``client``) and address of each."""
     ring_seconds: int = 25

@@ -21,7 +21,7 @@ from voice_app.journal import Entry, as_heard
 from voice_app.journal.events import Conversed, HandedOff, Opened, Voicemail
 from voice_app.orchestrator import ApiError, Conversations
 from voice_app.twiml.templates import Context
-from voice_app.webhooks.desk import NOTHING, Desk, twiml
+from voice_app.webhooks.desk import NOTHING, PULLED, Desk, twiml
 from voice_app.webhooks.signature import Form
 
 MAX_ROUNDS = 2
@@ -78,6 +78,8 @@ class Way:
             if handoff.rounds <= MAX_ROUNDS and handoff.attempt < len(targets):
                 target = targets[handoff.attempt]
                 self.step(Step.RANG, target=target.label)
+                if target.kind == "conference":
+                    self._desk.beside(self._invite(target))
                 return self._ring(target)
             line = self._desk.line(self._context("").number)
             if line.handoff_then == "agent" and handoff.reason != "agent-failed" and handoff.rounds <= 1:
@@ -114,6 +116,8 @@ class Way:
         match target.kind:
             case "queue":
                 kind, address = "queue", target.to[0].removeprefix("queue:")
+            case "conference":
+                kind, address = "conference", _room(self._call_sid)
             case "workflow":
                 kind, address = "workflow", target.to[0].removeprefix("workflow:")
                 task = self._task(base)
@@ -142,6 +146,22 @@ class Way:
                 transcription_url=self._url("/transcription"),
             ),
         )
+
+    async def _invite(self, target: Target) -> None:
+        """Ring the person into the conference in which the caller waits."""
+        path = f"{self._call_sid}/{self.handoff.attempt}"
+        try:
+            await self._desk.calls.create(
+                to=target.to[0].removeprefix("conference:"),
+                from_=self._context("").number,
+                url=self._url(f"/handoff/whisper/{path}"),
+                status_url=self._url(f"/handoff/invited/{path}"),
+                ring_seconds=target.ring_seconds,
+            )
+        except ApiError as error:
+            log.error("call %s: %s could not be rung: %s", self._call_sid, target.label, error)
+            self.step(Step.FAILED)
+            await go_on(self._desk, self._call_sid)
 
     def _return(self) -> Response:
         """The agent takes the caller again. What it says first tells both what happened."""
@@ -249,8 +269,28 @@ async def screened(desk: Desk, form: Form) -> Response:
     right = str(way.handoff.attempt) == form.path["attempt"]
     if form.get("Digits") == "1" and right and way.handoff.state in (State.RINGING, State.TALKING):
         way.step(Step.ACCEPTED)
+        if way.handoff.target.startswith("conference:"):
+            return twiml(JOIN.format(_room(form.path["call"])))
         return twiml(NOTHING)
     return twiml(HANG_UP)
+
+
+async def invited(desk: Desk, form: Form) -> Response:
+    """The person's leg into the conference is over: if they never came in, the caller goes on."""
+    call_sid = form.path["call"]
+    way = await Way.of(desk, form, call_sid)
+    if str(way.handoff.attempt) == form.path["attempt"] and way.handoff.state is State.RINGING:
+        way.step(_MISSED.get(form.get("CallStatus", ""), Step.DECLINED))
+        desk.beside(go_on(desk, call_sid))
+    return Response(status_code=204)
+
+
+async def go_on(desk: Desk, call_sid: str) -> None:
+    """Have Twilio ask what the caller's line does now, instead of waiting."""
+    try:
+        await desk.calls.redirect(call_sid, desk.settings.origin + PULLED)
+    except ApiError as error:
+        log.warning("call %s: it could not be sent on: %s", call_sid, error)
 
 
 async def wait(desk: Desk, form: Form) -> Response:
@@ -313,4 +353,12 @@ def _person(address: str) -> tuple[str, str]:
     return ("sip", address) if address.startswith(("sip:", "sips:")) else ("number", address)
 
 
+def _room(call_sid: str) -> str:
+    return f"handoff-{call_sid}"
+
+
+JOIN = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Dial>'
+    '<Conference beep="false" endConferenceOnExit="true">{}</Conference></Dial></Response>\n'
+)
 HANG_UP = '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Hangup/></Response>\n'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, WebSocketRoute
 
 from voice_app.webhooks.desk import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENTS, PULLED, RELAY_ENDED, Desk
-from voice_app.webhooks.handoff import dialed, pulled, recorded, recording, screened, wait, whisper
+from voice_app.webhooks.handoff import dialed, invited, pulled, recorded, recording, screened, wait, whisper
 from voice_app.webhooks.intelligence_results import check_results, intelligence_results, results_key
 from voice_app.webhooks.notice import notice_route
 from voice_app.webhooks.orchestrator_events import check_event, event_key, orchestrator_event
@@ -29,6 +29,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
         call_route(PULLED, pulled, desk),
         call_route("/handoff/whisper/{call}/{attempt}", whisper, desk),
         call_route("/handoff/screened/{call}/{attempt}", screened, desk),
+        call_route("/handoff/invited/{call}/{attempt}", invited, desk),
         call_route("/handoff/wait", wait, desk),
         call_route("/handoff/recorded", recorded, desk),
         call_route("/handoff/recording", recording, desk),
