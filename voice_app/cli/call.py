@@ -103,7 +103,7 @@ class _Script:
         await call.reply()
         for number, line in enumerate(self.lines, 1):
             last = number == len(self.lines)
-            with_agent = call.session is not None
+            listener = await call.attended()
             if last and self._drop:
                 await call.drop()
                 await call.reply()
@@ -111,10 +111,12 @@ class _Script:
                 await call.interrupt(line, after_words=self._interrupt_after)
             else:
                 await call.say(line)
+            if last and listener == "recorder" and not self._keys:
+                await call.stay_silent()
             cut_in_next = self._interrupt_after is not None and number == len(self.lines) - 1
             if not cut_in_next and not (last and self._hang_up and not self._keys):
                 await call.reply()
-            if self._handoff and with_agent and await call.handed_over():
+            if listener == "agent" and self._handoff and await call.handed_over():
                 await self._meet(call)
         if self._keys:
             await call.press(self._keys)
@@ -123,8 +125,9 @@ class _Script:
 
     async def _meet(self, call: PhoneCall) -> None:
         """Wait for whoever comes, and for what they say first; a recorder says nothing."""
-        if await call.attended() != "recorder":
-            call.catch_up()
+        listener = await call.attended()
+        call.catch_up()
+        if listener != "recorder":
             await call.reply()
 
 

@@ -7,8 +7,8 @@ from starlette.responses import Response
 from voice_app import telemetry
 from voice_app.journal.events import Failed, Opened
 from voice_app.webhooks.desk import Desk, twiml
-from voice_app.webhooks.handoff import Way
 from voice_app.webhooks.signature import Form
+from voice_app.webhooks.way import Way
 
 
 async def answer(desk: Desk, form: Form) -> Response:
