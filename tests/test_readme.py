@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+from typer.core import TyperGroup
 from typer.main import get_command
 
 import voice_app
@@ -50,11 +52,13 @@ def test_every_rule_is_in_the_table_and_every_id_is_a_rule() -> None:
 
 
 def test_every_command_is_in_the_table() -> None:
-    def names(command: object, prefix: str) -> list[str]:
-        children = getattr(command, "commands", {})
-        if not children:
+    context: Any = None
+
+    def names(command: Any, prefix: str) -> list[str]:
+        if not isinstance(command, TyperGroup):
             return [prefix]
-        return [name for child in children for name in names(children[child], f"{prefix} {child}")]
+        found = [(name, command.get_command(context, name)) for name in command.list_commands(context)]
+        return [line for name, child in found if child for line in names(child, f"{prefix} {name}")]
 
     table = README.partition("## Commands")[2].partition("##")[0]
     for name in names(get_command(app), "voice-app"):

@@ -106,6 +106,17 @@ async def test_only_the_track_that_was_asked_for_is_transcribed(track: str) -> N
     assert {found for found, _ in said(server.events())} == {track}
 
 
+async def test_words_to_a_menu_and_to_a_recorder_are_told_too() -> None:
+    documents = {"/voice": f'{start()}<Gather numDigits="1"/><Record action="/recorded"/>'}
+    async with twiml_server(documents) as server, server.call() as call:
+        await call.say("What was that?")
+        await call.stay_silent()
+        await call.attended()
+        await call.say("This is Ann.")
+        await call.hang_up()
+    assert [text for _, text in said(server.events())] == ["What was that?", "This is Ann."]
+
+
 async def test_an_engine_that_breaks_says_so_and_is_gone() -> None:
     robin = Person("answers", says=["Robin here."])
     async with twiml_server(HANDOFF) as server, server.call(robin) as call:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
 
-from support.twiml_server import ACCOUNT, relay, start, twiml_server
+from support.twiml_server import ACCOUNT, TwimlServer, relay, start, twiml_server
 from voice_app.sandbox.phone import CallOverError, Person
 
 # --- Gather --------------------------------------------------------------------------------------
@@ -30,6 +31,7 @@ async def test_keys_are_gathered_up_to_their_number() -> None:
 
 async def test_keys_are_gathered_up_to_the_finishing_key() -> None:
     async with twiml_server(gather(action="/keys", finishOnKey="*")) as server, server.call() as call:
+        await call.reply()
         await call.press("1#2*")
         assert (await call.reply()).text == "Thank you."
     assert server.form("/keys")["Digits"] == "1#2"
@@ -279,3 +281,20 @@ async def test_a_caller_can_hang_up_anywhere(document: str) -> None:
         await call.hang_up()
     assert server.form("/status")["CallStatus"] == "completed"
     assert server.events()[-1]["TranscriptionEvent"] == "transcription-stopped"
+
+
+@pytest.mark.parametrize(
+    "document", [relay(), "<Enqueue>support</Enqueue>", f"{start()}<Dial>+15550100011</Dial>"]
+)
+async def test_a_call_that_is_given_up_leaves_nothing_behind(document: str) -> None:
+    async def give_up(server: TwimlServer) -> None:
+        async with server.call(Person("answers")) as call:
+            await call.attended()
+            raise KeyError("given up")
+
+    async with twiml_server({"/voice": document}) as server:
+        before = asyncio.all_tasks()
+        with pytest.raises(KeyError, match="given up"):
+            await give_up(server)
+        ours = {task for task in asyncio.all_tasks() - before if "aiohttp" not in repr(task)}
+        assert ours == set()

@@ -7,7 +7,7 @@ Short form, in ``VOICE_APP_HANDOFF_TO``: ``+15550100010, client:anna, queue:supp
 file that ``VOICE_APP_HANDOFF`` names, with who is asked for what, and when:
 
     [[target]]
-    to = ["+15550100010", "+15550100011"]   # rung at once; the first who accepts has the call
+    to = ["+15550100010", "+15550100011"]   # rung at once; the first who picks up is asked
     reasons = ["billing"]                    # leave it out for any reason
     numbers = ["+15550100001"]               # leave it out for any of our numbers
     hours = "Mo-Fr 09:00-18:00; PH off"      # as in OpenStreetMap's opening_hours

@@ -13,11 +13,14 @@ from voice_app.sandbox.bridge import Bridge
 from voice_app.sandbox.callbacks import Callbacks
 from voice_app.sandbox.document import DocumentError
 from voice_app.sandbox.ears import Ears
-from voice_app.sandbox.engines import Overlap
+from voice_app.sandbox.engines import Engine, Overlap
 from voice_app.sandbox.handset import Handset
 from voice_app.sandbox.happening import Happening, Kind
 from voice_app.sandbox.leg import Exchange, Leg
+from voice_app.sandbox.lobby import Lobby
 from voice_app.sandbox.network import WebhookError
+from voice_app.sandbox.orchestrator import Placement
+from voice_app.sandbox.outbound import OutboundCall, OutboundCalls
 from voice_app.sandbox.pace import Pace
 from voice_app.sandbox.person import People, Person
 from voice_app.sandbox.recording import Recorder
@@ -74,10 +77,12 @@ class PhoneCall:
             handset=self._handset,
             ears=self._ears,
             people=People(self.people),
+            lobby=Lobby(reachable=phone.transcriber is not None),
             happened=self._happened,
             verified=phone.verified,
             queue_ahead=phone.queue_ahead,
         )
+        self._outbound = OutboundCalls(self._station, phone.transcriber)
         self.documents = self._leg.documents
         """Every TwiML document of the caller's leg; those of a person's leg are in `Person.documents`."""
         self.endings = self._station.endings
@@ -108,6 +113,11 @@ class PhoneCall:
     def conversation_id(self) -> str | None:
         """The conversation that the call is written to, as the double of Twilio's APIs has it."""
         return self._scribe.conversation_id
+
+    @property
+    def engines(self) -> list[Engine]:
+        """The speech-to-text engines that listened to the call, in the order in which they started."""
+        return self._ears.engines.timeline
 
     @property
     def engine_overlaps(self) -> list[Overlap]:
@@ -176,8 +186,12 @@ class PhoneCall:
             await listener.press(key)
 
     async def stay_silent(self) -> None:
-        """Say and press nothing until a ``<Gather>`` or a ``<Record>`` gives up; it does so at once."""
-        await self._handset.fall_silent()
+        """Say and press nothing until a ``<Gather>`` or a ``<Record>`` gives up; it does so at once.
+
+        An agent or a person hears nothing, and may say something about it in their own time.
+        """
+        if await self.attended() in ("gather", "recorder"):
+            await self._handset.fall_silent()
 
     async def drop(self) -> None:
         """Break the agent's socket, as a crash or a bad network would. The caller stays on the line."""
@@ -222,7 +236,10 @@ class PhoneCall:
             await self._callbacks.settle()
             await self._scribe.finish()
             await self._report_status()
+            await self._outbound.settle()
+            await self._callbacks.settle()
         finally:
+            await self._outbound.close()
             await self._callbacks.close()
             await self._scribe.close()
         self._happened("ended")
@@ -245,6 +262,10 @@ class PhoneCall:
     async def complete(self) -> None:
         """End the call, as the REST API does."""
         await self._end()
+
+    def place(self, placement: Placement) -> OutboundCall:
+        """Call somebody on the caller's behalf, as the REST API does: the next of `people`."""
+        return self._outbound.place(placement)
 
     def break_transcription(self, code: int = 32655, message: str = "Provider unavailable") -> None:
         """Every ``<Transcription>`` fails with this error, as when its provider is down."""

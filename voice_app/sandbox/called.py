@@ -17,6 +17,7 @@ from voice_app.sandbox.person import Person
 from voice_app.sandbox.program import CommonVerbs, Program
 from voice_app.sandbox.station import Station
 from voice_app.sandbox.step import Jump
+from voice_app.sandbox.target import new_call_sid
 
 RING_SECONDS = {"busy": 1.0, "answers": 4.0, "declines": 4.0, "voicemail": 8.0}
 """When somebody reacts, in seconds of the call; who is not named here lets it ring."""
@@ -26,15 +27,19 @@ WHISPER_VERBS = ("Say", "Play", "Gather", "Pause", "Hangup")
 class Called:
     """A person's end of a call. It is the `Party` of its leg."""
 
-    def __init__(self, station: Station, noun: Verb, address: str, caller_id: str, url: str) -> None:
+    def __init__(
+        self, station: Station, noun: Verb, address: str, caller_id: str, url: str, *, placed_sid: str = ""
+    ) -> None:
+        """``placed_sid`` is the CallSid of a leg of its own; else it is a child of the caller's."""
         self.person: Person = station.people.next()
         self.leg = Leg(
             exchange=station.leg.exchange,
             party=self,
             from_=caller_id,
             to=address,
-            direction="outbound-dial",
-            parent_sid=station.leg.sid,
+            direction="outbound-api" if placed_sid else "outbound-dial",
+            parent_sid="" if placed_sid else station.leg.sid,
+            sid=placed_sid or new_call_sid(),
             status="initiated",
             documents=self.person.documents,
         )
@@ -71,8 +76,8 @@ class Called:
 
     # --- Twilio ----------------------------------------------------------------------------------
 
-    async def ring(self, longest: float) -> bool:
-        """Ring for so many seconds of the call at most; tells whether it was picked up."""
+    async def ring(self, longest: float) -> Called | None:
+        """Ring for so many seconds of the call at most; gives itself if somebody wants to pick up."""
         self._tell("initiated")
         self.leg.status = "ringing"
         self._tell("ringing")
@@ -85,8 +90,15 @@ class Called:
         elif kind == "busy" or (kind == "declines" and not self._noun.get("url")):
             self.finish("busy")
         else:
-            self._answer()
-        return self.answered_at is not None
+            return self
+        return None
+
+    def answer(self) -> None:
+        """It is picked up."""
+        self.answered_at = time.monotonic()
+        self.leg.status = "in-progress"
+        self._tell("answered")
+        self._detect_machine()
 
     async def screen(self) -> bool:
         """Run the whisper of the noun; tells whether the leg may be connected.
@@ -123,12 +135,6 @@ class Called:
         if self.answered_at is None:
             return 0
         return round(self.leg.exchange.pace.simulated(time.monotonic() - self.answered_at))
-
-    def _answer(self) -> None:
-        self.answered_at = time.monotonic()
-        self.leg.status = "in-progress"
-        self._tell("answered")
-        self._detect_machine()
 
     def _tell(self, event: str) -> None:
         url = self._noun.get("statusCallback")

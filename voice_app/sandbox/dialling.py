@@ -146,21 +146,20 @@ class Dialling:
 
 
 async def _first_to_answer(legs: list[Called], longest: float) -> Called | None:
-    ringing = {asyncio.create_task(called.ring(longest)): called for called in legs}
+    ringing = [asyncio.create_task(called.ring(longest)) for called in legs]
     try:
         for finished in asyncio.as_completed(ringing):
-            await finished
-            for called in legs:
-                if called.answered_at is not None:
-                    return called
+            if (called := await finished) is not None:
+                called.answer()
+                return called
         return None
     finally:
         for task in ringing:
             task.cancel()
         await asyncio.wait(ringing)
-        for called in legs:
-            if called.answered_at is None:
-                called.finish("canceled")
+        for other in legs:
+            if other.answered_at is None:
+                other.finish("canceled")
 
 
 def _address(noun: Verb) -> str:

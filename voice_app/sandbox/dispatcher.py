@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import aiohttp
 import msgspec
 
-from voice_app.sandbox.orchestrator import DOOR
+from voice_app.sandbox.orchestrator import DOOR, Placement
 
 RETRY_SECONDS = 1.0
 
@@ -28,6 +28,7 @@ class _Instruction(msgspec.Struct):
     twiml: str | None = None
     method: str = "POST"
     status: str | None = None
+    placement: Placement | None = None
 
 
 class _Told(msgspec.Struct):
@@ -36,14 +37,22 @@ class _Told(msgspec.Struct):
 
 
 class Dispatcher:
-    """Waits at the door of a double, and passes on what is meant for one of ``calls`` (by CallSid)."""
+    """Waits at the door of a double, and passes on what is meant for one of ``calls`` (by CallSid).
+
+    ``place`` is offered every call that the REST API places.
+    """
 
     def __init__(
-        self, http: aiohttp.ClientSession, twilio_base_url: str, calls: Mapping[str, Dispatched]
+        self,
+        http: aiohttp.ClientSession,
+        twilio_base_url: str,
+        calls: Mapping[str, Dispatched],
+        place: Callable[[Placement], None],
     ) -> None:
         self._http = http
         self._url = f"{twilio_base_url.rstrip('/')}{DOOR}/instructions"
         self._calls = calls
+        self._place = place
 
     async def run(self) -> None:
         """Follow until cancelled. A double that is gone is asked again."""
@@ -64,6 +73,9 @@ class Dispatcher:
             return msgspec.json.decode(await response.read(), type=_Told)
 
     async def _follow(self, instruction: _Instruction) -> None:
+        if instruction.placement is not None:
+            self._place(instruction.placement)
+            return
         call = self._calls.get(instruction.call_sid)
         if call is None:
             return

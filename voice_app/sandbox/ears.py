@@ -40,12 +40,14 @@ class Ears:
             await self.scribe.settle()
             self._release(engine)
 
-    def start(self, verb: Verb) -> None:
-        """``<Start><Transcription>``"""
+    def start(self, verb: Verb) -> bool:
+        """``<Start><Transcription>``; tells whether one was started."""
         transcription = self._begin(verb)
-        if transcription is not None:
-            self._transcriptions[transcription] = self.engines.start(transcription.title)
-            self._attach(verb, f"{transcription.provider}:{transcription.model}")
+        if transcription is None:
+            return False
+        self._transcriptions[transcription] = self.engines.start(transcription.title)
+        self._attach(verb, f"{transcription.provider}:{transcription.model}")
+        return True
 
     def stop(self, verb: Verb) -> None:
         """``<Stop><Transcription>``: ends exactly the one with that name."""

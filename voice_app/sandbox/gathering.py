@@ -7,10 +7,10 @@ phones by hand or from a test needs the time, the simulated person does not.
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 from voice_app.sandbox.document import Verb
-from voice_app.sandbox.engines import Engines
+from voice_app.sandbox.ears import Ears
 from voice_app.sandbox.leg import Leg
 from voice_app.sandbox.prompts import play
 from voice_app.sandbox.race import first_of
@@ -21,12 +21,15 @@ CONFIDENCE = "0.95"
 
 
 class Gathering:
-    """One ``<Gather>`` on a leg. It is what the party presses keys into and speaks to."""
+    """One ``<Gather>`` on a leg. It is what the party presses keys into and speaks to.
 
-    def __init__(self, leg: Leg, verb: Verb, engines: Engines | None) -> None:
+    ``ears`` are those of a caller; nobody else is listened to by an engine.
+    """
+
+    def __init__(self, leg: Leg, verb: Verb, ears: Ears | None) -> None:
         self._leg = leg
         self._verb = verb
-        self._engines = engines
+        self._ears = ears
         self._inputs = verb.get("input", "dtmf").split()
         self._keys = ""
         self._words = ""
@@ -45,8 +48,10 @@ class Gathering:
         self._changed.set()
 
     async def say(self, text: str) -> None:
+        await asyncio.sleep(self._leg.exchange.pace.speech(text))
+        if self._ears is not None:
+            self._ears.spoken("caller", text)
         if "speech" in self._inputs and not self._done.is_set():
-            await asyncio.sleep(self._leg.exchange.pace.speech(text))
             self._words = text
             self._done.set()
             self._changed.set()
@@ -56,9 +61,7 @@ class Gathering:
 
         Raises `HungUpError` or `RedirectedError`.
         """
-        heard = "speech" in self._inputs and self._engines is not None
-        engine = self._engines.listening('<Gather input="speech">') if heard and self._engines else None
-        with engine or nullcontext():
+        with self._engine():
             self._leg.party.attend(self)
             try:
                 await self._prompt()
@@ -66,6 +69,12 @@ class Gathering:
             finally:
                 self._leg.party.attend(None)
         return self._request(url)
+
+    def _engine(self) -> AbstractContextManager[None]:
+        """What understands words costs as much as any other engine."""
+        if self._ears is None or "speech" not in self._inputs:
+            return nullcontext()
+        return self._ears.engines.listening('<Gather input="speech">')
 
     async def _prompt(self) -> None:
         barge_in = self._verb.is_true("bargeIn", default=True)

@@ -130,8 +130,8 @@ class Handset:
 
     async def fall_silent(self) -> None:
         """Whoever listens waits in vain for the rest of its time. Raises `CallOverError`."""
-        await self.unless_over(self.listener.get())
         self._silent.set()
+        await self.unless_over(self.listener.emptied())
 
     async def _patiently(self, waiting: Coroutine[Any, Any, T]) -> T:
         try:

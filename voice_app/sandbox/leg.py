@@ -117,7 +117,7 @@ class Leg:
         }
         if self.parent_sid:
             return fields | {"ParentCallSid": self.parent_sid}
-        return fields | {"CallerName": ""}
+        return fields | {"CallerName": ""} if self.direction == "inbound" else fields
 
     def absolute(self, url: str, document_url: str) -> str:
         return self.exchange.network.absolute(url, document_url) if url else document_url

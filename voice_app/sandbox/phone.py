@@ -12,6 +12,7 @@ async with Phone(network, account_sid=…) as phone:
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
@@ -21,15 +22,18 @@ import aiohttp
 
 from voice_app.sandbox.call import PhoneCall
 from voice_app.sandbox.callbacks import Order
-from voice_app.sandbox.dispatcher import Dispatcher
+from voice_app.sandbox.dispatcher import Dispatched, Dispatcher
 from voice_app.sandbox.handset import CallOverError
 from voice_app.sandbox.happening import Happening
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.orchestrator import RemoteTranscriber, Transcriber
+from voice_app.sandbox.orchestrator import Placement, RemoteTranscriber, Transcriber
 from voice_app.sandbox.person import Person
 from voice_app.sandbox.voice import WORDS_PER_SECOND
 
 __all__ = ["CallOverError", "Happening", "Person", "Phone", "PhoneCall"]
+
+
+CALL_SID = re.compile(r"CA[0-9a-f]{32}")
 
 
 class Phone:
@@ -69,13 +73,15 @@ class Phone:
         self._twilio_base_url = twilio_base_url
         self._calls: dict[str, PhoneCall] = {}
         """Those on the line, by CallSid."""
+        self._dispatched: dict[str, Dispatched] = {}
+        """They, and the calls that the REST API has placed."""
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         self.http = await self._stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         if self._twilio_base_url is not None:
             self.transcriber = RemoteTranscriber(self.http, self._twilio_base_url)
-            dispatcher = Dispatcher(self.http, self._twilio_base_url, self._calls)
+            dispatcher = Dispatcher(self.http, self._twilio_base_url, self._dispatched, self._place)
             self._stack.push_async_callback(_cancel, asyncio.create_task(dispatcher.run()))
         return self
 
@@ -100,14 +106,26 @@ class Phone:
         """
         call = PhoneCall(self, url, status_url, watch, people)
         running = asyncio.create_task(call.run())
-        self._calls[call.sid] = call
+        self._calls[call.sid] = self._dispatched[call.sid] = call
         try:
             yield call
             await call.hang_up()
             await running
         finally:
-            del self._calls[call.sid]
+            del self._calls[call.sid], self._dispatched[call.sid]
             await _cancel(running)
+
+    def _place(self, placement: Placement) -> None:
+        """Have one of the calls take it: that whose CallSid is in it, or the only one there is.
+
+        Another phone may have the call that is meant; then nothing happens here.
+        """
+        named = CALL_SID.findall(f"{placement.url} {placement.status_url} {placement.twiml}")
+        mine = [call for sid, call in self._calls.items() if sid in named]
+        if not named and placement.from_ == self.number and len(self._calls) == 1:
+            mine = list(self._calls.values())
+        if mine and placement.call_sid not in self._dispatched:
+            self._dispatched[placement.call_sid] = mine[0].place(placement)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from voice_app.sandbox.document import Document, Verb
-from voice_app.sandbox.engines import Engines
+from voice_app.sandbox.ears import Ears
 from voice_app.sandbox.gathering import Gathering
 from voice_app.sandbox.leg import Leg
 from voice_app.sandbox.prompts import play
@@ -69,11 +69,11 @@ class Program:
 
 
 class CommonVerbs:
-    """The verbs that run on every leg. ``engines`` is the caller's timeline, where there is one."""
+    """The verbs that run on every leg. ``ears`` are those of a caller."""
 
-    def __init__(self, leg: Leg, engines: Engines | None = None) -> None:
+    def __init__(self, leg: Leg, ears: Ears | None = None) -> None:
         self._leg = leg
-        self._engines = engines
+        self._ears = ears
 
     def handlers(self, *names: str) -> dict[str, Handler]:
         """The handlers of these verbs."""
@@ -92,7 +92,7 @@ class CommonVerbs:
         await play(self._leg, verb)
 
     async def _gather(self, verb: Verb, url: str) -> Jump | None:
-        return await Gathering(self._leg, verb, self._engines).run(url)
+        return await Gathering(self._leg, verb, self._ears).run(url)
 
     async def _redirect(self, verb: Verb, url: str) -> Jump:
         return Jump(self._leg.absolute(verb.text, url), self._leg.form(), verb.get("method", "POST"))

@@ -42,7 +42,7 @@ class Queueing:
         wait_url = verb.get("waitUrl")
         leg = station.leg
         self._waiting = Waiting(
-            leg, wait_url and leg.absolute(wait_url, url), verb.get("waitUrlMethod", "POST"), WAIT_VERBS
+            station, wait_url and leg.absolute(wait_url, url), verb.get("waitUrlMethod", "POST"), WAIT_VERBS
         )
 
     async def run(self) -> Jump | None:

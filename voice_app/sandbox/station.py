@@ -10,6 +10,7 @@ from voice_app.sandbox.ears import Ears
 from voice_app.sandbox.handset import Handset
 from voice_app.sandbox.happening import Kind
 from voice_app.sandbox.leg import Leg
+from voice_app.sandbox.lobby import Lobby
 from voice_app.sandbox.person import People
 from voice_app.sandbox.relay import Ending
 
@@ -53,6 +54,7 @@ class Station:
     handset: Handset
     ears: Ears
     people: People
+    lobby: Lobby
     happened: Callable[[Kind, str], None]
     verified: frozenset[str] = frozenset()
     """Numbers that the account may show as its own, beside the two of the call."""

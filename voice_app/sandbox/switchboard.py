@@ -29,8 +29,7 @@ class Switchboard:
     def __init__(self, station: Station) -> None:
         self._station = station
         self._sessions = 0
-        engines = station.ears.engines
-        common = CommonVerbs(station.leg, engines).handlers(
+        common = CommonVerbs(station.leg, station.ears).handlers(
             "Say", "Play", "Pause", "Gather", "Redirect", "Hangup"
         )
         handlers: dict[str, Handler] = {
@@ -106,8 +105,8 @@ class Switchboard:
     async def _start(self, verb: Verb, url: str) -> None:
         for noun in verb.children:
             if noun.name == "Transcription":
-                self._station.ears.start(noun)
-                self._station.happened("transcribing", noun.get("name"))
+                if self._station.ears.start(noun):
+                    self._station.happened("transcribing", noun.get("name"))
             else:
                 self._station.problem(f"<Start><{noun.name}> is not simulated by this phone")
 

@@ -6,24 +6,25 @@ import asyncio
 from collections.abc import Callable
 
 from voice_app.sandbox.document import DocumentError
-from voice_app.sandbox.leg import Leg
 from voice_app.sandbox.network import WebhookError
 from voice_app.sandbox.program import CommonVerbs, Program
+from voice_app.sandbox.station import Station
 from voice_app.sandbox.step import Jump, Stop
 
 
 class Waiting:
-    """Entertains a leg. ``url`` may be empty; ``verbs`` are those that its documents may have."""
+    """Entertains a caller. ``url`` may be empty; ``verbs`` are those that its documents may have."""
 
-    def __init__(self, leg: Leg, url: str, method: str, verbs: tuple[str, ...]) -> None:
+    def __init__(self, station: Station, url: str, method: str, verbs: tuple[str, ...]) -> None:
         self.turns = 0
         """How often the document has come to its end."""
         self.turned = asyncio.Event()
         """Set once it has, or music plays."""
-        self._leg = leg
+        self._leg = station.leg
         self._url = url
         self._method = method
-        self._program = Program(leg, CommonVerbs(leg).handlers(*verbs), "may not run while a caller waits")
+        handlers = CommonVerbs(station.leg, station.ears).handlers(*verbs)
+        self._program = Program(station.leg, handlers, "may not run while a caller waits")
 
     async def run(self, form: Callable[[], dict[str, str]]) -> Stop:
         """Play until the document says ``<Leave>`` or ``<Hangup>``; which it was. ``form`` is asked with.

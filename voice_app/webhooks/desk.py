@@ -32,6 +32,8 @@ RELAY_ENDED = "/voice/relay-ended"
 PULLED = "/handoff/pulled"
 ORCHESTRATOR_EVENTS = "/orchestrator/events"
 INTELLIGENCE_RESULTS = "/intelligence/results"
+OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+"""A call in one of these states takes no more instructions."""
 NOTHING = '<?xml version="1.0" encoding="UTF-8"?>\n<Response/>\n'
 """The answer where the call needs no more instructions."""
 LAST_RESORT = (

@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from voice_app.handoff import Handoff, State, Step
 from voice_app.journal.events import Voicemail
-from voice_app.webhooks.desk import NOTHING, Desk, twiml
+from voice_app.webhooks.desk import NOTHING, OVER, Desk, twiml
 from voice_app.webhooks.signature import Form
-from voice_app.webhooks.way import OVER, Way, go_on, room
+from voice_app.webhooks.way import Way, go_on, room
 
 _MISSED: Final = {
     "busy": Step.BUSY,

@@ -15,12 +15,9 @@ from starlette.responses import Response
 from voice_app import telemetry
 from voice_app.journal import Entry
 from voice_app.journal.events import Acted, Conversed, SessionEnded
-from voice_app.webhooks.desk import NOTHING, Desk, twiml
+from voice_app.webhooks.desk import NOTHING, OVER, Desk, twiml
 from voice_app.webhooks.signature import Form
 from voice_app.webhooks.way import Way
-
-OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-"""A call in one of these states takes no more instructions."""
 
 
 async def relay_ended(desk: Desk, form: Form) -> Response:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from voice_app.journal.events import Closed
-from voice_app.webhooks.desk import Desk
-from voice_app.webhooks.relay_ended import OVER
+from voice_app.webhooks.desk import OVER, Desk
 from voice_app.webhooks.signature import Form
 
 

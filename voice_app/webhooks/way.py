@@ -25,8 +25,6 @@ from voice_app.webhooks.signature import Form
 
 MAX_ROUNDS = 2
 """So often a call is handed to people; then a message is all that is left."""
-OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-_MISSED = {"busy": Step.BUSY, "no-answer": Step.NO_ANSWER, "canceled": Step.FAILED, "failed": Step.FAILED}
 
 log = logging.getLogger(__name__)
 

@@ -3,6 +3,7 @@
 from voice_app.sandbox.orchestrator.account import Account, Behaviour, new_id
 from voice_app.sandbox.orchestrator.double import double
 from voice_app.sandbox.orchestrator.faults import Fault
+from voice_app.sandbox.orchestrator.instructions import Placement
 from voice_app.sandbox.orchestrator.intelligence import add_intelligence
 from voice_app.sandbox.orchestrator.numbers import add_number
 from voice_app.sandbox.orchestrator.operators import SENTIMENT, SUMMARY
@@ -26,6 +27,7 @@ __all__ = [
     "Delivery",
     "Fault",
     "LocalTranscriber",
+    "Placement",
     "Postman",
     "RemoteTranscriber",
     "Side",

@@ -174,6 +174,7 @@ class CallRecord:
     sid: str
     caller: str
     number: str
+    direction: Literal["inbound", "outbound-api"] = "inbound"
     active: Capture | None = None
     """Because TwiML named a configuration or a conversation."""
     passive: list[Capture] = field(default_factory=list)

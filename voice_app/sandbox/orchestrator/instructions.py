@@ -8,8 +8,25 @@ from typing import Any
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
+class Placement:
+    """A call to somebody that the REST API places."""
+
+    call_sid: str
+    to: str
+    from_: str
+    url: str = ""
+    twiml: str | None = None
+    method: str = "POST"
+    status_url: str = ""
+    status_events: tuple[str, ...] = ("completed",)
+    status_method: str = "POST"
+    timeout: int = 60
+    """Seconds that it rings."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
 class Instruction:
-    """One change of a call that is on the line: another document, other TwiML, or its end."""
+    """One change of a call that is on the line: another document, other TwiML, or its end. Or a new call."""
 
     call_sid: str
     url: str = ""
@@ -17,6 +34,7 @@ class Instruction:
     method: str = "POST"
     status: str | None = None
     """``completed`` or ``canceled`` ends the call."""
+    placement: Placement | None = None
 
 
 @dataclass(slots=True)

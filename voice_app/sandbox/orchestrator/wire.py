@@ -6,6 +6,7 @@ import base64
 import binascii
 import secrets
 from typing import Any
+from urllib.parse import parse_qs
 from uuid import UUID
 
 import msgspec
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_app.sandbox.orchestrator.account import Account, Operation
 from voice_app.sandbox.orchestrator.lifecycle import settle
-from voice_app.sandbox.orchestrator.refusals import RefusedError, invalid, not_found
+from voice_app.sandbox.orchestrator.refusals import RefusedError, Shape, invalid, not_found
 
 DOOR = "/_sandbox"
 """Where the paths begin that Twilio does not have."""
@@ -50,7 +51,7 @@ class Gate:
     async def _stopped(self, request: Request) -> Response | None:
         account = self._account
         settle(account)
-        shape = account.behaviour.error_shape
+        shape = _shape(request)
         try:
             _right_content_type(request)
             if request.url.path.startswith(DOOR):
@@ -79,6 +80,14 @@ async def json_of(request: Request) -> Any:
         raise invalid(f"The request body is not JSON: {error}") from None
 
 
+async def parameters_of(request: Request) -> dict[str, list[str]]:
+    """The body of a form; what is empty is left out. Raises `RefusedError` (400) if it cannot be read."""
+    try:
+        return parse_qs((await request.body()).decode())
+    except ValueError:
+        raise invalid("The request body is no form") from None
+
+
 async def refused(request: Request, error: Exception) -> Response:
     """The answer to a `RefusedError`, and to what the router itself refuses."""
     if isinstance(error, HTTPException):
@@ -88,7 +97,7 @@ async def refused(request: Request, error: Exception) -> Response:
             error = RefusedError(error.status_code, 20004, error.detail, headers=error.headers)
     if not isinstance(error, RefusedError):
         raise error
-    return error.response(account_of(request).behaviour.error_shape)
+    return error.response(_shape(request))
 
 
 def accepted_later(request: Request, operation: Operation) -> Response:
@@ -119,6 +128,11 @@ def idempotency_key(request: Request) -> str | None:
         return f"{request.method} {request.url.path} {UUID(key)}"
     except ValueError:
         raise invalid("Idempotency-Key must be a UUID") from None
+
+
+def _shape(request: Request) -> Shape:
+    """The oldest of the APIs has one shape only."""
+    return "A" if request.url.path.startswith("/api/") else account_of(request).behaviour.error_shape
 
 
 def _right_content_type(request: Request) -> None:
