@@ -177,6 +177,27 @@ async def test_a_sip_address_and_a_client_are_rung_alike(tmp_path: Path, address
         assert (await call.reply()).text == "Anna here."
 
 
+async def test_a_person_joins_a_conference_after_the_summary(tmp_path: Path) -> None:
+    person = anna()
+    async with handed_over(tmp_path, person, handoff_to=("conference:+15550100010",)) as (_, call):
+        while "Anna" not in (await asyncio.wait_for(call.reply(), 20)).text:
+            pass
+        await call.person_hangs_up()
+        await call.over.wait()
+    assert WISH in person.heard[0]
+    assert Handoff.of(await recorded(tmp_path, call.sid)).state is State.OVER
+
+
+@pytest.mark.parametrize("kind", ["busy", "no-answer", "declines", "voicemail"])
+async def test_whoever_does_not_join_the_conference_is_followed_by_the_next(
+    tmp_path: Path, kind: Any
+) -> None:
+    rooms = ("conference:+15550100010", "conference:+15550100011")
+    async with handed_over(tmp_path, Person(kind), anna(), handoff_to=rooms) as (_, call):
+        while "Anna" not in (await asyncio.wait_for(call.reply(), 20)).text:
+            pass
+
+
 async def test_people_first_means_no_agent_where_somebody_answers(tmp_path: Path) -> None:
     async with sandbox(tmp_path, handoff_to=NUMBERS, answer="people") as server:
         async with server.call(anna()) as call:

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from support.driver import Driver
 
+from support.driver import Driver
 from voice_app import Break, Keys, Message, Ssml, Turn
 from voice_app.journal import events
 from voice_app.relay.session import State

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.driver import Driver
 
+from support.driver import Driver
 from voice_app import Break, EndCall
 from voice_app.journal import events
 from voice_app.relay.backchannels import is_backchannel

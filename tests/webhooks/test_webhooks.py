@@ -105,7 +105,9 @@ async def test_a_session_that_the_agent_ended_hangs_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "data", ['{"reason":"billing"}', "{}", "[]", "not json", "[" * 10_000, '"text"', "null"]
 )
-async def test_with_nobody_to_ring_the_caller_may_leave_a_message_whatever_the_handoff_data(tmp_path: Path, data: str) -> None:
+async def test_with_nobody_to_ring_the_caller_may_leave_a_message_whatever_the_handoff_data(
+    tmp_path: Path, data: str
+) -> None:
     async with sandbox(tmp_path) as server:
         document = await twiml(
             server, "/voice/relay-ended", SessionId="VX1", SessionStatus="ended", HandoffData=data

@@ -61,7 +61,10 @@ def bench(
     tokens: Annotated[
         int | None, typer.Option(min=1, help="Words of a stub's reply.  [20; with --chat 30]")
     ] = None,
-    token_ms: Annotated[float, typer.Option(min=0, help="Milliseconds between a stub's words.")] = 0,
+    token_ms: Annotated[
+        float | None,
+        typer.Option(min=0, help="Milliseconds between a stub's words; 0: one by one.  [all at once]"),
+    ] = None,
     pid: Annotated[int | None, typer.Option(help="The server's process, if its port does not tell.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
@@ -119,10 +122,11 @@ async def _running(settings: Settings, url: str, order: _Order, pid: int | None)
         server = error
     base = f"{parts.scheme}://{parts.netloc}"
     webhook = parts._replace(scheme="https", netloc=domain).geturl()
-    return await _measure(_target(account, base, webhook), server, order, Report(server=base))
+    target = _target(account, Network(base, f"https://{domain}", account.signing_tokens[0]), webhook)
+    return await _measure(target, server, order, Report(server=base))
 
 
-async def _started(order: _Order, *, chat: bool, tokens: int | None, token_ms: float) -> Report:
+async def _started(order: _Order, *, chat: bool, tokens: int | None, token_ms: float | None) -> Report:
     """Start a server as it ships, with the sandbox's account, and measure it."""
     starting = (
         _with_chat(tokens or MODEL_WORDS, token_ms) if chat else _with_stub(tokens or STUB_TOKENS, token_ms)
@@ -133,13 +137,14 @@ async def _started(order: _Order, *, chat: bool, tokens: int | None, token_ms: f
             server="the agent chat and a stub model" if chat else "a stub agent",
             start_seconds=round(server.start_seconds, 3),
         )
-        target = _target(account, server.base_url, f"{account.origin}/voice")
+        network = Network(server.base_url, account.origin, account.signing_tokens[0])
+        target = _target(account, network, f"{account.origin}/voice")
         return await _measure(target, named(server.pid), order, report)
 
 
-def _target(account: Settings, base: str, webhook: str) -> Target:
+def _target(account: Settings, network: Network, webhook: str) -> Target:
     return Target(
-        network=Network(base, account.origin, account.signing_tokens[0]),
+        network=network,
         webhook=webhook,
         account_sid=account.account_sid or "",
         number=account.phone_number or "",
@@ -147,15 +152,18 @@ def _target(account: Settings, base: str, webhook: str) -> Target:
 
 
 @asynccontextmanager
-async def _with_stub(tokens: int, token_ms: float) -> AsyncIterator[Child]:
-    stub = {"VOICE_BENCH_TOKENS": str(tokens), "VOICE_BENCH_TOKEN_MS": str(token_ms)}
+async def _with_stub(tokens: int, token_ms: float | None) -> AsyncIterator[Child]:
+    stub = {
+        "VOICE_BENCH_TOKENS": str(tokens),
+        "VOICE_BENCH_TOKEN_MS": "" if token_ms is None else str(token_ms),
+    }
     async with _serve(stub | {"VOICE_APP_AGENT": "voice_app.agents.stub:agent"}) as server:
         yield server
 
 
 @asynccontextmanager
-async def _with_chat(words: int, word_ms: float) -> AsyncIterator[Child]:
-    async with child("voice_app.sandbox.model", str(words), str(word_ms), settings={}) as model:
+async def _with_chat(words: int, word_ms: float | None) -> AsyncIterator[Child]:
+    async with child("voice_app.sandbox.model", str(words), str(word_ms or 0), settings={}) as model:
         chat = {
             "VOICE_APP_AGENT": "chat",
             "VOICE_APP_MODEL": "stub",

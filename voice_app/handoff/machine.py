@@ -8,7 +8,7 @@
         ├──────────▶ MISSED ──┘
         │                ├──returned──▶ WITH_AGENT ──requested──▶ REQUESTED
         │                └──voicemail─▶ RECORDING ──recorded───▶ OVER
-        └── (nobody to ring: as from MISSED)          hung up, from anywhere ─▶ OVER
+        └── (nobody to ring: as from MISSED)          hung up, once requested ─▶ OVER
 
 Where a handoff stands is not kept anywhere but in the journal: any machine that is asked about a call
 folds its events (`Handoff.of`). A step that does not fit the state is a repeated or late callback, and
@@ -71,7 +71,7 @@ TABLE: Final[dict[tuple[State, Step], State]] = {
     (State.MISSED, Step.VOICEMAIL): State.RECORDING,
     (State.WITH_AGENT, Step.REQUESTED): State.REQUESTED,
     (State.RECORDING, Step.RECORDED): State.OVER,
-    **{(state, Step.HUNG_UP): State.OVER for state in State if state is not State.OVER},
+    **{(state, Step.HUNG_UP): State.OVER for state in State if state not in (State.NONE, State.OVER)},
 }
 
 

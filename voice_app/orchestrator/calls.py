@@ -19,8 +19,11 @@ class Calls:
         self._api = api
         self._path = f"/2010-04-01/Accounts/{account_sid}/Calls"
 
-    async def create(self, *, to: str, from_: str, url: str, status_url: str, ring_seconds: int) -> None:
-        """Ring somebody; Twilio asks ``url`` what they hear, and tells ``status_url`` how it went."""
+    async def create(self, *, to: str, from_: str, url: str, status_url: str, ring_seconds: int) -> str:
+        """Ring somebody; Twilio asks ``url`` what they hear, and tells ``status_url`` how it went.
+
+        Returns the CallSid of the new call.
+        """
         form = {
             "To": to,
             "From": from_,
@@ -31,7 +34,8 @@ class Calls:
             "StatusCallbackEvent": "completed",
             "Timeout": str(ring_seconds),
         }
-        await self._api.request("POST", PRODUCT, f"{self._path}.json", form=form)
+        reply = await self._api.request("POST", PRODUCT, f"{self._path}.json", form=form)
+        return str(reply.body.get("sid", "")) if isinstance(reply.body, dict) else ""
 
     async def redirect(self, call_sid: str, url: str) -> None:
         """Have Twilio ask ``url`` what to do with the call now. What it was doing ends."""

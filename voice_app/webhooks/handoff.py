@@ -33,7 +33,7 @@ async def dialed(desk: Desk, form: Form) -> Response:
     """The action of ``<Dial>`` and ``<Enqueue>``: how it went with this attempt."""
     way = await Way.of(desk, form)
     if form.get("CallStatus") in OVER:
-        way.step(Step.FINISHED if way.handoff.state is State.TALKING else Step.HUNG_UP)
+        way.abandon()
         return twiml(NOTHING)
     if str(way.handoff.attempt) == form.path.get("attempt"):
         way.step(_outcome(form, way.handoff))

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from voice_app.journal.events import Closed
 from voice_app.webhooks.desk import OVER, Desk
 from voice_app.webhooks.signature import Form
+from voice_app.webhooks.way import Way
 
 
 async def status(desk: Desk, form: Form) -> Response:
@@ -18,4 +19,5 @@ async def status(desk: Desk, form: Form) -> Response:
         desk.journal.write(form["CallSid"], Closed(state, duration))
         if desk.recalls is not None:
             desk.recalls.end(form["CallSid"])
+        (await Way.of(desk, form)).abandon()
     return Response(status_code=204)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,12 +18,14 @@ from starlette.responses import Response
 from voice_app.handoff import Handoff, State, Step, Target, choose
 from voice_app.handoff.summary import brief
 from voice_app.journal import Entry, as_heard
-from voice_app.journal.events import Conversed, HandedOff, Opened
+from voice_app.journal.events import Acted, Conversed, HandedOff, Opened
 from voice_app.orchestrator import ApiError, Conversations
 from voice_app.twiml.templates import Context
 from voice_app.webhooks.desk import PULLED, Desk
 from voice_app.webhooks.signature import Form
 
+INVITED = "invited"
+"""The journal's word for a call that we placed to somebody."""
 MAX_ROUNDS = 2
 """So often a call is handed to people; then a message is all that is left."""
 
@@ -61,6 +64,17 @@ class Way:
             note = {"handoff_reason": reason, "handoff_summary": summary}
             self._desk.beside(_annotate(self._desk.conversations, conversation_id, note))
         return self.document()
+
+    def abandon(self) -> None:
+        """The caller is gone: whoever is being rung for them need not pick up."""
+        invited = [
+            entry.event.detail
+            for entry in self.entries
+            if isinstance(entry.event, Acted) and entry.event.action == INVITED
+        ]
+        if self.handoff.state is State.RINGING and invited and self.handoff.target.startswith("conference:"):
+            self._desk.beside(_hang_up(self._desk, invited[-1]))
+        self.step(Step.FINISHED if self.handoff.state is State.TALKING else Step.HUNG_UP)
 
     def document(self) -> Response:
         """What the caller's line does now."""
@@ -148,13 +162,14 @@ class Way:
         """Ring the person into the conference in which the caller waits."""
         path = f"{self._call_sid}/{self.handoff.attempt}"
         try:
-            await self._desk.calls.create(
+            sid = await self._desk.calls.create(
                 to=target.to[0].removeprefix("conference:"),
                 from_=self.context("").number,
                 url=self._url(f"/handoff/whisper/{path}"),
                 status_url=self._url(f"/handoff/invited/{path}"),
                 ring_seconds=target.ring_seconds,
             )
+            self._desk.journal.write(self._call_sid, Acted(INVITED, sid))
         except ApiError as error:
             log.error("call %s: %s could not be rung: %s", self._call_sid, target.label, error)
             self.step(Step.FAILED)
@@ -208,6 +223,11 @@ async def go_on(desk: Desk, call_sid: str) -> None:
         await desk.calls.redirect(call_sid, desk.settings.origin + PULLED)
     except ApiError as error:
         log.warning("call %s: it could not be sent on: %s", call_sid, error)
+
+
+async def _hang_up(desk: Desk, call_sid: str) -> None:
+    with suppress(ApiError):  # it may have ended by itself
+        await desk.calls.complete(call_sid)
 
 
 async def _annotate(conversations: Conversations, conversation_id: str, note: dict[str, str]) -> None:
