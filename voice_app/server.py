@@ -29,6 +29,8 @@ from voice_app.settings import Settings, SettingsError
 from voice_app.twiml import default_folder, lint_path
 from voice_app.webhooks import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENTS, Desk
 
+SECONDS_TO_STOP = 5
+"""How long requests in progress may take once the server has to stop. A live feed never ends by itself."""
 MAX_FRAME = 64 * 1024
 """Bytes. A larger WebSocket message closes the socket with 1009."""
 SECONDS_TO_INTRODUCE = 2.0
@@ -114,6 +116,7 @@ class _Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 date_header=False,
+                timeout_graceful_shutdown=SECONDS_TO_STOP,
             )
         )
         self._host, self._port = settings.host, settings.port

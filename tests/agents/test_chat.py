@@ -450,6 +450,15 @@ async def test_warming_opens_the_connection_that_the_first_turn_uses(
     assert (model.warmed, len(model.connections)) == (1, 1)
 
 
+async def test_a_summary_is_written_of_what_was_said(model: ScriptedModel, make: MakeChat) -> None:
+    model.say("Wants a refund ", "for order 81.")
+    history = [Message("user", "My order is broken."), Message("assistant", "Which one?")]
+    assert await make(model.base_url).summarise(history) == "Wants a refund for order 81."
+    (request,) = model.requests
+    assert "user: My order is broken.\nassistant: Which one?" in request["messages"][1]["content"]
+    assert "tools" not in request
+
+
 async def test_warming_never_fails(make: MakeChat, unused_tcp_port: int) -> None:
     await make(f"http://127.0.0.1:{unused_tcp_port}").warm(Call("CA1"))
     await make("no address").warm(Call("CA1"))

@@ -241,7 +241,7 @@ async def test_people_first_rings_at_once_and_the_agent_is_the_second_choice(tmp
         ("sip:desk@example.com", "<Sip"),
         ("client:anna", "<Client"),
         ("queue:support", ">support</Enqueue>"),
-        ("workflow:WW" + "0" * 32, "<Task>"),
+        ("workflow:WW" + "0" * 32, "<Task "),
         ("studio:FW" + "0" * 32, "webhooks.twilio.com"),
     ],
 )
@@ -258,6 +258,8 @@ async def test_a_task_tells_who_calls_and_why(tmp_path: Path) -> None:
     task = read(document).verbs[-1].children[0].text
     assert json.loads(task)["summary"] == "Wants a refund for order 81."
     assert json.loads(task)["call_sid"] == CALL
+    assert json.loads(task)["profile_id"] is None
+    assert '<Task priority="0">' in document
 
 
 async def test_a_queue_tells_the_place_and_ends_like_a_call(tmp_path: Path) -> None:
@@ -277,7 +279,9 @@ async def test_hostile_summaries_stay_text(tmp_path: Path) -> None:
     for target in (FIRST, "workflow:WW" + "0" * 32):
         async with sandbox(tmp_path, handoff_to=(target,)) as server:
             line = Line(server)
-            await line.wants_a_person(wish)
+            await line.asks("/voice", From=f"client:{HOSTILE}")
+            ended = {"SessionId": "VX1", "SessionStatus": "ended", "HandoffData": wish}
+            await line.asks("/voice/relay-ended", From=f"client:{HOSTILE}", **ended)
             whisper = await line.whispers()
             assert len(whisper) < 3000
 
@@ -358,3 +362,23 @@ async def test_a_call_on_which_no_agent_is_can_be_pulled_through_twilio(tmp_path
         line = Line(server)
         await line.asks("/voice")
         assert "<Hangup/>" in await line.asks("/handoff/pulled")
+
+
+async def test_a_second_transcription_on_one_call_is_noticed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with sandbox(tmp_path) as server:
+        for sid in ("GT1", "GT2"):
+            form = {"CallSid": CALL, "TranscriptionSid": sid, "TranscriptionEvent": "transcription-started"}
+            await server.post("/transcription", **form)
+    assert f"STT202 Call {CALL}" in caplog.text
+    found = [entry.event for entry in await recorded(tmp_path, CALL)]
+    assert [event.what for event in found if isinstance(event, events.Failed)] == ["STT202"]
+
+
+async def test_a_transcription_that_has_stopped_is_no_second_one(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as server:
+        for sid, event in (("GT1", "started"), ("GT1", "started"), ("GT1", "stopped"), ("GT2", "started")):
+            form = {"CallSid": CALL, "TranscriptionSid": sid, "TranscriptionEvent": f"transcription-{event}"}
+            await server.post("/transcription", **form)
+    assert not [entry for entry in await recorded(tmp_path, CALL) if isinstance(entry.event, events.Failed)]

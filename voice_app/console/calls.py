@@ -1,4 +1,4 @@
-"""``/api/calls/…``: a supervisor pulls a live call to a person, or ends it.
+"""``/api/…``: a supervisor follows the calls, pulls a live one to a person, or ends it.
 
 Closed unless ``VOICE_APP_API_TOKEN`` is set; then it takes that token as ``Authorization: Bearer …``.
 """
@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from voice_app.agents.protocol import EndCall, Transfer
+from voice_app.console.feed import feed
 from voice_app.handoff import Handoff, Step
 from voice_app.journal.events import HandedOff
 from voice_app.orchestrator import ApiError
@@ -38,7 +39,11 @@ def routes(desk: Desk) -> list[BaseRoute]:
     async def end(request: Request) -> Response:
         return await _leave(desk, request, EndCall("supervisor"))
 
+    async def follow(request: Request) -> Response:
+        return await feed(request, desk.journal)
+
     return [
+        Route("/api/feed", _authorised(desk, follow), methods=["GET"]),
         Route("/api/calls/{call_sid}/handoff", _authorised(desk, handoff), methods=["POST"]),
         Route("/api/calls/{call_sid}/end", _authorised(desk, end), methods=["POST"]),
     ]

@@ -14,6 +14,7 @@ file that ``VOICE_APP_HANDOFF`` names, with who is asked for what, and when:
     zone = "Europe/Berlin"
     ring_seconds = 25
     screen = true                            # the person hears what it is about and presses 1
+    priority = 5                             # of the task in a workflow
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Target(BaseModel):
     zone: str = "UTC"
     ring_seconds: int = Field(25, ge=5, le=600)
     screen: bool = True
+    priority: int = Field(0, ge=0, le=2_147_483_647)
+    """Of a workflow's task: the higher, the sooner."""
 
     @field_validator("to", mode="before")
     @classmethod

@@ -41,6 +41,7 @@ FULL = replace(
     transcribe=False,
     transcription_url="https://voice.example.com/transcription",
     ring_seconds=20,
+    priority=5,
     whisper_url="https://voice.example.com/handoff/whisper",
     wait_url="https://voice.example.com/handoff/wait",
     recording_url="https://voice.example.com/handoff/recording",

@@ -70,6 +70,7 @@ class Context:
     recording_url: str = ""
     task: str = ""
     """Attributes of a TaskRouter task, as JSON."""
+    priority: int = 0
     summary: str = ""
     """What a person has to know: who calls, what they want, what was tried."""
     reason_line: str = ""

@@ -90,6 +90,11 @@ class Recalls:
         if (found := self._callers.get(call_sid)) is not None:
             found.conversation_id = conversation_id
 
+    def profile_id(self, call_sid: str) -> str | None:
+        """Who calls, if the memory knew them and this process looked them up."""
+        found = self._callers.get(call_sid)
+        return found.known.profile_id if found is not None else None
+
     def end(self, call_sid: str) -> None:
         """The call is over."""
         self._callers.pop(call_sid, None)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 
 from starlette.responses import Response
 
-from voice_app.journal.events import Transcribed, Transcription
+from voice_app import telemetry
+from voice_app.journal import Entry
+from voice_app.journal.events import Failed, Transcribed, Transcription
 from voice_app.webhooks.desk import Desk
 from voice_app.webhooks.signature import Form
 
@@ -36,6 +39,8 @@ async def transcription(desk: Desk, form: Form) -> Response:
                     ),
                 )
         case "started":
+            if other := _running(await desk.entries(call_sid)) - {sid}:
+                _alarm(desk, call_sid, f"{sid} began while {', '.join(sorted(other))} was running")
             engine = form.get("TranscriptionEngine", "")
             desk.journal.write(call_sid, Transcription(sid, "started", engine))
         case "stopped":
@@ -47,6 +52,25 @@ async def transcription(desk: Desk, form: Form) -> Response:
         case other:
             desk.journal.write(call_sid, Transcription(sid, other[:40] or "unknown"))
     return Response(status_code=204)
+
+
+def _running(entries: Sequence[Entry]) -> set[str]:
+    """The transcriptions that have begun and not ended."""
+    running: set[str] = set()
+    for entry in entries:
+        if isinstance(event := entry.event, Transcription):
+            if event.state == "started":
+                running.add(event.transcription_sid)
+            elif event.state in ("stopped", "error"):
+                running.discard(event.transcription_sid)
+    return running
+
+
+def _alarm(desk: Desk, call_sid: str, what: str) -> None:
+    """STT202: two engines listen to one call, and both are billed."""
+    log.error("STT202 Call %s is listened to by two engines: %s", call_sid, what)
+    desk.journal.write(call_sid, Failed("STT202", what))
+    telemetry.CALL_ALARMS.labels("STT202").inc()
 
 
 def _text(data: str) -> str:

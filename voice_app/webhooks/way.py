@@ -150,6 +150,7 @@ class Way:
                 address=address,
                 people=people if kind == "people" else (),
                 task=task,
+                priority=target.priority,
                 ring_seconds=target.ring_seconds,
                 whisper_url=whisper if kind == "people" else "",
                 wait_url=self._url("/handoff/wait"),
@@ -187,6 +188,7 @@ class Way:
                 "call_sid": context.call_sid,
                 "from": context.caller,
                 "conversation_id": context.conversation_id,
+                "profile_id": self._desk.recalls.profile_id(self._call_sid) if self._desk.recalls else None,
                 "reason": self.handoff.reason,
                 "summary": self.handoff.summary,
             }
