@@ -71,6 +71,7 @@ async def test_what_is_said_lands_in_the_conversation(tmp_path: Path) -> None:
         async with server.call() as call:
             await call.reply()
             await call.ask("When are you open?")
+            await happened(tmp_path, call.sid, events.Conversed)
         assert call.conversation_id is not None
         conversations = Conversations(server.api)
         conversation = await conversations.fetch(call.conversation_id)

@@ -97,7 +97,7 @@ async def test_what_came_in_time_is_used_though_the_rest_did_not(
     tmp_path: Path, account: Account, store_id: str, ada: Person
 ) -> None:
     account.faults.add(Fault(path="*/Recall", delay=60))
-    async with serving(tmp_path, account, store_id, memory_seconds=0.5) as server:
+    async with serving(tmp_path, account, store_id, memory_seconds=3) as server:
         assert await first_answer(server) == f"I know: contact, first name: Ada of {ada.id}"
 
 
