@@ -16,15 +16,15 @@ from voice_app.cli.figures import Report, print_report
 from voice_app.cli.output import print_json, run
 from voice_app.sandbox.load import Load, Plan
 from voice_app.sandbox.network import Network
+from voice_app.sandbox.orchestrator import Account, double
 from voice_app.sandbox.process import ProcessError, Processes, listening, named
+from voice_app.sandbox.serving import serve
 from voice_app.sandbox.target import LoadError, Target
-from voice_app.settings import SANDBOX_DOMAIN, Settings, load
+from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, SANDBOX_DOMAIN, Settings, load
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 STUB_TOKENS: Final = 20
 MODEL_WORDS: Final = 30
-NOWHERE: Final = "http://127.0.0.1:9"
-"""No double of Twilio's APIs for a server that is measured: its work would be counted as the server's."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -176,9 +176,16 @@ async def _with_chat(words: int, word_ms: float | None) -> AsyncIterator[Child]:
 
 @asynccontextmanager
 async def _serve(settings: dict[str, str]) -> AsyncIterator[Child]:
-    quiet = {"VOICE_APP_LOG_LEVEL": "warning", "VOICE_APP_TWILIO_BASE_URL": NOWHERE}
-    async with child("voice_app", "serve", "--port", "0", settings=quiet | settings) as server:
-        yield server
+    """A server in the sandbox. The double of Twilio's APIs is ours: its work is not the server's."""
+    account = Account(SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN)
+    async with serve(double(account)) as twilio_base_url:
+        ours = {
+            "VOICE_APP_LOG_LEVEL": "warning",
+            "VOICE_APP_SILENCE_SECONDS": "0",
+            "VOICE_APP_TWILIO_BASE_URL": twilio_base_url,
+        }
+        async with child("voice_app", "serve", "--port", "0", settings=ours | settings) as server:
+            yield server
 
 
 async def _measure(target: Target, server: Processes | ProcessError, order: _Order, report: Report) -> Report:
