@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from support.sandbox import sandbox
+from voice_app.sandbox import volley
 from voice_app.sandbox.figures import latency
 from voice_app.sandbox.load import Load, Plan
 from voice_app.sandbox.network import Network
@@ -114,6 +116,28 @@ async def test_a_server_that_is_not_there_is_told(unused_tcp_port: int) -> None:
         await load.talk(PLAN)
     with pytest.raises(LoadError, match="nothing answers at http://127"):
         await load.webhooks(1)
+
+
+async def test_a_server_that_never_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(volley, "ANSWER_SECONDS", 0.05)
+
+    closed = asyncio.Semaphore(0)
+
+    async def is_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        closed.release()
+
+    async with await asyncio.start_server(is_silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        network = Network(f"http://127.0.0.1:{port}", "https://voice.example.com", "secret")
+        target = Target(network=network, webhook="https://voice.example.com/voice", account_sid="AC1")
+        with pytest.raises(LoadError, match="no webhook was answered"):
+            await Load(target, ProcessError("there is none"), settle_seconds=0.0).webhooks(10)
+        await closed.acquire()
 
 
 def test_percentiles_are_values_that_did_occur() -> None:

@@ -103,7 +103,6 @@ class Talker:
         self._tally, self._cut_after = tally, cut_after
         self._turn += 1
         self._words, self._interrupted = [], False
-        self._over = asyncio.get_running_loop().create_future()
         prompt = {
             "type": "prompt",
             "voicePrompt": f"Turn {self._turn}, please.",
@@ -114,6 +113,7 @@ class Talker:
         if self._line.lost.done():
             tally.unanswered += 1
             return
+        self._over = asyncio.get_running_loop().create_future()
         self._asked_at = perf_counter()
         self._send(prompt)
         try:

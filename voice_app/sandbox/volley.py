@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final, cast
@@ -31,6 +31,11 @@ class Volley:
     refused: dict[int, int] = field(default_factory=dict)
     """How many answers had which other status."""
     seconds: float = 0.0
+
+    @property
+    def answers(self) -> int:
+        """How many answers came, whatever their status."""
+        return len(self.answer_ms) + sum(self.refused.values())
 
 
 async def fire(target: Target, requests: int, connections: int) -> Volley:
@@ -55,7 +60,7 @@ async def fire(target: Target, requests: int, connections: int) -> Volley:
         began = perf_counter()
         for poster in posters:
             poster.next()
-        await asyncio.gather(*(poster.done for poster in posters))
+        await _answered(posters, volley)
         volley.seconds = perf_counter() - began
     except OSError as error:
         raise LoadError(f"nothing answers at {target.network.base}: {error.strerror or error}") from None
@@ -63,6 +68,17 @@ async def fire(target: Target, requests: int, connections: int) -> Volley:
         for poster in posters:
             poster.close()
     return volley
+
+
+async def _answered(posters: Sequence[_Poster], volley: Volley) -> None:
+    """Wait for every answer, as long as there are answers at all."""
+    waiting = asyncio.gather(*(poster.done for poster in posters))
+    while not waiting.done():
+        before = volley.answers
+        await asyncio.wait([waiting], timeout=ANSWER_SECONDS)
+        if volley.answers == before and not waiting.done():
+            raise LoadError(f"no webhook was answered for {ANSWER_SECONDS:g} s")
+    waiting.result()
 
 
 def _request(target: Target) -> bytes:
@@ -92,7 +108,6 @@ class _Poster(asyncio.Protocol):
         self._sent_at = 0.0
         self._parser: httptools.HttpResponseParser
         self._transport: asyncio.Transport
-        self._late: asyncio.TimerHandle | None = None
 
     def next(self) -> None:
         """Send the next request, if there is one."""
