@@ -8,6 +8,8 @@ from aiohttp.test_utils import TestServer
 
 from support.model import ScriptedModel
 
+pytest_plugins = ["support.postgres"]
+
 
 @pytest.fixture
 async def model() -> AsyncIterator[ScriptedModel]:

@@ -1,3 +1,4 @@
 from voice_app.cli import main
 
-main()
+if __name__ == "__main__":  # a worker process imports this, too
+    main()

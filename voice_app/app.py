@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -14,19 +14,22 @@ from starlette.routing import Route
 
 from voice_app import console, telemetry
 from voice_app.agents.loader import load as load_agent
-from voice_app.agents.protocol import Call
-from voice_app.agents.toolbox import ToolRun
+from voice_app.followups import Followups, Rhythm, tasks
 from voice_app.guard import Allowance, CallInspector, Scope, Watch, check, named_in
 from voice_app.handoff import Target, TargetError, from_addresses, from_file
 from voice_app.handoff.targets import kind_of
 from voice_app.journal import Journal
-from voice_app.journal.events import Acted
+from voice_app.journal.retention import keep
 from voice_app.orchestrator import Calls, Configurations, Conversations, Credentials, TwilioApi
 from voice_app.relay.ticket import Tickets
 from voice_app.settings import Settings, SettingsError, lines
 from voice_app.twiml.templates import Context, Templates, default_folder
 from voice_app.webhooks import Desk, Directory, Lookout, Recalls, Signatures, routes
+from voice_app.webhooks.admission import State
 from voice_app.webhooks.desk import ORCHESTRATOR_EVENTS
+
+SECONDS_TO_READ = 1.0
+"""How long what happened on a call may take to be read: somebody is on the line."""
 
 
 def twilio_api(settings: Settings, http: aiohttp.ClientSession) -> TwilioApi:
@@ -80,22 +83,22 @@ def desk(settings: Settings, api: TwilioApi) -> Desk:
     """
     named = settings.conversation_configuration
     templates = Templates(settings.templates or default_folder())
-    journal = Journal(settings.database_url)
-
-    def late(call: Call, run: ToolRun) -> None:
-        journal.write(call.sid, Acted("late-tool", run.name))
+    journal = Journal(
+        settings.database_url, spool=settings.spool, spool_mb=settings.spool_mb, read_s=SECONDS_TO_READ
+    )
 
     tokens = settings.signing_tokens
     shared_keys = {key: secret.get_secret_value() for key, secret in settings.webhook_shared_keys.items()}
-    return Desk(
+    calls = Calls(api, settings.account_sid or "")
+    parts = Desk(
         settings=settings,
         lines=lines(settings),
         templates=templates,
         journal=journal,
-        agent=load_agent(settings, late),
+        agent=load_agent(settings),
         signatures=Signatures(settings.origin, settings.socket_origin, tokens, shared_keys),
         tickets=Tickets(tokens, settings.relay_token_seconds),
-        calls=Calls(api, settings.account_sid or ""),
+        calls=calls,
         targets=targets(settings),
         fallback=templates.render("fallback.xml", Context(reason="fallback")),
         directory=Directory(journal),
@@ -104,6 +107,11 @@ def desk(settings: Settings, api: TwilioApi) -> Desk:
         watch=Watch(partial(check, api, scope(settings)), seconds=settings.guard_seconds),
         recalls=Recalls(api, settings, journal.write) if settings.has_memory else None,
     )
+    todo = tasks(settings, api, journal, calls, has_room=lambda: parts.admission.state is State.READY)
+    parts.followups = Followups(
+        journal, todo, calls, settings.database_url, Rhythm(pause=settings.followup_seconds)
+    )
+    return parts
 
 
 def _lookout(api: TwilioApi, journal: Journal, named: str | None) -> Lookout | None:
@@ -113,31 +121,51 @@ def _lookout(api: TwilioApi, journal: Journal, named: str | None) -> Lookout | N
     return Lookout(conversations, CallInspector(conversations, Configurations(api), named), journal)
 
 
+def _why_not(parts: Desk) -> Iterator[str]:
+    """Why nothing is to be sent to this server."""
+    if not parts.ready:
+        yield "it starts, or has stopped"
+    if parts.draining:
+        yield "draining"
+    yield from parts.watch.refusals
+
+
 def build(parts: Desk) -> Starlette:
-    """The ASGI application. Its lifespan opens and closes the journal."""
+    """The ASGI application. Its lifespan is within that of the journal."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with parts.journal:
-            parts.beside(parts.watch.run())
-            if parts.recalls is not None:
-                parts.beside(parts.recalls.warm())
-            parts.ready = True
-            yield
-            parts.ready = False
-            await parts.stop_background()
-            if parts.recalls is not None:
-                await parts.recalls.aclose()
-            if (close := getattr(parts.agent, "close", None)) is not None:
-                await close()
+        parts.beside(parts.watch.run())
+        if parts.settings.retention_days:
+            parts.beside(keep(parts.journal, parts.settings.retention_days))
+        parts.beside(parts.admission.watch())
+        parts.beside(parts.presence.run())
+        if parts.recalls is not None:
+            parts.beside(parts.recalls.warm())
+        parts.ready = True
+        if parts.followups is not None:
+            parts.followups.start()
+        yield
+        parts.ready = False
+        await parts.stop_background()
+        if parts.followups is not None:
+            await parts.followups.aclose()
+        await parts.presence.sign_off()
+        if parts.recalls is not None:
+            await parts.recalls.aclose()
+        if (close := getattr(parts.agent, "close", None)) is not None:
+            await close()
 
     async def healthz(request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def readyz(request: Request) -> Response:
-        if parts.watch.refusals:
-            return PlainTextResponse(f"not ready: {', '.join(parts.watch.refusals)}\n", 503)
-        return PlainTextResponse("ready\n" if parts.ready else "not ready\n", 200 if parts.ready else 503)
+        why_not = ", ".join(_why_not(parts))
+        if why_not:
+            return PlainTextResponse(f"not ready: {why_not}\n", 503)
+        # A full server stays ready: what belongs to the calls that it has must reach it.
+        full = parts.admission.reason
+        return PlainTextResponse(f"ready, but takes no new calls: {full}\n" if full else "ready\n")
 
     async def metrics(request: Request) -> Response:
         return Response(telemetry.metrics(), media_type="text/plain; version=0.0.4")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import difflib
 import os
 import re
@@ -9,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -70,6 +73,10 @@ class Line(BaseModel):
         "Sorry, the line broke for a moment. Please go on.",
         description="what is said when a broken session is taken up again",
     )
+    reconnect: bool = Field(
+        False,
+        description="whether Twilio comes back to a session whose socket was lost (`applicationReconnect`)",
+    )
     failure_line: str = Field(
         "I am sorry, something went wrong on my side. Could you say that again?",
         description="what is said when the agent fails",
@@ -92,6 +99,11 @@ class Line(BaseModel):
     )
     handoff_then: Literal["voicemail", "agent"] = Field(
         "voicemail", description="what follows when nobody takes a call over"
+    )
+    busy: Literal["people", "message"] = Field(
+        "people",
+        description="who takes a new call when the server is full: the people of `VOICE_APP_HANDOFF_TO`, if "
+        "there are any, or `busy.xml` with the offer to call back",
     )
     handoff_return_line: str = Field(
         "I am sorry, none of my colleagues is free right now. What can I do for you?",
@@ -126,6 +138,10 @@ class Line(BaseModel):
     )
     max_call_goodbye: str = Field(
         "I am sorry, our time is up. Goodbye!", description="what is said when the time is up"
+    )
+    drain_goodbye: str = Field(
+        "I am sorry, I have to end our call now. Please call again in a few minutes. Goodbye!",
+        description="what is said to those who are on the line when the server stops and no other takes over",
     )
     keys_length: int = Field(0, ge=0, le=100, description="so many keys are an entry; 0: any number")
     keys_terminator: Literal["", "#", "*"] = Field("#", description="the key that ends an entry")
@@ -190,7 +206,17 @@ class Settings(BaseSettings, Line):
         frozenset(), description="TwiML attributes to accept beside the vocabulary's (a JSON list)"
     )
     numbers: Path | None = Field(None, description="TOML file with one table per number")
-    database_url: str = Field("sqlite:///voice-app.db", description="where the journal is kept")
+    database_url: str = Field(
+        "sqlite:///voice-app.db",
+        description="where the journal is kept: SQLite for one process, `postgresql://…` for more",
+    )
+    spool: Path = Field(
+        Path("voice-app-spool"), description="folder where entries wait while the database is away"
+    )
+    spool_mb: int = Field(256, ge=1, description="so many megabytes of them, for each process")
+    retention_days: int = Field(
+        0, ge=0, le=36_500, description="calls are erased from the journal after so many days; 0: never"
+    )
     guard: Literal["strict", "lenient"] = Field(
         "strict", description="whether a configuration that cannot be read stops the start"
     )
@@ -223,8 +249,33 @@ class Settings(BaseSettings, Line):
         pattern=r"^\w+\.\w+$",
         description="the trait that the store knows people's numbers by",
     )
+    close_conversation: Literal["never", "call-end"] = Field(
+        "never",
+        description="when we close a call's conversation: never, as the configuration's own timeouts do, or "
+        "at the end of the call, if nothing else goes on in it",
+    )
+    report_url: str | None = Field(None, description="where a report of each call goes, by a signed POST")
+    report_secret: SecretStr | None = Field(
+        None, description="what reports are signed with: `whsec_` and at least 24 bytes in base64"
+    )
+    recordings: Path | None = Field(
+        None, description="folder into which messages left by callers are fetched"
+    )
+    followup_seconds: float = Field(
+        5, ge=0, le=3600, description="so long after a call, when late callbacks are in, its follow-ups begin"
+    )
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    workers: int = Field(1, ge=1, le=64, description="processes on the port; more than one need PostgreSQL")
+    max_calls: int = Field(
+        0, ge=0, description="so many calls a process has with the agent at once; 0: any number"
+    )
+    max_lag_ms: int = Field(
+        250, ge=0, description="a process that is so late with its work takes no new calls; 0: it does"
+    )
+    drain_seconds: float = Field(
+        300, ge=0, le=14_400, description="so long calls may go on once the server is told to stop"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info")
     relay_token_seconds: int = Field(
         60, ge=5, le=600, description="how long the address of a session may be used to open it"
@@ -232,7 +283,7 @@ class Settings(BaseSettings, Line):
     setup_seconds: float = Field(
         10, gt=0, le=60, description="how long a socket may stay open without its setup message"
     )
-    max_resumes: int = Field(1, ge=0, le=10, description="how often a broken session is taken up again")
+    max_resumes: int = Field(3, ge=0, le=10, description="how often a broken session is taken up again")
 
     @field_validator("public_domain", mode="before")
     @classmethod
@@ -280,6 +331,28 @@ class Settings(BaseSettings, Line):
             raise ValueError(
                 "TWILIO_VOICE_PUBLIC_DOMAIN is missing: set it to the host name under which Twilio reaches "
                 "this server, e.g. voice.example.com; signatures are checked against it"
+            )
+        return self
+
+    @field_validator("report_url")
+    @classmethod
+    def _safe_to_send_to(cls, value: str | None) -> str | None:
+        """A report has a caller's words in it."""
+        return value if value is None else reportable(value)
+
+    @field_validator("report_secret")
+    @classmethod
+    def _a_webhook_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            webhook_key(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _reports_are_signed(self) -> Settings:
+        if self.report_url is not None and self.report_secret is None:
+            raise ValueError(
+                "VOICE_APP_REPORT_URL is set but VOICE_APP_REPORT_SECRET is not: reports are signed, so that "
+                "whoever gets them can tell ours. `openssl rand -base64 32` makes one; put whsec_ before it"
             )
         return self
 
@@ -372,6 +445,36 @@ def lines(settings: Settings) -> dict[str, Line]:
     return found
 
 
+def reportable(url: str) -> str:
+    """An address that reports may go to: https, or anything on loopback. Raises `ValueError`."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        host, parts = "", urlsplit("")
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError("it should look like https://example.com/calls")
+    if parts.username is not None or parts.fragment:
+        raise ValueError("it should have neither a user name nor a fragment (#): reports are signed instead")
+    if parts.scheme == "http" and host not in ("127.0.0.1", "localhost", "::1"):
+        raise ValueError("it should begin with https://: a report has the caller's words in it")
+    return url
+
+
+def webhook_key(secret: str) -> bytes:
+    """The key in a secret of Standard Webhooks, ``whsec_`` and base64. Raises `ValueError`."""
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        key = b""
+    if not secret.startswith("whsec_") or not 24 <= len(key) <= 64:
+        raise ValueError(
+            "it should be whsec_ and 24 to 64 bytes in base64: `openssl rand -base64 32` makes them"
+        )
+    return key
+
+
 def environment_name(field: str) -> str:
     """The name of a setting in the environment."""
     alias = Settings.model_fields[field].validation_alias
@@ -397,6 +500,8 @@ def _problem(error: Any) -> str:
         return str(message)
     place = str(error["loc"][0])
     name = environment_name(place) if place in Settings.model_fields else place
-    secret = any(word in name for word in ("TOKEN", "SECRET", "KEY"))
+    secret = any(word in name for word in ("TOKEN", "SECRET", "KEY")) or re.search(
+        r"://[^/]*@", str(error["input"])
+    )
     given = "" if secret else f" (given: {error['input']!r})"
     return f"{name}: {message}{given}"

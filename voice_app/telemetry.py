@@ -4,16 +4,56 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import time
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+SHARED_METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The folder in which several workers keep their metrics: each can then tell those of all."""
 
 REGISTRY = CollectorRegistry()
 
 CALLS = Counter("voice_app_calls_total", "Calls that were answered", registry=REGISTRY)
-SESSIONS = Gauge("voice_app_sessions_open", "ConversationRelay sessions open now", registry=REGISTRY)
-TASKS = Gauge("voice_app_tasks", "Tasks of the event loop when this was read", registry=REGISTRY)
+SESSIONS = Gauge(
+    "voice_app_sessions_open",
+    "ConversationRelay sessions open now",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+TASKS = Gauge(
+    "voice_app_tasks",
+    "Tasks of the event loop when this was read",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+LAG = Gauge(
+    "voice_app_loop_lag_seconds",
+    "How late the event loop is with its work",
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
+TAKING_CALLS = Gauge(
+    "voice_app_taking_calls",
+    "How many processes take new calls: not those that are full or draining",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+TURNED_AWAY = Counter(
+    "voice_app_calls_turned_away_total",
+    "New calls not taken, and what they got",
+    ["why", "to"],
+    registry=REGISTRY,
+)
+PURGED = Counter(
+    "voice_app_calls_purged_total", "Calls erased from the journal because of their age", registry=REGISTRY
+)
+RECONNECTED = Counter(
+    "voice_app_sessions_reconnected_total", "Sessions that Twilio came back to", registry=REGISTRY
+)
 RESUMED = Counter("voice_app_sessions_resumed_total", "Broken sessions taken up again", registry=REGISTRY)
 REFUSED = Counter(
     "voice_app_requests_refused_total", "Requests that were not Twilio's", ["what"], registry=REGISTRY
@@ -32,17 +72,39 @@ SAVED_SECONDS = Counter(
 
 GUARD_CHECKS = Counter("voice_app_guard_checks_total", "Checks while running", ["verdict"], registry=REGISTRY)
 GUARD_REFUSALS = Gauge(
-    "voice_app_guard_refusals", "Rules that refuse new calls now", ["rule"], registry=REGISTRY
+    "voice_app_guard_refusals",
+    "Rules that refuse new calls now",
+    ["rule"],
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
 )
 CALL_ALARMS = Counter(
     "voice_app_call_alarms_total", "Calls on which the guard saw a mistake", ["rule"], registry=REGISTRY
 )
 
+JOURNAL_UP = Gauge("voice_app_journal_up", "Whether the journal's database takes entries", registry=REGISTRY)
+JOURNAL_WAITING = Gauge(
+    "voice_app_journal_waiting", "Entries that are not in the database yet", registry=REGISTRY
+)
+JOURNAL_SPOOLED = Gauge("voice_app_journal_spooled", "Those of them that are on the disk", registry=REGISTRY)
+JOURNAL_LOST = Counter("voice_app_journal_lost_total", "Entries that were lost", registry=REGISTRY)
+
+FOLLOW_UPS = Counter(
+    "voice_app_follow_ups_total", "What the work after calls came to", ["step", "outcome"], registry=REGISTRY
+)
+FOLLOW_UP_RETRIES = Counter(
+    "voice_app_follow_up_retries_total", "Attempts that have to be made again", ["step"], registry=REGISTRY
+)
+
 
 def metrics() -> bytes:
-    """All metrics in the Prometheus text format. Called on the event loop."""
+    """All metrics in the Prometheus text format, of all workers together. Called on the event loop."""
     TASKS.set(len(asyncio.all_tasks()))
-    return generate_latest(REGISTRY)
+    if SHARED_METRICS not in os.environ:
+        return generate_latest(REGISTRY)
+    together = CollectorRegistry()
+    MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+    return generate_latest(together)
 
 
 def configure_logging(level: str) -> None:

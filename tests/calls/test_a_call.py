@@ -107,7 +107,7 @@ async def test_a_broken_connection_is_taken_up_again_where_it_broke(tmp_path: Pa
 
 
 async def test_a_connection_that_breaks_again_ends_with_a_message(tmp_path: Path) -> None:
-    async with sandbox(tmp_path) as server, server.call() as call:
+    async with sandbox(tmp_path, max_resumes=1) as server, server.call() as call:
         await call.reply()
         await call.drop()
         await call.reply()

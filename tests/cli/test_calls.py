@@ -15,12 +15,17 @@ from voice_app.journal.events import (
     Closed,
     Connected,
     Event,
+    FollowedUp,
     Heard,
     Notified,
     Opened,
+    Played,
     Pressed,
     Prompted,
     Replied,
+    ToolCalled,
+    ToolReturned,
+    Typing,
 )
 
 CALL: list[Event] = [
@@ -95,6 +100,29 @@ def test_list_as_json_has_every_field(url: str) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--number", "+1 555 010 0001"], ["CA1"]),
+        (["--number", "555 010 0001", "--region", "US"], ["CA1"]),
+        (["--number", "client:ann"], ["CA2"]),
+        (["--number", "+15550100002"], ["CA2", "CA1"]),
+        (["--since", "2023-11-14", "--until", "2023-11-15"], ["CA2", "CA1"]),
+        (["--since", "2023-11-16"], []),
+        (["--until", "2023-11-13T12:00"], []),
+    ],
+)
+def test_list_shows_only_what_is_asked_for(url: str, arguments: list[str], expected: list[str]) -> None:
+    journaled(url, {"CA1": CALL, "CA2": [Opened("client:ann", "+15550100002", "inbound")]})
+    calls = json.loads(run("list", "--json", *arguments).output)["calls"]
+    assert [call["call_sid"] for call in calls] == expected
+
+
+def test_list_says_that_there_are_no_such_calls(url: str) -> None:
+    journaled(url, {"CA1": CALL})
+    assert run("list", "--number", "client:nobody").output == "There are no such calls.\n"
+
+
 def test_an_empty_journal_has_no_calls(url: str) -> None:
     journaled(url, {})
     assert run("list").output == "No calls yet.\n"
@@ -128,6 +156,33 @@ def test_show_tells_what_twilio_told_but_not_that_somebody_spoke(url: str) -> No
     assert all(word in output for word in ("PARTICIPANT_ADDED", "SOMETHING_NEW", "Wants a refund."))
     assert "COMMUNICATION_CREATED" not in output
     assert "COMMUNICATION_CREATED" in run("show", "CA1", "--json").output
+
+
+def test_show_tells_what_tools_did_and_what_was_done_after_the_call(url: str) -> None:
+    journaled(
+        url,
+        {
+            "CA1": [
+                Opened(),
+                Connected("VX1", "en-US", {"caller": "+15550100001"}),
+                Typing("1"),
+                ToolCalled(1, "call_1", "order_status", '{"number": 81}'),
+                ToolReturned(1, "call_1", "order_status", "It leaves today.", 120.4),
+                Replied(1, "VX1", "It leaves today.", True),
+                Played(1, "VX1", 16),
+                FollowedUp("report", "delivered"),
+            ]
+        },
+    )
+    lines = run("show", "CA1").output.split("\n\n")[1].splitlines()
+    assert [" ".join(line.split()[1:]) for line in lines] == [
+        "· opened",
+        "· connected: session_id VX1, language en-US",
+        '· tool: order_status {"number": 81}',
+        "· tool: order_status returned after 120 ms: It leaves today.",
+        "agent It leaves today.",
+        "· follow-up: report delivered",
+    ]
 
 
 def test_show_as_json_has_the_call_the_history_and_the_events(url: str) -> None:
@@ -204,6 +259,6 @@ def test_without_either_it_is_the_server_s_setting(monkeypatch: pytest.MonkeyPat
     assert "CA8" in run("list").output
 
 
-@pytest.mark.parametrize("command", ["list", "show"])
+@pytest.mark.parametrize("command", ["list", "show", "export", "forget", "purge"])
 def test_help_has_an_example(command: str) -> None:
     assert f"voice-app calls {command}" in run(command, "--help").output

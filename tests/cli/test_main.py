@@ -4,7 +4,13 @@ from typer.testing import CliRunner
 from voice_app.cli.main import app
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "lint", "call", "demo", "calls list", "calls show"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("serve", "check", "lint", "call", "demo"),
+        *("calls list", "calls show", "calls export", "calls forget", "calls purge"),
+    ],
+)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     result = CliRunner().invoke(app, [*command.split(), "--help"])
     assert result.exit_code == 0

@@ -165,8 +165,8 @@ async def test_an_agent_that_failed_does_not_get_the_caller_back(tmp_path: Path)
         assert "<Record" in await line.missed(1, "busy")
 
 
-async def test_a_connection_that_broke_twice_is_a_reason_of_its_own(tmp_path: Path) -> None:
-    async with sandbox(tmp_path, **people()) as server:
+async def test_a_connection_that_broke_too_often_is_a_reason_of_its_own(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, max_resumes=1, **people()) as server:
         line = Line(server)
         await line.asks("/voice")
         for session in ("VX1", "VX2"):

@@ -62,6 +62,24 @@ async def test_one_call_can_be_followed(tmp_path: Path) -> None:
     assert first["call_sid"] == other
 
 
+async def test_a_call_on_another_server_is_followed(tmp_path: Path, postgres_url: str) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    async with (
+        sandbox(tmp_path / "here", database_url=postgres_url, **OPEN) as here,
+        sandbox(tmp_path / "there", database_url=postgres_url, **OPEN) as there,
+    ):
+        response = await follow(here)
+        async with there.call() as call, asyncio.timeout(20):
+            await call.reply()
+            await call.ask("What are your hours?")
+            async for entry in told(response):
+                if entry["event"]["kind"] == "prompt":
+                    break
+        response.close()
+    assert (entry["call_sid"], entry["event"]["text"]) == (call.sid, "What are your hours?")
+
+
 async def test_without_the_token_nobody_listens_in(tmp_path: Path) -> None:
     async with sandbox(tmp_path, **OPEN) as server:
         response = await server.http.get(f"{server.base_url}/api/feed")

@@ -465,7 +465,7 @@ def test_a_lost_socket_stops_the_agent() -> None:
     driver.session.disconnected(1006, driver.now)
     driver.collect()
     assert driver.stops == 1
-    assert driver.of(events.Disconnected) == [events.Disconnected("VX1", 1006)]
+    assert driver.of(events.Disconnected) == [events.Disconnected("VX1", 1006, told=True)]
     assert driver.session.deadline is None
 
 

@@ -125,6 +125,23 @@ class TestTheOfficialSdk:
         assert [item["content"] for item in recalled.observations] == ["Likes tea."]
         assert [item["content"] for item in recalled.summaries] == ["Tea."]
 
+    async def test_what_is_remembered_is_erased_and_so_is_the_profile(
+        self, sdk: Official, account: Account, store_id: str, profile_id: str
+    ) -> None:
+        person = account.stores[store_id].people[profile_id]
+        person.observations["mem_observation_1"] = person.summaries["mem_summary_1"] = {"content": "Tea."}
+        memory = await sdk(lambda client: client.memory.v1)
+        await sdk(lambda _: memory.observations(store_id, profile_id, "mem_observation_1").delete())
+        await sdk(lambda _: memory.conversation_summaries(store_id, profile_id, "mem_summary_1").delete())
+        with pytest.raises(TwilioRestException) as raised:
+            await sdk(lambda _: memory.observations(store_id, profile_id, "mem_observation_2").delete())
+        assert raised.value.status == 404
+        assert [*person.observations, *person.summaries] == []
+        await sdk(lambda _: memory.profiles(store_id, profile_id).delete())
+        with pytest.raises(TwilioRestException) as raised:
+            await sdk(lambda _: memory.profiles(store_id, profile_id).fetch())
+        assert raised.value.status == 404
+
     async def test_a_merged_profile_is_no_profile_to_the_sdk(
         self, sdk: Official, account: Account, store_id: str, profile_id: str
     ) -> None:

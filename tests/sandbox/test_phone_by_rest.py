@@ -48,6 +48,9 @@ class Api:
     async def fetch(self, call_sid: str) -> Any:
         return await asyncio.to_thread(self._client.calls(call_sid).fetch)
 
+    async def delete(self, call_sid: str) -> Any:
+        return await asyncio.to_thread(self._client.calls(call_sid).delete)
+
 
 @asynccontextmanager
 async def line() -> AsyncIterator[tuple[TwimlServer, Api]]:
@@ -73,6 +76,19 @@ async def test_a_live_call_is_given_other_twiml() -> None:
         await call.reply()
         await api.update(call.sid, twiml="<Response><Say>Plans have changed.</Say></Response>")
         assert (await call.reply()).text == "Plans have changed."
+
+
+async def test_the_record_of_a_call_is_erased_once_the_call_is_over() -> None:
+    async with line() as (server, api):
+        async with server.call() as call:
+            await call.reply()
+            with pytest.raises(TwilioRestException) as raised:
+                await api.delete(call.sid)
+            assert (raised.value.status, raised.value.code) == (409, 20009)
+        assert await api.delete(call.sid)
+        with pytest.raises(TwilioRestException) as raised:
+            await api.fetch(call.sid)
+        assert raised.value.status == 404
 
 
 async def test_a_live_call_is_ended() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from voice_app import Break, Call, EndCall, Keys, Piece, Play, SendDigits, SwitchLanguage, Transfer, Turn
+from voice_app.agents import counting
 
 
 async def echo(call: Call, turn: Turn) -> AsyncIterator[Piece]:
@@ -100,3 +103,43 @@ async def knowing(call: Call, turn: Turn) -> AsyncIterator[Piece]:
         noted = await call.remember(turn.text.removeprefix("Note ")) if call.remember is not None else None
         yield f"Noted: {noted}. "
     yield f"I know: {' / '.join(call.memory) or 'nothing'} of {call.profile_id}"
+
+
+async def storyteller(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Says the first half, makes the file "begun", and goes on when there is a file "go"."""
+    yield "Once upon a time there was a bicycle shop "
+    Path("begun").touch()
+    while True:
+        await asyncio.sleep(0.01)
+        if Path("go").exists():
+            break
+    yield "and it had wheels in every size."
+
+
+async def blocking(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Does what an agent never should: holds up the loop, as long as there is a file "block"."""
+    yield "I am thinking."
+    while Path("block").exists():
+        time.sleep(0.15)  # noqa: ASYNC251 - this is the mistake
+        await asyncio.sleep(0)
+    yield " I have thought."
+
+
+async def forgetful(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Counts like `voice_app.agents.counting`, but forgets what was said first."""
+    del call.history[:3]
+    async for piece in counting.agent(call, turn):
+        yield piece
+
+
+async def impatient(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Counts, and hangs up at the second question."""
+    if "2" in turn.text:
+        yield EndCall()
+    async for piece in counting.agent(call, turn):
+        yield piece
+
+
+async def reluctant(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Answers nothing."""
+    yield "I would rather not say."

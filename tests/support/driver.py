@@ -10,6 +10,7 @@ import msgspec
 from voice_app import Call, Message, Piece, Turn
 from voice_app.journal import events
 from voice_app.relay.commands import AdoptTurn, Close, Pull, Record, StartTurn, StopTurn
+from voice_app.relay.past import Past
 from voice_app.relay.session import Session
 from voice_app.settings import Line
 
@@ -25,6 +26,7 @@ class Driver:
         *,
         greeting: str = "",
         history: Sequence[Message] = (),
+        past: Past | None = None,
         line: Line | None = None,
         setup: bool = True,
     ) -> None:
@@ -35,8 +37,7 @@ class Driver:
             line or Line(),
             account_sid=ACCOUNT,
             now=self.now,
-            greeting=greeting,
-            history=history,
+            past=past or Past(greeting=greeting, history=history),
         )
         self.turns: list[StartTurn] = []
         self.stops = 0
@@ -47,6 +48,7 @@ class Driver:
         self.wire: list[dict[str, Any]] = []
         if setup:
             self.setup()
+        self.collect()
 
     def setup(self, **changes: object) -> None:
         frame = {

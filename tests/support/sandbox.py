@@ -59,7 +59,8 @@ class Sandbox:
 async def sandbox(folder: Path, pace: float = PACE, **changes: Any) -> AsyncIterator[Sandbox]:
     """Serve while the block runs. ``changes`` are settings."""
     # A busy machine may be slower than a caller would wait: what is late is tested by tests of its own.
-    values = {"port": 0, "database_url": database(folder), "memory_seconds": 20, **changes}
+    values = {"port": 0, "database_url": database(folder), "memory_seconds": 20, "max_lag_ms": 0, **changes}
+    values.setdefault("spool", folder / "spool")
     async with (
         server.environment(Settings.model_construct(**values)) as (settings, api),
         server.running(settings, api) as base_url,

@@ -194,7 +194,7 @@ class TestEvents:
             await tell(server, EVENTS, changed())
             await tell(server, EVENTS, added())
         async with Journal(database(tmp_path)) as journal:
-            assert [record.call_sid for record in await journal.calls()] == [CALL]
+            assert [record.call_sid async for record in journal.select()] == [CALL]
 
     async def test_a_type_that_nobody_knows_is_kept_as_it_came(self, tmp_path: Path) -> None:
         async with sandbox(tmp_path) as server:
@@ -258,6 +258,28 @@ class TestRepetitions:
             for status in ("ACTIVE", "ACTIVE", "CLOSED"):
                 await tell(server, EVENTS, changed(status, channelId=CALL, updatedAt=f"{status}:{THEN}"))
         assert [item.detail for item in await kept(tmp_path)] == ["status ACTIVE", "status CLOSED"]
+
+    async def test_after_a_restart_the_server_still_knows_what_it_was_told(self, tmp_path: Path) -> None:
+        for _ in range(2):
+            async with sandbox(tmp_path) as server:
+                await tell(server, EVENTS, added(), token="a")
+                await tell(server, RESULTS, results(result(1)), token="b")
+        assert len(await kept(tmp_path)) == 2
+
+    async def test_what_two_servers_are_told_is_kept_once(self, tmp_path: Path, postgres_url: str) -> None:
+        odd = {"operator": "not an object"}
+        async with (
+            sandbox(tmp_path, database_url=postgres_url) as one,
+            sandbox(tmp_path, database_url=postgres_url) as other,
+        ):
+            for server in (one, other):
+                await tell(server, EVENTS, added(), token="a")
+                await tell(server, RESULTS, results(result(1), odd, odd), token="b")
+        async with Journal(postgres_url) as journal:
+            found = [entry.event for entry in await journal.events(CALL)]
+            found += [entry.event for entry in await journal.events(CONVERSATION)]
+        assert sum(isinstance(item, events.Notified) for item in found) == 3
+        assert sum(isinstance(item, events.Analysed) for item in found) == 1
 
     async def test_a_token_counts_for_its_own_route(self, tmp_path: Path) -> None:
         async with sandbox(tmp_path) as server:

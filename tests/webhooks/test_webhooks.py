@@ -118,7 +118,7 @@ async def test_with_nobody_to_ring_the_caller_may_leave_a_message_whatever_the_h
 
 async def test_a_broken_session_is_taken_up_once_however_often_twilio_asks(tmp_path: Path) -> None:
     broken = {"SessionStatus": "failed", "ErrorCode": "64105", "ErrorMessage": "Websocket ended"}
-    async with sandbox(tmp_path) as server:
+    async with sandbox(tmp_path, max_resumes=1) as server:
         for _ in range(3):
             document = await twiml(server, "/voice/relay-ended", SessionId="VX1", **broken)
             assert "<ConversationRelay" in document

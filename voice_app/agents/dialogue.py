@@ -3,27 +3,40 @@
 The history (`Call.history`) holds words only. The tool calls of a call are kept beside it, in
 ``call.state[ROUNDS]``, and come back at their place: after the prompt that they answered. A round
 whose prompt never became part of the history (it was joined with the next one) stands before the new
-prompt, so that a result is never lost to a barge-in.
+prompt, so that a result is never lost to a barge-in. The runs are written to the journal, too: after a
+crash `restore` reads them from there, so that nothing is done twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from bisect import bisect
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from voice_app import journal
 from voice_app.agents.protocol import Call, Message, Turn
-from voice_app.agents.toolbox import ToolRun
+from voice_app.agents.toolbox import CANCELLED, ToolRun
+from voice_app.journal.events import Prompted, ToolCalled, ToolReturned
 
 ROUNDS: Final = "chat.rounds"
 """Key in `Call.state`: a list of `Round`, the oldest first."""
+SECRETS: Final = "chat.secrets"
+"""Key in `Call.state`: the digits of the caller's secrets that tools were called with."""
 MAX_ROUNDS: Final = 20
 """So many rounds are remembered."""
 
 Entry: TypeAlias = dict[str, Any]
 """A message of a chat completion request."""
+
+LOST: Final = (
+    "unknown: the line broke before there was a result. It may still have been done: do not call it again, "
+    "and tell the caller that it could not be confirmed"
+)
+HIDDEN: Final = "done; the result is not repeated here, because of a secret of the caller's"
 
 _EVENTS: Final = {
     "keys": "(The caller pressed the keys {}.)",
@@ -42,6 +55,8 @@ class Round:
     at: int
     """How many messages the history had then."""
     runs: list[ToolRun]
+    number: int = 0
+    """Grows by one with each round of the call."""
 
 
 def rounds(call: Call) -> list[Round]:
@@ -53,8 +68,41 @@ def rounds(call: Call) -> list[Round]:
 def remember(call: Call, turn: Turn, runs: list[ToolRun]) -> None:
     """Keep a round, before its tools are run."""
     kept = rounds(call)
-    kept.append(Round(turn.text, len(call.history), runs))
+    number = kept[-1].number + 1 if kept else 1
+    secrets: frozenset[str] = call.state.get(SECRETS, frozenset())
+    if turn.sensitive:
+        secrets = call.state[SECRETS] = secrets | ({re.sub(r"\D", "", turn.text)} - {""})
+    for run in runs:
+        run.round, run.sensitive, run.secrets = number, turn.sensitive, secrets
+    kept.append(Round(turn.text, len(call.history), runs, number))
     del kept[:-MAX_ROUNDS]
+
+
+def restore(call: Call, entries: Sequence[journal.Entry]) -> None:
+    """Give a call its rounds back, as the journal has them. What never returned counts as unknown."""
+    if not any(isinstance(entry.event, ToolCalled) for entry in entries):
+        return
+    lines = journal.dialogue(entries)
+    said = [line.entry_id for line in lines if line.role != "person" and not line.transcribed]
+    found: dict[int, Round] = {}
+    runs: dict[tuple[int, str], ToolRun] = {}
+    prompt = ""
+    for entry in entries:
+        match entry.event:
+            case Prompted(text=text):
+                prompt = text
+            case ToolCalled() as event:
+                at = max(0, bisect(said, entry.id) - 1)
+                item = found.setdefault(event.round, Round(prompt, at, [], event.round))
+                outcome = LOST if event.acts else CANCELLED
+                run = ToolRun(event.id, event.name, event.arguments, outcome, round=event.round)
+                item.runs.append(run)
+                runs[event.round, event.id] = run
+            case ToolReturned() as event if (event.round, event.id) in runs:
+                runs[event.round, event.id].outcome = event.outcome or HIDDEN
+            case _:
+                pass
+    call.state[ROUNDS] = list(found.values())[-MAX_ROUNDS:]
 
 
 def entries(system: str, call: Call, turn: Turn) -> list[Entry]:

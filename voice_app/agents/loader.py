@@ -15,7 +15,6 @@ from voice_app.agents.chat import Chat, ChatSettings
 from voice_app.agents.prompt import PromptError
 from voice_app.agents.protocol import Agent
 from voice_app.agents.receptionist import FaqError, Receptionist
-from voice_app.agents.toolbox import Late
 from voice_app.settings import Settings
 
 BUILT_IN = ("receptionist", "chat")
@@ -25,14 +24,11 @@ class AgentError(Exception):
     """The agent cannot be used. The text names the setting, what is wrong and what to do."""
 
 
-def load(settings: Settings, late: Late | None = None) -> Agent:
-    """The agent of ``VOICE_APP_AGENT``. Raises `AgentError`.
-
-    ``late`` hears of the agent's tools that finish when no turn waits for them any more.
-    """
+def load(settings: Settings) -> Agent:
+    """The agent of ``VOICE_APP_AGENT``. Raises `AgentError`."""
     name = settings.agent
     if name == "chat":
-        return _chat(settings, late)
+        return _chat(settings)
     if name == "receptionist":
         try:
             return Receptionist.from_file(settings.receptionist)
@@ -47,7 +43,7 @@ def load(settings: Settings, late: Late | None = None) -> Agent:
     return _imported(name, module_name, attribute)
 
 
-def _chat(settings: Settings, late: Late | None) -> Agent:
+def _chat(settings: Settings) -> Agent:
     if settings.model is None:
         raise AgentError("VOICE_APP_MODEL is missing: the agent chat needs a model, e.g. gpt-4o-mini")
 
@@ -68,7 +64,7 @@ def _chat(settings: Settings, late: Late | None) -> Agent:
         between_tokens_deadline=settings.between_tokens_seconds,
     )
     try:
-        return Chat(chat, tools=(*ACTIONS, remember) if settings.has_memory else ACTIONS, late=late)
+        return Chat(chat, tools=(*ACTIONS, remember) if settings.has_memory else ACTIONS)
     except PromptError as error:
         raise AgentError(f"VOICE_APP_PROMPT: {error}") from None
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:  # whoever writes an agent need not load a database for it
+    from voice_app.journal.events import Event
 
 
 @dataclass(slots=True, frozen=True)
@@ -48,6 +51,18 @@ class Keys:
     """Card numbers, PINs: the entry is given to the agent and appears nowhere else."""
 
 
+class Log(Protocol):
+    """The journal of one call. What is written there outlives the process, and the session."""
+
+    def write(self, event: Event, /) -> None:
+        """Write an event. Returns at once."""
+        ...
+
+    async def settle(self) -> None:
+        """Return once what was written would survive a crash, or after a moment. Never raises."""
+        ...
+
+
 @dataclass(slots=True)
 class Call:
     """The phone call that the agent is on. Lives as long as the call, across sessions."""
@@ -62,7 +77,7 @@ class Call:
     history: list[Message] = field(default_factory=list)
     """The conversation so far, as heard; the turn being answered is not in it."""
     state: dict[str, Any] = field(default_factory=dict)
-    """The agent's own notes on this call. Kept in memory only."""
+    """The agent's own notes on this call. Kept in memory only: another machine does not know them."""
     keys: Keys = field(default_factory=Keys)
     """How the next key presses are collected. The agent may change it at any time."""
     filler: str = ""
@@ -76,6 +91,8 @@ class Call:
 
     It never raises. None where there is nothing to write to: no Memory, or a caller without a number.
     """
+    log: Log | None = None
+    """Where it is written what the agent does; None where no server runs the agent."""
 
     @property
     def caller(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,9 +20,13 @@ from pydantic_core import to_json
 
 from voice_app.agents.protocol import Action, Call
 from voice_app.agents.tools import ArgumentsError, Tool
+from voice_app.journal.events import ToolCalled, ToolReturned
 
 CANCELLED: Final = "cancelled: the caller spoke before it was done; call it again if it is still needed"
+LONGEST: Final = 2000
+"""So many characters of arguments, and of an outcome, are written to the call's log."""
 _ACTIONS: Final = get_args(Action)
+_NO_DIGIT: Final = re.compile(r"\D+")
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +36,7 @@ class ToolRun:
     """One call of a tool by the model."""
 
     id: str
+    """The model's name for it."""
     name: str
     arguments: str
     """JSON, as the model wrote it."""
@@ -43,6 +49,14 @@ class ToolRun:
     """When it counts as unknown, on the clock of `time.monotonic`."""
     awaited: bool = True
     """Whether a turn is still waiting for it."""
+    round: int = 0
+    """What was called at once has the same number."""
+    begun: float = 0.0
+    """When it was started, on the clock of `time.monotonic`."""
+    secrets: frozenset[str] = frozenset()
+    """Digits that are secrets of the caller's: what holds them is not written down."""
+    sensitive: bool = False
+    """It answers a secret: nothing of it is written down but its name."""
 
     @property
     def running(self) -> bool:
@@ -79,16 +93,22 @@ class ToolBox:
         return iter(self._tools.values())
 
     def start(self, call: Call, run: ToolRun) -> None:
-        """Begin a run. A tool that does not exist is an outcome like any other."""
+        """Begin a run, and write that to the call's log. Calling a tool that does not exist is one, too."""
         tool = self._tools.get(run.name)
+        run.begun = time.monotonic()
+        if call.log is not None:
+            acts = tool is not None and tool.acts
+            call.log.write(ToolCalled(run.round, run.id, run.name, _shown(run, run.arguments), acts))
         if tool is None:
             names = ", ".join(self._tools) or "none"
             run.outcome = f"error: there is no tool {run.name}; the tools are: {names}"
+            _tell(call, run)
             return
-        run.expires = time.monotonic() + tool.deadline
+        run.expires = run.begun + tool.deadline
         run.task = asyncio.create_task(self._run(tool, call, run), name=f"tool {run.name}")
         self._tasks.add(run.task)
         run.task.add_done_callback(self._tasks.discard)
+        run.task.add_done_callback(lambda task: _tell(call, run))
 
     async def settle(self, runs: Iterable[ToolRun], *, within: float | None = None) -> bool:
         """Wait until every run is over or past its deadline. Returns whether they all are.
@@ -135,11 +155,15 @@ class ToolBox:
 
     async def _run(self, tool: Tool[..., Any], call: Call, run: ToolRun) -> None:
         try:
+            if tool.acts and call.log is not None:
+                # Whoever takes the call over after a crash has to know of it, or it may be done twice.
+                await call.log.settle()
             value = await tool.run(call, run.arguments)
         except ArgumentsError as error:
             outcome = f"error: {error}"
         except asyncio.CancelledError:
-            run.outcome = run.outcome or CANCELLED
+            if not tool.acts:
+                run.outcome = CANCELLED
             raise
         except Exception as error:
             log.warning("call %s: the tool %s failed", call.sid, run.name, exc_info=True)
@@ -152,6 +176,21 @@ class ToolBox:
         run.outcome = f"finished after its deadline: {outcome}" if expired else outcome
         if not run.awaited and self._late is not None:
             self._late(call, run)
+
+
+def _tell(call: Call, run: ToolRun) -> None:
+    """Write down what became of a run, if that is known."""
+    if call.log is not None and run.outcome is not None:
+        took = (time.monotonic() - run.begun) * 1000
+        call.log.write(ToolReturned(run.round, run.id, run.name, _shown(run, run.outcome), took))
+
+
+def _shown(run: ToolRun, text: str) -> str:
+    """As much of a text as may be written down."""
+    digits = _NO_DIGIT.sub("", text) if run.secrets else ""
+    if run.sensitive or any(secret in digits for secret in run.secrets):
+        return ""
+    return text[:LONGEST]
 
 
 def _definition(tool: Tool[..., Any]) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import aiohttp
 import typer
 
-from voice_app.app import scope, twilio_api
 from voice_app.cli.output import complain, run
 from voice_app.guard import Scope
 from voice_app.orchestrator import ApiError, Trouble, TwilioApi
@@ -88,6 +87,9 @@ def identifier(kind: Kind) -> Callable[[str], str]:
 @asynccontextmanager
 async def account(url: str | None) -> AsyncIterator[Account]:
     """The account of the settings, or of the sandbox at ``url``. Raises `SettingsError` without either."""
+    # It takes a third of a second, which a command that asks Twilio only sometimes need not always wait for.
+    from voice_app.app import scope, twilio_api
+
     settings = load()
     if url is not None:
         settings = await _sandbox_at(settings, url)

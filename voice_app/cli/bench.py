@@ -181,6 +181,7 @@ async def _serve(settings: dict[str, str]) -> AsyncIterator[Child]:
     async with serve(double(account)) as twilio_base_url:
         ours = {
             "VOICE_APP_LOG_LEVEL": "warning",
+            "VOICE_APP_MAX_LAG_MS": "0",
             "VOICE_APP_SILENCE_SECONDS": "0",
             "VOICE_APP_TWILIO_BASE_URL": twilio_base_url,
         }

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Annotated, get_args
+from typing import Annotated, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 import typer
@@ -17,10 +17,12 @@ from voice_app.cli.transcript import Transcript
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.person import PersonKind
 from voice_app.sandbox.phone import CallOverError, Person, Phone, PhoneCall
+from voice_app.sandbox.reconnecting import Reconnecting
 from voice_app.sandbox.voice import WORDS_PER_SECOND
 from voice_app.settings import SANDBOX_DOMAIN, Settings, load
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+Reconnect: TypeAlias = Literal["same", "new", "none", "never"]
 LINES: dict[PersonKind, Sequence[str]] = {
     "answers": ("Hello, this is Robin. How can I help?", "I see. I will take care of it.", "Gladly. Goodbye!")
 }
@@ -46,6 +48,13 @@ def call(
     drop: Annotated[
         bool, typer.Option("--drop", help="Break the connection before the last --say, as a crash would.")
     ] = False,
+    reconnect: Annotated[
+        Reconnect,
+        typer.Option(
+            help="How Twilio comes back to a session whose socket was lost, if the TwiML asks for that: with "
+            "the same session's setup, a new one's, none; or never."
+        ),
+    ] = "same",
     hang_up: Annotated[
         bool, typer.Option("--hang-up", help="Hang up without waiting for the last answer.")
     ] = False,
@@ -73,7 +82,8 @@ def call(
     script = _Script(say or [], interrupt_after, keys or "", drop=drop, hang_up=hang_up, handoff=bool(person))
     if interrupt_after is not None and len(script.lines) < 2:
         raise typer.BadParameter("it needs two --say: one to be answered, and one that cuts in")
-    raise typer.Exit(run(_call(settings, url, script, person or [], from_, to, pace)))
+    reconnecting = None if reconnect == "never" else Reconnecting(setup=reconnect)
+    raise typer.Exit(run(_call(settings, url, script, person or [], from_, to, pace, reconnecting)))
 
 
 class _Script:
@@ -104,8 +114,7 @@ class _Script:
         for number, line in enumerate(self.lines, 1):
             last = number == len(self.lines)
             listener = await call.attended()
-            if last and self._drop:
-                await call.drop()
+            if last and self._drop and not await call.drop():
                 await call.reply()
             if last and self._interrupt_after is not None:
                 await call.interrupt(line, after_words=self._interrupt_after)
@@ -139,6 +148,7 @@ async def _call(
     from_: str,
     to: str | None,
     pace: float,
+    reconnecting: Reconnecting | None,
 ) -> int:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -157,6 +167,7 @@ async def _call(
         caller=from_,
         words_per_second=pace,
         twilio_base_url=told.get("twilio_base_url"),
+        reconnecting=reconnecting,
     )
     webhook = parts._replace(scheme="https", netloc=domain).geturl()
     status = f"https://{domain}/voice/status"

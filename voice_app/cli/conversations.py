@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from voice_app.cli import closing, export
+from voice_app.cli import closing, dates, export
 from voice_app.cli.account import Account, Url, ask
 from voice_app.cli.consent import AsJson
 from voice_app.cli.minutes import ConversationId, OfConfiguration, Statuses, dialogue, heading, table
@@ -45,7 +45,7 @@ def list_conversations(
 
     Example: voice-app conversations list --status ACTIVE --since 2026-11-22
     """
-    after, before = _moment(since, "--since"), _moment(until, "--until", end=True)
+    after, before = dates.moment(since, "--since"), dates.moment(until, "--until", end=True)
 
     async def question(account: Account) -> list[Conversation]:
         found = await Conversations(account.api).list(
@@ -104,18 +104,3 @@ def _utterance(item: Utterance) -> dict[str, Any]:
     told: dict[str, Any] = msgspec.to_builtins(item)
     told["speaker"] = item.speaker.raw if item.speaker is not None else None
     return told
-
-
-def _moment(text: str | None, option: str, *, end: bool = False) -> datetime | None:
-    """A date or a time in this machine's zone; the ``end`` of a day is the beginning of the next."""
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{option}: {text!r} should look like 2026-11-22 or 2026-11-22T14:30."
-        ) from None
-    if end:
-        found += timedelta(days=1) if len(text) <= len("2026-11-22") else timedelta(microseconds=1)
-    return found.astimezone()

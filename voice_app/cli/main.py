@@ -14,7 +14,19 @@ from typer.core import TyperGroup
 
 from voice_app.settings import SettingsError
 
-COMMANDS = ("serve", "check", "lint", "call", "demo", "bench", "calls", "config", "conversations")
+COMMANDS = (
+    "serve",
+    "check",
+    "lint",
+    "call",
+    "demo",
+    "sandbox",
+    "fleet",
+    "bench",
+    "calls",
+    "config",
+    "conversations",
+)
 """Each is a module of this package, with a function of that name or, for a group, an ``app``."""
 
 

@@ -47,6 +47,8 @@ def print_json(value: Any) -> None:
 
 def printable(text: str) -> str:
     """Untrusted text without what could steer a terminal; a tab or a new line becomes a space."""
+    if text.isprintable():
+        return text
     return "".join(
         " " if character in "\t\n" else character
         for character in text
@@ -58,6 +60,11 @@ def complain(text: str) -> None:
     """What is wrong, on standard error, line by line."""
     for line in text.split("\n"):
         typer.echo(printable(line), err=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """E.g. ``1 call``, ``2,000 calls``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def plain(text: str, style: str = "") -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from voice_app.app import desk
 from voice_app.cli.output import print_findings, run
 from voice_app.findings import Severity
 from voice_app.guard import Verdict
-from voice_app.journal import JournalError
+from voice_app.journal import JournalError, place
 from voice_app.settings import Settings, SettingsError, load
 from voice_app.telemetry import configure_logging
 
@@ -20,6 +21,7 @@ from voice_app.telemetry import configure_logging
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.  [VOICE_APP_HOST]")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.  [VOICE_APP_PORT]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes on the port.  [VOICE_APP_WORKERS]")] = None,
     check_only: Annotated[
         bool, typer.Option("--check-only", help="Make every check of the start, then stop.")
     ] = False,
@@ -28,12 +30,17 @@ def serve(
 
     Example: voice-app serve --port 8000
     """
-    settings = load(host=host, port=port)
+    settings = load(host=host, port=port, workers=workers)
+    server.check_workers(settings)
     configure_logging(settings.log_level)
     try:
-        found = run(_serve(settings, check_only=check_only))
+        with nullcontext() if check_only else server.exclusive(settings):
+            found = run(_serve(settings, check_only=check_only))
     except (AgentError, JournalError) as error:
         raise SettingsError([str(error)]) from None
+    except server.WorkerError as error:
+        typer.echo(f"Not started: {error}.", err=True)
+        raise typer.Exit(2) from None
     raise typer.Exit(found)
 
 
@@ -50,7 +57,11 @@ async def _serve(settings: Settings, *, check_only: bool) -> Verdict:
             desk(ready, api)
             typer.echo("Every check passed.")
             return found
-        await server.serve(ready, api, lambda base_url: _announce(ready, base_url))
+        if ready.workers > 1:
+            desk(ready, api)  # what is wrong with it is better said once than by every worker
+            await server.supervise(ready, lambda base_url: _announce(ready, base_url))
+        else:
+            await server.serve(ready, api, lambda base_url: _announce(ready, base_url))
         return found
 
 
@@ -67,7 +78,7 @@ def _announce(settings: Settings, base_url: str) -> None:
             "is no Twilio behind it; a phone and an Orchestrator on this machine take its place.\n\n"
             f"  Listening on   {base_url}\n"
             f"  Agent          {settings.agent}\n"
-            f"  Journal        {settings.database_url}\n\n"
+            f"  Journal        {place(settings.database_url)}\n\n"
             f"Next: in another terminal, `voice-app call --url {base_url}/voice`, and type what you want\n"
             'to say. For a real number, see "Connect a real number" in README.md. Stop with Ctrl-C.'
         )
@@ -77,5 +88,5 @@ def _announce(settings: Settings, base_url: str) -> None:
             f"  Listening on   {base_url}\n"
             f"  Agent          {settings.agent}\n"
             f"  Configuration  {settings.conversation_configuration or 'none: no conversation is kept'}\n"
-            f"  Journal        {settings.database_url}"
+            f"  Journal        {place(settings.database_url)}"
         )

@@ -32,6 +32,8 @@ _LABELS = {
     "caller": ("caller", "bold cyan"),
     "key": ("caller", "bold cyan"),
     "dropped": ("line", "bold yellow"),
+    "came-back": ("line", "dim"),
+    "broken": ("line", "bold yellow"),
     "hung-up": ("caller", "bold cyan"),
     "ended": ("line", "dim"),
     "problem": ("problem", "bold red"),
@@ -88,6 +90,10 @@ def _sentence(happening: Happening) -> str:
             return f"sent elsewhere by the REST API: {happening.text or 'other TwiML'}"
         case "dropped":
             return "the connection to the agent breaks"
+        case "came-back":
+            return "Twilio has come back to the session"
+        case "broken":
+            return f"the agent is gone: {happening.text}"
         case "hung-up":
             return "hangs up"
         case "ended":

@@ -40,7 +40,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
         return await _leave(desk, request, EndCall("supervisor"))
 
     async def follow(request: Request) -> Response:
-        return await feed(request, desk.journal)
+        return await feed(request, desk.journal, desk.stopping)
 
     return [
         Route("/api/feed", _authorised(desk, follow), methods=["GET"]),

@@ -6,6 +6,7 @@ Each event is one entry of the journal: ``{"id", "at", "call_sid", "event"}``. `
 from __future__ import annotations
 
 import asyncio
+from asyncio import FIRST_COMPLETED
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -19,22 +20,31 @@ HEARTBEAT_SECONDS: Final = 15.0
 """A line is sent at least this often, so that a proxy keeps the connection."""
 
 
-async def feed(request: Request, journal: Journal) -> Response:
-    lines = _lines(journal, request.query_params.get("call", ""))
+async def feed(request: Request, journal: Journal, stopping: asyncio.Event) -> Response:
+    """Follow the calls until the client has enough, or the server is ``stopping``."""
+    lines = _lines(journal, request.query_params.get("call", ""), stopping)
     return StreamingResponse(lines, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-async def _lines(journal: Journal, call_sid: str) -> AsyncIterator[bytes]:
-    with journal.feed() as entries:
-        yield b": connected\n\n"
-        while True:
-            try:
-                entry = await asyncio.wait_for(entries.get(), HEARTBEAT_SECONDS)
-            except TimeoutError:
-                yield b": still here\n\n"
-                continue
-            if call_sid in ("", entry.call_sid):
-                yield _line(entry)
+async def _lines(journal: Journal, call_sid: str, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+    end = asyncio.create_task(stopping.wait())
+    coming: asyncio.Task[Entry] | None = None
+    try:
+        with journal.feed() as entries:
+            yield b": connected\n\n"
+            while not end.done():
+                coming = coming or asyncio.create_task(entries.get())
+                await asyncio.wait({coming, end}, timeout=HEARTBEAT_SECONDS, return_when=FIRST_COMPLETED)
+                if not coming.done():
+                    yield b": still here\n\n"
+                    continue
+                entry, coming = coming.result(), None
+                if call_sid in ("", entry.call_sid):
+                    yield _line(entry)
+    finally:
+        end.cancel()
+        if coming is not None:
+            coming.cancel()
 
 
 def _line(entry: Entry) -> bytes:

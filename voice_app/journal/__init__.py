@@ -1,10 +1,11 @@
 """What happened on each call: written as it happens, read by everything that looks back."""
 
 from voice_app.journal import events
-from voice_app.journal.database import JournalError
-from voice_app.journal.entries import CallRecord, Entry
+from voice_app.journal.database import JournalError, place
+from voice_app.journal.entries import CallRecord, Entry, Server
 from voice_app.journal.history import Line, Utterance, as_heard, dialogue, pressed
 from voice_app.journal.journal import Journal
+from voice_app.journal.selection import Selection
 
 __all__ = [
     "CallRecord",
@@ -12,9 +13,12 @@ __all__ = [
     "Journal",
     "JournalError",
     "Line",
+    "Selection",
+    "Server",
     "Utterance",
     "as_heard",
     "dialogue",
     "events",
+    "place",
     "pressed",
 ]

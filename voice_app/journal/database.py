@@ -1,55 +1,198 @@
-"""The database behind a URL, and all that differs between one database and another."""
+"""The database behind a URL: what every database of the journal can do, each in its own words."""
 
 from __future__ import annotations
 
-import sqlite3
-from functools import cache, cached_property
-from pathlib import Path
-from typing import Final
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar
 
-from sqlalchemy import URL, Engine, case, create_engine, event, func, make_url
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.sql.dml import ReturningInsert
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Engine, Table, case, func, literal_column
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from voice_app.journal.tables import calls, events
+from voice_app.journal.tables import calls, servers
 
-_BUSY_S: Final = 1.0
-"""How long SQLite waits for another process's lock, unless the URL ends in ``?timeout=``. The writer tries
-again, so this need not be long."""
+Insert: TypeAlias = "sqlite.Insert | postgresql.Insert"
+Verb: TypeAlias = Literal["open", "read", "write"]
+
+CHANNEL: Final = "voice_app_journal"
+"""Where servers on PostgreSQL tell one another of new events."""
+
+_T = TypeVar("_T")
+
+_ATTEMPTS: Final = 4
+"""How often a transaction is run again that has met another one."""
 
 
 class JournalError(Exception):
     """The journal cannot be opened, read or written. The message says where, why, and what to do."""
 
 
-class Database:
-    """A SQLite database, in the words that every database of the journal has to know."""
+class EventRow(msgspec.Struct):
+    """A row of ``events``, its columns in their order."""
 
-    def __init__(self, url: str) -> None:
-        self._url = _checked(url)
-        self.engine: Final = _engine(self._url)
+    id: str
+    call_id: int
+    at: float
+    kind: str
+    data: str
+    key: str | None
+
+
+class Database(ABC):
+    """One database. Everything here blocks; several threads may use it, each with connections of its own."""
+
+    shared: ClassVar[bool]
+    """Whether more than one process may write to it."""
+    engine: Engine
+    name: str
+    """Where it is, for people: without a password."""
+    advice: ClassVar[Mapping[Verb, str]]
+    """What to look at when something fails."""
+    _reading: ClassVar[Mapping[str, Any]] = {}
+    """Options of a connection that only reads."""
 
     @property
-    def name(self) -> str:
-        """The URL without its password."""
-        return self._url.render_as_string(hide_password=True)
+    @abstractmethod
+    def now(self) -> ColumnElement[float]:
+        """The database's own clock, in seconds since the epoch."""
 
+    @abstractmethod
     def exists(self) -> bool:
         """Whether there is a database, without making one."""
-        return _in_memory(self._url) or Path(self._url.database or "").is_file()
+
+    @abstractmethod
+    def insert(self, table: Table) -> Insert:
+        """An INSERT that can be told what to do on a conflict."""
+
+    @abstractmethod
+    def numbers(self, connection: Connection, call_sids: Collection[str]) -> dict[str, int]:
+        """The numbers of these calls, where known. None of them is erased before the transaction ends."""
+
+    @abstractmethod
+    def forgotten(self, connection: Connection, call_sids: Collection[str]) -> set[str]:
+        """Which of these calls were erased for good."""
+
+    @abstractmethod
+    def add_events(self, connection: Connection, rows: Sequence[EventRow]) -> None:
+        """Add events, those that are there already (by id or by key) excepted."""
+
+    @abstractmethod
+    def tell(self, connection: Connection, server_id: str, ids: Sequence[str]) -> None:
+        """Let those who listen know of new events, once the transaction is committed."""
+
+    @abstractmethod
+    def only_one(self, connection: Connection) -> None:
+        """Wait until no other process changes the tables; keep them out until the transaction ends."""
+
+    @abstractmethod
+    def scrub(self) -> None:
+        """See that what was erased does not stay behind in the database's files."""
+
+    @abstractmethod
+    def collided(self, error: DBAPIError) -> bool:
+        """Whether the transaction only met another one, and goes through when it is run again."""
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection to look something up.
+
+        Raises:
+            JournalError: the database cannot be read.
+        """
+        with (
+            self.failing("read"),
+            self.engine.connect().execution_options(**self._reading) as connection,
+        ):
+            yield connection
+
+    def write(self, work: Callable[[Connection], _T], *, unhurried: bool = False) -> _T:
+        """Do something in a transaction of its own; again, should it have met another one.
+
+        Args:
+            work: is given the transaction.
+            unhurried: see ``begin``.
+
+        Raises:
+            JournalError: the database cannot be written.
+        """
+        with self.failing("write"):
+            for _ in range(_ATTEMPTS):
+                try:
+                    with self.begin(unhurried=unhurried) as connection:
+                        return work(connection)
+                except DBAPIError as error:
+                    if not self.collided(error):
+                        raise
+            with self.begin(unhurried=unhurried) as connection:
+                return work(connection)
+
+    @contextmanager
+    def begin(self, *, unhurried: bool = False) -> Iterator[Connection]:
+        """A transaction that may write, committed at the end of the block.
+
+        Args:
+            unhurried: it may take minutes and waits its turn, as what changes the tables or erases does.
+        """
+        with (
+            self.engine.connect().execution_options(writing=True) as connection,
+            self._unhurried(connection) if unhurried else nullcontext(),
+            connection.begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def failing(self, verb: Verb) -> Iterator[None]:
+        """Errors of the database in the block become ``JournalError``; those of the data stay as they are."""
+        try:
+            yield
+        except (DataError, IntegrityError):
+            raise
+        except (SQLAlchemyError, self._error) as error:
+            reason = _reason(error)
+            raise JournalError(
+                f"Cannot {verb} the journal at {self.name}: {reason}. {self.advice[verb]}"
+            ) from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def add_calls(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add what is known of calls to what was known of them. Events may come in any order."""
+        # All take the locks of the rows in one order, and nobody waits for somebody who waits for him.
+        ordered = sorted(rows, key=lambda row: str(row["call_sid"]))
+        connection.exec_driver_sql(self._upsert_call, [dict(row) for row in ordered])
+
+    def beat(self, connection: Connection, server_id: str, state: str) -> None:
+        """Write down that a server is alive now."""
+        statement = self.insert(servers).values(id=server_id, state=state, beat_at=self.now)
+        new = {"state": statement.excluded.state, "beat_at": statement.excluded.beat_at}
+        connection.execute(statement.on_conflict_do_update(index_elements=[servers.c.id], set_=new))
+
+    @abstractmethod
+    def _unhurried(self, connection: Connection) -> AbstractContextManager[None]:
+        """Lift the limits of a connection that is in no transaction, for a while."""
+
+    @property
+    @abstractmethod
+    def _error(self) -> type[Exception]:
+        """What the driver raises, where SQLAlchemy is not between."""
 
     @cached_property
-    def upsert(self) -> ReturningInsert[int]:
-        """Add what is known of a call to what was known; its number. Events may come in any order."""
-        statement = sqlite.insert(calls)
+    def _upsert_call(self) -> str:
+        """Compiled once: SQLAlchemy would compile it again for each call."""
+        statement = self.insert(calls)
         new = statement.excluded
+        empty: ColumnElement[str] = literal_column("''")
         first_known = {
-            name: case((calls.c[name] == "", new[name]), else_=calls.c[name])
+            name: case((calls.c[name] == empty, new[name]), else_=calls.c[name])
             for name in ("from_address", "to_address", "direction")
         }
-        return statement.on_conflict_do_update(
+        whole = statement.on_conflict_do_update(
             index_elements=[calls.c.call_sid],
             set_={
                 **first_known,
@@ -59,46 +202,63 @@ class Database:
                 ),
                 "closed_at": func.coalesce(calls.c.closed_at, new.closed_at),
             },
-        ).returning(calls.c.id)
+        )
+        return str(whole.compile(dialect=self._named_dialect, column_keys=_CALL_COLUMNS))
 
-    def insertion(self, rows: int) -> str:
-        """The INSERT for a number of events: one placeholder for each value, row after row."""
-        return _insertion(rows)
-
-
-@cache
-def _insertion(rows: int) -> str:
-    values = [dict.fromkeys(events.c.keys())] * rows
-    statement = sqlite.insert(events).values(values).on_conflict_do_nothing()
-    return str(statement.compile(dialect=sqlite.dialect()))
+    @property
+    @abstractmethod
+    def _named_dialect(self) -> sqlite.base.SQLiteDialect | postgresql.base.PGDialect:
+        """The dialect with placeholders that have names."""
 
 
-def _checked(url: str) -> URL:
-    advice = "VOICE_APP_DATABASE_URL should look like sqlite:///voice-app.db (sqlite:////… from the root)"
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise JournalError(f"The database URL cannot be understood. {advice}.") from None
-    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
-        raise JournalError(f"The journal cannot be kept in {parsed.drivername!r}: only in SQLite. {advice}.")
-    return parsed
+_CALL_COLUMNS: Final = [column.name for column in calls.c if not column.primary_key]
+
+_ADVICE_FORM: Final = (
+    "VOICE_APP_DATABASE_URL should look like sqlite:///voice-app.db (sqlite:////… from the root), or like "
+    "postgresql://user:password@host/database"
+)
 
 
-def _in_memory(url: URL) -> bool:
-    return url.database in (None, "", ":memory:")
+def place(url: str) -> str:
+    """Where a journal is, for people: its URL without the password.
+
+    Raises: as ``database``.
+    """
+    return database(url).name
 
 
-def _engine(url: URL) -> Engine:
-    engine = create_engine(
-        url if "timeout" in url.query else url.update_query_dict({"timeout": str(_BUSY_S)})
+def database(url: str) -> Database:
+    """The database that a URL names. Nothing is opened yet.
+
+    Raises:
+        JournalError: the URL is malformed, or names a database that is not supported.
+    """
+    scheme, colon, _ = url.partition(":")
+    # Each brings its driver along; most need one of them.
+    if colon and scheme in ("sqlite", "sqlite+pysqlite"):
+        from voice_app.journal.sqlite import SQLite
+
+        return SQLite(url)
+    if colon and scheme in ("postgresql", "postgres", "postgresql+psycopg"):
+        from voice_app.journal.postgresql import PostgreSQL
+
+        return PostgreSQL(url)
+    if not colon or "/" in scheme:
+        raise malformed()
+    raise JournalError(
+        f"The journal cannot be kept in {scheme!r}: only in SQLite or PostgreSQL, with the drivers that come "
+        f"with voice-app. {_ADVICE_FORM}."
     )
 
-    @event.listens_for(engine, "connect")
-    def prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
-        # WAL: readers of other processes never wait for the writer. NORMAL: a commit does not wait for the
-        # platter; a crash of the process loses nothing, a power cut what the last checkpoint did not reach.
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA temp_store = MEMORY")
 
-    return engine
+def malformed(reason: str = "") -> JournalError:
+    """The URL is no URL. The reason must not repeat it: there may be a password in it."""
+    why = f" ({reason})" if reason else ""
+    return JournalError(f"The database URL cannot be understood{why}. {_ADVICE_FORM}.")
+
+
+def _reason(error: Exception) -> str:
+    """What the database said, in one line, and nothing of what it was given."""
+    told = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    primary = getattr(getattr(told, "diag", None), "message_primary", None)
+    return " ".join(str(primary or told).split()).rstrip(".?")

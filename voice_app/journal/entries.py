@@ -24,6 +24,8 @@ class Entry(msgspec.Struct, frozen=True):
     """When it was written, in seconds since the epoch."""
     call_sid: str
     event: Event | Unknown
+    key: str = ""
+    """Another entry with the same key is left out, whoever wrote it. Empty: there is none."""
 
 
 class CallRecord(msgspec.Struct, frozen=True):
@@ -45,6 +47,25 @@ class CallRecord(msgspec.Struct, frozen=True):
     def duration_s(self) -> float | None:
         """Seconds from the first event to the end of the call; ``None`` while it goes on."""
         return None if self.closed_at is None else self.closed_at - self.opened_at
+
+
+class Server(msgspec.Struct, frozen=True):
+    """Another server on the same journal."""
+
+    id: str
+    state: str
+    """``ready``, ``full`` or ``draining``."""
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """What was erased of one caller."""
+
+    call_sids: tuple[str, ...] = ()
+    conversation_ids: tuple[str, ...] = ()
+    """Conversations of these calls; Twilio has them too."""
+    profile_ids: tuple[str, ...] = ()
+    """Memory profiles that were named in what was erased."""
+    events: int = 0
 
 
 def kind(event: Event | Unknown) -> str:

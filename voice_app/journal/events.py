@@ -18,6 +18,21 @@ class Opened(_Event, tag="opened", frozen=True):
     to: str = ""
     direction: str = ""
 
+    @property
+    def outbound(self) -> bool:
+        """Whether it was us who called."""
+        return self.direction.startswith("outbound")
+
+    @property
+    def number(self) -> str:
+        """Our number."""
+        return self.from_ if self.outbound else self.to
+
+    @property
+    def caller(self) -> str:
+        """The other person's address."""
+        return self.to if self.outbound else self.from_
+
 
 class Served(_Event, tag="served", frozen=True):
     """TwiML went out."""
@@ -30,11 +45,26 @@ class Served(_Event, tag="served", frozen=True):
     """The speech-to-text that listens once it was run: ``relay``, ``transcription`` or none."""
 
 
+class SocketOpened(_Event, tag="socket", frozen=True):
+    """The ticket in a session's address was used: it opens no other session."""
+
+    ticket: str
+    """The part of the ticket that makes it unique."""
+
+
 class Connected(_Event, tag="connected", frozen=True):
     """A ConversationRelay session began."""
 
     session_id: str
     language: str = ""
+    parameters: dict[str, str] = {}
+    """The ``<Parameter>``s of its TwiML."""
+
+
+class Reconnected(_Event, tag="reconnected", frozen=True):
+    """Twilio came back to a session whose socket was lost (``applicationReconnect``)."""
+
+    session_id: str
 
 
 class Conversed(_Event, tag="conversation", frozen=True):
@@ -55,6 +85,21 @@ class Pressed(_Event, tag="keys", frozen=True):
     """The caller pressed keys. ``digits`` is empty where they are a secret."""
 
     digits: str
+
+
+class Typing(_Event, tag="typing", frozen=True):
+    """An entry is growing: the keys so far. Never written of secrets; ``Pressed`` ends it."""
+
+    digits: str
+
+
+class KeysAwaited(_Event, tag="keys-awaited", frozen=True):
+    """The agent changed how the next keys are collected; see ``voice_app.Keys``."""
+
+    length: int
+    terminator: str
+    seconds: float
+    sensitive: bool
 
 
 class Overheard(_Event, tag="overheard", frozen=True):
@@ -84,10 +129,24 @@ class Replied(_Event, tag="reply", frozen=True):
     """Milliseconds from the prompt to the first token on the wire."""
     total_ms: float | None = None
     """Milliseconds from the prompt to the last token on the wire."""
+    more: bool = False
+    """The agent was about to go on, after something that takes time (``Break``)."""
+
+
+class Played(_Event, tag="played", frozen=True):
+    """How far the voice is known to have got; every reply before this one is over. The last one counts."""
+
+    reply: int
+    session_id: str
+    characters: int
+    """So many of the reply's text came out of the phone."""
 
 
 class Heard(_Event, tag="heard", frozen=True):
-    """An interruption cut what had been sent: what the caller heard of one reply. Empty: nothing."""
+    """An interruption, or the end of the session, cut what had been sent: what the caller heard of one reply.
+
+    Empty: nothing.
+    """
 
     reply: int
     session_id: str
@@ -101,6 +160,33 @@ class Acted(_Event, tag="action", frozen=True):
 
     action: str
     detail: str = ""
+    summary: str = ""
+    """Of a transfer: what the person has to know."""
+
+
+class ToolCalled(_Event, tag="tool", frozen=True):
+    """The agent's model called a tool. Written before the tool is run."""
+
+    round: int
+    """Numbers the rounds of a call: the tools in one were called at once."""
+    id: str
+    """The model's name for this run, unique in its round."""
+    name: str
+    arguments: str = ""
+    """JSON, cut if it is long. Empty where it could tell a secret of the caller's."""
+    acts: bool = True
+    """Whether it changes the world; what only reads may be called again."""
+
+
+class ToolReturned(_Event, tag="tool-result", frozen=True):
+    """A tool has returned, perhaps later than anybody waited for it."""
+
+    round: int
+    id: str
+    name: str
+    outcome: str = ""
+    """What the model is told, cut if it is long. Empty where it could tell a secret of the caller's."""
+    duration_ms: float | None = None
 
 
 class HandedOff(_Event, tag="handoff", frozen=True):
@@ -151,10 +237,12 @@ class Failed(_Event, tag="failure", frozen=True):
 
 
 class Disconnected(_Event, tag="disconnected", frozen=True):
-    """A ConversationRelay session is over, as its socket saw it."""
+    """The socket of a ConversationRelay session is gone. Twilio may come back to it (``Reconnected``)."""
 
     session_id: str
     code: int = 0
+    told: bool = False
+    """Every reply of which no ``Heard`` tells anything else was heard in full."""
 
 
 class SessionEnded(_Event, tag="session-ended", frozen=True):
@@ -173,6 +261,24 @@ class Closed(_Event, tag="closed", frozen=True):
 
     status: str
     duration_s: float | None = None
+
+
+class TurnedAway(_Event, tag="turned-away", frozen=True):
+    """This server did not take a new call."""
+
+    why: str
+    """``full`` or ``draining``."""
+    to: str
+    """What it got instead: another ``server``, ``people``, or the ``message`` of ``busy.xml``."""
+
+
+class CallbackWanted(_Event, tag="callback-wanted", frozen=True):
+    """A caller who was turned away wants to be called back as soon as a line is free."""
+
+    to: str
+    """The caller's number, E.164."""
+    from_: str = msgspec.field(default="", name="from")
+    """Our number, the one that was called."""
 
 
 class Notified(_Event, tag="notified", frozen=True):
@@ -200,6 +306,47 @@ class Analysed(_Event, tag="analysed", frozen=True):
     """When it was made, as Twilio wrote it."""
 
 
+class Recognised(_Event, tag="profile", frozen=True):
+    """Twilio's Memory knows who calls."""
+
+    profile_id: str
+
+
+class Noted(_Event, tag="note", frozen=True):
+    """The agent wants a fact remembered. ``Acted("remember")`` with the same text: it has been."""
+
+    text: str
+
+
+class Stored(_Event, tag="stored", frozen=True):
+    """The recording of a message was fetched into a file of ours."""
+
+    recording_sid: str
+    file: str
+    """The name in the folder of recordings."""
+    size: int
+    """Bytes."""
+    sha256: str
+
+
+class CalledBack(_Event, tag="callback", frozen=True):
+    """We call somebody back who had wanted it. Told twice: before the call is placed, and with its SID."""
+
+    number: int
+    """1 is the first call."""
+    call_sid: str = ""
+    """The new call; empty if it is only meant to be placed."""
+
+
+class FollowedUp(_Event, tag="follow-up", frozen=True):
+    """Something that was to be done after the call is done, or given up."""
+
+    step: str
+    """``begun``, ``close``, ``facts``, ``recording``, ``report`` or ``callback``."""
+    outcome: str
+    detail: str = ""
+
+
 class Called(_Event, tag="call", frozen=True):
     """Written under the id of a conversation: the call that it is about. The last one counts."""
 
@@ -209,15 +356,22 @@ class Called(_Event, tag="call", frozen=True):
 Event: TypeAlias = (
     Opened
     | Served
+    | SocketOpened
     | Connected
+    | Reconnected
     | Conversed
     | Prompted
     | Pressed
+    | Typing
+    | KeysAwaited
     | Overheard
     | Speculated
     | Replied
+    | Played
     | Heard
     | Acted
+    | ToolCalled
+    | ToolReturned
     | HandedOff
     | Transcribed
     | Transcription
@@ -226,8 +380,15 @@ Event: TypeAlias = (
     | Disconnected
     | SessionEnded
     | Closed
+    | TurnedAway
+    | CallbackWanted
     | Notified
     | Analysed
+    | Recognised
+    | Noted
+    | Stored
+    | CalledBack
+    | FollowedUp
     | Called
 )
 

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from voice_app.journal.breaks import Breaks
 from voice_app.journal.entries import Entry
 from voice_app.journal.events import Heard, Pressed, Prompted, Replied, Transcribed
 
@@ -34,7 +35,7 @@ class Utterance(msgspec.Struct):
     text: str
     """What was said, or what was sent to be spoken."""
     heard: str | None = None
-    """What the caller heard of a reply that was interrupted; ``None`` if it was not."""
+    """What the caller heard of a reply that was cut off; ``None`` if it was not."""
     first_token_ms: float | None = None
     """Milliseconds from the prompt to the first token on the wire."""
     total_ms: float | None = None
@@ -56,12 +57,14 @@ def dialogue(entries: Iterable[Entry]) -> list[Utterance]:
     """Every utterance, in the order in which they first appeared.
 
     Of the entries of one reply the last one counts, and what was heard counts above what was sent, whichever
-    was written first.
+    was written first. Where a session broke off without telling, it is what `Breaks` makes of it.
     """
     utterances: list[Utterance] = []
     heard: dict[str, dict[int, Utterance]] = {}
     replies: dict[tuple[str, int], Utterance] = {}
+    breaks = Breaks()
     for entry in entries:
+        breaks.note(entry)
         match entry.event:
             case Prompted(text=text):
                 utterances.append(Utterance(entry.id, entry.at, "user", text))
@@ -85,6 +88,9 @@ def dialogue(entries: Iterable[Entry]) -> list[Utterance]:
                 pass
     for lines in heard.values():
         _put_in_order(utterances, lines)
+    for (session_id, reply), utterance in replies.items():
+        if utterance.heard is None:
+            utterance.heard = breaks.heard(session_id, reply, utterance.text)
     return utterances
 
 

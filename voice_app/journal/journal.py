@@ -5,38 +5,41 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar, TypeVarTuple
+from typing import Final, Literal, Self, TypeVar, TypeVarTuple
 
 import uuid_utils
 
-from voice_app.journal.backlog import Backlog
 from voice_app.journal.database import JournalError
-from voice_app.journal.entries import CallRecord, Entry
+from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server
 from voice_app.journal.events import Event
 from voice_app.journal.history import Line, as_heard
+from voice_app.journal.live import Live
+from voice_app.journal.reading import Reading
+from voice_app.journal.recent import Recent
+from voice_app.journal.selection import EVERY, Selection
 from voice_app.journal.store import Store
+from voice_app.journal.writer import Disk, Writer
 
 _Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 
-_BATCH: Final = 5_000
-"""Entries in one transaction, at most."""
-_BACKOFF_S: Final = (0.05, 1.0)
-"""The first and the longest pause before a failed batch is tried again."""
-_SAY_AGAIN_S: Final = 30.0
-"""How often a trouble that lasts is logged."""
+_READERS: Final = 3
+"""Threads that read, so that no webhook waits for a long list."""
 _PATIENCE_S: Final = 2.0
 """How long a list of calls waits for the newest entries, should the database not take them."""
-_FEED: Final = 1000
-"""How far a reader of the live feed may fall behind."""
-_CLOSING_S: Final = 5.0
-"""How long ``aclose`` tries to write what is left."""
+_LIST_S: Final = 30.0
+"""How long a page of such a list may take."""
+_PAGE: Final = 500
+"""Calls that are read at a time."""
+_CLOSING_S: Final = 2.0
+"""How long a database that hangs may hold up the end."""
 
 
 class Journal:
@@ -45,15 +48,21 @@ class Journal:
         async with Journal("sqlite:///voice-app.db") as journal:
             journal.write("CA…", Prompted("What are your hours?"))
 
-    ``write`` queues. A task gathers what comes within ``gather_s`` seconds and has one thread commit it.
-    Should the database fail, entries wait in memory, in order, until it works again: at most ``capacity``.
+    ``write`` queues. A task gathers what comes within ``gather_s`` seconds and has a thread commit it. Should
+    the database fail, entries wait in order until it works again: on the disk if there is a ``spool``, in
+    memory otherwise. The calls of this process can be read all the time.
 
     Args:
         url: see ``Store``.
         create: whether to make a database that does not exist; ``open`` fails otherwise.
         clock: seconds since the epoch.
         gather_s: seconds between the first entry of a batch and its commit.
-        capacity: how many entries may wait.
+        capacity: how many entries may wait in memory.
+        spool: folder for the entries that the database does not take. What former processes left in it is
+            taken in by ``open``.
+        spool_mb: how many megabytes may wait there.
+        read_s: how many seconds the events of a call may take to be read, if this process knows the call
+            without; five times as many if it does not.
 
     Raises:
         JournalError: the URL cannot be used.
@@ -67,23 +76,30 @@ class Journal:
         clock: Callable[[], float] = time.time,
         gather_s: float = 0.1,
         capacity: int = 50_000,
+        spool: Path | None = None,
+        spool_mb: int = 256,
+        read_s: float = 10.0,
     ) -> None:
         self._store = Store(url)
         self._create = create
         self._clock = clock
-        self._gather_s = gather_s
+        self._read_s = read_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
-        self._writer: asyncio.Task[None] | None = None
-        self._backlog = Backlog(capacity)
-        self._batch: list[Entry] = []
-        self._last_id = ""
-        self._wake = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self._waiters: list[tuple[str, asyncio.Future[None]]] = []
-        self._outage = _Trouble()
-        self._overload = _Trouble()
-        self._left = 0
-        self._feeds: set[asyncio.Queue[Entry]] = set()
+        self._threads = ThreadPoolExecutor(max_workers=_READERS, thread_name_prefix="journal-read")
+        self._reading = Reading(self._threads, lambda: self._store.call(""))
+        self._recent = Recent()
+        self._live = Live(self._store, self._reading)
+        self._writer = Writer(
+            self._store.append,
+            thread=self._thread,
+            durable=self._now_durable,
+            disk=None if spool is None else Disk(spool, _identity(self._store), spool_mb << 20),
+            gather_s=gather_s,
+            capacity=capacity,
+        )
+        self._durable = ""
+        self._late = 0
+        self._open = False
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -96,19 +112,29 @@ class Journal:
         await self.aclose()
 
     @property
+    def server_id(self) -> str:
+        """Who writes: unique for each start of a process."""
+        return self._store.server_id
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may write to it too."""
+        return self._store.shared
+
+    @property
     def waiting(self) -> int:
-        """How many entries are not durable yet."""
-        return len(self._batch) + len(self._backlog)
+        """How many entries are not in the database yet."""
+        return self._writer.waiting
 
     @property
     def superseded(self) -> int:
-        """How many growing replies were dropped under overload; the later ones have their text."""
-        return self._backlog.superseded
+        """How many entries were dropped under overload because later ones say it all."""
+        return self._writer.superseded
 
     @property
     def lost(self) -> int:
-        """How many entries were lost: under overload, or because the database never took them."""
-        return self._backlog.lost + self._left
+        """How many entries were lost: there was no room for them, or no database would take them."""
+        return self._writer.lost + self._late
 
     async def open(self) -> None:
         """Open the database and begin to write.
@@ -117,104 +143,126 @@ class Journal:
             JournalError: it cannot be opened.
         """
         try:
-            await self._in_thread(self._store.create if self._create else self._store.find)
+            await self._in(self._thread, self._store.create if self._create else self._store.find)
         except BaseException:
             await self._shut()
             raise
-        self._writer = asyncio.create_task(self._write_behind(), name="journal")
+        self._open = True
+        await self._writer.start()
 
     async def aclose(self) -> None:
-        """Write what is left, within seconds, and close the database. To close twice is harmless."""
-        if self._writer is None:
-            return
-        writer = self._writer
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSING_S):
-                    await self.flush()
-        finally:
-            self._writer = None
-            writer.cancel()
-            await asyncio.wait([writer])
-            await self._shut()
-            self._give_up()
+        """Write what is left, within seconds, and close the database. To close twice is harmless.
 
-    def write(self, call_sid: str, event: Event) -> None:
-        """Add an event to a call's journal. Returns at once, whatever the database does."""
+        What the database does not take goes to the spool, for the next start; without a spool it is lost.
+        """
+        if not self._open:
+            return
+        try:
+            await self._writer.aclose()
+        finally:
+            self._open = False
+            await self._live.aclose()
+            await self._reading.aclose()
+            await self._shut()
+
+    def write(self, call_sid: str, event: Event, *, once: str = "") -> None:
+        """Add an event to a call's journal. Returns at once, whatever the database does.
+
+        ``once`` is a name for what happened: an entry is left out if the journal has one of that name,
+        whoever wrote it and when.
+        """
         if self._closed:
-            self._left += 1
+            self._late += 1
             _log.error("journal: an event of call %s came after the journal was closed and is lost", call_sid)
             return
-        self._last_id = str(uuid_utils.uuid7())
-        lost = self._backlog.lost
-        entry = Entry(self._last_id, self._clock(), call_sid, event)
-        self._backlog.append(entry)
-        for feed in self._feeds:
-            if feed.full():
-                feed.get_nowait()
-            feed.put_nowait(entry)
-        if self._backlog.lost > lost and self._overload.worth_saying():
-            _log.error("journal overloaded: %d entries lost so far, the oldest ones", self._backlog.lost)
-        if not self._wake.is_set():
-            self._wake.set()
+        entry = Entry(str(uuid_utils.uuid7()), self._clock(), call_sid, event, once)
+        self._writer.put(entry)
+        self._recent.add(entry)
+        if self._live.readers:
+            self._live.tell(entry)
 
-    @contextmanager
-    def feed(self) -> Iterator[asyncio.Queue[Entry]]:
-        """Everything that is written while the block runs, as it is written.
+    def feed(self) -> AbstractContextManager[asyncio.Queue[Entry]]:
+        """Everything that is written while the block runs, as it is written, by whatever server.
 
-        A reader that falls behind by more than a thousand entries loses the oldest.
+        A reader that falls behind by more than a thousand entries loses the oldest. What other servers write
+        comes a moment later, and after an interruption of the connection to the database it is made good.
         """
-        queue: asyncio.Queue[Entry] = asyncio.Queue(_FEED)
-        self._feeds.add(queue)
-        try:
-            yield queue
-        finally:
-            self._feeds.discard(queue)
+        return self._live.follow()
 
     async def flush(self) -> None:
-        """Return when all that was written before is durable. While the database fails, it waits.
+        """Return when all that was written before is in the database. While the database fails, it waits.
 
         Raises:
             JournalError: the journal was closed before that.
         """
-        if self._writer is None:
+        if not self._open:
             raise RuntimeError("the journal is not open")
-        if not self.waiting:
-            return
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append((self._last_id, waiter))
-        self._hurry.set()
-        await waiter
+        await self._writer.flush()
+
+    async def settle(self, seconds: float) -> bool:
+        """Wait until others can read all that was written before; so long at most, and not at all while the
+        database is known to be away. Whether they can. Never raises.
+        """
+        return self._open and await self._writer.settle(seconds)
 
     async def events(self, call_sid: str) -> list[Entry]:
         """All that happened on a call, in the order of writing, up to what was written just now.
 
+        When the database cannot be read: what this process knows of the call. That is all of it for calls
+        that it serves, and may be less for others.
+
         Raises:
-            JournalError: the database cannot be read.
+            JournalError: the database cannot be read, and nothing is known of the call here.
         """
-        # Taken before the read: an entry that becomes durable meanwhile is then in both, never in neither.
-        waiting = {entry.id: entry for entry in (*self._batch, *self._backlog) if entry.call_sid == call_sid}
-        entries = await self._in_thread(self._store.events, call_sid)
-        for entry in entries:
-            waiting.pop(entry.id, None)
-        return sorted((*entries, *waiting.values()), key=lambda entry: entry.id) if waiting else entries
+        if self._writer.outage and self._recent.is_whole(call_sid):
+            return self._recent.of(call_sid)
+        # Before the read and after it: what becomes durable meanwhile is in both, never in neither.
+        durable = self._durable
+        waiting = self._recent.of(call_sid, after=durable)
+        patience = self._read_s if self._recent.is_whole(call_sid) else self._read_s * 5
+        try:
+            entries = await self._reading.ask(self._store.events, call_sid, within=patience)
+        except JournalError:
+            known = self._recent.of(call_sid)
+            if not known:
+                raise
+            return known
+        waiting += self._recent.of(call_sid, after=durable)
+        if waiting:
+            merged = {entry.id: entry for entry in (*entries, *waiting)}
+            entries = sorted(merged.values(), key=lambda entry: entry.id)
+        self._recent.learn(call_sid, entries)
+        return [*entries]
 
     async def history(self, call_sid: str) -> list[Line]:
         """The conversation of a call as the caller heard it, up to what was written just now.
 
         Raises:
-            JournalError: the database cannot be read.
+            JournalError: as for ``events``.
         """
         return as_heard(await self.events(call_sid))
 
-    async def calls(self, limit: int = 50, *, before: float | None = None) -> list[CallRecord]:
-        """At most ``limit`` calls that were opened ``before`` (seconds since the epoch), newest first.
+    async def select(
+        self, selection: Selection = EVERY, *, limit: int | None = None, newest_first: bool = True
+    ) -> AsyncIterator[CallRecord]:
+        """The calls that are meant, in the order of their opening, read page by page.
 
         Raises:
             JournalError: the database cannot be read.
         """
-        await self._settle()
-        return await self._in_thread(self._store.calls, limit, before)
+        await self.settle(_PATIENCE_S)
+        last: CallRecord | None = None
+        while limit is None or limit > 0:
+            page = _PAGE if limit is None else min(limit, _PAGE)
+            found = await self._reading.ask(
+                self._store.select, selection, page, last, newest_first, within=_LIST_S
+            )
+            for record in found:
+                yield record
+            if len(found) < page:
+                return
+            last = found[-1]
+            limit = None if limit is None else limit - page
 
     async def call(self, call_sid: str) -> CallRecord | None:
         """What is known of a call, or ``None``.
@@ -222,109 +270,97 @@ class Journal:
         Raises:
             JournalError: the database cannot be read.
         """
-        await self._settle()
-        return await self._in_thread(self._store.call, call_sid)
+        await self.settle(_PATIENCE_S)
+        return await self._reading.ask(self._store.call, call_sid, within=_LIST_S)
 
-    async def _settle(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE_S):
-                await self.flush()
+    async def forget(self, address: str) -> Forgotten:
+        """Erase all that is kept of the calls from and to an address, for good, whatever is still on its way.
 
-    async def _in_thread(self, call: Callable[[*_Args], _T], *args: *_Args) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
+        Raises:
+            JournalError: the database cannot be written.
+            ValueError: the address is empty.
+        """
+        await self.settle(_PATIENCE_S)
+        forgotten = await self._in(self._erasing, self._store.forget, address)
+        self._recent.forget((*forgotten.call_sids, *forgotten.conversation_ids))
+        return forgotten
+
+    async def purge(self, before: float) -> int:
+        """Erase the calls whose last event is older (seconds since the epoch); how many it were.
+
+        Raises:
+            JournalError: the database cannot be written.
+        """
+        purged = 0
+        while batch := await self._in(self._erasing, self._store.purge, before):
+            purged += batch
+        return purged
+
+    async def beat(self, state: Literal["ready", "full", "draining"]) -> None:
+        """Let the other servers know that this one is alive. Call it every few seconds.
+
+        Raises:
+            JournalError: the database cannot be written.
+        """
+        if self.shared:
+            await self._in(self._threads, self._store.beat, state)
+
+    async def servers(self, within_s: float = 10.0) -> list[Server]:
+        """The other servers that have been alive within so many seconds.
+
+        Raises:
+            JournalError: the database cannot be read.
+        """
+        if not self.shared:
+            return []
+        return await self._reading.ask(self._store.servers, within_s, within=_LIST_S)
+
+    async def lost_servers(self, after_s: float) -> list[str]:
+        """The servers that have not been alive for so many seconds and have not signed off: their ids.
+
+        Raises:
+            JournalError: the database cannot be read.
+        """
+        if not self.shared:
+            return []
+        return await self._reading.ask(self._store.lost_servers, after_s, within=_LIST_S)
+
+    async def sign_off(self, server_id: str = "") -> None:
+        """A server is gone for good: this one, unless another is named.
+
+        Raises:
+            JournalError: the database cannot be written.
+        """
+        if self.shared:
+            await self._in(self._threads, self._store.sign_off, server_id)
+
+    @property
+    def _erasing(self) -> Executor:
+        """Where to erase: SQLite has one writer at a time, and they had better queue than wait for a lock."""
+        return self._threads if self.shared else self._thread
+
+    async def _in(self, threads: Executor, call: Callable[[*_Args], _T], *args: *_Args) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(threads, call, *args)
 
     async def _shut(self) -> None:
         self._closed = True
-        await self._in_thread(self._store.close)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING_S):
+                await self._in(self._thread, self._close)
         self._thread.shutdown(wait=False)
+        self._threads.shutdown(wait=False)
 
-    async def _write_behind(self) -> None:
-        while True:
-            await self._wake.wait()
-            if len(self._backlog) < _BATCH:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._gather_s):
-                        await self._hurry.wait()
-            self._wake.clear()
-            self._hurry.clear()
-            self._batch = self._backlog.take(_BATCH)
-            await self._commit(self._batch)
-            last, self._batch = self._batch[-1].id, []
-            self._release(last)
-            if self._backlog:
-                self._wake.set()
-            if self._waiters:
-                self._hurry.set()
+    def _close(self) -> None:
+        self._threads.shutdown()  # who still reads or erases has a connection, which no other closes
+        self._store.close()
 
-    async def _commit(self, batch: list[Entry]) -> None:
-        """Have a batch written, however long it takes."""
-        shortest, longest = _BACKOFF_S
-        pause = shortest
-        while True:
-            try:
-                await self._in_thread(self._store.append, batch)
-            except JournalError as error:
-                if self._outage.worth_saying():
-                    _log.error("journal: %s Calls go on; %d entries wait in memory.", error, self.waiting)
-            except Exception:
-                await self._salvage(batch)
-                return
-            else:
-                if self._outage.over():
-                    _log.warning("journal: the database works again and takes %d entries", self.waiting)
-                return
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, longest)
-
-    async def _salvage(self, batch: list[Entry]) -> None:
-        """Write a batch without the entries that no database would take: one must not stop the rest."""
-        if len(batch) > 1:
-            for entry in batch:
-                await self._commit([entry])
-            return
-        self._left += 1
-        _log.exception("journal: an event of call %s cannot be stored and is lost", batch[0].call_sid)
-
-    def _give_up(self) -> None:
-        """Nothing will be written any more: say what is lost, to the log and to those who wait for it."""
-        if not self.waiting:
-            return
-        error = JournalError(
-            f"The journal was closed: {self.waiting} entries could not be written and are lost."
-        )
-        _log.error("journal: %s", error)
-        self._left += self.waiting
-        for _, waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_exception(error)
-
-    def _release(self, last: str) -> None:
-        """Wake who waits for entries up to ``last``."""
-        waiters = self._waiters
-        self._waiters = []
-        for wanted, waiter in waiters:
-            if waiter.done():
-                continue
-            if wanted <= last or not self._backlog:
-                waiter.set_result(None)
-            else:
-                self._waiters.append((wanted, waiter))
+    def _now_durable(self, last: str) -> None:
+        self._durable = max(self._durable, last)
+        self._recent.durable(last)
 
 
-class _Trouble:
-    """A trouble that lasts is logged when it begins, and then now and then."""
-
-    def __init__(self) -> None:
-        self._said_at: float | None = None
-
-    def worth_saying(self) -> bool:
-        now = time.monotonic()
-        if self._said_at is not None and now - self._said_at < _SAY_AGAIN_S:
-            return False
-        self._said_at = now
-        return True
-
-    def over(self) -> bool:
-        """Whether there was one. There is none from now on."""
-        was, self._said_at = self._said_at is not None, None
-        return was
+def _identity(store: Store) -> str:
+    """Which database it is, so that no other takes what is in the spool."""
+    if store.shared:
+        return store.name
+    return str(Path(store.database.engine.url.database or ":memory:").resolve())

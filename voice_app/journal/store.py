@@ -1,151 +1,203 @@
-"""The journal's database. Everything here blocks, and is called from one thread only."""
+"""The journal's database. Everything here blocks; any thread may call it."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, bindparam, func, inspect, select
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.schema import CreateIndex, CreateTable
+import uuid_utils
+from sqlalchemy import Connection, Select, delete, func, select
 
-from voice_app.journal.database import Database, JournalError
-from voice_app.journal.entries import CallRecord, Entry, decode, encode, kind
-from voice_app.journal.events import Closed, Opened
-from voice_app.journal.tables import calls, events, metadata
-
-_ROWS: Final = 64
-"""Rows in one INSERT. Each statement waits once for the GIL: row by row, a busy loop starves the writer."""
-_COLUMNS: Final = len(events.c)
-_REMEMBERED: Final = 10_000
-"""How many calls' numbers are kept at hand."""
+from voice_app.journal import erasure, schema
+from voice_app.journal.database import Database, EventRow, JournalError, database
+from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server, decode, encode, kind
+from voice_app.journal.events import Closed, Opened, Unknown
+from voice_app.journal.selection import Selection, beyond
+from voice_app.journal.tables import calls, events, servers
 
 
 class Store:
     """The tables behind one URL.
 
     Args:
-        url: ``sqlite:///voice-app.db`` (relative), ``sqlite:////var/lib/voice-app.db`` (absolute), or
-            ``sqlite://`` (in memory, gone when it is closed).
+        url: ``sqlite:///voice-app.db`` (relative), ``sqlite:////var/lib/voice-app.db`` (absolute),
+            ``sqlite://`` (in memory, gone when it is closed), or ``postgresql://…`` in any form that libpq
+            takes.
+        server_id: who writes, for the other servers.
 
     Raises:
         JournalError: the URL is malformed, or names a database that is not supported.
     """
 
-    def __init__(self, url: str) -> None:
-        self._database = Database(url)
-        self._engine = self._database.engine
-        self._numbers: dict[str, int] = {}
+    def __init__(self, url: str, *, server_id: str = "") -> None:
+        self.server_id: Final = server_id or str(uuid_utils.uuid7())
+        self.database: Final[Database] = database(url)
+
+    @property
+    def shared(self) -> bool:
+        """Whether more than one server may write here."""
+        return self.database.shared
+
+    @property
+    def name(self) -> str:
+        """The URL without its password."""
+        return self.database.name
 
     def create(self) -> None:
-        """Open the database, and make the tables that are missing."""
-        # "IF NOT EXISTS", not a look beforehand: two processes may start at once.
-        with self._failing("open"), self._engine.begin() as connection:
-            for table in metadata.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(CreateIndex(index, if_not_exists=True))
+        """Open the database, and make its tables or bring them up to date.
+
+        Raises:
+            JournalError: that is not possible, or it is a database of a newer version, or of something else.
+        """
+        with self.database.failing("open"):
+            schema.prepare(self.database)
 
     def find(self) -> None:
-        """Open a database that is there, and make nothing."""
-        if not self._database.exists():
+        """Open a database that is there and up to date, and make nothing.
+
+        Raises:
+            JournalError: there is none.
+        """
+        if not self.database.exists():
             raise JournalError(
-                f"There is no journal at {self._database.name}. Start `voice-app serve` once to make one, "
+                f"There is no journal at {self.name}. Start `voice-app serve` once to make one, "
                 "or name another with VOICE_APP_DATABASE_URL."
             )
-        with self._failing("open"):
-            missing = [name for name in metadata.tables if not inspect(self._engine).has_table(name)]
-        if missing:
-            raise JournalError(
-                f"{self._database.name} is a database, but not a journal (it has no table {missing[0]!r}). "
-                "Name the right one with VOICE_APP_DATABASE_URL."
-            )
+        with self.database.failing("open"):
+            schema.check(self.database)
 
     def close(self) -> None:
-        self._engine.dispose()
+        self.database.close()
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Add entries in one transaction. An entry that is there already (by its id) is left alone.
+        """Add entries in one transaction.
+
+        Left out are those that are there already (by id or by key), and those of calls that were forgotten.
 
         Raises:
             JournalError: the database cannot take any entry now. Any other exception: it never takes these.
         """
-        with self._failing("write"), self._engine.begin() as connection:
-            numbers = self._number(connection, entries)
-            values: list[str | int | float] = []
-            for entry in entries:
-                event = entry.event
-                values += (entry.id, numbers[entry.call_sid], entry.at, kind(event), encode(event))
-            for start in range(0, len(values), _ROWS * _COLUMNS):
-                chunk = values[start : start + _ROWS * _COLUMNS]
-                statement = self._database.insertion(len(chunk) // _COLUMNS)
-                connection.exec_driver_sql(statement, tuple(chunk))
-        self._remember(numbers)
+        if entries:
+            self.database.write(lambda connection: self._append(connection, entries))
 
     def events(self, call_sid: str) -> list[Entry]:
         """The events of a call in the order of writing."""
-        with self._failing("read"), self._engine.connect() as connection:
-            rows = connection.execute(_EVENTS, {"call_sid": _storable(call_sid)}).all()
-        return [Entry(row.id, row.at, call_sid, decode(row.kind, row.data)) for row in rows]
+        return self._entries(_ENTRIES.where(calls.c.call_sid == _storable(call_sid)))
 
-    def calls(self, limit: int, before: float | None) -> list[CallRecord]:
-        """The calls that were opened ``before`` (seconds since the epoch), newest first."""
-        query = _CALLS.order_by(calls.c.opened_at.desc(), calls.c.id.desc()).limit(limit)
-        if before is not None:
-            query = query.where(calls.c.opened_at < before)
+    def entries(self, ids: Collection[str]) -> list[Entry]:
+        """The entries with these ids, of those that are there, in the order of writing."""
+        return self._entries(_ENTRIES.where(events.c.id.in_([_storable(id_) for id_ in ids]))) if ids else []
+
+    def since(self, last_id: str, limit: int) -> list[Entry]:
+        """The first entries after this id, from whatever server. Mind that their clocks may differ."""
+        return self._entries(_ENTRIES.where(events.c.id > _storable(last_id)).limit(limit))
+
+    def select(
+        self,
+        selection: Selection,
+        limit: int,
+        after: CallRecord | None = None,
+        newest_first: bool = True,
+    ) -> list[CallRecord]:
+        """Calls in the order of their opening: the first ``limit``, or those that come ``after`` one."""
+        order = (calls.c.opened_at, calls.c.call_sid)
+        query = _CALLS.where(*selection.conditions()).limit(limit)
+        query = query.order_by(*(column.desc() for column in order) if newest_first else order)
+        if after is not None:
+            query = query.where(beyond(after, newest_first=newest_first))
         return self._records(query)
 
     def call(self, call_sid: str) -> CallRecord | None:
+        """What is known of a call, or ``None``."""
         records = self._records(_CALLS.where(calls.c.call_sid == _storable(call_sid)))
         return records[0] if records else None
 
-    def _records(self, query: Select[Any]) -> list[CallRecord]:
-        with self._failing("read"), self._engine.connect() as connection:
-            return [CallRecord(*row) for row in connection.execute(query)]
+    def forget(self, address: str) -> Forgotten:
+        """Erase all that is kept of the calls from and to an address, for good; see ``erasure.forget``.
+
+        The address is written as Twilio does: E.164, ``client:…``, ``sip:…``.
+
+        Raises:
+            ValueError: the address is empty, which is no caller but all of whom nothing is known.
+        """
+        if not _storable(address).strip():
+            raise ValueError("no address to forget")
+        return erasure.forget(self.database, _storable(address))
+
+    def purge(self, before: float, limit: int = 100) -> int:
+        """Erase at most ``limit`` calls whose last event is older (seconds since the epoch).
+
+        Returns how many; 0 if there are no more.
+        """
+        return erasure.purge(self.database, before, limit)
+
+    def beat(self, state: str) -> None:
+        """Write down that this server is alive now, by the database's clock."""
+        self.database.write(lambda connection: self.database.beat(connection, self.server_id, state))
+
+    def servers(self, within_s: float) -> list[Server]:
+        """The other servers that have been alive within so many seconds, longest known first."""
+        query = select(servers.c.id, servers.c.state).order_by(servers.c.id)
+        seen = servers.c.beat_at >= self.database.now - within_s
+        with self.database.reading() as connection:
+            rows = connection.execute(query.where(seen, servers.c.id != self.server_id)).all()
+        return [Server(row.id, row.state) for row in rows]
+
+    def lost_servers(self, after_s: float) -> list[str]:
+        """The servers that have not been alive for so many seconds and have not signed off."""
+        query = select(servers.c.id).where(servers.c.beat_at < self.database.now - after_s)
+        with self.database.reading() as connection:
+            return list(connection.scalars(query.order_by(servers.c.id)))
+
+    def sign_off(self, server_id: str = "") -> None:
+        """A server is gone for good: this one, unless another is named."""
+        statement = delete(servers).where(servers.c.id == (server_id or self.server_id))
+        self.database.write(lambda connection: connection.execute(statement))
+
+    def _append(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        numbers = self._number(connection, entries)
+        rows = [
+            _event(entry, number)
+            for entry in entries
+            if (number := numbers.get(_storable(entry.call_sid))) is not None
+        ]
+        if rows:
+            self.database.add_events(connection, rows)
+            self.database.tell(connection, self.server_id, [row.id for row in rows])
 
     def _number(self, connection: Connection, entries: Sequence[Entry]) -> dict[str, int]:
         """Bring the table of calls up to date; the numbers of the calls of these entries."""
-        numbers: dict[str, int] = {}
+        call_sids = {_storable(entry.call_sid) for entry in entries}
+        numbers = self.database.numbers(connection, call_sids)
+        unknown = call_sids - numbers.keys()
+        if unknown:
+            unknown -= self.database.forgotten(connection, unknown)
+        rows, named = [], set(numbers)
         for entry in entries:
-            call_sid = entry.call_sid
-            if call_sid not in numbers and call_sid in self._numbers:
-                numbers[call_sid] = self._numbers[call_sid]
-            if call_sid not in numbers or isinstance(entry.event, Opened | Closed):
-                numbers[call_sid] = connection.execute(self._database.upsert, _row(entry)).scalar_one()
-        return numbers
+            call_sid = _storable(entry.call_sid)
+            telling = isinstance(entry.event, Opened | Closed) or call_sid not in named
+            if telling and (call_sid in unknown or call_sid in numbers):
+                rows.append(_call(entry))
+                named.add(call_sid)
+        if rows:
+            self.database.add_calls(connection, rows)
+        return numbers | self.database.numbers(connection, unknown) if unknown else numbers
 
-    def _remember(self, numbers: dict[str, int]) -> None:
-        if len(self._numbers) > _REMEMBERED:
-            self._numbers.clear()
-        self._numbers.update(numbers)
+    def _entries(self, query: Select[Any]) -> list[Entry]:
+        with self.database.reading() as connection:
+            rows = connection.execute(query.order_by(events.c.id)).all()
+        return [
+            Entry(row.id, row.at, row.call_sid, decode(row.kind, row.data), row.key or "") for row in rows
+        ]
 
-    @contextmanager
-    def _failing(self, verb: str) -> Iterator[None]:
-        try:
-            yield
-        except (DataError, IntegrityError):  # not the database is at fault, but what it was given
-            raise
-        except (SQLAlchemyError, sqlite3.Error) as error:
-            reason = error.orig if isinstance(error, DBAPIError) else error
-            raise JournalError(
-                f"Cannot {verb} the journal at {self._database.name}: {reason}. {_ADVICE[verb]}"
-            ) from error
+    def _records(self, query: Select[Any]) -> list[CallRecord]:
+        with self.database.reading() as connection:
+            return [CallRecord(*row) for row in connection.execute(query)]
 
 
-_ADVICE: Final = {
-    "open": "Check VOICE_APP_DATABASE_URL, and that the folder exists and can be written to.",
-    "read": "Check that the database is there and that nothing else keeps it locked.",
-    "write": "Check that the disk has room, and that nothing else keeps the database locked.",
-}
-
-_EVENTS: Final = (
-    select(events.c.id, events.c.at, events.c.kind, events.c.data)
-    .join(calls)
-    .where(calls.c.call_sid == bindparam("call_sid"))
-    .order_by(events.c.id)
-)
+_ENTRIES: Final = select(
+    events.c.id, events.c.at, calls.c.call_sid, events.c.kind, events.c.data, events.c.key
+).join(calls)
 
 _LAST_AT: Final = select(func.max(events.c.at)).where(events.c.call_id == calls.c.id).scalar_subquery()
 
@@ -162,7 +214,14 @@ _CALLS: Final = select(
 """Calls only: events may also be kept under the id of a conversation or of the account."""
 
 
-def _row(entry: Entry) -> dict[str, str | float | None]:
+def _event(entry: Entry, number: int) -> EventRow:
+    event, key = entry.event, _storable(entry.key) if entry.key else None
+    if isinstance(event, Unknown):  # as it came, from whatever hand
+        event = Unknown(_storable(event.kind), _storable(event.data))
+    return EventRow(entry.id, number, entry.at, kind(event), encode(event), key)
+
+
+def _call(entry: Entry) -> dict[str, str | float | None]:
     """What one event says about its call."""
     row: dict[str, str | float | None] = {
         "call_sid": _storable(entry.call_sid),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -152,6 +153,14 @@ class TwilioApi:
         reply = await self.request("GET", product, path, query=query, within=within)
         return self.object_of(reply, "GET", product, path)
 
+    async def delete(self, product: str, path: str) -> None:
+        """Erase one resource, if it is there. Raises `ApiError`."""
+        try:
+            await self.request("DELETE", product, path, repeatable=True)
+        except ApiError as error:
+            if error.trouble is not Trouble.NOT_FOUND:
+                raise
+
     async def items(
         self, product: str, path: str, *, query: Query = (), page_size: int = PAGE_SIZE
     ) -> AsyncIterator[dict[str, Any]]:
@@ -175,6 +184,12 @@ class TwilioApi:
             if token in seen:
                 raise self._odd(f"pages that go in a circle: {token!r} came twice", product, path)
             seen.add(token)
+
+    def opened(self, url: str, *, ours: bool) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """A GET that is read piece by piece. Our credentials go along only if the address is ``ours``."""
+        headers = {"Authorization": self._authorization} if ours else {}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._timeout, sock_read=3 * self._timeout)
+        return self._session.get(URL(url), headers=headers, timeout=timeout, allow_redirects=False)
 
     def _attempts(self, repeatable: bool) -> Any:
         patience = self._patience

@@ -181,6 +181,10 @@ class Intelligence:
             query["operatorId"] = checked(operator_id, Kind.OPERATOR)
         return [OperatorResult.read(item) async for item in self._api.items(PRODUCT, RESULTS, query=query)]
 
+    async def delete_result(self, result_id: str) -> None:
+        """Erase one result, if it is there."""
+        await self._api.delete(PRODUCT, f"{RESULTS}/{checked(result_id, Kind.OPERATOR_RESULT)}")
+
     async def link(
         self, configuration_id: str, intelligence_id: str, *, progress: Progress | None = None
     ) -> Update:

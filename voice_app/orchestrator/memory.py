@@ -209,6 +209,29 @@ class Memory:
             raise ApiError(Trouble.UNREADABLE, method="POST", url=self._api.url(PRODUCT, path), message=told)
         return profile_id
 
+    async def delete_profile(self, store_id: str, profile_id: str) -> None:
+        """Erase a person and all that is remembered of them. To do so twice is harmless.
+
+        Twilio says of deleting a profile that its identifiers and traits go with it, and nothing of memories:
+        observations and summaries are erased before it, one by one. It is final, takes Twilio a moment, and
+        can be read until then. https://www.twilio.com/docs/api/memory/v1/profile/delete-profile
+        """
+
+        async def erase(canonical: str) -> None:
+            path = _profile(store_id, canonical)
+            for part, kind in (("Observations", Kind.OBSERVATION), ("ConversationSummaries", Kind.SUMMARY)):
+                found = [item async for item in self._api.items(PRODUCT, f"{path}/{part}", page_size=100)]
+                for item in found:
+                    item_id = checked(str(item.get("id")), kind)
+                    await self._api.delete(PRODUCT, f"{path}/{part}/{item_id}")
+            await self._api.delete(PRODUCT, path)
+
+        try:
+            await self._followed(store_id, profile_id, erase)
+        except ApiError as error:
+            if error.trouble is not Trouble.NOT_FOUND:
+                raise
+
     async def patch_traits(
         self, store_id: str, profile_id: str, traits: Mapping[str, Mapping[str, Any]]
     ) -> str:

@@ -81,6 +81,22 @@ class Connection:
         self._settle()
         return left
 
+    def dismiss(self) -> None:
+        """Say goodbye, because the server stops, and end the session once that has been played."""
+        session = self._session
+        session.leave(EndCall("the server stops"), self._now(), session.line.drain_goodbye)
+        self._settle()
+
+    def end(self) -> None:
+        """End the session now, whatever is being said."""
+        self._session.end(self._now())
+        self._settle()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the socket; Twilio then asks what follows."""
+        self._session.close(code, reason, self._now())
+        self._settle()
+
     async def _write(self) -> None:
         with suppress(OSError):  # the socket is gone: the reader hears of it
             while True:

@@ -11,21 +11,21 @@ MAX_LENGTH = 100
 class Keypad:
     """The keys of an entry that is not complete yet."""
 
-    __slots__ = ("_digits",)
+    __slots__ = ("digits",)
 
-    def __init__(self) -> None:
-        self._digits = ""
+    def __init__(self, digits: str = "") -> None:
+        self.digits = digits
 
     def press(self, key: str, keys: Keys) -> str | None:
         """Add a key. Returns the entry if it is complete; a terminator alone is an entry of its own."""
         if key == keys.terminator:
             return self.take() or key
-        self._digits += key
-        if len(self._digits) >= (keys.length or MAX_LENGTH):
+        self.digits += key
+        if len(self.digits) >= (keys.length or MAX_LENGTH):
             return self.take()
         return None
 
     def take(self) -> str:
         """The keys so far, as the entry. The next one begins empty."""
-        digits, self._digits = self._digits, ""
+        digits, self.digits = self.digits, ""
         return digits

@@ -6,13 +6,11 @@ Three sources tell how far the voice is, each optional and each better than the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from voice_app.journal.breaks import SECONDS_PER_CHARACTER, SECONDS_TO_FIRST_SOUND
 from voice_app.relay.heard import cut, heard_prefix
-
-SECONDS_PER_CHARACTER = 0.065
-"""A little slower than speech at 150 words a minute: waiting too long is better than cutting off."""
-SECONDS_TO_FIRST_SOUND = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +18,7 @@ class Speech:
     """A stretch of speech: what goes out between two ``last``, heard and remembered as one."""
 
     number: int
+    session_id: str
     parts: list[str] = field(default_factory=list)
     closed: bool = False
     """Its ``last`` is on the way."""
@@ -44,6 +43,7 @@ class Playback:
     def __init__(self) -> None:
         self._queue: list[Speech] = []
         self._played: list[str] = []
+        self._measured = False  # the session tells what was played
         self._speaking: bool | None = None  # None: the session has no speaker events
         self._quiet_at = 0.0
 
@@ -72,21 +72,35 @@ class Playback:
             return self._speaking
         return bool(self._queue) and now < self._quiet_at
 
-    def agent_speaking(self, on: bool) -> None:
-        """``agentSpeaking on`` or ``off`` arrived. Silence means that what is closed has been played."""
+    def agent_speaking(self, on: bool) -> Speech | None:
+        """``agentSpeaking on`` or ``off`` arrived. Silence means that what is closed has been played.
+
+        Returns the last stretch that is over by that.
+        """
         self._speaking = on
         if not on and all(speech.closed for speech in self._queue):
-            self._finish(len(self._queue))
+            return self._finish(len(self._queue))
+        return None
 
-    def tokens_played(self, text: str) -> None:
-        """``tokensPlayed`` arrived: these words came out of the phone."""
+    def tokens_played(self, text: str) -> Speech | None:
+        """``tokensPlayed`` arrived: these words came out of the phone. Returns the stretch that is over."""
         self._played.append(text)
+        self._measured = True
+        last = None
         while self._queue and self._queue[0].closed:
             sent = self._queue[0].sent
             count = heard_prefix(sent, " ".join(self._played))
             if count is None or sent[count:].strip():
-                return
-            self._finish(1)
+                break
+            last = self._finish(1)
+        return last
+
+    def progress(self) -> tuple[Speech, int] | None:
+        """The stretch that is being played, and how many of its characters are known to have been."""
+        if not self._queue or not self._played:
+            return None
+        count = heard_prefix(self._queue[0].sent, " ".join(self._played))
+        return (self._queue[0], count) if count else None
 
     def interrupted(self, utterance: str) -> list[Speech]:
         """Everything queued is gone at Twilio: note what was heard of it and return what was cut."""
@@ -98,10 +112,45 @@ class Playback:
         self._quiet_at = 0.0
         if self._speaking:
             self._speaking = False
-        for speech, count in zip(queue, counts, strict=True):
-            speech.heard = speech.sent[:count]
+        _cut(queue, counts)
         return queue
 
-    def _finish(self, count: int) -> None:
+    def lost(self, now: float) -> list[Speech]:
+        """The socket is gone: note what was heard, as far as is known, and return what was cut."""
+        queue, self._queue = self._queue, []
+        texts = [speech.sent for speech in queue]
+        if self._measured and not self._played:
+            counts = [0] * len(texts)
+        else:
+            counts = cut(texts, " ".join(self._played)) or self._by_time(texts, now)
+        _cut(queue, counts)
+        return [speech for speech in queue if speech.text != speech.sent]
+
+    def _by_time(self, texts: Sequence[str], now: float) -> list[int]:
+        """How many characters of each can have been spoken, from the end of the estimate backwards."""
+        unheard = max(0, int((self._quiet_at - now) / SECONDS_PER_CHARACTER))
+        counts: list[int] = []
+        for text in reversed(texts):
+            counts.insert(0, _start_of_word(text, len(text) - unheard))
+            unheard = max(0, unheard - len(text))
+        return counts
+
+    def _finish(self, count: int) -> Speech | None:
+        last = self._queue[count - 1] if count else None
         del self._queue[:count]
         self._played.clear()
+        return last
+
+
+def _cut(queue: Sequence[Speech], counts: Sequence[int]) -> None:
+    for speech, count in zip(queue, counts, strict=True):
+        speech.heard = speech.sent[:count]
+
+
+def _start_of_word(text: str, at: int) -> int:
+    """An index after a whole word, ``at`` or before it."""
+    if at >= len(text):
+        return len(text)
+    while at > 0 and not text[at].isspace():
+        at -= 1
+    return max(0, at)

@@ -6,6 +6,8 @@ Theory of operation. The session is in one of these states, and only moves to th
                        ▲            caller cuts in │
                        └───────────────────────────┘  (EndCall only)
 
+A session that Twilio comes back to (``applicationReconnect``) begins LIVE: a setup may come, or not.
+
 Within LIVE two things go on, each at its own pace:
 
 - *a turn* (`Turns`): the agent answers a prompt. There is at most one at a time; what it yields carries
@@ -20,18 +22,19 @@ the frames to write. Words that are ready at the same moment leave as one frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import Enum, auto
 
 import msgspec
 
-from voice_app.agents.protocol import Call, EndCall, Message, Piece, Transfer, Turn
+from voice_app.agents.protocol import Call, EndCall, Piece, Transfer, Turn
 from voice_app.journal import events
+from voice_app.journal.breaks import IN_ORDER
 from voice_app.relay import frames
 from voice_app.relay.backchannels import is_backchannel
 from voice_app.relay.commands import Close, Command, Pull, Record
 from voice_app.relay.dialogue import Dialogue
 from voice_app.relay.keypad import Keypad
+from voice_app.relay.past import Lost, Past
 from voice_app.relay.speaker import Speaker
 from voice_app.relay.timers import Timers
 from voice_app.relay.turns import SECONDS_TO_SPEAK_UP, Turns
@@ -47,6 +50,10 @@ SECONDS_OF_WARNING = 60.0
 """So long before the end of the longest call the caller is warned."""
 
 
+NOTHING_BEFORE = Past()
+"""What the first session of a call knows."""
+
+
 class State(Enum):
     SETUP = auto()
     LIVE = auto()
@@ -58,8 +65,7 @@ class State(Enum):
 class Session:
     """The rules of one session. See the module's docstring for how it is driven.
 
-    ``greeting`` is what the TwiML speaks first, ``history`` what earlier sessions of the call held, and
-    ``age`` how many seconds ago the call began.
+    ``past`` is what happened on the call before.
     """
 
     def __init__(
@@ -69,9 +75,7 @@ class Session:
         *,
         account_sid: str,
         now: float,
-        greeting: str = "",
-        history: Iterable[Message] = (),
-        age: float = 0.0,
+        past: Past = NOTHING_BEFORE,
         setup_seconds: float = 10.0,
     ) -> None:
         self.call = call
@@ -81,11 +85,10 @@ class Session:
         """Malformed frames in all; the count in a row is kept apart."""
         self._malformed_in_a_row = 0
         self._account_sid = account_sid
-        self._greeting = greeting
-        self._age = age
+        self._past = past
         self._commands: list[Command] = []
         self._timers = Timers()
-        self._dialogue = Dialogue(history)
+        self._dialogue = Dialogue(past.history)
         self._speaker = Speaker(self._dialogue, self._record)
         self._turns = Turns(
             call,
@@ -97,10 +100,14 @@ class Session:
             leave=self._leave,
             idle=self._listen,
         )
-        self._keypad = Keypad()
+        self._keypad = Keypad(past.digits)
+        self._keys = call.keys = past.keys or call.keys
         self._silences = 0
         self._end: frames.End | None = None
-        self._timers.set(self._setup_is_late, now + setup_seconds)
+        if past.lost is None:
+            self._timers.set(self._setup_is_late, now + setup_seconds)
+        else:
+            self._rejoin(past.lost, now)
 
     # --- outputs ---------------------------------------------------------------------------------
 
@@ -136,7 +143,7 @@ class Session:
         try:
             frame = frames.decode(data)
         except frames.MalformedError as error:
-            self._receive_malformed(str(error))
+            self._receive_malformed(str(error), now)
             return
         self._malformed_in_a_row = 0
         if self.state is State.SETUP:
@@ -153,27 +160,51 @@ class Session:
                 self._receive_key(frame.digit, now)
             case frames.Error():
                 self._record(events.Failed("relay", frame.description[:500]))
+            case frames.Setup() if self._past.lost is not None:
+                self._receive_setup_again(frame, now)
             case _:
                 pass  # a second setup, and whatever Twilio adds: taken in without harm
 
     def agent_yielded(self, number: int, piece: Piece, now: float) -> Pull:
         """The agent yielded a piece in this turn. Returns whether to ask it for the next one."""
+        if self.call.keys is not self._keys:
+            self._note_keys()
         return self._turns.agent_yielded(number, piece, now)
 
     def agent_finished(self, number: int, now: float) -> None:
         """The agent has nothing more to say in this turn."""
+        if self.call.keys is not self._keys:
+            self._note_keys()
         self._turns.agent_finished(number, now)
 
     def agent_failed(self, number: int, error: str, now: float) -> None:
         """The agent raised an exception in this turn."""
         self._turns.agent_failed(number, error, now)
 
-    def leave(self, action: Transfer | EndCall, now: float) -> bool:
-        """Somebody else ends the session, or has the caller handed over. Returns whether that is possible."""
+    def leave(self, action: Transfer | EndCall, now: float, line: str = "") -> bool:
+        """Somebody else ends the session, or has the caller handed over. Returns whether that is possible.
+
+        The agent says no more than it has said; ``line`` is said after that.
+        """
         if self.state is not State.LIVE:
             return False
+        if line:
+            self._speaker.finish(now)
+            self._speaker.line(line, now)
         self._leave(action, now)
         return True
+
+    def end(self, now: float) -> None:
+        """End the session now, whatever is being said."""
+        if self.state in (State.LIVE, State.LEAVING):
+            self._speaker.finish(now)
+            self._turns.close(now)
+            self._send_end(self._end or frames.End(), now)
+
+    def close(self, code: int, reason: str, now: float) -> None:
+        """Close the socket; Twilio then asks what follows, or comes back."""
+        if self.state is not State.CLOSED:
+            self._close(code, reason, now)
 
     def tick(self, now: float) -> None:
         """Time has passed."""
@@ -186,36 +217,83 @@ class Session:
 
     # --- frames ----------------------------------------------------------------------------------
 
-    def _receive_malformed(self, error: str) -> None:
+    def _receive_malformed(self, error: str, now: float) -> None:
         self.malformed += 1
         self._malformed_in_a_row += 1
         self._record(events.Failed("frame", error[:200]))
         if self._malformed_in_a_row >= MAX_MALFORMED:
-            self._close(1007, "Too many malformed messages in a row.")
+            self._close(1007, "Too many malformed messages in a row.", now)
 
     def _receive_first(self, frame: frames.Incoming, now: float) -> None:
         if not isinstance(frame, frames.Setup):
-            self._close(1008, "The first message must be setup.")
+            self._close(1008, "The first message must be setup.", now)
             return
         self._timers.clear()
+        if not self._take_setup(frame, now):
+            return
+        self.state = State.LIVE
+        self._limit_the_call(now)
+        self._await_the_rest_of_an_entry(now)
+        past = self._past
+        if past.greeting:
+            self._speaker.greet(past.greeting, now)
+            self._listen(now)
+        elif past.history and past.history[-1].content == self.line.resume_greeting:
+            self._listen(now)  # it has been said that the line broke, and nothing since
+        elif past.history:
+            self._turns.ask(Turn("", "resumed"), now)
+
+    def _take_setup(self, frame: frames.Setup, now: float) -> bool:
+        """Take the facts of a setup. Returns whether it is for this call; if not, the session ends."""
         call = self.call
         if frame.account_sid != self._account_sid or frame.call_sid != call.sid:
             what = "account" if frame.account_sid != self._account_sid else "call"
             self._record(events.Failed("setup", f"it names another {what} than the address was made for"))
             self._send_end(frames.End(), now)
-            return
-        self.state = State.LIVE
+            return False
         self._speaker.session_id = frame.session_id
         call.from_, call.to = frame.from_, frame.to
         call.direction = "outbound" if frame.direction.startswith("outbound") else "inbound"
         call.parameters = frame.custom_parameters
-        self._record(events.Connected(frame.session_id, self.line.language or ""))
+        self._record(events.Connected(frame.session_id, self.line.language or "", frame.custom_parameters))
+        return True
+
+    # --- coming back -----------------------------------------------------------------------------
+
+    def _rejoin(self, lost: Lost, now: float) -> None:
+        """Twilio came back to a session whose socket was lost. Nobody is greeted.
+
+        What the agent had decided is done, a question that nothing was said to is answered. The one short
+        line is said only where words are gone for good: the agent was in the middle of an answer.
+        """
+        self.state = State.LIVE
+        self.call.parameters = lost.parameters
+        self._speaker.rejoin(lost, now)
         self._limit_the_call(now)
-        if self._greeting:
-            self._speaker.greet(self._greeting, now)
+        self._await_the_rest_of_an_entry(now)
+        if self._past.action is not None:
+            self._leave(self._past.action, now)
+        elif lost.questions:
+            for turn in lost.questions:
+                self._turns.ask(turn, now)
+        elif lost.cut_off and self.line.resume_greeting:
+            self._speaker.line(self.line.resume_greeting, now)
             self._listen(now)
-        elif self._dialogue.history():
+        elif lost.cut_off:
             self._turns.ask(Turn("", "resumed"), now)
+        else:
+            self._listen(now)
+
+    def _receive_setup_again(self, frame: frames.Setup, now: float) -> None:
+        """The setup of a session that Twilio came back to; it may have got another id."""
+        if frame.session_id == self._speaker.session_id and frame.call_sid == self.call.sid:
+            return
+        self._take_setup(frame, now)
+
+    def _await_the_rest_of_an_entry(self, now: float) -> None:
+        """Keys were pressed before the socket was lost: the caller may be pressing on."""
+        if self._past.digits:
+            self._timers.set(self._keys_are_over, now + self.call.keys.seconds)
 
     def _receive_prompt(self, frame: frames.Prompt, now: float) -> None:
         text = frame.voice_prompt.strip()
@@ -245,13 +323,13 @@ class Session:
     def _receive_info(self, name: str, value: object, now: float) -> None:
         match name:
             case "agentSpeaking":
-                self._speaker.playback.agent_speaking(value == "on")
+                self._speaker.agent_speaking(value == "on")
                 if value == "on":
                     self._timers.cancel(self._silent)
                 else:
                     self._after_playback(now)
             case "tokensPlayed":
-                self._speaker.playback.tokens_played(str(value))
+                self._speaker.tokens_played(str(value), now)
                 self._after_playback(now)
             case "clientSpeaking":
                 if value == "on":
@@ -265,11 +343,22 @@ class Session:
         if self.state not in (State.LIVE, State.LEAVING):
             return
         self._timers.cancel(self._silent)
-        entry = self._keypad.press(key, self.call.keys)
+        keys = self.call.keys
+        if keys is not self._keys:
+            self._note_keys()
+        entry = self._keypad.press(key, keys)
         if entry is None:
-            self._timers.set(self._keys_are_over, now + self.call.keys.seconds)
+            self._timers.set(self._keys_are_over, now + keys.seconds)
+            if not keys.sensitive:
+                self._record(events.Typing(self._keypad.digits))
         else:
             self._take_keys(entry, now)
+
+    def _note_keys(self) -> None:
+        """The agent has changed how keys are collected. Who takes over has to know: they may be secrets."""
+        before, self._keys = self._keys, self.call.keys
+        if (keys := self._keys) != before:
+            self._record(events.KeysAwaited(keys.length, keys.terminator, keys.seconds, keys.sensitive))
 
     def _keys_are_over(self, now: float) -> None:
         self._take_keys(self._keypad.take(), now)
@@ -324,7 +413,7 @@ class Session:
 
     def _limit_the_call(self, now: float) -> None:
         if longest := self.line.max_call_seconds:
-            left = max(longest - self._age, SECONDS_OF_GRACE)
+            left = max(longest - self._past.age, SECONDS_OF_GRACE)
             self._timers.set(self._time_is_up, now + left)
             if left > SECONDS_OF_WARNING:
                 self._timers.set(self._time_is_nearly_up, now + left - SECONDS_OF_WARNING)
@@ -359,7 +448,7 @@ class Session:
         if isinstance(action, Transfer):
             data = msgspec.json.encode({"reason": action.reason, "summary": action.summary}).decode()
             self._end = frames.End(data)
-            self._record(events.Acted("transfer", action.reason))
+            self._record(events.Acted("transfer", action.reason, action.summary))
         else:
             self._end = frames.End()
             self._record(events.Acted("end-call", action.reason))
@@ -384,21 +473,21 @@ class Session:
         self._timers.set(self._close_is_late, now + SECONDS_TO_CLOSE)
 
     def _close_is_late(self, now: float) -> None:
-        self._close(1000, "The session is over.")
+        self._close(1000, "The session is over.", now)
 
     def _setup_is_late(self, now: float) -> None:
-        self._close(1008, "No setup message came.")
+        self._close(1008, "No setup message came.", now)
 
-    def _close(self, code: int, reason: str) -> None:
-        self._finish(code, 0.0)
+    def _close(self, code: int, reason: str, now: float) -> None:
+        self._finish(code, now)
         self._commands.append(Close(code, reason))
 
     def _finish(self, code: int, now: float) -> None:
+        told = code == IN_ORDER or not self.line.reconnect
         self._turns.close(now)
-        self._speaker.abandon(now)
-        self._speaker.outbox.clear()
+        self._speaker.disconnected(now, tell=told and self.state is not State.ENDING)
         self._timers.clear()
-        self._record(events.Disconnected(self._speaker.session_id, code))
+        self._record(events.Disconnected(self._speaker.session_id, code, told))
         self.state = State.CLOSED
 
     def _record(self, event: events.Event) -> None:

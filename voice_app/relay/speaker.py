@@ -12,10 +12,11 @@ from voice_app.journal import events
 from voice_app.relay import frames
 from voice_app.relay.dialogue import Dialogue
 from voice_app.relay.outbox import Outbox
+from voice_app.relay.past import Lost
 from voice_app.relay.playback import Playback, Speech
 
 SECONDS_BETWEEN_RECORDS = 0.4
-"""A growing reply is written to the journal at most this often."""
+"""A growing reply, and how far it was played, is written to the journal at most this often."""
 
 
 class Speaker:
@@ -32,6 +33,7 @@ class Speaker:
         self._asides: list[str] = []
         self._since = 0.0
         self._recorded = 0.0
+        self._progress_recorded = 0.0
         self._first_token_ms: float | None = None
 
     @property
@@ -41,11 +43,25 @@ class Speaker:
 
     def greet(self, text: str, now: float) -> None:
         """Twilio speaks the greeting by itself; it is remembered like everything that is said."""
-        greeting = Speech(0, [text], closed=True)
+        greeting = Speech(0, self.session_id, [text], closed=True)
         self._dialogue.add(greeting)
         self.playback.add(greeting)
         self.playback.sent(len(text), now)
         self._record(events.Replied(0, self.session_id, text, done=True))
+
+    def rejoin(self, lost: Lost, now: float) -> None:
+        """Go on with a session whose socket was lost: what it had sent may still be played."""
+        self.session_id = lost.session_id
+        self._numbers = lost.replies
+        for number, text in lost.unplayed:
+            speech = Speech(number, self.session_id, [text], closed=True)
+            self._dialogue.add(speech)
+            self.playback.add(speech)
+            self.playback.sent(len(text), now)
+        if lost.heard:
+            self.playback.tokens_played(lost.heard)
+        if lost.cut_off or lost.unplayed:
+            self.outbox.close()  # the last of the stretch that was open may not have arrived
 
     def begin(self, since: float) -> None:
         """The next words answer something that was said at ``since``; delays are told from then."""
@@ -68,9 +84,12 @@ class Speaker:
             self._tell(speech, now, done=False)
         return True
 
-    def finish(self, now: float) -> None:
-        """Close the open stretch with its one ``last``, and say what waited for it."""
-        self._close(now)
+    def finish(self, now: float, *, more: bool = False) -> None:
+        """Close the open stretch with its one ``last``, and say what waited for it.
+
+        ``more``: the agent goes on after something that takes time.
+        """
+        self._close(now, more=more)
         asides, self._asides = self._asides, []
         for text in asides:
             self.line(text, now)
@@ -88,7 +107,7 @@ class Speaker:
         self.playback.sent(len(text), now)
         self.outbox.say(text)
         self.outbox.close()
-        self._record(events.Replied(speech.number, self.session_id, text, done=True))
+        self._record(events.Replied(speech.number, speech.session_id, text, done=True))
 
     def push(self, frame: frames.Outgoing, now: float) -> None:
         """Send something other than words, after those that were said."""
@@ -99,32 +118,62 @@ class Speaker:
         """The caller has cut in: nothing more is heard of what was said, and not all of it was heard."""
         self.abandon(now)
         for speech in self.playback.interrupted(utterance):
-            self._record(events.Heard(speech.number, self.session_id, speech.text, played_ms))
+            self._record(events.Heard(speech.number, speech.session_id, speech.text, played_ms))
         self.outbox.interrupt()
         self._asides.clear()
 
-    def abandon(self, now: float) -> None:
-        """The agent was stopped in the middle of a stretch. Only an interruption does that."""
+    def abandon(self, now: float, *, done: bool = True, more: bool = False) -> None:
+        """The agent was stopped in the middle of a stretch, by an interruption or the end of the socket."""
         if self._speech is not None:
             self._speech.closed = True
-            self._tell(self._speech, now, done=True)
+            self._tell(self._speech, now, done=done, more=more)
             self._speech = None
 
-    def _close(self, now: float) -> None:
+    def disconnected(self, now: float, *, tell: bool) -> None:
+        """The socket is gone. ``tell`` what was heard of what was not played to its end."""
+        self.abandon(now, done=False)
+        self.outbox.clear()
+        if tell:
+            for speech in self.playback.lost(now):
+                self._record(events.Heard(speech.number, speech.session_id, speech.text))
+
+    # --- what was heard --------------------------------------------------------------------------
+
+    def agent_speaking(self, on: bool) -> None:
+        """Twilio began to speak, or fell silent."""
+        self._tell_played(self.playback.agent_speaking(on))
+
+    def tokens_played(self, text: str, now: float) -> None:
+        """These words came out of the phone."""
+        self._tell_played(self.playback.tokens_played(text))
+        if now - self._progress_recorded >= SECONDS_BETWEEN_RECORDS and (known := self.playback.progress()):
+            self._progress_recorded = now
+            speech, characters = known
+            self._record(events.Played(speech.number, speech.session_id, characters))
+
+    def _tell_played(self, speech: Speech | None) -> None:
+        if speech is not None:
+            self._record(events.Played(speech.number, speech.session_id, len(speech.sent)))
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _close(self, now: float, *, more: bool = False) -> None:
         if self._speech is not None:
             self.outbox.close()
-            self.abandon(now)
+            self.abandon(now, more=more)
 
     def _new(self) -> Speech:
-        speech = Speech(self._numbers)
+        speech = Speech(self._numbers, self.session_id)
         self._numbers += 1
         self._dialogue.add(speech)
         self.playback.add(speech)
         return speech
 
-    def _tell(self, speech: Speech, now: float, *, done: bool) -> None:
+    def _tell(self, speech: Speech, now: float, *, done: bool, more: bool = False) -> None:
         self._recorded = now
         total = (now - self._since) * 1000 if done else None
         self._record(
-            events.Replied(speech.number, self.session_id, speech.sent, done, self._first_token_ms, total)
+            events.Replied(
+                speech.number, speech.session_id, speech.sent, done, self._first_token_ms, total, more
+            )
         )

@@ -2,23 +2,38 @@
 
 The signature on the upgrade is the same for every call to the same address, so it could be replayed;
 the ticket makes the address new each time. It needs no shared state: any machine with the account's
-token can check it.
+token can check it. What a ticket has opened stands in the journal (``SocketOpened``), so that another
+machine refuses it as well. Only where Twilio may come back to a lost socket (``applicationReconnect``)
+a ticket opens a second one; that is for whoever has read the journal to decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from secrets import token_urlsafe
 
-from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
+from itsdangerous import BadData, URLSafeTimedSerializer
 
 
 class TicketError(Exception):
     """The token does not open a session. The text says why, without repeating the token."""
 
 
+@dataclass(slots=True, frozen=True)
+class Ticket:
+    """What a token says. It was issued by a machine of ours."""
+
+    call_sid: str
+    nonce: str
+    """Makes it unique."""
+    issued_at: float
+    """Seconds since the epoch."""
+
+
 class Tickets:
-    """Issues and redeems tickets.
+    """Issues, reads and redeems tickets.
 
     ``secrets`` are the account's auth tokens, the primary one first; ``seconds`` is how long a ticket
     may be redeemed.
@@ -33,20 +48,27 @@ class Tickets:
         """A token for one session of this call."""
         return str(self._serializer.dumps([call_sid, token_urlsafe(6)]))
 
-    def redeem(self, token: str) -> str:
-        """The CallSid that the token was issued for. Raises `TicketError`; a token is good once."""
+    def read(self, token: str) -> Ticket:
+        """What a token says, used or not. Raises `TicketError` if it was not issued here."""
         try:
-            call_sid, _nonce = self._serializer.loads(token, max_age=self._seconds)
-        except SignatureExpired:
-            raise TicketError(f"the token is older than {self._seconds} seconds") from None
+            (call_sid, nonce), issued_at = self._serializer.loads(token, return_timestamp=True)
         except BadData:
             raise TicketError("the token was not issued here") from None
-        if token in self._used:
-            raise TicketError("the token has opened a session before")
-        self._remember(token)
-        return str(call_sid)
+        return Ticket(str(call_sid), str(nonce), issued_at.timestamp())
 
-    def _remember(self, token: str) -> None:
+    def is_used(self, ticket: Ticket) -> bool:
+        """Whether it has opened a session on this machine."""
+        return ticket.nonce in self._used
+
+    def redeem(self, ticket: Ticket, used: Container[str] = ()) -> None:
+        """Open a session with it. Raises `TicketError`; a ticket is good once.
+
+        ``used`` are the nonces that have opened sessions elsewhere.
+        """
+        if self.is_used(ticket) or ticket.nonce in used:
+            raise TicketError("the token has opened a session before")
+        if time.time() - ticket.issued_at > self._seconds:
+            raise TicketError(f"the token is older than {self._seconds} seconds")
         if len(self._used) >= 100_000:
             del self._used[next(iter(self._used))]  # the oldest one has expired long ago
-        self._used[token] = None
+        self._used[ticket.nonce] = None

@@ -268,7 +268,7 @@ class Turns:
                 self._say(running, piece.text, now)
                 return Pull.ON
             case Break():
-                self._speaker.finish(now)
+                self._speaker.finish(now, more=True)
                 running.acted, running.answered = True, False
                 self._wait_with_filler(running, now)
                 return Pull.ON

@@ -47,6 +47,7 @@ class PhoneCall:
         status_url: str,
         watch: Callable[[Happening], None],
         people: Sequence[Person],
+        caller: str,
     ) -> None:
         self.sid = "CA" + secrets.token_hex(16)
         self.problems: list[str] = []
@@ -67,10 +68,8 @@ class PhoneCall:
             problem=self._problem,
         )
         self._handset = Handset(watch, lambda side, text: self._ears.spoken(side, text))
-        self._leg = Leg(
-            exchange=exchange, party=self._handset, from_=phone.caller, to=phone.number, sid=self.sid
-        )
-        self._scribe = Scribe(phone.transcriber, self.sid, phone.caller, phone.number, self._problem)
+        self._leg = Leg(exchange=exchange, party=self._handset, from_=caller, to=phone.number, sid=self.sid)
+        self._scribe = Scribe(phone.transcriber, self.sid, caller, phone.number, self._problem)
         self._ears = Ears(self._leg, self._scribe, self._problem)
         self._station = Station(
             leg=self._leg,
@@ -81,6 +80,7 @@ class PhoneCall:
             happened=self._happened,
             verified=phone.verified,
             queue_ahead=phone.queue_ahead,
+            reconnecting=phone.reconnecting,
         )
         self._outbound = OutboundCalls(self._station, phone.transcriber)
         self.documents = self._leg.documents
@@ -193,12 +193,18 @@ class PhoneCall:
         if await self.attended() in ("gather", "recorder"):
             await self._handset.fall_silent()
 
-    async def drop(self) -> None:
-        """Break the agent's socket, as a crash or a bad network would. The caller stays on the line."""
+    async def drop(self, *, unnoticed: bool = False) -> bool:
+        """Break the agent's socket, as a crash or a bad network would. The caller stays on the line.
+
+        ``unnoticed``: only Twilio sees that it is broken, the server does not. Returns whether Twilio tries
+        to come back to the session; if not, it asks the action URL.
+        """
         session = await self._agent()
-        self._handset.connect(None)
+        if not session.comes_back:
+            self._handset.connect(None)
         self._happened("dropped")
-        session.drop()
+        session.drop(unnoticed=unnoticed)
+        return session.comes_back
 
     async def hang_up(self) -> None:
         """Hang up, if the call is not over yet."""
@@ -239,6 +245,8 @@ class PhoneCall:
             await self._outbound.settle()
             await self._callbacks.settle()
         finally:
+            for socket in self._station.abandoned:
+                socket.transport.abort()
             await self._outbound.close()
             await self._callbacks.close()
             await self._scribe.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 from voice_app.sandbox.document import Verb
 from voice_app.sandbox.engines import Engine, Engines
@@ -11,6 +13,8 @@ from voice_app.sandbox.leg import Leg
 from voice_app.sandbox.orchestrator import RELAY_ENGINE, Side
 from voice_app.sandbox.scribe import Scribe
 from voice_app.sandbox.transcription import KNOWN_ENGINES, Transcription
+
+WRITTEN_SECONDS: Final = 1.0
 
 
 class Ears:
@@ -31,13 +35,18 @@ class Ears:
 
     @asynccontextmanager
     async def session(self, relay: Verb, session_id: str) -> AsyncIterator[None]:
-        """The agent's session listens while the block runs; then all of it is written down."""
+        """The agent's session listens while the block runs; then all of it is written down.
+
+        A double that takes longer than `WRITTEN_SECONDS` does not hold the call up: Twilio's does not either.
+        """
         engine = self.engines.start(f"<ConversationRelay> {session_id}")
         self._attach(relay, RELAY_ENGINE)
         try:
             yield
         finally:
-            await self.scribe.settle()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WRITTEN_SECONDS):
+                    await self.scribe.settle()
             self._release(engine)
 
     def start(self, verb: Verb) -> bool:

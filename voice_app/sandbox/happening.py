@@ -18,6 +18,8 @@ Kind = Literal[
     "interrupt",
     "key",
     "dropped",
+    "came-back",
+    "broken",
     "transcribing",
     "rings",
     "unreached",

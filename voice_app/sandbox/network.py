@@ -2,26 +2,30 @@
 
 The server knows itself by its public origin (``https://voice.example.com``); it may run somewhere else
 (``http://127.0.0.1:8000``), as behind a tunnel. URLs of the origin are signed as written and opened at
-the base.
+the base. Behind an origin of several machines stands a balancer, as README.md recommends it: round robin over
+those that are up, and the next one where a machine is gone or answers 503. Twilio itself tries nothing twice.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import aiohttp
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake
+from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 from yarl import URL
 
 WEBHOOK_SECONDS = 15.0
 """How long Twilio waits for a webhook, TCP included."""
+UNAVAILABLE = 503
+"""What a machine answers that takes nothing now; the balancer asks the next one."""
 
 
 class WebhookError(Exception):
@@ -30,6 +34,15 @@ class WebhookError(Exception):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
+
+
+@dataclass(slots=True, frozen=True)
+class Answer:
+    """What a server said to a request."""
+
+    status: int
+    content_type: str
+    body: str
 
 
 @dataclass(slots=True)
@@ -41,62 +54,103 @@ class Network:
     origin: str
     """What the server calls itself, e.g. ``https://sandbox.localhost``."""
     auth_token: str = field(repr=False)
+    others: tuple[str, ...] = ()
+    """Further machines behind the origin, each like `base`."""
+    _gone: set[str] = field(default_factory=set)
+    _turn: int = 0
+
+    def lose(self, base: str) -> None:
+        """This machine is not to be reached until `regain`. Sockets that are open stay so."""
+        self._gone.add(base)
+
+    def regain(self, base: str) -> None:
+        """It is to be reached again."""
+        self._gone.discard(base)
 
     async def post(
         self, session: aiohttp.ClientSession, url: str, form: Mapping[str, str], method: str = "POST"
     ) -> str:
         """Ask a webhook for TwiML; returns the body. Raises `WebhookError` where Twilio logs an error."""
-        body, kind = await self._request(session, url, form, method)
-        if body.strip() and kind not in ("text/xml", "application/xml"):
-            raise WebhookError(12300, f"{url} answered with the content type {kind}, not with XML")
-        return body
+        answer = await self._ask(session, url, form, method)
+        if answer.body.strip() and answer.content_type not in ("text/xml", "application/xml"):
+            raise WebhookError(
+                12300, f"{url} answered with the content type {answer.content_type}, not with XML"
+            )
+        return answer.body
 
     async def tell(
         self, session: aiohttp.ClientSession, url: str, form: Mapping[str, str], method: str = "POST"
     ) -> None:
         """Deliver a status callback; what is answered does not matter. Raises `WebhookError`."""
-        await self._request(session, url, form, method)
+        await self._ask(session, url, form, method)
 
-    async def _request(
+    async def _ask(
         self, session: aiohttp.ClientSession, url: str, form: Mapping[str, str], method: str
-    ) -> tuple[str, str]:
+    ) -> Answer:
         if method == "GET":  # the fields are part of the URL then, and signed with it
             url, form = f"{url}{'&' if '?' in url else '?'}{urlencode(form)}", {}
         headers = {"X-Twilio-Signature": self.sign(url, form), "User-Agent": "TwilioProxy/1.1"}
+        data = dict(form) if method == "POST" else None
+        answer = await self.request(session, method, url, headers, data)
+        if answer.status >= 300:
+            raise WebhookError(11200, f"{url} answered {answer.status}: {_first_line(answer.body)}")
+        return answer
+
+    async def request(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        data: Mapping[str, str] | bytes | None = None,
+        *,
+        seconds: float = WEBHOOK_SECONDS,
+    ) -> Answer:
+        """The answer to one request, within so many seconds, from the first machine that has one.
+
+        Raises `WebhookError` (11205) if there is none.
+        """
+        answer, failure = None, ""
         try:
-            async with session.request(
-                method,
-                URL(self.reachable(url), encoded=True),
-                data=form if method == "POST" else None,
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(total=WEBHOOK_SECONDS),
-                allow_redirects=False,
-            ) as response:
-                body = await response.text()
-                status, kind = response.status, response.content_type
+            async with asyncio.timeout(seconds):
+                for place in self._places(url):
+                    try:
+                        answer = await _request(session, method, place, headers, data)
+                    except aiohttp.ClientConnectionError as error:
+                        failure = str(error)
+                        continue
+                    if answer.status != UNAVAILABLE:
+                        break
         except TimeoutError:
-            raise WebhookError(11205, f"{url} did not answer within {WEBHOOK_SECONDS:g} s") from None
+            raise WebhookError(11205, f"{url} did not answer within {seconds:g} s") from None
         except (aiohttp.ClientError, ValueError) as error:
             raise WebhookError(11205, f"nothing answers at {url}: {error}") from None
-        if status >= 300:
-            raise WebhookError(11200, f"{url} answered {status}: {_first_line(body)}")
-        return body, kind
+        if answer is None:
+            raise WebhookError(11205, f"nothing answers at {url}: {failure}")
+        return answer
 
     async def connect(self, url: str) -> ClientConnection:
         """Open the socket of a ``<ConversationRelay url>``. Raises `WebhookError` (64102)."""
-        headers = {"X-Twilio-Signature": self.sign(url)}
-        try:
-            return await connect(
-                self.reachable(url),
-                additional_headers=headers,
-                user_agent_header=None,
-                compression=None,
-                ping_interval=None,
-                open_timeout=WEBHOOK_SECONDS,
-                proxy=None,
-            )
-        except (OSError, InvalidHandshake, TimeoutError) as error:
-            raise WebhookError(64102, f"the WebSocket could not be opened: {error}") from None
+        failure: Exception | None = None
+        for place in self._places(url):
+            try:
+                return await self._open(place, self.sign(url))
+            except (OSError, InvalidHandshake) as error:
+                failure = error
+                if not _is_unavailable(error):
+                    break
+        raise WebhookError(64102, f"the WebSocket could not be opened: {failure}") from None
+
+    async def _open(self, place: str, signature: str) -> ClientConnection:
+        return await connect(
+            place,
+            additional_headers={"X-Twilio-Signature": signature},
+            user_agent_header=None,
+            compression=None,
+            ping_interval=None,
+            open_timeout=WEBHOOK_SECONDS,
+            proxy=None,
+        )
 
     def sign(self, url: str, form: Mapping[str, str] | None = None) -> str:
         """``X-Twilio-Signature``: over HTTPS Twilio drops the port first; the fragment is never signed."""
@@ -119,11 +173,45 @@ class Network:
 
     def reachable(self, url: str) -> str:
         """Where to connect for a URL of the public origin; other URLs are opened as they are."""
-        parts, origin, base = urlsplit(url), urlsplit(self.origin), urlsplit(self.base)
-        if parts.netloc.lower() != origin.netloc.lower():
-            return url
+        return self._at(self.base, url) if self._is_ours(url) else url
+
+    def _places(self, url: str) -> Iterator[str]:
+        """Where to connect, one after another, until somebody answers."""
+        if not self._is_ours(url):
+            yield url
+            return
+        machines = [base for base in (self.base, *self.others) if base not in self._gone]
+        first = self._turn % max(1, len(machines))
+        self._turn += 1
+        for base in machines[first:] + machines[:first]:
+            yield self._at(base, url)
+
+    def _is_ours(self, url: str) -> bool:
+        return urlsplit(url).netloc.lower() == urlsplit(self.origin).netloc.lower()
+
+    def _at(self, machine: str, url: str) -> str:
+        parts, base = urlsplit(url), urlsplit(machine)
         scheme = base.scheme.replace("http", "ws") if parts.scheme == "wss" else base.scheme
         return parts._replace(scheme=scheme, netloc=base.netloc, fragment="").geturl()
+
+
+def _is_unavailable(error: Exception) -> bool:
+    """Whether another machine may do what this one did not: it refused, vanished, or said 503."""
+    if isinstance(error, InvalidStatus):
+        return error.response.status_code == UNAVAILABLE
+    return isinstance(error, OSError | InvalidMessage) and not isinstance(error, TimeoutError)
+
+
+async def _request(
+    session: aiohttp.ClientSession,
+    method: str,
+    place: str,
+    headers: Mapping[str, str],
+    data: Mapping[str, str] | bytes | None,
+) -> Answer:
+    url = URL(place, encoded=True)
+    async with session.request(method, url, data=data, headers=headers, allow_redirects=False) as response:
+        return Answer(response.status, response.content_type, await response.text())
 
 
 def _first_line(body: str) -> str:

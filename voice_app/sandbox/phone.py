@@ -28,11 +28,13 @@ from voice_app.sandbox.happening import Happening
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.orchestrator import Placement, RemoteTranscriber, Transcriber
 from voice_app.sandbox.person import Person
+from voice_app.sandbox.reconnecting import Reconnecting
 from voice_app.sandbox.voice import WORDS_PER_SECOND
 
 __all__ = ["CallOverError", "Happening", "Person", "Phone", "PhoneCall"]
 
 
+DEFAULT_HABITS = Reconnecting()
 CALL_SID = re.compile(r"CA[0-9a-f]{32}")
 
 
@@ -42,7 +44,8 @@ class Phone:
     ``words_per_second`` is the pace of every voice, and of everything else that Twilio times. ``callbacks``
     says in which order status callbacks come, ``seed`` makes their disorder repeatable. ``verified`` are
     numbers that may be shown as ``callerId`` beside the two of a call; ``queue_ahead`` is how many are in
-    every queue already.
+    every queue already. ``reconnecting`` is how Twilio comes back to a session whose socket was lost, where
+    the TwiML asks for that; None: it asks the action URL at once.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Phone:
         seed: int = 0,
         verified: Sequence[str] = (),
         queue_ahead: int = 0,
+        reconnecting: Reconnecting | None = DEFAULT_HABITS,
     ) -> None:
         self.network = network
         self.account_sid = account_sid
@@ -68,10 +72,11 @@ class Phone:
         self.seed = seed
         self.verified = frozenset(verified)
         self.queue_ahead = queue_ahead
+        self.reconnecting = reconnecting
         self.transcriber: Transcriber | None = None
         """Who writes the conversation, as Twilio does; `None` where there is no double of its APIs."""
         self._twilio_base_url = twilio_base_url
-        self._calls: dict[str, PhoneCall] = {}
+        self.calls: dict[str, PhoneCall] = {}
         """Those on the line, by CallSid."""
         self._dispatched: dict[str, Dispatched] = {}
         """They, and the calls that the REST API has placed."""
@@ -98,21 +103,23 @@ class Phone:
         status_url: str = "",
         watch: Callable[[Happening], None] = lambda happening: None,
         people: Sequence[Person] = (),
+        caller: str = "",
     ) -> AsyncIterator[PhoneCall]:
         """Place a call to a voice webhook. It is hung up when the block ends.
 
+        ``caller`` is the number that calls; without it the phone's own.
         ``people`` are reached one after another when the server dials or queues; behind the last of them
         nobody answers.
         """
-        call = PhoneCall(self, url, status_url, watch, people)
+        call = PhoneCall(self, url, status_url, watch, people, caller or self.caller)
         running = asyncio.create_task(call.run())
-        self._calls[call.sid] = self._dispatched[call.sid] = call
+        self.calls[call.sid] = self._dispatched[call.sid] = call
         try:
             yield call
             await call.hang_up()
             await running
         finally:
-            del self._calls[call.sid], self._dispatched[call.sid]
+            del self.calls[call.sid], self._dispatched[call.sid]
             await _cancel(running)
 
     def _place(self, placement: Placement) -> None:
@@ -121,9 +128,9 @@ class Phone:
         Another phone may have the call that is meant; then nothing happens here.
         """
         named = CALL_SID.findall(f"{placement.url} {placement.status_url} {placement.twiml}")
-        mine = [call for sid, call in self._calls.items() if sid in named]
-        if not named and placement.from_ == self.number and len(self._calls) == 1:
-            mine = list(self._calls.values())
+        mine = [call for sid, call in self.calls.items() if sid in named]
+        if not named and placement.from_ == self.number and len(self.calls) == 1:
+            mine = list(self.calls.values())
         if mine and placement.call_sid not in self._dispatched:
             self._dispatched[placement.call_sid] = mine[0].place(placement)
 

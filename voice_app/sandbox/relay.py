@@ -10,17 +10,20 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from voice_app.sandbox.document import Verb
+from voice_app.sandbox.frames import Digits, End, RefusedError, Text, decode
+from voice_app.sandbox.network import WebhookError
 from voice_app.sandbox.orchestrator import Side
+from voice_app.sandbox.race import first_of
+from voice_app.sandbox.reconnecting import Backlog, Reconnecting, Setup
 from voice_app.sandbox.voice import Voice
 
 MAX_MALFORMED = 10
@@ -29,45 +32,6 @@ STALE_AFTER_SECONDS = 0.1
 STALE_UNTIL_SECONDS = 1.0
 FINAL_AFTER_SECONDS = 0.35
 """The final prompt follows the last partial so much later, and repeats it."""
-
-
-class _Text(msgspec.Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
-    token: str
-    last: bool = False
-    lang: str | None = None
-    interruptible: bool | None = None
-    preemptible: bool | None = None
-
-
-class _Play(msgspec.Struct, tag_field="type", tag="play", forbid_unknown_fields=True):
-    source: str
-    loop: int = 1
-    preemptible: bool = False
-    interruptible: bool | None = None
-
-
-class _Digits(msgspec.Struct, tag_field="type", tag="sendDigits", forbid_unknown_fields=True):
-    digits: str
-
-
-class _Language(msgspec.Struct, tag_field="type", tag="language", rename="camel", forbid_unknown_fields=True):
-    tts_language: str | None = None
-    transcription_language: str | None = None
-
-
-class _End(msgspec.Struct, tag_field="type", tag="end", rename="camel", forbid_unknown_fields=True):
-    handoff_data: str | None = None
-
-
-class _Config(msgspec.Struct, tag_field="type", tag="config"):
-    """Its layout is not confirmed, so anything in it passes."""
-
-
-class _Hints(msgspec.Struct, tag_field="type", tag="hints"):
-    """Its layout is not confirmed, so anything in it passes."""
-
-
-_decoder = msgspec.json.Decoder(_Text | _Play | _Digits | _Language | _End | _Config | _Hints)
 
 
 @dataclass(slots=True)
@@ -107,6 +71,8 @@ class Observer:
 
     heard: Callable[[Reply], None]
     problem: Callable[[str], None]
+    came_back: Callable[[], None] = field(default=lambda: None)
+    """The socket was lost, and is open again."""
     spoken: Callable[[Side, str], None] = field(default=lambda side, text: None)
     """Every fragment as the transcript gets it: ``agent`` or ``caller``, and the words."""
 
@@ -121,6 +87,10 @@ class RelaySession:
         caller: Caller,
         observer: Observer,
         words_per_second: float,
+        *,
+        reopen: Callable[[], Awaitable[ClientConnection]],
+        reconnecting: Reconnecting | None = None,
+        abandoned: list[ClientConnection] | None = None,
     ) -> None:
         self.session_id = "VX" + secrets.token_hex(16)
         self.started = time.monotonic()
@@ -137,6 +107,14 @@ class RelaySession:
         self._interrupted_at: float | None = None
         self._purge_until: float | None = None
         self._sending: set[asyncio.Task[None]] = set()
+        self._reopen = reopen
+        self._reconnecting = reconnecting
+        self._lost = asyncio.Event()
+        """Set while there is no socket, as far as Twilio knows."""
+        self._over = asyncio.Event()
+        self._backlog = Backlog()
+        self._abandoned = [] if abandoned is None else abandoned
+        """Sockets that the server believes to be open: they outlive the session."""
         self.voice = Voice(
             words_per_second,
             on_speaking=lambda on: self._info("speaker-events", "agentSpeaking", "on" if on else "off"),
@@ -154,15 +132,23 @@ class RelaySession:
             if welcome := self._attribute("welcomeGreeting"):
                 self.voice.add(welcome, last=True)
             await self._read()
+            while self._ending is None and await self._come_back():
+                await self._read()
         finally:
             speaking.cancel()
             for task in self._sending:
                 task.cancel()
             await asyncio.gather(speaking, *self._sending, return_exceptions=True)
-            await self._socket.close()
+            if self._socket not in self._abandoned:
+                await self._socket.close()
         return self._ending or Ending(status="failed", error_code=64105, error_message="Websocket ended")
 
     async def _read(self) -> None:
+        """Read until the socket is lost, or the session has ended."""
+        await first_of(self._read_socket(), self._lost.wait())
+        self._lost.set()
+
+    async def _read_socket(self) -> None:
         with suppress(ConnectionClosed):
             async for data in self._socket:
                 self._receive(data)
@@ -170,27 +156,55 @@ class RelaySession:
                     await self._socket.close(1000, "Closing websocket session")
                     return
 
+    async def _come_back(self) -> bool:
+        """Open the socket again, and deliver what could not be delivered. Returns whether that worked."""
+        habits = self._reconnecting
+        if habits is None or not self.comes_back:
+            return False
+        gives_up_at = time.monotonic() + habits.give_up_seconds
+        while time.monotonic() < gives_up_at:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(habits.every_seconds):
+                    await self._over.wait()
+                return False
+            with suppress(WebhookError, ConnectionClosed):
+                self._socket = await self._reopen()
+                await self._begin_again(habits.setup)
+                self._lost.clear()
+                self._observer.came_back()
+                return True
+        return False
+
+    async def _begin_again(self, setup: Setup) -> None:
+        """Tell on a new socket what happened while there was none."""
+        if setup == "new":
+            self.session_id = "VX" + secrets.token_hex(16)
+        if setup != "none":
+            await self._socket.send(json.dumps(self._setup()))
+        while self._backlog:
+            await self._socket.send(json.dumps(self._backlog.first))
+            self._backlog.drop_first()
+        if self._backlog.lost:
+            self._observer.problem(f"{self._backlog.lost} events were lost while there was no socket")
+
     def _receive(self, data: str | bytes) -> None:
         try:
-            frame = _decoder.decode(data)
-            wrong = _wrong(frame)
-        except (msgspec.DecodeError, RecursionError) as error:
-            wrong = str(error)
-        if wrong:
-            self._refuse(data, wrong)
+            frame = decode(data)
+        except RefusedError as error:
+            self._refuse(data, str(error))
             return
         self._malformed = 0
         match frame:
-            case _Text():
+            case Text():
                 self._receive_text(frame)
-            case _Digits():
+            case Digits():
                 self.digits_sent.append(frame.digits)
-            case _End():
+            case End():
                 self._ending = Ending(status="ended", handoff_data=frame.handoff_data)
             case _:
                 pass
 
-    def _receive_text(self, frame: _Text) -> None:
+    def _receive_text(self, frame: Text) -> None:
         now = time.monotonic()
         if self._purge_until is not None:
             if frame.last or now > self._purge_until:
@@ -269,11 +283,22 @@ class RelaySession:
     async def hang_up(self) -> None:
         """The caller hangs up."""
         self._ending = Ending(status="completed")
+        self._over.set()
         await self._socket.close(1000, "Closing websocket session")
 
-    def drop(self) -> None:
-        """The network breaks: no close frame, nothing."""
-        self._socket.transport.abort()
+    @property
+    def comes_back(self) -> bool:
+        """Whether Twilio opens the socket again once it is lost."""
+        return self._reconnecting is not None and self._attribute("applicationReconnect") == "true"
+
+    def drop(self, *, unnoticed: bool = False) -> None:
+        """The network breaks: no close frame, nothing. ``unnoticed``: the server does not even see that."""
+        if unnoticed:
+            self._socket.transport.pause_reading()
+            self._abandoned.append(self._socket)
+            self._lost.set()
+        else:
+            self._socket.transport.abort()
 
     async def send_raw(self, data: str) -> None:
         """Send what Twilio would not, to see how the server takes it."""
@@ -344,17 +369,8 @@ class RelaySession:
         task.add_done_callback(self._sending.discard)
 
     async def _send(self, frame: Mapping[str, Any]) -> None:
-        with suppress(ConnectionClosed):
-            await self._socket.send(json.dumps(frame))
-
-
-def _wrong(frame: object) -> str:
-    """What Twilio does not accept in a frame of the right shape."""
-    match frame:
-        case _Digits(digits=digits) if not digits or set(digits) - set("0123456789w#*"):
-            return "digits must be of 0-9, w, # and *"
-        case _Play(source=source, loop=loop) if not source.startswith(("http://", "https://")) or loop < 0:
-            return "source must be a URL and loop must not be negative"
-        case _Language(tts_language=None, transcription_language=None):
-            return "at least one of ttsLanguage and transcriptionLanguage is needed"
-    return ""
+        if not self._lost.is_set():
+            with suppress(ConnectionClosed):
+                await self._socket.send(json.dumps(frame))
+                return
+        self._backlog.add(frame)

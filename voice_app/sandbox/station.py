@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from websockets.asyncio.client import ClientConnection
+
 from voice_app.sandbox.ears import Ears
 from voice_app.sandbox.handset import Handset
 from voice_app.sandbox.happening import Kind
 from voice_app.sandbox.leg import Leg
 from voice_app.sandbox.lobby import Lobby
 from voice_app.sandbox.person import People
+from voice_app.sandbox.reconnecting import Reconnecting
 from voice_app.sandbox.relay import Ending
 
 
@@ -60,6 +63,10 @@ class Station:
     """Numbers that the account may show as its own, beside the two of the call."""
     queue_ahead: int = 0
     """How many others are waiting in a queue that the caller comes into."""
+    reconnecting: Reconnecting | None = None
+    """How Twilio comes back to a session whose socket was lost; None: it does not."""
+    abandoned: list[ClientConnection] = field(default_factory=list)
+    """Sockets that are lost, and of which the server does not know it."""
     endings: list[Ending] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
     recordings: list[Recording] = field(default_factory=list)

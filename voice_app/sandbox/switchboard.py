@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from contextlib import suppress
+from functools import partial
 
 from voice_app.sandbox.bridge import Bridge
 from voice_app.sandbox.dialling import TIME_LIMIT_SECONDS, Dialling
@@ -127,6 +128,8 @@ class Switchboard:
         if not leg.hung_up:
             leg.check()
         self._station.endings.append(ending)
+        if ending.status == "failed":
+            self._station.happened("broken", ending.error_message)
         action = verb.get("action")
         if not action:
             return None
@@ -145,8 +148,8 @@ class Switchboard:
             self._station.problem(str(error))
             ending = Ending(status="failed", error_code=error.code, error_message=str(error))
         else:
-            session_id = session.session_id
             ending = await self._serve(session, verb)
+            session_id = session.session_id
         return ending, _fields(ending, session_id, time.monotonic() - started)
 
     async def _open(self, verb: Verb) -> RelaySession:
@@ -154,7 +157,8 @@ class Switchboard:
             raise WebhookError(64101, f"<ConversationRelay> {verb.refused}")
         station, leg = self._station, self._station.leg
         exchange = leg.exchange
-        socket = await exchange.network.connect(verb.get("url"))
+        reopen = partial(exchange.network.connect, verb.get("url"))
+        socket = await reopen()
         self._sessions += 1
         caller = Caller(
             account_sid=exchange.account_sid,
@@ -164,9 +168,21 @@ class Switchboard:
             first_session=self._sessions == 1,
         )
         observer = Observer(
-            heard=station.handset.hear_agent, problem=station.problem, spoken=station.ears.spoken
+            heard=station.handset.hear_agent,
+            problem=station.problem,
+            came_back=lambda: station.happened("came-back", ""),
+            spoken=station.ears.spoken,
         )
-        return RelaySession(socket, verb, caller, observer, exchange.pace.words_per_second)
+        return RelaySession(
+            socket,
+            verb,
+            caller,
+            observer,
+            exchange.pace.words_per_second,
+            reopen=reopen,
+            reconnecting=station.reconnecting,
+            abandoned=station.abandoned,
+        )
 
     async def _serve(self, session: RelaySession, verb: Verb) -> Ending:
         station = self._station

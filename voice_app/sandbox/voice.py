@@ -89,6 +89,11 @@ class Voice:
         self._limit = (words, reached)
         return reached
 
+    def release(self) -> None:
+        """Go on after `hold_after`."""
+        self._limit, self._holding = None, False
+        self._changed.set()
+
     def interrupt(self) -> str:
         """Fall silent and forget everything. Returns what was heard of the current stretch."""
         heard = "".join(self._queue[0].spoken).strip() if self._queue else ""

@@ -52,6 +52,8 @@ class Context:
     hints: str | None = None
     interruptible: str = "any"
     partial_prompts: bool = False
+    reconnect: bool = False
+    """Twilio may come back to a session whose socket was lost (``applicationReconnect``)."""
     transcribing: bool = False
     """A ``<Transcription>`` named ``handoff`` is running on this call."""
     transcribe: bool = False
@@ -68,6 +70,8 @@ class Context:
     """What a person hears before they are connected; empty: they are connected at once."""
     wait_url: str = ""
     recording_url: str = ""
+    callback_url: str = ""
+    """Where the caller's key goes who wants to be called back; empty: that cannot be offered."""
     task: str = ""
     """Attributes of a TaskRouter task, as JSON."""
     priority: int = 0

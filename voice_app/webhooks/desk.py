@@ -12,23 +12,30 @@ from defusedxml import ElementTree
 from starlette.responses import Response
 
 from voice_app.agents.protocol import Agent
+from voice_app.followups import Followups
 from voice_app.guard import Watch
 from voice_app.guard.engines import Engine, OverlapError, engine_after
 from voice_app.handoff import Target
-from voice_app.journal import Entry, Journal, JournalError
-from voice_app.journal.events import Failed, Served
+from voice_app.journal import Entry, Journal, JournalError, Server
+from voice_app.journal.events import Closed, Failed, Served
 from voice_app.orchestrator import Calls, Conversations
 from voice_app.relay.connection import Connection
 from voice_app.relay.ticket import Tickets
 from voice_app.settings import Line, Settings
 from voice_app.twiml.templates import Context, Templates
+from voice_app.webhooks.admission import HOPS_AT_ONCE, MAX_HOPS, Admission
 from voice_app.webhooks.directory import Directory
 from voice_app.webhooks.lookout import Lookout
+from voice_app.webhooks.presence import Presence
 from voice_app.webhooks.recall import Recalls
+from voice_app.webhooks.roster import Roster, Wait
 from voice_app.webhooks.seen import Seen
 from voice_app.webhooks.signature import Form, Signatures
 
+VOICE = "/voice"
+CALLBACK = "/voice/callback"
 RELAY_ENDED = "/voice/relay-ended"
+RESUME = "/voice/resume"
 PULLED = "/handoff/pulled"
 ORCHESTRATOR_EVENTS = "/orchestrator/events"
 INTELLIGENCE_RESULTS = "/intelligence/results"
@@ -36,6 +43,9 @@ OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 """A call in one of these states takes no more instructions."""
 NOTHING = '<?xml version="1.0" encoding="UTF-8"?>\n<Response/>\n'
 """The answer where the call needs no more instructions."""
+REDIRECT = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<Response>{}<Redirect method="POST">{}</Redirect></Response>\n'
+)
 LAST_RESORT = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Say>We are sorry, we cannot take your call '
     "right now. Please call again in a few minutes. Goodbye.</Say><Hangup/></Response>\n"
@@ -73,11 +83,48 @@ class Desk:
     """What Twilio has told already."""
     lookout: Lookout | None = None
     """`None` without a configuration."""
+    followups: Followups | None = None
+    """What is done after calls."""
     sessions: dict[str, Connection] = field(default_factory=dict)
     """The sessions that are open on this process, by CallSid."""
+    roster: Roster = field(init=False)
+    """The calls of this process, with a socket or without."""
+    admission: Admission = field(init=False)
+    """Whether it takes new ones."""
+    presence: Presence = field(init=False)
+    """The other servers, where there can be any."""
     ready: bool = False
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server stops: what would go on for ever ends now."""
     background: set[asyncio.Task[None]] = field(default_factory=set)
     """What goes on beside the requests; the loop itself keeps no reference. It ends with the server."""
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.roster = Roster(self.sessions)
+        self.admission = Admission(self.roster, max_calls=settings.max_calls, max_lag_ms=settings.max_lag_ms)
+        self.presence = Presence(self.journal, self.admission)
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server was told to stop."""
+        return self.admission.draining
+
+    def peers(self) -> list[Server]:
+        """The other servers that take calls now."""
+        return self.presence.peers
+
+    def elsewhere(self, path: str, form: Form) -> Response | None:
+        """Have Twilio ask the same at our public address, where the balancer may choose another server.
+
+        None if there is no other, or if the call has been sent on often enough. ``?hop=`` counts.
+        """
+        told = form.query.get("hop", "")
+        hops = int(told) if told.isdecimal() and len(told) < 4 else 0
+        if hops >= MAX_HOPS or not self.peers():
+            return None
+        pause = '<Pause length="1"/>' if hops >= HOPS_AT_ONCE else ""
+        return twiml(REDIRECT.format(pause, f"{self.settings.origin}{path}?hop={hops + 1}"))
 
     def beside(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that nobody waits for."""
@@ -91,6 +138,14 @@ class Desk:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def over(self, call_sid: str, state: str, duration_s: float | None = None, *, once: str = "") -> None:
+        """A call is over, as Twilio told us; it may tell us several times."""
+        self.journal.write(call_sid, Closed(state, duration_s), once=once)
+        if self.recalls is not None:
+            self.recalls.end(call_sid)
+        if self.followups is not None:
+            self.followups.begin(call_sid)
 
     async def entries(self, call_sid: str) -> Sequence[Entry]:
         """What happened on a call. If the journal cannot be read, the call goes on without."""
@@ -130,6 +185,7 @@ class Desk:
             hints=line.hints,
             interruptible=line.interruptible,
             partial_prompts=line.speculate != "off",
+            reconnect=line.reconnect,
             parameters={"number": number, "caller": caller},
         )
 
@@ -155,7 +211,19 @@ class Desk:
             template, engine = "goodbye.xml", ""
             document = self.templates.render(template, stop)
         self.journal.write(context.call_sid, Served(template, context.reason, greeting(document), engine))
+        self._expect(template, context, engine)
         return twiml(document)
+
+    def _expect(self, template: str, context: Context, engine: Engine) -> None:
+        """Note what is to come next on a call that has been answered."""
+        if engine == "relay":
+            self.roster.expect(context.call_sid, Wait.SOCKET)
+        elif context.callback_url:
+            self.roster.expect(context.call_sid, Wait.CHOICE)
+        elif template in ("busy.xml", "goodbye.xml") or context.target == "studio":
+            self.roster.over(context.call_sid)
+        else:
+            self.roster.expect(context.call_sid, Wait.PEOPLE)
 
 
 def twiml(document: str) -> Response:

@@ -32,8 +32,9 @@ LONGEST_SUMMARY: Final = 600
 async def dialed(desk: Desk, form: Form) -> Response:
     """The action of ``<Dial>`` and ``<Enqueue>``: how it went with this attempt."""
     way = await Way.of(desk, form)
-    if form.get("CallStatus") in OVER:
+    if (state := form.get("CallStatus", "")) in OVER:
         way.abandon()
+        desk.over(form["CallSid"], state, once=f"closed:{form['CallSid']}")
         return twiml(NOTHING)
     if str(way.handoff.attempt) == form.path.get("attempt"):
         way.step(_outcome(form, way.handoff))
@@ -114,7 +115,8 @@ async def recorded(desk: Desk, form: Form) -> Response:
     way = await Way.of(desk, form)
     _keep_recording(desk, form)
     way.step(Step.RECORDED)
-    if form.get("CallStatus") in OVER:
+    if (state := form.get("CallStatus", "")) in OVER:
+        desk.over(form["CallSid"], state, once=f"closed:{form['CallSid']}")
         return twiml(NOTHING)
     return desk.serve("goodbye.xml", way.context("message"), way.entries)
 

@@ -32,11 +32,13 @@ def check_results(body: Mapping[str, Any]) -> str | None:
 async def intelligence_results(desk: Desk, notice: Notice) -> None:
     """Write what the operators said to the journal, each result once."""
     under = await subject(desk, notice.body.get("conversationId"), None)
-    for item in _results(notice.body):
-        result_id = item.get("id")
-        if isinstance(result_id, str) and not desk.seen.first(result_id):
-            continue
-        desk.journal.write(under, _event(item))
+    for number, item in enumerate(_results(notice.body)):
+        result_id, name = item.get("id"), notice.name(str(number))
+        if isinstance(result_id, str):
+            if not desk.seen.first(result_id):
+                continue
+            name = f"result {result_id[:200]}"
+        desk.journal.write(under, _event(item), once=name)
 
 
 def _event(item: dict[str, Any]) -> Analysed | Notified:

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from voice_app import telemetry
+from voice_app.journal import JournalError
 from voice_app.webhooks.desk import Desk
 from voice_app.webhooks.signature import RefusedError
 from voice_app.webhooks.signed import CALL_SID, body_of, target
@@ -31,6 +33,12 @@ class Notice:
     """Something that Twilio told."""
 
     body: Mapping[str, Any]
+    token: str
+    """The same for every delivery of it, to whichever server."""
+
+    def name(self, part: str = "") -> str:
+        """What the journal knows a part of it by, to keep it once."""
+        return blake2b(f"{self.token} {part}".encode(errors="replace"), digest_size=16).hexdigest()
 
 
 Check = Callable[[Mapping[str, Any]], str | None]
@@ -54,17 +62,17 @@ def notice_route(path: str, handler: Handler, desk: Desk, *, check: Check, key: 
             return PlainTextResponse("Forbidden", 403)
         if body is None:
             return PlainTextResponse("Payload too large", 413)
-        notice = _read(body)
-        if notice is None:
+        told = _read(body)
+        if told is None:
             return PlainTextResponse("The body is not a JSON object", 400)
-        problem = check(notice.body)
+        problem = check(told)
         if problem is not None:
             return PlainTextResponse(problem, 400)
-        if _account(notice.body) not in (None, desk.settings.account_sid):
+        if _account(told) not in (None, desk.settings.account_sid):
             log.warning("refused %s %s: it is about another account (accountId)", request.method, path)
             return PlainTextResponse("Forbidden", 403)
-        token = request.headers.get(TOKEN_HEADER) or key(notice.body)
-        if not desk.seen.first(f"{path} {token}"):
+        notice = Notice(told, f"{path} {request.headers.get(TOKEN_HEADER) or key(told)}")
+        if not desk.seen.first(notice.token):
             return Response()
         return Response(background=BackgroundTask(_handle, path, handler, desk, notice))
 
@@ -82,7 +90,10 @@ async def subject(desk: Desk, conversation_id: object, call_sid: str | None) -> 
     if call_sid is not None:
         desk.directory.link(conversation_id, call_sid)
         return call_sid
-    return await desk.directory.call_of(conversation_id) or conversation_id
+    try:
+        return await desk.directory.call_of(conversation_id) or conversation_id
+    except JournalError:  # it is in the log
+        return conversation_id
 
 
 def call_sid_in(data: Mapping[str, Any]) -> str | None:
@@ -102,12 +113,12 @@ async def _body(request: Request, desk: Desk) -> bytes | None:
     return body
 
 
-def _read(body: bytes) -> Notice | None:
+def _read(body: bytes) -> Mapping[str, Any] | None:
     try:
         decoded = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
         return None
-    return Notice(decoded) if isinstance(decoded, dict) else None
+    return decoded if isinstance(decoded, dict) else None
 
 
 def _account(body: Mapping[str, Any]) -> object:

@@ -51,9 +51,8 @@ async def orchestrator_event(desk: Desk, notice: Notice) -> None:
     conversation_id = data.get("id") if kind == "conversation" else data.get("conversationId")
     under = await subject(desk, conversation_id, call_sid_in(data))
     detail = ", ".join(_facts(kind, data)) if kind is not None else _json(data)
-    desk.journal.write(
-        under, Notified(event_type, _text(data.get("id")), _text(body.get("timestamp")), detail)
-    )
+    notified = Notified(event_type, _text(data.get("id")), _text(body.get("timestamp")), detail)
+    desk.journal.write(under, notified, once=notice.name())
 
 
 def _facts(kind: str, data: Mapping[str, Any]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from voice_app.agents.protocol import Agent, Call, Piece, Turn
-from voice_app.journal.events import Acted, Event, Failed
+from voice_app.journal.events import Acted, Event, Failed, Noted, Recognised
 from voice_app.orchestrator import ApiError, Configurations, Memory, TwilioApi
 from voice_app.orchestrator.recollection import Recollection, one_line, phone_of, recollect
 from voice_app.settings import Settings
@@ -131,6 +131,8 @@ class Recalls:
             log.warning("call %s: its memory was not there within %g s", caller.call_sid, self._seconds)
         except (ApiError, ValueError) as error:
             log.warning("call %s: no memory: %s", caller.call_sid, _told(error))
+        if caller.known.profile_id is not None:
+            self._record(caller.call_sid, Recognised(caller.known.profile_id))
 
     async def _note(self, call: Call, caller: _Caller, fact: str) -> bool:
         """Write a fact down, to the profile of the caller: a new one if need be."""
@@ -138,6 +140,7 @@ class Recalls:
         caller.facts += 1
         if not text or caller.facts > MAX_FACTS:
             return False
+        self._record(call.sid, Noted(text))  # if it does not arrive now, it does after the call
         try:
             async with asyncio.timeout(SECONDS_TO_WRITE):
                 if caller.searching and caller.search is not None:

@@ -5,26 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from starlette.datastructures import Headers
 
 from voice_app import telemetry
-from voice_app.agents.protocol import Agent, Call, Keys, Message
+from voice_app.agents import dialogue
+from voice_app.agents.protocol import Agent, Call, Keys
 from voice_app.guard import best_of
-from voice_app.journal import Entry, Journal, as_heard
-from voice_app.journal.events import Conversed, Event, Failed, Opened, Served, Speculated
+from voice_app.journal import Entry, Journal
+from voice_app.journal.events import Conversed, Event, Failed, Opened, Reconnected, SocketOpened, Speculated
 from voice_app.orchestrator import Conversation
 from voice_app.relay.connection import Connection
+from voice_app.relay.past import past_of, session_to_rejoin
 from voice_app.relay.session import Session
-from voice_app.relay.ticket import TicketError
+from voice_app.relay.ticket import Ticket, TicketError
 from voice_app.webhooks.desk import Desk
 from voice_app.webhooks.signature import RefusedError
 from voice_app.webhooks.signed import raw_target
 
 ASGIMessage = MutableMapping[str, Any]
+
+CALLS_TO_REMEMBER = 1000
+SECONDS_TO_SETTLE = 0.25
+"""How long something that must not happen twice waits for the journal; then it happens regardless."""
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +43,8 @@ class RelayEndpoint:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no reference
+        self._states: OrderedDict[str, tuple[int, dict[str, Any]]] = OrderedDict()
+        """The notes of agents by CallSid, each with the number of the call's socket that they are of."""
 
     async def __call__(
         self,
@@ -44,25 +54,31 @@ class RelayEndpoint:
     ) -> None:
         desk = self._desk
         await receive()
+        if desk.admission.closing and desk.peers():
+            await _unavailable(scope, send)
+            return
         try:
             desk.signatures.check_socket(
                 raw_target(scope["raw_path"], scope["query_string"]), Headers(scope=scope)
             )
-            call_sid = desk.tickets.redeem(scope["path_params"]["token"])
+            ticket = desk.tickets.read(scope["path_params"]["token"])
+            entries, rejoin = await self._admit(ticket)
         except (RefusedError, TicketError) as error:
             log.warning("refused the socket /relay: %s", error)
             telemetry.REFUSED.labels("socket").inc()
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
-        session, agent = await self._session(call_sid)
+        call_sid = ticket.call_sid
+        session, agent = self._session(call_sid, entries, rejoin=rejoin)
         await send({"type": "websocket.accept"})
         over = asyncio.Event()
         if desk.lookout is not None:
             desk.beside(desk.lookout.watch(call_sid, over, partial(_found, desk, call_sid)))
         if (warm := getattr(desk.agent, "warm", None)) is not None:
             self._beside(warm(session.call))
-        record = partial(_record, desk.journal, call_sid)
+        record = CallLog(desk.journal, call_sid).write
         connection = desk.sessions[call_sid] = Connection(receive, send, session, agent, record)
+        desk.roster.connected(call_sid)
         try:
             with telemetry.SESSIONS.track_inprogress():
                 await connection.run()
@@ -70,32 +86,85 @@ class RelayEndpoint:
             over.set()
             if desk.sessions.get(call_sid) is connection:
                 del desk.sessions[call_sid]
+                desk.roster.disconnected(call_sid)
 
-    async def _session(self, call_sid: str) -> tuple[Session, Agent]:
+    async def _admit(self, ticket: Ticket) -> tuple[Sequence[Entry], bool]:
+        """Take a ticket: what happened on its call, and whether Twilio comes back to a session of it.
+
+        A ticket opens one socket, on whichever machine. Where Twilio may come back, it opens another one for
+        the same session after the first was lost, also if this process has not noticed yet that it was.
+        Raises `TicketError`.
+        """
+        desk, call_sid = self._desk, ticket.call_sid
+        entries = await desk.entries(call_sid)
+        used = {entry.event.ticket for entry in entries if isinstance(entry.event, SocketOpened)}
+        known = ticket.nonce in used or desk.tickets.is_used(ticket)
+        session_id = session_to_rejoin(entries, ticket.nonce) if known else None
+        if session_id is None or not desk.line(_opened(entries).number).reconnect:
+            try:
+                desk.tickets.redeem(ticket, used)
+            except TicketError as error:
+                desk.journal.write(call_sid, Failed("socket", str(error)))
+                raise
+            desk.journal.write(call_sid, SocketOpened(ticket.nonce))
+            if desk.journal.shared:
+                await desk.journal.settle(SECONDS_TO_SETTLE)
+            return entries, False
+        if (lost := desk.sessions.get(call_sid)) is not None:
+            lost.close(1012, "Another socket has taken the place of this one.")
+        desk.journal.write(call_sid, Reconnected(session_id))
+        telemetry.RECONNECTED.inc()
+        return await desk.entries(call_sid), True
+
+    def _session(self, call_sid: str, entries: Sequence[Entry], *, rejoin: bool) -> tuple[Session, Agent]:
         """A session that knows what happened on the call before, on whichever machine that was.
 
         And the agent to ask on it: ours, which may have to wait for the caller's memory.
         """
-        desk = self._desk
-        entries = await desk.entries(call_sid)
-        line = desk.line(_number(entries))
+        desk, opened = self._desk, _opened(entries)
+        line = desk.line(opened.number)
         keys = getattr(desk.agent, "keys", None)
         if not isinstance(keys, Keys):
             keys = Keys(line.keys_length, line.keys_terminator, line.keys_seconds)
-        call, agent = Call(call_sid, keys=keys, filler=line.filler), desk.agent
+        call = Call(
+            call_sid,
+            opened.from_,
+            opened.to,
+            "outbound" if opened.outbound else "inbound",
+            keys=keys,
+            filler=line.filler,
+            log=CallLog(desk.journal, call_sid),
+        )
+        sockets = sum(isinstance(entry.event, SocketOpened | Reconnected) for entry in entries)
+        if not self._remember(call, sockets if rejoin else sockets + 1):
+            dialogue.restore(call, entries)
+        agent = desk.agent
         if desk.recalls is not None:
-            agent = desk.recalls.attach(call, _caller(entries), agent)
+            agent = desk.recalls.attach(call, opened.caller, agent)
         session = Session(
             call,
             line,
             account_sid=desk.settings.account_sid or "",
             now=asyncio.get_running_loop().time(),
-            greeting=_greeting(entries),
-            history=[Message(line.role, line.content) for line in as_heard(entries)],
-            age=time.time() - entries[0].at if entries else 0.0,
+            past=past_of(entries, now=time.time(), filler=line.filler, rejoin=rejoin),
             setup_seconds=desk.settings.setup_seconds,
         )
         return session, agent
+
+    def _remember(self, call: Call, socket: int) -> bool:
+        """Give a call its agent's notes back, and the tools that are running, if its last socket was here.
+
+        ``socket`` numbers the sockets of the call on all machines. Returns whether it was; from now on this
+        one is the last.
+        """
+        last, state = self._states.pop(call.sid, (0, call.state))
+        here = last == socket - 1 > 0
+        if here:
+            call.state = state
+        self._states[call.sid] = socket, call.state
+        if len(self._states) > CALLS_TO_REMEMBER:
+            self._states.popitem(last=False)
+        return here
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside the call."""
@@ -104,19 +173,41 @@ class RelayEndpoint:
         task.add_done_callback(self._tasks.discard)
 
 
-def _record(journal: Journal, call_sid: str, event: Event) -> None:
-    """Write an event to the journal, and count what is worth counting."""
-    journal.write(call_sid, event)
-    match event:
-        case Failed(what="agent"):
-            telemetry.AGENT_FAILURES.inc()
-        case Failed(what="frame"):
-            telemetry.MALFORMED.inc()
-        case Speculated():
-            telemetry.GUESSES.labels("hit" if event.hit else "miss").inc()
-            telemetry.SAVED_SECONDS.inc(event.saved_ms / 1000)
-        case _:
-            pass
+async def _unavailable(
+    scope: MutableMapping[str, Any], send: Callable[[ASGIMessage], Awaitable[None]]
+) -> None:
+    """Refuse the socket so that a balancer gives it to another server."""
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await send({"type": "websocket.http.response.start", "status": 503, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b""})
+    else:
+        await send({"type": "websocket.close", "code": 1013, "reason": ""})
+
+
+@dataclass(slots=True, frozen=True)
+class CallLog:
+    """The journal of one call, for its session and its agent."""
+
+    journal: Journal
+    call_sid: str
+
+    def write(self, event: Event) -> None:
+        """Write an event, and count what is worth counting."""
+        self.journal.write(self.call_sid, event)
+        match event:
+            case Failed(what="agent"):
+                telemetry.AGENT_FAILURES.inc()
+            case Failed(what="frame"):
+                telemetry.MALFORMED.inc()
+            case Speculated():
+                telemetry.GUESSES.labels("hit" if event.hit else "miss").inc()
+                telemetry.SAVED_SECONDS.inc(event.saved_ms / 1000)
+            case _:
+                pass
+
+    async def settle(self) -> None:
+        """Return once what was written would survive a crash, or after a moment."""
+        await self.journal.settle(SECONDS_TO_SETTLE)
 
 
 def _found(desk: Desk, call_sid: str, found: Sequence[Conversation]) -> None:
@@ -129,20 +220,6 @@ def _found(desk: Desk, call_sid: str, found: Sequence[Conversation]) -> None:
             desk.recalls.conversed(call_sid, conversation.id)
 
 
-def _number(entries: Sequence[Entry]) -> str:
-    for entry in entries:
-        if isinstance(event := entry.event, Opened):
-            return event.to if event.direction == "inbound" else event.from_
-    return ""
-
-
-def _caller(entries: Sequence[Entry]) -> str:
-    for entry in entries:
-        if isinstance(event := entry.event, Opened):
-            return event.from_ if event.direction == "inbound" else event.to
-    return ""
-
-
-def _greeting(entries: Sequence[Entry]) -> str:
-    served = [entry.event for entry in entries if isinstance(entry.event, Served)]
-    return served[-1].greeting if served else ""
+def _opened(entries: Sequence[Entry]) -> Opened:
+    """Who calls whom."""
+    return next((entry.event for entry in entries if isinstance(entry.event, Opened)), Opened())

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, WebSocketRoute
 
-from voice_app.webhooks.desk import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENTS, PULLED, RELAY_ENDED, Desk
+from voice_app.webhooks.busy import callback
+from voice_app.webhooks.desk import (
+    CALLBACK,
+    INTELLIGENCE_RESULTS,
+    ORCHESTRATOR_EVENTS,
+    PULLED,
+    RELAY_ENDED,
+    RESUME,
+    VOICE,
+    Desk,
+)
 from voice_app.webhooks.handoff import dialed, invited, pulled, recorded, recording, screened, wait, whisper
 from voice_app.webhooks.intelligence_results import check_results, intelligence_results, results_key
 from voice_app.webhooks.notice import notice_route
 from voice_app.webhooks.orchestrator_events import check_event, event_key, orchestrator_event
 from voice_app.webhooks.relay import RelayEndpoint
 from voice_app.webhooks.relay_ended import relay_ended
+from voice_app.webhooks.resume import resume
 from voice_app.webhooks.signed import call_route
 from voice_app.webhooks.status import status
 from voice_app.webhooks.transcription import transcription
@@ -19,8 +30,10 @@ from voice_app.webhooks.voice import answer, fallback
 
 def routes(desk: Desk) -> list[BaseRoute]:
     return [
-        call_route("/voice", answer, desk),
+        call_route(VOICE, answer, desk),
+        call_route(CALLBACK, callback, desk),
         call_route(RELAY_ENDED, relay_ended, desk),
+        call_route(RESUME, resume, desk),
         call_route("/voice/status", status, desk),
         call_route("/voice/fallback", fallback, desk),
         notice_route(ORCHESTRATOR_EVENTS, orchestrator_event, desk, check=check_event, key=event_key),

@@ -11,11 +11,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from voice_app import telemetry
-from voice_app.webhooks.desk import LAST_RESORT, Desk, twiml
+from voice_app.webhooks.desk import LAST_RESORT, OVER, Desk, twiml
 from voice_app.webhooks.signature import Form, RefusedError
 
 MAX_BODY = 256 * 1024
 """Bytes. Twilio's forms have a few kilobytes; handoff data is the largest part."""
+SECONDS_TO_SETTLE = 0.25
+"""How long an answer waits until other servers can read what it follows from."""
 CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
 
 Handler = Callable[[Desk, Form], Awaitable[Response]]
@@ -41,11 +43,17 @@ def call_route(path: str, handler: Handler, desk: Desk) -> Route:
         if CALL_SID.fullmatch(form.get("CallSid", "")) is None:
             return PlainTextResponse("CallSid is missing or malformed", 400)
         form.path = request.path_params
+        if form.get("CallStatus") in OVER:
+            desk.roster.over(form["CallSid"])
         try:
-            return await handler(desk, form)
+            response = await handler(desk, form)
         except Exception:
             log.exception("call %s: %s failed", form["CallSid"], path)
-            return twiml(LAST_RESORT)
+            response = twiml(LAST_RESORT)
+        if desk.journal.shared:
+            # Twilio may put its next question, which follows from this answer, to another server.
+            await desk.journal.settle(SECONDS_TO_SETTLE)
+        return response
 
     return Route(path, endpoint, methods=["GET", "POST"])
 

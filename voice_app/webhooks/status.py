@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from voice_app.journal.events import Closed
 from voice_app.webhooks.desk import OVER, Desk
 from voice_app.webhooks.signature import Form
 from voice_app.webhooks.way import Way
@@ -16,8 +15,6 @@ async def status(desk: Desk, form: Form) -> Response:
     if state in OVER:
         seconds = form.get("CallDuration", "")
         duration = float(seconds) if seconds.isdecimal() else None
-        desk.journal.write(form["CallSid"], Closed(state, duration))
-        if desk.recalls is not None:
-            desk.recalls.end(form["CallSid"])
+        desk.over(form["CallSid"], state, duration)
         (await Way.of(desk, form)).abandon()
     return Response(status_code=204)

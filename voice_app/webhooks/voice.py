@@ -6,16 +6,19 @@ from starlette.responses import Response
 
 from voice_app import telemetry
 from voice_app.journal.events import Failed, Opened
+from voice_app.webhooks.busy import turn_away
 from voice_app.webhooks.desk import Desk, twiml
 from voice_app.webhooks.signature import Form
 from voice_app.webhooks.way import Way
 
 
 async def answer(desk: Desk, form: Form) -> Response:
-    """Connect the caller with the agent."""
-    telemetry.CALLS.inc()
+    """Connect the caller with the agent, if this server takes new calls."""
     opened = Opened(form.get("From", ""), form.get("To", ""), form.get("Direction", "inbound"))
     desk.journal.write(form["CallSid"], opened)
+    if (turned_away := await turn_away(desk, form)) is not None:
+        return turned_away
+    telemetry.CALLS.inc()
     context = desk.context(form, "answer")
     if desk.line(context.number).answer == "people":
         return await (await Way.of(desk, form)).begin("people first", "")

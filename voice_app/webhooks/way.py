@@ -20,12 +20,17 @@ from voice_app.handoff.summary import brief
 from voice_app.journal import Entry, as_heard
 from voice_app.journal.events import Acted, Conversed, HandedOff, Opened
 from voice_app.orchestrator import ApiError, Conversations
+from voice_app.relay.past import past_of
 from voice_app.twiml.templates import Context
 from voice_app.webhooks.desk import PULLED, Desk
 from voice_app.webhooks.signature import Form
 
+BUSY = "busy"
+"""The reason of a call that goes to people because the server is full."""
 INVITED = "invited"
 """The journal's word for a call that we placed to somebody."""
+_NO_AGENT = frozenset({"agent-failed", BUSY})
+"""For these reasons the caller does not come back to the agent."""
 MAX_ROUNDS = 2
 """So often a call is handed to people; then a message is all that is left."""
 
@@ -93,7 +98,7 @@ class Way:
                     self._desk.beside(self._invite(target))
                 return self._ring(target)
             line = self._desk.line(self.context("").number)
-            if line.handoff_then == "agent" and handoff.reason != "agent-failed" and handoff.rounds <= 1:
+            if line.handoff_then == "agent" and handoff.reason not in _NO_AGENT and handoff.rounds <= 1:
                 self.step(Step.RETURNED)
             else:
                 self.step(Step.VOICEMAIL)
@@ -179,8 +184,16 @@ class Way:
     def _return(self) -> Response:
         """The agent takes the caller again. What it says first tells both what happened."""
         context = self.context("returned", "/voice/relay-ended")
-        line = self._desk.line(context.number)
-        return self._serve("resume.xml", replace(context, resume_greeting=line.handoff_return_line))
+        line, past = self._desk.line(context.number), past_of(self.entries, now=0.0)
+        return self._serve(
+            "resume.xml",
+            replace(
+                context,
+                resume_greeting=line.handoff_return_line,
+                tts_language=past.tts_language,
+                transcription_language=past.transcription_language,
+            ),
+        )
 
     def _task(self, context: Context) -> str:
         return json.dumps(

@@ -179,6 +179,8 @@ class CallRecord:
     """Because TwiML named a configuration or a conversation."""
     passive: list[Capture] = field(default_factory=list)
     """Because a capture rule matched. Beside an active one this is the second bill."""
+    created_at: float = 0.0
+    """Seconds since the epoch; 0 where nobody noted it."""
 
     @property
     def captures(self) -> list[Capture]:
@@ -220,12 +222,16 @@ class Account:
         """What operators have said."""
         self.network: Network | None = None
         """Where the account's webhooks go; None as long as nobody listens."""
+        self.balanced = False
+        """That is a balancer, or all machines behind it: a server that says where it is changes nothing."""
         self.send: Callable[[Letter], None] = _drop
         """Takes what the account tells by webhook."""
         self.calls: dict[str, CallRecord] = {}
         """The calls that are on the line, by CallSid."""
         self.finished: dict[str, CallRecord] = {}
         """The calls that are over, by CallSid."""
+        self.recordings: dict[str, bytes] = {}
+        """The media of recordings, by RecordingSid."""
         self.instructions = Instructions()
         """What the REST API wants done with calls."""
         self.requests: deque[tuple[str, str, int]] = deque(maxlen=1000)

@@ -57,9 +57,28 @@ async def _create(request: Request) -> Response:
         raise not_found(request.url.path)
     placement = _placement(account, await parameters_of(request))
     call = CallRecord(placement.call_sid, placement.from_, placement.to, "outbound-api")
+    call.created_at = account.clock()
     account.calls[call.sid] = call
     account.instructions.give(Instruction(call_sid=call.sid, placement=placement))
     return JSONResponse(_resource(account, call, "queued"), 201)
+
+
+async def _list(request: Request) -> Response:
+    """The calls with these addresses, the newest first. Twilio filters by days; the double shows all."""
+    account = account_of(request)
+    if request.path_params["account_sid"] != account.sid:
+        raise not_found(request.url.path)
+    query = request.query_params
+    if unknown := sorted(set(query) - {"To", "From", "StartTime>", "PageSize"}):
+        raise invalid(f"{', '.join(unknown)} cannot be used in the sandbox")
+    known = {**account.finished, **account.calls}.values()
+    rows = [
+        _resource(account, call, "in-progress" if call.sid in account.calls else "completed")
+        for call in known
+        if query.get("To", call.number) == call.number and query.get("From", call.caller) == call.caller
+    ]
+    rows.reverse()
+    return JSONResponse({"calls": rows, "page": 0, "page_size": len(rows), "next_page_uri": None})
 
 
 async def _fetch(request: Request) -> Response:
@@ -77,6 +96,15 @@ async def _update(request: Request) -> Response:
         raise RefusedError(400, 21220, "Call is not in-progress. Cannot redirect.")
     account.instructions.give(instruction)
     return JSONResponse(_resource(account, call, instruction.status or "in-progress"))
+
+
+async def _delete(request: Request) -> Response:
+    account = account_of(request)
+    call = _call(request, account)
+    if call.sid in account.calls:
+        raise RefusedError(409, 20009, "Cannot delete this resource before it is complete")
+    del account.finished[call.sid]
+    return Response(status_code=204)
 
 
 def _placement(account: Account, parameters: dict[str, list[str]]) -> Placement:
@@ -180,6 +208,7 @@ def _resource(account: Account, call: CallRecord, status: str) -> Resource:
         "status": status,
         "direction": call.direction,
         "api_version": "2010-04-01",
+        "date_created": format_datetime(datetime.fromtimestamp(call.created_at or account.clock(), UTC)),
         "date_updated": now,
         "uri": f"/2010-04-01/Accounts/{account.sid}/Calls/{call.sid}.json",
     }
@@ -212,7 +241,9 @@ async def _gone(request: Request) -> None:
 
 ROUTES = [
     Route(LIST_PATH, _create, methods=["POST"]),
+    Route(LIST_PATH, _list, methods=["GET"]),
     Route(PATH, _fetch, methods=["GET"]),
     Route(PATH, _update, methods=["POST"]),
+    Route(PATH, _delete, methods=["DELETE"]),
 ]
 DOOR_ROUTES = [Route("/instructions", _instructions, methods=["GET"])]

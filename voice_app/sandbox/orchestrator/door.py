@@ -79,7 +79,8 @@ class _NetworkBody(Body):
 async def _connect(request: Request) -> Response:
     """A server says where it is: the account's webhooks to its origin go there from now on."""
     account, body = account_of(request), accepted(_NetworkBody, await json_of(request))
-    account.network = Network(body.base, body.origin, account.credentials[account.sid])
+    if not account.balanced:
+        account.network = Network(body.base, body.origin, account.credentials[account.sid])
     return JSONResponse({})
 
 

@@ -15,6 +15,7 @@ from voice_app.sandbox.orchestrator import (
     intelligence,
     memory,
     numbers,
+    recordings,
 )
 from voice_app.sandbox.orchestrator.account import Account
 from voice_app.sandbox.orchestrator.refusals import RefusedError
@@ -28,7 +29,7 @@ def double(account: Account) -> Starlette:
             Mount("/conversations", routes=[*configurations.ROUTES, *conversations.ROUTES]),
             Mount("/memory", routes=memory.ROUTES),
             Mount("/intelligence", routes=intelligence.ROUTES),
-            Mount("/api", routes=[*numbers.ROUTES, *calls.ROUTES]),
+            Mount("/api", routes=[*numbers.ROUTES, *calls.ROUTES, *recordings.ROUTES]),
             Mount(DOOR, routes=[*door.ROUTES, *calls.DOOR_ROUTES]),
         ],
         middleware=[Middleware(Gate, account=account)],

@@ -126,6 +126,14 @@ async def _patch_profile(request: Request) -> Response:
     return JSONResponse(_LATER, 202)
 
 
+async def _forget_profile(request: Request) -> Response:
+    """Identifiers and traits are sure to go with it. The double lets memories go too."""
+    known_query(request)
+    store, person = _known_store(request), _person(request)
+    _queue(account_of(request), store, lambda: store.people.pop(person.id, None))
+    return JSONResponse(_LATER, 202)
+
+
 async def _recall(request: Request) -> Response:
     """With a query ranked by shared words; else the newest first, without scores."""
     known_query(request)
@@ -176,6 +184,23 @@ async def _observation(request: Request) -> Response:
     if found is None:
         raise not_found(request.url.path)
     return JSONResponse(found)
+
+
+async def _forget_observation(request: Request) -> Response:
+    return _forget_part(request, _person(request).observations)
+
+
+async def _forget_summary(request: Request) -> Response:
+    return _forget_part(request, _person(request).summaries)
+
+
+def _forget_part(request: Request, parts: dict[str, Resource]) -> Response:
+    known_query(request)
+    wanted = request.path_params["part"]
+    if wanted not in parts:
+        raise not_found(request.url.path)
+    _queue(account_of(request), _known_store(request), lambda: parts.pop(wanted, None))
+    return JSONResponse(_LATER, 202)
 
 
 async def _summaries(request: Request) -> Response:
@@ -301,10 +326,13 @@ ROUTES = [
     Route(_PROFILES, _create_profile, methods=["POST"]),
     Route(_ONE, _profile, methods=["GET"]),
     Route(_ONE, _patch_profile, methods=["PATCH"]),
+    Route(_ONE, _forget_profile, methods=["DELETE"]),
     Route(f"{_ONE}/Recall", _recall, methods=["POST"]),
     Route(f"{_ONE}/Observations", _observations, methods=["GET"]),
     Route(f"{_ONE}/Observations", _observe, methods=["POST"]),
     Route(f"{_ONE}/Observations/{{part}}", _observation, methods=["GET"]),
+    Route(f"{_ONE}/Observations/{{part}}", _forget_observation, methods=["DELETE"]),
     Route(f"{_ONE}/ConversationSummaries", _summaries, methods=["GET"]),
     Route(f"{_ONE}/ConversationSummaries", _summarize, methods=["POST"]),
+    Route(f"{_ONE}/ConversationSummaries/{{part}}", _forget_summary, methods=["DELETE"]),
 ]

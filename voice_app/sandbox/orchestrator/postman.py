@@ -14,6 +14,7 @@ from typing import Self
 import aiohttp
 import msgspec
 
+from voice_app.sandbox.network import WebhookError
 from voice_app.sandbox.orchestrator.account import Account, Letter
 
 SECONDS = 5.0
@@ -46,7 +47,7 @@ class Postman:
         self._waiting: asyncio.Queue[Letter] = asyncio.Queue()
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS))
+        self._session = aiohttp.ClientSession()
         self._worker = asyncio.create_task(self._deliver(), name="postman")
         self._account.send = self._take
         return self
@@ -89,9 +90,7 @@ class Postman:
             "I-Twilio-Idempotency-Token": letter.token,
         }
         try:
-            async with self._session.post(
-                network.reachable(url), data=body, headers=headers, allow_redirects=False
-            ) as response:
-                return response.status
-        except (aiohttp.ClientError, OSError, TimeoutError):
+            answer = await network.request(self._session, "POST", url, headers, body, seconds=SECONDS)
+        except WebhookError:
             return None
+        return answer.status

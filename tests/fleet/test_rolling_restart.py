@@ -1,0 +1,59 @@
+"""Two servers are restarted, one after the other, while callers come, talk and leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from support.figures import Record, show
+from support.fleet import fleet, until
+from voice_app.sandbox.caller import Script
+
+CALLS = 20
+
+
+async def restart(folder: Path, database_url: str, record: Record, *, rounds: int, drain: int) -> None:
+    async with fleet(folder, database_url, VOICE_APP_DRAIN_SECONDS=str(drain)) as fleet_:
+        crowd = fleet_.crowd
+        # Short calls, most of which end by themselves while a server drains, and long ones that do not.
+        crowd.keep_calling(Script(turns=4, pause=0.4), CALLS // 2)
+        crowd.keep_calling(Script(turns=40, pause=0.4), CALLS - CALLS // 2)
+        await until(lambda: len(crowd.talking) >= CALLS // 2, "calls to talk")
+        drained = []
+        for server in fleet_.servers * rounds:
+            began = monotonic()
+            assert await server.stop(seconds=60) == 0
+            drained.append(round(monotonic() - began, 2))
+            await server.start()
+            turns = crowd.turns
+            await until(lambda wanted=turns + CALLS: crowd.turns >= wanted, "calls to go on")  # type: ignore[misc]
+        await crowd.finish()
+    figures = {
+        "restarts": len(drained),
+        "seconds from SIGTERM to the exit": drained,
+        "calls": len(crowd.callers),
+        "answers": crowd.turns,
+        "calls taken over by the other server": crowd.resumes,
+        "slowest answer, to its last word, s": round(crowd.slowest, 3),
+        "longest pause, s": round(max(crowd.pauses(), default=0), 3),
+        "goodbyes of the agent that were cut short": crowd.cut_short,
+        "calls lost": len(crowd.lost),
+    }
+    show(record, "A rolling restart under load", figures)
+    assert crowd.lost == [], fleet_.said()
+    assert crowd.resumes > 0
+
+
+async def test_no_call_is_lost_while_two_servers_are_restarted(
+    tmp_path: Path, postgres_url: str, record_property: Record
+) -> None:
+    await restart(tmp_path, postgres_url, record_property, rounds=1, drain=1)
+
+
+@pytest.mark.slow
+async def test_no_call_is_lost_while_they_are_restarted_again_and_again(
+    tmp_path: Path, postgres_url: str, record_property: Record
+) -> None:
+    await restart(tmp_path, postgres_url, record_property, rounds=5, drain=5)

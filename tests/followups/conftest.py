@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from support.followups import account, office, receiver
+
+__all__ = ["account", "office", "receiver"]

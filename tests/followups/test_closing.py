@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import pytest
+
+from support.followups import CALL, Office
+from voice_app.followups.closing import Closing
+from voice_app.journal.events import Closed, Conversed, Opened
+from voice_app.orchestrator import Calls, Conversations
+from voice_app.sandbox.orchestrator import Fault
+from voice_app.sandbox.orchestrator.account import CallRecord
+
+OTHER = "CA" + "8" * 32
+TEXTS = {"channel": "SMS", "address": "+15550199999"}
+
+
+def closing(office: Office) -> Closing:
+    calls = Calls(office.api, office.account.sid)
+    return Closing(Conversations(office.api), calls, office.journal, office.configuration_id)
+
+
+def status(office: Office, conversation_id: str) -> str:
+    return office.account.threads[conversation_id].status
+
+
+async def test_the_conversation_is_closed_once(office: Office) -> None:
+    conversation_id = office.conversation()
+    office.write(Opened(), Conversed(conversation_id), Closed("completed"))
+    assert await office.attempt(closing(office)) is None
+    assert status(office, conversation_id) == "CLOSED"
+    await office.attempt(closing(office), number=1)
+    assert office.requests("PATCH", conversation_id) == 1
+    assert await office.outcome("close") == ("closed", conversation_id)
+
+
+async def test_a_conversation_that_nobody_had_time_to_look_up_is_found(office: Office) -> None:
+    conversation_id = office.conversation()
+    office.write(Opened(), Closed("completed"))
+    await office.attempt(closing(office))
+    assert status(office, conversation_id) == "CLOSED"
+
+
+async def test_one_that_a_capture_rule_of_another_configuration_made_is_not_ours_to_close(
+    office: Office,
+) -> None:
+    conversation_id = office.conversation(configuration_id=office.account.add_configuration())
+    office.write(Opened(), Closed("completed"))
+    await office.attempt(closing(office))
+    assert status(office, conversation_id) == "ACTIVE"
+    assert await office.outcome("close") == ("no conversation", "")
+
+
+async def test_one_in_which_text_messages_go_on_is_left_open(office: Office) -> None:
+    conversation_id = office.conversation(TEXTS)
+    office.write(Opened(), Conversed(conversation_id), Closed("completed"))
+    await office.attempt(closing(office))
+    assert status(office, conversation_id) == "ACTIVE"
+    assert await office.outcome("close") == ("left open", "SMS")
+
+
+async def test_one_with_another_call_that_goes_on_is_left_open(office: Office) -> None:
+    office.account.calls[OTHER] = CallRecord(OTHER, "+15550199999", "+15550100001")
+    conversation_id = office.conversation({"channel": "VOICE", "address": "+15550199998", "channelId": OTHER})
+    office.write(Opened(), Conversed(conversation_id), Closed("completed"))
+    await office.attempt(closing(office))
+    assert await office.outcome("close") == ("left open", OTHER)
+
+
+@pytest.mark.parametrize("known_to", ["us", "Twilio", "nobody"])
+async def test_one_whose_other_calls_are_over_is_closed(office: Office, known_to: str) -> None:
+    if known_to == "us":
+        office.write(Opened(), Closed("completed"), call_sid=OTHER)
+    if known_to == "Twilio":
+        office.account.finished[OTHER] = CallRecord(OTHER, "+15550199999", "+15550100001")
+    conversation_id = office.conversation({"channel": "VOICE", "address": "+15550199998", "channelId": OTHER})
+    office.write(Opened(), Conversed(conversation_id), Closed("completed"))
+    await office.attempt(closing(office))
+    assert status(office, conversation_id) == "CLOSED"
+
+
+async def test_trouble_at_twilio_is_tried_again(office: Office) -> None:
+    conversation_id = office.conversation()
+    office.write(Opened(), Conversed(conversation_id), Closed("completed"))
+    office.account.faults.add(Fault(path="/conversations/*", status=503))
+    wait = await office.attempt(closing(office))
+    assert wait is not None
+    assert await office.attempt(closing(office), number=1) is None
+    assert status(office, conversation_id) == "CLOSED"
+
+
+async def test_a_key_without_the_permission_is_not_tried_again(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    conversation_id = office.conversation()
+    office.write(Opened(), Conversed(conversation_id), Closed("completed"))
+    office.account.faults.add(Fault(path="/conversations/*", status=403, times=None))
+    assert await office.attempt(closing(office)) is None
+    assert await office.outcome("close") == ("refused", "lacks-permission 403")
+    assert f"call {CALL}: close: refused (lacks-permission 403)" in caplog.text
+
+
+async def test_what_was_forgotten_is_followed_up_by_nobody(office: Office) -> None:
+    assert await office.attempt(closing(office)) is None
+    assert await office.journal.events(CALL) == []
+    assert not office.account.requests

@@ -1,0 +1,74 @@
+"""DBOS alone, with work that fails as ours never should."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from voice_app.followups.durable import Begun, Durable
+from voice_app.followups.state import State
+
+CALL = "CA" + "7" * 32
+
+
+@dataclass(slots=True)
+class Performer:
+    """Fails so often, and then does what it is asked."""
+
+    failures: int = 0
+    tried: list[tuple[str, int]] = field(default_factory=list)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def begin(self, call_sid: str) -> list[str]:
+        return ["report"]
+
+    async def attempt(self, call_sid: str, name: str, asked_at: float, number: int) -> float | None:
+        self.tried.append((name, number))
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("the disk is full, say")
+        self.done.set()
+        return None
+
+
+@asynccontextmanager
+async def opened(folder: Path, performer: Performer) -> AsyncIterator[Durable]:
+    durable = Durable(State(f"sqlite:///{folder}/journal.db", folder), "server", performer)
+    await durable.open()
+    try:
+        yield durable
+    finally:
+        await durable.close()
+
+
+async def stray(durable: Durable) -> Begun:
+    async with asyncio.timeout(20):
+        while True:
+            for begun in await durable.begun():
+                if begun.failed:
+                    return begun
+            await asyncio.sleep(0.02)
+
+
+async def test_what_is_asked_for_twice_is_done_once(tmp_path: Path) -> None:
+    performer = Performer()
+    async with asyncio.timeout(20), opened(tmp_path, performer) as durable:
+        for _ in range(3):
+            await durable.follow_up(CALL, 0)
+        await performer.done.wait()
+        await durable.perform(CALL, "report")
+    assert performer.tried == [("report", 0)]
+
+
+async def test_what_dbos_has_given_up_is_begun_anew(tmp_path: Path) -> None:
+    performer = Performer(failures=1)
+    async with asyncio.timeout(30), opened(tmp_path, performer) as durable:
+        await durable.perform(CALL, "report")
+        begun = await stray(durable)
+        assert begun == Begun(f"report:{CALL}", "server", failed=True)
+        await durable.go_on(begun)
+        await performer.done.wait()
+    assert performer.tried == [("report", 0), ("report", 0)]

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import pytest
+
+from voice_app.journal import JournalError
+from voice_app.journal import reading as reading_module
+from voice_app.journal.reading import Reading
+
+
+class Oracle:
+    """A database that answers, fails, or is silent."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self.speaks = threading.Event()
+        self.speaks.set()
+        self.asked = 0
+
+    def answer(self, question: str) -> str:
+        self.asked += 1
+        self.speaks.wait(20)
+        if self.fails:
+            raise JournalError("It is down.")
+        return question.upper()
+
+    def probe(self) -> None:
+        self.answer("")
+
+
+@pytest.fixture
+def oracle() -> Oracle:
+    return Oracle()
+
+
+@pytest.fixture
+async def reading(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reading]:
+    monkeypatch.setattr(reading_module, "_PROBE_S", 0.01)
+    with ThreadPoolExecutor(3) as threads:
+        made = Reading(threads, oracle.probe)
+        yield made
+        oracle.speaks.set()
+        await made.aclose()
+
+
+async def recovered(reading: Reading) -> str:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await reading.ask(Oracle().answer, "well", within=20)
+            except JournalError:
+                await asyncio.sleep(0.002)
+
+
+async def test_an_answer_is_handed_on(reading: Reading, oracle: Oracle) -> None:
+    assert await reading.ask(oracle.answer, "yes", within=20) == "YES"
+
+
+async def test_after_a_failure_nobody_asks_until_the_database_is_back(
+    reading: Reading, oracle: Oracle, caplog: pytest.LogCaptureFixture
+) -> None:
+    oracle.fails = True
+    with pytest.raises(JournalError, match="down"):
+        await reading.ask(oracle.answer, "one", within=20)
+    ours = count()
+    with pytest.raises(JournalError, match="down"):
+        await reading.ask(lambda: next(ours), within=20)
+    assert next(ours) == 0
+    oracle.fails = False
+    assert await recovered(reading) == "WELL"
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
+async def test_silence_is_a_failure(reading: Reading, oracle: Oracle) -> None:
+    oracle.speaks.clear()
+    with pytest.raises(JournalError, match=r"did not answer within 0\.01 s"):
+        await reading.ask(oracle.answer, "one", within=0.01)
+    with pytest.raises(JournalError, match="did not answer"):
+        await reading.ask(oracle.answer, "two", within=3600)
+    oracle.speaks.set()
+    assert await recovered(reading) == "WELL"
+
+
+async def test_other_errors_are_nobodys_outage(reading: Reading, oracle: Oracle) -> None:
+    def wrong() -> None:
+        raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        await reading.ask(wrong, within=20)
+    assert await reading.ask(oracle.answer, "yes", within=20) == "YES"
+
+
+async def test_it_can_be_closed_while_the_database_is_away(reading: Reading, oracle: Oracle) -> None:
+    oracle.fails = True
+    with pytest.raises(JournalError):
+        await reading.ask(oracle.answer, "one", within=20)
+    await reading.aclose()
+    await reading.aclose()

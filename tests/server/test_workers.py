@@ -1,0 +1,100 @@
+"""Several processes on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from support.commands import serving, voice_app
+from support.processes import Server, process
+from voice_app.sandbox.process import ProcessError, listening
+from voice_app.settings import Line
+
+
+def workers(server: Server) -> set[int]:
+    """The processes that take calls: all that listen but the parent, who accepts none."""
+    port = urlsplit(server.base_url).port
+    assert port is not None
+    with suppress(ProcessError):  # nobody listens any more
+        return set(listening("127.0.0.1", port).pids) - {server.process.pid}
+    return set()
+
+
+async def become(server: Server, wanted: Callable[[set[int]], bool]) -> None:
+    """Wait until the workers are as wanted."""
+    async with asyncio.timeout(30):
+        while True:
+            if wanted(workers(server)):
+                return
+            await asyncio.sleep(0.1)
+
+
+async def test_more_than_one_is_refused_on_sqlite(tmp_path: Path) -> None:
+    result = await voice_app(tmp_path, "serve", "--workers", "2")
+    assert result.code == 2
+    assert "VOICE_APP_WORKERS is 2, but the journal is in SQLite" in result.err
+    assert "postgresql://" in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_second_server_on_the_same_sqlite_is_refused_as_long_as_the_first_lives(
+    tmp_path: Path,
+) -> None:
+    async with process(tmp_path) as server:
+        result = await voice_app(tmp_path, "serve", "--port", "0")
+        assert result.code == 2
+        assert f"another voice-app serve (process {server.process.pid}) uses voice-app.db" in result.err
+        assert "Traceback" not in result.err
+        assert (await voice_app(tmp_path, "calls", "list")).code == 0
+        server.process.kill()
+        await server.ends()
+        async with serving(tmp_path) as base_url:
+            assert base_url != server.base_url
+
+
+async def test_workers_share_a_port_and_their_metrics_and_all_of_them_drain(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    settings = {"VOICE_APP_DATABASE_URL": postgres_url}
+    async with process(tmp_path, "--workers", "2", settings=settings) as server, AsyncExitStack() as calls:
+        assert len(workers(server)) == 2
+        talking = [await calls.enter_async_context(server.call()) for _ in range(8)]
+        assert {(await call.reply()).text for call in talking} == {Line().greeting}
+        assert await server.metric("voice_app_sessions_open") == 8
+        assert await server.metric("voice_app_taking_calls") == 2
+        server.stop()
+        assert {(await call.ask("Where are you?")).text[:14] for call in talking} == {"You find us at"}
+        for call in talking:
+            await call.hang_up()
+        assert await server.ends() == 0
+    assert [call.problems for call in talking] == [[]] * 8
+
+
+async def test_a_lost_worker_is_replaced_and_a_lost_parent_stops_them_all(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    settings = {"VOICE_APP_DATABASE_URL": postgres_url}
+    async with process(tmp_path, "--workers", "2", settings=settings) as server:
+        before = workers(server)
+        os.kill(min(before), signal.SIGKILL)
+        await become(server, lambda now: len(now) == 2 and now != before)
+        async with server.call() as call:
+            assert (await call.reply()).text == Line().greeting
+        server.process.kill()
+        await server.ends()
+        await become(server, lambda now: not now)
+    assert call.problems == []
+
+
+async def test_what_stops_every_worker_is_told_and_stops_the_start(tmp_path: Path) -> None:
+    settings = {"VOICE_APP_DATABASE_URL": "postgresql://127.0.0.1:9/nowhere"}
+    result = await voice_app(tmp_path, "serve", "--port", "0", "--workers", "2", **settings)
+    assert result.code == 2
+    assert "Cannot open the journal at postgresql://127.0.0.1:9/nowhere" in result.err
+    assert "Not started: a worker did not start." in result.err
+    assert "Traceback" not in result.err

@@ -1,0 +1,85 @@
+"""Servers that are real processes on a real PostgreSQL, and callers who notice every loss."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from voice_app.cli.children import Child
+from voice_app.cli.machines import Machines, free_ports, machines
+from voice_app.journal import Entry, Journal
+from voice_app.journal.events import Closed
+from voice_app.sandbox.crowd import Crowd
+from voice_app.sandbox.network import Network
+from voice_app.sandbox.phone import Phone
+
+PACE = 40.0
+"""Words per second: an answer takes a third of a second."""
+SETTINGS = {
+    "VOICE_APP_AGENT": "voice_app.agents.counting:agent",
+    "VOICE_APP_LOG_LEVEL": "info",
+    "VOICE_APP_MAX_LAG_MS": "0",  # two cores carry everybody here; who is turned away is tested elsewhere
+    "VOICE_APP_SILENCE_SECONDS": "0",
+}
+
+
+@dataclass(slots=True)
+class Fleet:
+    """What a test needs of servers that run."""
+
+    machines: Machines
+    network: Network
+    phone: Phone
+    crowd: Crowd
+
+    @property
+    def servers(self) -> list[Child]:
+        return self.machines.servers
+
+    def said(self) -> str:
+        """What the servers have logged."""
+        return "\n".join(
+            f"--- {server.folder.name}\n" + (server.folder / "errors").read_text("utf-8", "replace")
+            for server in self.servers
+        )
+
+
+@asynccontextmanager
+async def fleet(
+    folder: Path, database_url: str, *, servers: int = 2, pace: float = PACE, **settings: str
+) -> AsyncIterator[Fleet]:
+    """Serve while the block runs. ``settings`` are the servers', by their names in the environment."""
+    ports = free_ports(servers)
+    async with machines(folder, database_url, ports, SETTINGS | settings) as running:
+        network = running.network()
+        origin = running.account.origin
+        async with running.phone(network, words_per_second=pace) as phone:
+            crowd = Crowd(phone, f"{origin}/voice", f"{origin}/voice/status")
+            try:
+                yield Fleet(running, network, phone, crowd)
+            finally:
+                await crowd.cancel()
+
+
+async def until(happened: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+    """Wait for something."""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                if happened():
+                    return
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"waited {seconds:g} s for {what}") from None
+
+
+async def closed(journal: Journal, call_sid: str) -> list[Entry]:
+    """The events of a call, once its end is in the database: what came before it then is, too."""
+    while True:
+        entries = list(await journal.events(call_sid))
+        if any(isinstance(entry.event, Closed) for entry in entries):
+            return entries
+        await asyncio.sleep(0.05)

@@ -1,0 +1,96 @@
+"""Follow-ups that work with a real journal and the double of Twilio, without DBOS between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from support.receiver import Receiver, receiving
+from voice_app.followups.case import Task
+from voice_app.followups.work import Work
+from voice_app.journal import Journal
+from voice_app.journal.events import Event, FollowedUp
+from voice_app.orchestrator import Credentials, Patience, TwilioApi
+from voice_app.sandbox.orchestrator import Account, double
+from voice_app.sandbox.orchestrator.threads import create_thread
+from voice_app.sandbox.serving import serve
+
+CALL = "CA" + "7" * 32
+CALLER, OURS = "+15550199999", "+15550100001"
+
+
+@dataclass(slots=True)
+class Office:
+    """Where a task is tried by hand."""
+
+    journal: Journal
+    account: Account
+    api: TwilioApi
+    configuration_id: str
+    ago: float = 0.0
+    """What is written to the journal happened so many seconds ago."""
+
+    def conversation(self, *more: dict[str, str], configuration_id: str | None = None) -> str:
+        """The conversation of the call; ``more`` are further addresses of the caller."""
+        voice = {"channel": "VOICE", "channelId": CALL}
+        people = [
+            {"type": "CUSTOMER", "addresses": [{**voice, "address": CALLER}, *more]},
+            {"type": "AI_AGENT", "addresses": [{**voice, "address": OURS}]},
+        ]
+        return create_thread(self.account, configuration_id or self.configuration_id, people).id
+
+    def write(self, *events: Event, call_sid: str = CALL) -> None:
+        for event in events:
+            self.journal.write(call_sid, event)
+
+    async def attempt(
+        self, task: Task, *, asked_at: float | None = None, number: int = 0, call_sid: str = CALL
+    ) -> float | None:
+        """One attempt: seconds until the next, None if it is done."""
+        work = Work(self.journal, [task])
+        return await work.attempt(call_sid, task.name, asked_at or time.time(), number)
+
+    async def outcome(self, step: str, call_sid: str = CALL) -> tuple[str, str]:
+        """What the journal says came of it."""
+        found = [entry.event for entry in await self.journal.events(call_sid)]
+        events = [event for event in found if isinstance(event, FollowedUp) and event.step == step]
+        assert len(events) == 1, found
+        return events[0].outcome, events[0].detail
+
+    def requests(self, method: str, ending: str) -> int:
+        return sum(
+            verb == method and path.partition("?")[0].endswith(ending) and status < 300
+            for verb, path, status in self.account.requests
+        )
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account()
+
+
+@pytest.fixture
+async def office(account: Account, tmp_path: Path) -> AsyncIterator[Office]:
+    def clock() -> float:
+        return time.time() - found.ago
+
+    async with (
+        serve(double(account)) as base_url,
+        aiohttp.ClientSession() as http,
+        Journal(f"sqlite:///{tmp_path}/journal.db", clock=clock) as journal,
+    ):
+        patience = Patience(attempts=1)
+        api = TwilioApi(http, Credentials(account.sid, "sandbox"), base_url=base_url, patience=patience)
+        found = Office(journal, account, api, account.add_configuration())
+        yield found
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as found:
+        yield found

@@ -1,0 +1,40 @@
+"""Journals with something in them, for tests of what reads and erases them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from voice_app.journal import Journal
+from voice_app.journal.events import Closed, Event, Opened, Prompted, Replied
+
+THEN = 1_700_000_000.0
+"""Seconds since the epoch: when the first event is written, where nothing else is said."""
+
+
+async def write(
+    url: str, calls: Mapping[str, Sequence[Event]], *, at: float = THEN, step: float = 1.0
+) -> None:
+    """Write calls into a journal, one event every ``step`` seconds."""
+    now = at - step
+
+    def clock() -> float:
+        nonlocal now
+        now += step
+        return now
+
+    async with Journal(url, clock=clock) as journal:
+        for call_sid, events in calls.items():
+            for event in events:
+                journal.write(call_sid, event)
+
+
+def talk(
+    from_: str, to: str = "+15550100009", *, said: str = "Are you open?", direction: str = "inbound"
+) -> list[Event]:
+    """A short call that is over."""
+    return [
+        Opened(from_, to, direction),
+        Prompted(said),
+        Replied(1, "VX1", "We are open from nine to five.", True, 12.4, 90.0),
+        Closed("completed", 9.0),
+    ]

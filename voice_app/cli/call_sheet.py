@@ -1,0 +1,160 @@
+"""Calls as people read them, and as programs do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from voice_app.cli.output import plain, printable
+from voice_app.journal import CallRecord, Entry, Utterance, as_heard, dialogue
+from voice_app.journal.events import (
+    Connected,
+    Event,
+    FollowedUp,
+    Heard,
+    Notified,
+    Played,
+    Prompted,
+    Replied,
+    SocketOpened,
+    ToolCalled,
+    ToolReturned,
+    Transcribed,
+    Typing,
+    Unknown,
+)
+
+_WHO: Final = {
+    "user": Text("caller", "cyan"),
+    "assistant": Text("agent", "green"),
+    "person": Text("person", "magenta"),
+}
+
+_WITHIN: Final = (Prompted, Replied, Played, Heard, Typing, Transcribed, SocketOpened)
+"""What the dialogue tells already, or what nobody wants to read."""
+
+
+def document(call: CallRecord, entries: Sequence[Entry]) -> dict[str, Any]:
+    """All that is known of a call, for JSON.
+
+    ``dialogue`` is who said what, with what of it was heard; ``history`` is the same as a model is told it.
+    """
+    told: dict[str, Any] = msgspec.to_builtins(
+        {"call": call, "history": as_heard(entries), "dialogue": dialogue(entries), "events": entries}
+    )
+    return told
+
+
+def sheet(call: CallRecord, entries: Sequence[Entry]) -> Group:
+    """One call: what is known of it, then who said what, and what happened in between."""
+    return Group(_summary(call), "", _dialogue_table(call, entries))
+
+
+def table(calls: Iterable[CallRecord]) -> Table:
+    """One line for each."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    grid.add_column("Call", no_wrap=True)
+    for title in ("Opened", "From", "To", "Direction", "Status"):
+        grid.add_column(title, overflow="fold")
+    grid.add_column("Length", justify="right")
+    for call in calls:
+        grid.add_row(
+            plain(call.call_sid),
+            time_of(call.opened_at),
+            plain(call.from_),
+            plain(call.to),
+            plain(call.direction),
+            plain(call.status),
+            _length(call.duration_s),
+        )
+    return grid
+
+
+def _summary(call: CallRecord) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in (
+        ("call", call.call_sid),
+        ("from", call.from_),
+        ("to", call.to),
+        ("direction", call.direction),
+        ("status", call.status),
+        ("opened", time_of(call.opened_at)),
+        ("length", _length(call.duration_s)),
+    ):
+        grid.add_row(name, plain(value))
+    return grid
+
+
+def _dialogue_table(call: CallRecord, entries: Sequence[Entry]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(justify="right", style="dim", no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_column(justify="right", style="dim", no_wrap=True)
+    utterances = {utterance.entry_id: utterance for utterance in dialogue(entries)}
+    for entry in entries:
+        at = _length(max(0.0, entry.at - call.opened_at))
+        if utterance := utterances.get(entry.id):
+            who = _WHO[utterance.role]
+            quickness = utterance.first_token_ms
+            grid.add_row(at, who, _said(utterance), "" if quickness is None else f"{quickness:.0f} ms")
+        elif not isinstance(entry.event, _WITHIN) and not _is_echo(entry.event):
+            grid.add_row(at, Text("·", "dim"), plain(_note(entry.event), "dim"), "")
+    return grid
+
+
+def _is_echo(event: Event | Unknown) -> bool:
+    """Whether Twilio only told that somebody spoke: one event for each clause of what stands here already."""
+    return isinstance(event, Notified) and event.event_type.startswith("COMMUNICATION_")
+
+
+def _said(utterance: Utterance) -> Text:
+    """What was said; of an interrupted reply also what the caller didn't hear of it."""
+    text, heard = plain(utterance.text), utterance.heard
+    if heard is None or heard == utterance.text:
+        return text
+    if utterance.text.startswith(heard):
+        unheard = Text(f"[not heard: {printable(utterance.text[len(heard) :]).strip()}]", "dim")
+        return Text(" ").join([plain(heard.rstrip()), unheard]) if heard.strip() else unheard
+    return Text(" ").join([plain(heard), Text(f"[was to be: {text.plain}]", "dim")])
+
+
+def _note(event: Event | Unknown) -> str:
+    """An event beside the dialogue, with what it holds."""
+    match event:
+        case Unknown(kind=kind, data=data):
+            return f"{kind} {data}"
+        case Connected(session_id=session_id, language=language):
+            return f"connected: session_id {session_id}, language {language}"
+        case ToolCalled(name=name, arguments=arguments):
+            return f"tool: {name} {arguments}".rstrip()
+        case ToolReturned(name=name, outcome=outcome, duration_ms=duration_ms):
+            after = "" if duration_ms is None else f" after {duration_ms:.0f} ms"
+            return f"tool: {name} returned{after}" + (f": {outcome}" if outcome else "")
+        case FollowedUp(step=step, outcome=outcome, detail=detail):
+            return f"follow-up: {step} {outcome} {detail}".rstrip()
+        case _:
+            fields = msgspec.to_builtins(event)
+            kind = fields.pop("kind")
+            details = ", ".join(f"{name} {value}" for name, value in fields.items() if value != "")
+            return f"{kind}: {details}" if details else kind
+
+
+def time_of(at: float) -> str:
+    """A time of the day where this runs."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _length(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes:.0f}:{rest:04.1f}"

@@ -1,0 +1,111 @@
+"""One call that is over, as a follow-up sees it, and what an attempt at it can come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias, TypeVar
+
+from voice_app.journal import CallRecord, Entry
+from voice_app.journal.events import Conversed
+from voice_app.orchestrator import ApiError, Trouble
+
+BEGUN: Final = "begun"
+"""The step with which the journal says what is going to be done; its detail has the tasks' names."""
+
+_T = TypeVar("_T")
+
+_PASSING = frozenset(
+    {
+        Trouble.UNREACHABLE,
+        Trouble.TIMEOUT,
+        Trouble.RATE_LIMITED,
+        Trouble.SERVER,
+        Trouble.UNREADABLE,
+        Trouble.UNAUTHENTICATED,
+    }
+)
+"""What may be well the next time: the last two once somebody has put the network or the settings right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A call and everything that is known of it."""
+
+    record: CallRecord
+    entries: Sequence[Entry]
+    asked_at: float
+    """When the follow-up was asked for, in seconds since the epoch."""
+    attempt: int
+    """0 is the first one."""
+
+    @property
+    def call_sid(self) -> str:
+        return self.record.call_sid
+
+    @property
+    def conversation_id(self) -> str | None:
+        found = [event.conversation_id for event in self.events(Conversed)]
+        return found[-1] if found else None
+
+    def events(self, kind: type[_T]) -> Iterator[_T]:
+        """The events of one kind, in the order of writing."""
+        return (entry.event for entry in self.entries if isinstance(entry.event, kind))
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """There is nothing more to do."""
+
+    outcome: str
+    """One or two words for the journal and the metric."""
+    detail: str = ""
+    good: bool = True
+    """Whether it is what was wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """It could not be done now."""
+
+    why: str = ""
+    """What went wrong; empty where nothing did, and it only is not time yet."""
+    after_s: float | None = None
+    """Seconds to wait, where somebody said so."""
+
+
+Verdict: TypeAlias = Done | Again
+
+
+class Task(Protocol):
+    """Something to do after a call. Attempts are repeated, also after a crash in the middle of one."""
+
+    @property
+    def name(self) -> str:
+        """How the journal calls it."""
+
+    @property
+    def patience_s(self) -> float:
+        """For so long it is tried again."""
+
+    @property
+    def waits_s(self) -> tuple[float, float]:
+        """The first and the longest pause between two attempts. In between each is twice the one before."""
+
+    @property
+    def kinds(self) -> frozenset[str] | None:
+        """Only calls with an event of one of these kinds can need it; None: any call can."""
+
+    def wanted(self, case: Case) -> bool:
+        """Whether this call needs it."""
+
+    async def attempt(self, case: Case) -> Verdict:
+        """Do it, unless it has been done. May raise `ApiError` and `JournalError`."""
+
+
+def refused(error: ApiError) -> Verdict:
+    """What an error of Twilio's APIs means for a follow-up: whether it may be well the next time."""
+    told = f"{error.trouble}" + (f" {error.status}" if error.status is not None else "")
+    if error.trouble in _PASSING:
+        return Again(told, error.retry_after)
+    return Done("refused", told, good=False)

@@ -1,0 +1,91 @@
+"""Facts that the agent noted and that Twilio's Memory has not got yet: a network failed, or a process died.
+
+An observation has no key of its own, so what the profile has since the call began is read first. Twilio takes
+observations in before they can be read (202): a crash between the two can still write one twice.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from voice_app.followups.case import Case, Done, Verdict
+from voice_app.journal import Journal
+from voice_app.journal.events import Acted, Noted, Recognised
+from voice_app.orchestrator import Configurations, Memory
+from voice_app.orchestrator.memory import MAX_OBSERVATIONS, SOURCE
+from voice_app.orchestrator.recollection import phone_of
+
+_SLACK_S = 60.0
+"""By so much the clocks of two machines may differ."""
+
+
+class Facts:
+    """Writes down what was noted on a call and did not arrive."""
+
+    name = "facts"
+    patience_s = 24 * 3600.0
+    waits_s = (5.0, 900.0)
+    kinds = frozenset({"note"})
+
+    def __init__(
+        self,
+        memory: Memory,
+        configurations: Configurations,
+        journal: Journal,
+        configuration_id: str,
+        phone_trait: str,
+    ) -> None:
+        self._memory = memory
+        self._configurations = configurations
+        self._journal = journal
+        self._configuration_id = configuration_id
+        self._trait_group, _, self._trait = phone_trait.partition(".")
+
+    def wanted(self, case: Case) -> bool:
+        return bool(_missing(case))
+
+    async def attempt(self, case: Case) -> Verdict:
+        missing = _missing(case)
+        phone = phone_of(_caller(case))
+        if not missing or phone is None:
+            return Done("nothing to write")
+        store_id = (await self._configurations.fetch(self._configuration_id)).memory_store_id
+        if not store_id:
+            return Done("no memory store", good=False)
+        profile_id = await self._profile(case, store_id, phone)
+        since = datetime.fromtimestamp(case.record.opened_at - _SLACK_S, UTC)
+        there = await self._memory.observations(store_id, profile_id, source=SOURCE, created_after=since)
+        known = {observation.content for observation in there}
+        absent = [text for text in missing if text not in known]
+        conversation_ids = [case.conversation_id] if case.conversation_id is not None else []
+        for start in range(0, len(absent), MAX_OBSERVATIONS):
+            await self._memory.observe(
+                store_id,
+                profile_id,
+                absent[start : start + MAX_OBSERVATIONS],
+                occurred_at=datetime.fromtimestamp(case.record.opened_at, UTC),
+                conversation_ids=conversation_ids,
+            )
+        for number, text in enumerate(missing):
+            self._journal.write(case.call_sid, Acted("remember", text), once=f"fact:{case.call_sid}:{number}")
+        return Done("written", str(len(missing)))
+
+    async def _profile(self, case: Case, store_id: str, phone: str) -> str:
+        recognised = [event.profile_id for event in case.events(Recognised)]
+        if recognised:
+            return recognised[-1]
+        found = await self._memory.lookup(store_id, phone)
+        if found:
+            return found[0]
+        return await self._memory.create_profile(store_id, {self._trait_group: {self._trait: phone}})
+
+
+def _missing(case: Case) -> list[str]:
+    """The facts that were noted and not written, each once, in the order of noting."""
+    written = {event.detail for event in case.events(Acted) if event.action == "remember"}
+    return [text for text in dict.fromkeys(event.text for event in case.events(Noted)) if text not in written]
+
+
+def _caller(case: Case) -> str:
+    record = case.record
+    return record.from_ if record.direction in ("", "inbound") else record.to

@@ -1,0 +1,76 @@
+"""Reading from a database that may fail, or hang: nobody waits for it longer than they can afford."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from typing import Final, TypeVar, TypeVarTuple
+
+from voice_app.journal.database import JournalError
+
+_Args = TypeVarTuple("_Args")
+_T = TypeVar("_T")
+
+_log = logging.getLogger(__name__)
+
+_PROBE_S: Final = 1.0
+"""How often a database that failed is tried."""
+
+
+class Reading:
+    """Asks the database in threads of its own, so that no question waits for a long write.
+
+    After a question that failed or took too long the database counts as down, and further questions fail at
+    once, until a task that tries it in the background gets an answer.
+
+    Args:
+        threads: where the questions are asked.
+        probe: a question that costs little, to find out whether the database is back.
+    """
+
+    def __init__(self, threads: Executor, probe: Callable[[], object]) -> None:
+        self._threads = threads
+        self._probe = probe
+        self._down: JournalError | None = None
+        self._recovery: asyncio.Task[None] | None = None
+
+    async def ask(self, question: Callable[[*_Args], _T], *args: *_Args, within: float) -> _T:
+        """The database's answer, ``within`` so many seconds.
+
+        Raises:
+            JournalError: it cannot be read, or does not answer in time.
+        """
+        if self._down is not None:
+            raise JournalError(str(self._down)) from self._down
+        asked = asyncio.get_running_loop().run_in_executor(self._threads, question, *args)
+        try:
+            async with asyncio.timeout(within):
+                return await asked
+        except TimeoutError:
+            error = JournalError(
+                f"The journal's database did not answer within {within:g} s. Check that it is well."
+            )
+        except JournalError as raised:
+            error = raised
+        if self._down is None:
+            self._down = error
+            _log.error("journal: %s Calls of this server go on with what is in memory.", error)
+            self._recovery = asyncio.create_task(self._recover(), name="journal-reading")
+        raise error
+
+    async def aclose(self) -> None:
+        if self._recovery is not None:
+            self._recovery.cancel()
+            await asyncio.wait([self._recovery])
+
+    async def _recover(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._down is not None:
+            await asyncio.sleep(_PROBE_S)
+            with suppress(JournalError):
+                await loop.run_in_executor(self._threads, self._probe)
+                self._down = None
+        _log.warning("journal: the database can be read again")

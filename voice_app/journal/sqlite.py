@@ -1,0 +1,151 @@
+"""SQLite: the journal in a file, for one server on one machine."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import ClassVar, Final, cast
+
+from msgspec.structs import astuple
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import func as sql
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from voice_app.journal.database import Database, EventRow, Verb, malformed
+from voice_app.journal.tables import events
+
+_BUSY_S: Final = 1.0
+"""How long SQLite waits for another process's lock, unless the URL ends in ``?timeout=``. The writer tries
+again, so this need not be long."""
+_UNHURRIED_S: Final = 60.0
+_ROWS: Final = 64
+"""Rows in one INSERT. Each statement waits once for the GIL: row by row, a busy loop starves the writer."""
+_EPOCH: Final = 2440587.5
+"""1970-01-01 as a Julian day, the only clock of SQLite's that tells parts of a second since ever."""
+
+
+class SQLite(Database):
+    """A file, or memory."""
+
+    shared = False
+    advice: ClassVar[Mapping[Verb, str]] = {
+        "open": "Check VOICE_APP_DATABASE_URL, and that the folder exists and can be written to.",
+        "read": "Check that the database is there and that nothing else keeps it locked.",
+        "write": "Check that the disk has room, and that nothing else keeps the database locked.",
+    }
+    _error = sqlite3.Error
+    _named_dialect = sqlite.dialect(paramstyle="named")
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._url = make_url(url)
+        except (ArgumentError, ValueError):
+            raise malformed() from None
+        self.engine = _engine(self._url)
+        self.name = self._url.render_as_string(hide_password=True)
+
+    @property
+    def now(self) -> ColumnElement[float]:
+        return (sql.julianday("now") - _EPOCH) * 86400.0
+
+    def exists(self) -> bool:
+        return _in_memory(self._url) or Path(self._url.database or "").is_file()
+
+    def insert(self, table: Table) -> sqlite.Insert:
+        return sqlite.insert(table)
+
+    def numbers(self, connection: Connection, call_sids: Collection[str]) -> dict[str, int]:
+        found = connection.exec_driver_sql(_NUMBERS, (json.dumps(list(call_sids)),))
+        return {row.call_sid: row.id for row in found}
+
+    def forgotten(self, connection: Connection, call_sids: Collection[str]) -> set[str]:
+        found = connection.exec_driver_sql(_FORGOTTEN, (json.dumps(list(call_sids)),))
+        return set(found.scalars())
+
+    def add_events(self, connection: Connection, rows: Sequence[EventRow]) -> None:
+        for start in range(0, len(rows), _ROWS):
+            chunk = rows[start : start + _ROWS]
+            values = tuple(value for row in chunk for value in astuple(row))
+            connection.exec_driver_sql(_insertion(len(chunk)), values)
+
+    def tell(self, connection: Connection, server_id: str, ids: Sequence[str]) -> None:
+        """Nobody: other processes on this file are commands that look once."""
+
+    def only_one(self, connection: Connection) -> None:
+        """It is: ``begin`` has locked the file against all other writers."""
+
+    def scrub(self) -> None:
+        with self.engine.connect() as connection:
+            driver = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def collided(self, error: DBAPIError) -> bool:
+        return False
+
+    @contextmanager
+    def _unhurried(self, connection: Connection) -> Iterator[None]:
+        driver = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+        [before] = driver.execute("PRAGMA busy_timeout").fetchone()
+        driver.execute(f"PRAGMA busy_timeout = {_UNHURRIED_S * 1000:.0f}")
+        try:
+            yield
+        finally:
+            driver.execute(f"PRAGMA busy_timeout = {before}")
+
+
+_NUMBERS: Final = "SELECT call_sid, id FROM calls WHERE call_sid IN (SELECT value FROM json_each(?))"
+_FORGOTTEN: Final = "SELECT call_sid FROM forgotten WHERE call_sid IN (SELECT value FROM json_each(?))"
+
+
+@cache
+def _insertion(rows: int) -> str:
+    """The INSERT for a number of events: one placeholder for each value, row after row."""
+    values = [dict.fromkeys(events.c.keys())] * rows
+    statement = sqlite.insert(events).values(values).on_conflict_do_nothing()
+    return str(statement.compile(dialect=sqlite.dialect()))
+
+
+def _in_memory(url: URL) -> bool:
+    return url.database in (None, "", ":memory:")
+
+
+def _engine(url: URL) -> Engine:
+    patient = url if "timeout" in url.query else url.update_query_dict({"timeout": str(_BUSY_S)})
+    if _in_memory(url):
+        # Each connection would have a database of its own: the threads take turns with one.
+        engine = create_engine(
+            patient,
+            hide_parameters=True,
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            connect_args={"check_same_thread": False},
+        )
+    else:
+        engine = create_engine(patient, hide_parameters=True)
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # transactions begin where we say so: see below
+    # WAL: readers of other processes never wait for the writer. NORMAL: a commit does not wait for the
+    # platter; a crash of the process loses nothing, a power cut what the last checkpoint did not reach.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA secure_delete = ON")  # who is forgotten is not left in the file's free pages
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that reads before it writes must have the lock from its beginning: to get it later fails
+    # at once, whatever the timeout, when another process has written meanwhile.
+    writing = connection.get_execution_options().get("writing")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

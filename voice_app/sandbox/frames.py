@@ -1,0 +1,78 @@
+"""The frames that Twilio takes from a server, and what it does not accept in them.
+
+Source: reference ``conversationrelay.md`` §2.2.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+
+class RefusedError(Exception):
+    """Twilio does not take a frame. The text says what is wrong with it."""
+
+
+class Text(msgspec.Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
+    token: str
+    last: bool = False
+    lang: str | None = None
+    interruptible: bool | None = None
+    preemptible: bool | None = None
+
+
+class Play(msgspec.Struct, tag_field="type", tag="play", forbid_unknown_fields=True):
+    source: str
+    loop: int = 1
+    preemptible: bool = False
+    interruptible: bool | None = None
+
+
+class Digits(msgspec.Struct, tag_field="type", tag="sendDigits", forbid_unknown_fields=True):
+    digits: str
+
+
+class Language(msgspec.Struct, tag_field="type", tag="language", rename="camel", forbid_unknown_fields=True):
+    tts_language: str | None = None
+    transcription_language: str | None = None
+
+
+class End(msgspec.Struct, tag_field="type", tag="end", rename="camel", forbid_unknown_fields=True):
+    handoff_data: str | None = None
+
+
+class Config(msgspec.Struct, tag_field="type", tag="config"):
+    """Its layout is not confirmed, so anything in it passes."""
+
+
+class Hints(msgspec.Struct, tag_field="type", tag="hints"):
+    """Its layout is not confirmed, so anything in it passes."""
+
+
+Frame: TypeAlias = Text | Play | Digits | Language | End | Config | Hints
+
+_decoder: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
+
+
+def decode(data: str | bytes) -> Frame:
+    """One frame. Raises `RefusedError`."""
+    try:
+        frame = _decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RefusedError(str(error)) from None
+    if wrong := _wrong(frame):
+        raise RefusedError(wrong)
+    return frame
+
+
+def _wrong(frame: object) -> str:
+    """What Twilio does not accept in a frame of the right shape."""
+    match frame:
+        case Digits(digits=digits) if not digits or set(digits) - set("0123456789w#*"):
+            return "digits must be of 0-9, w, # and *"
+        case Play(source=source, loop=loop) if not source.startswith(("http://", "https://")) or loop < 0:
+            return "source must be a URL and loop must not be negative"
+        case Language(tts_language=None, transcription_language=None):
+            return "at least one of ttsLanguage and transcriptionLanguage is needed"
+    return ""

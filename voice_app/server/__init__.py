@@ -1,0 +1,18 @@
+"""uvicorn around the application, with a drain; the checks before it, and the sandbox beside it."""
+
+from voice_app.server.environment import environment, furnished, preflight
+from voice_app.server.exclusive import check_workers, exclusive
+from voice_app.server.serving import running, serve
+from voice_app.server.workers import WorkerError, supervise
+
+__all__ = [
+    "WorkerError",
+    "check_workers",
+    "environment",
+    "exclusive",
+    "furnished",
+    "preflight",
+    "running",
+    "serve",
+    "supervise",
+]

@@ -1,0 +1,108 @@
+"""What a server runs with: Twilio's APIs or the sandbox's double of them, and the checks before a call."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from voice_app.app import scope, twilio_api
+from voice_app.guard import Report, check
+from voice_app.orchestrator import TwilioApi
+from voice_app.sandbox.orchestrator import (
+    DOOR,
+    SUMMARY,
+    Account,
+    Postman,
+    add_intelligence,
+    add_number,
+    double,
+)
+from voice_app.sandbox.serving import serve as serve_double
+from voice_app.settings import Settings
+from voice_app.twiml import default_folder, lint_path
+from voice_app.webhooks import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENTS
+
+SECONDS_TO_INTRODUCE = 2.0
+
+
+@contextlib.asynccontextmanager
+async def environment(settings: Settings) -> AsyncIterator[tuple[Settings, TwilioApi]]:
+    """The settings to run with, and Twilio's APIs. Without credentials: the sandbox and its doubles."""
+    async with contextlib.AsyncExitStack() as stack:
+        if settings.account_sid is None:
+            settings = await stack.enter_async_context(_sandbox(settings.sandboxed()))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        yield settings, twilio_api(settings, http)
+
+
+@contextlib.asynccontextmanager
+async def _sandbox(settings: Settings) -> AsyncIterator[Settings]:
+    if settings.twilio_base_url is not None:
+        yield settings
+        return
+    account, configuration_id = furnished(settings)
+    async with Postman(account), serve_double(double(account)) as base_url:
+        yield settings.model_copy(
+            update={"twilio_base_url": base_url, "conversation_configuration": configuration_id}
+        )
+
+
+def furnished(settings: Settings) -> tuple[Account, str]:
+    """The sandbox's account with all that calls need, and the id of its configuration."""
+    account = Account(settings.account_sid or "", settings.signing_tokens[0])
+    configuration_id = _furnish(account, settings)
+    _point_here(account, settings)
+    return account, configuration_id
+
+
+def _furnish(account: Account, settings: Settings) -> str:
+    """A configuration, with a memory and an operator, that tells us everything. Gives its id."""
+    action = {"type": "WEBHOOK", "method": "POST", "url": settings.origin + INTELLIGENCE_RESULTS}
+    rule = {
+        "operators": [{"id": SUMMARY}],
+        "triggers": [{"on": "CONVERSATION_END"}],
+        "actions": [action],
+    }
+    intelligence = add_intelligence(account, rules=[rule])
+    return account.add_configuration(
+        settings.conversation_configuration,
+        channelSettings={"VOICE": {"statusTimeouts": {"inactive": 5, "closed": 30}, "captureRules": []}},
+        statusCallbacks=[{"url": settings.origin + ORCHESTRATOR_EVENTS, "method": "POST"}],
+        memoryExtractionEnabled=True,
+        intelligenceConfigurationIds=[intelligence["id"]],
+    )
+
+
+def _point_here(account: Account, settings: Settings) -> None:
+    """The account's number, set up as README.md tells to."""
+    webhook = f"{settings.origin}/voice"
+    add_number(
+        account,
+        settings.phone_number or "",
+        voice_url=webhook,
+        voice_fallback_url=f"{webhook}/fallback",
+        status_callback=f"{webhook}/status",
+    )
+
+
+async def preflight(settings: Settings, api: TwilioApi) -> Report:
+    """Everything that is checked before the first call: the templates, and STT that is billed once.
+
+    Raises `SettingsError` for a file of numbers that cannot be used.
+    """
+    templates = lint_path(settings.templates or default_folder(), allow=settings.allow_attributes)
+    return await check(api, scope(settings), templates=templates)
+
+
+async def introduce(settings: Settings, base_url: str) -> None:
+    """Tell the sandbox's account where its webhooks to our origin have to go."""
+    if not settings.in_sandbox or settings.twilio_base_url is None:
+        return
+    timeout = aiohttp.ClientTimeout(total=SECONDS_TO_INTRODUCE)
+    told = {"base": base_url, "origin": settings.origin}
+    # A double that cannot be told sends no webhooks; calls work without them.
+    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        async with aiohttp.ClientSession(timeout=timeout) as http:
+            await http.put(f"{settings.twilio_base_url}{DOOR}/network", json=told)

@@ -1,0 +1,161 @@
+"""uvicorn on a port, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from voice_app.app import build, desk
+from voice_app.orchestrator import TwilioApi
+from voice_app.server.drain import Drain
+from voice_app.server.environment import introduce
+from voice_app.settings import Settings, SettingsError
+from voice_app.webhooks import Desk
+
+SECONDS_TO_STOP: Final = 5
+"""How long requests in progress may take once the server has to stop."""
+MAX_FRAME: Final = 64 * 1024
+"""Bytes. A larger WebSocket message closes the socket with 1009."""
+STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
+
+Told = Callable[[Callable[[], None]], contextlib.AbstractContextManager[None]]
+"""While the block runs, the function that is given is called each time somebody wants the server to stop."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says when it listens, and leaves the signals to somebody else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="websockets-sansio",
+                ws_max_size=MAX_FRAME,
+                ws_per_message_deflate=False,
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                date_header=False,
+                timeout_graceful_shutdown=SECONDS_TO_STOP,
+            )
+        )
+        self.listening = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    async def run_until_stopped(self, listener: socket.socket) -> None:
+        try:
+            await self.serve(sockets=[listener])
+        finally:
+            self.listening.set()
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Take the port before anything else is started. Raises `SettingsError`."""
+    try:
+        listener = socket.create_server((settings.host, settings.port))
+    except OSError as error:
+        raise SettingsError(
+            [
+                f"VOICE_APP_HOST, VOICE_APP_PORT: cannot listen on {settings.host}:{settings.port} "
+                f"({error.strerror}): stop what uses the port, or choose another with --port"
+            ]
+        ) from None
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # tokens must not wait for each other
+    return listener
+
+
+def base_url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{host}:{port}"
+
+
+@contextlib.contextmanager
+def signals(told: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM, as long as the block runs."""
+    loop = asyncio.get_running_loop()
+    for number in STOPPING:
+        loop.add_signal_handler(number, told)
+    try:
+        yield
+    finally:
+        for number in STOPPING:
+            loop.remove_signal_handler(number)
+
+
+def die() -> None:
+    """End this process now, as a SIGTERM that nobody handles does."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def serve(settings: Settings, api: TwilioApi, announce: Callable[[str], None]) -> None:
+    """Serve until a signal says stop and the calls are over; see `Drain`.
+
+    ``announce`` is called with the base URL once it listens.
+    """
+    with listen(settings) as listener:
+        await serve_on(listener, settings, api, announce, signals)
+
+
+async def serve_on(
+    listener: socket.socket, settings: Settings, api: TwilioApi, announce: Callable[[str], None], told: Told
+) -> None:
+    """The same on a socket that listens already."""
+    parts = desk(settings, api)
+    drain = Drain(parts, settings.drain_seconds, die)
+    with told(drain.tell):
+        async with _serving(parts, listener) as over:
+            _look_on_demand(parts)
+            announce(base_url(listener))
+            draining = asyncio.create_task(drain.run())
+            await asyncio.wait({draining, over}, return_when=asyncio.FIRST_COMPLETED)
+            draining.cancel()
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, api: TwilioApi) -> AsyncIterator[str]:
+    """Serve inside a running event loop while the block runs, and give the base URL. Does not drain."""
+    parts = desk(settings, api)
+    with listen(settings) as listener:
+        async with _serving(parts, listener):
+            yield base_url(listener)
+
+
+@contextlib.asynccontextmanager
+async def _serving(parts: Desk, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
+    """Serve while the block runs. The task that is given ends before that only if the server fails."""
+    async with parts.journal:
+        server = _Server(build(parts))
+        serving = asyncio.create_task(server.run_until_stopped(listener))
+        try:
+            await server.listening.wait()
+            await introduce(parts.settings, base_url(listener))
+            yield serving
+        finally:
+            parts.stopping.set()
+            server.should_exit = True
+            await serving
+
+
+def _look_on_demand(parts: Desk) -> None:
+    """SIGHUP makes the guard look again, where there is such a signal."""
+    if hasattr(signal, "SIGHUP"):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, parts.watch.look)

@@ -1,0 +1,219 @@
+"""Several processes on one port: a parent that starts them, replaces a lost one, and has all of them drain.
+
+The parent listens and never accepts; each worker accepts from the same socket, so that a connection that
+waits when a worker dies is taken by another one. Workers are told to stop through a pipe and ignore signals:
+Ctrl-C and systemd send those to every process of the group, and told twice they would hurry. A parent that is
+gone closes the pipes, which stops the workers, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Final
+
+import uvloop
+from prometheus_client.multiprocess import mark_process_dead
+
+from voice_app.agents.loader import AgentError
+from voice_app.journal import JournalError
+from voice_app.server.environment import environment
+from voice_app.server.serving import STOPPING, base_url, die, listen, serve_on, signals
+from voice_app.settings import Settings, SettingsError
+from voice_app.telemetry import SHARED_METRICS, configure_logging
+
+BACKOFF_SECONDS: Final = (0.2, 30.0)
+"""The first and the longest pause before a worker that died is started again."""
+SECONDS_OF_HEALTH: Final = 60.0
+"""A worker that ran so long is started again without much ado."""
+
+log = logging.getLogger(__name__)
+
+
+class WorkerError(Exception):
+    """A worker did not start. What is wrong stands in its own words above."""
+
+
+class _Worker:
+    """One process. ``over`` is set when it is gone, ``ready`` when it serves or is gone."""
+
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        context = multiprocessing.get_context("spawn")
+        orders, self._orders = context.Pipe(duplex=False)
+        self._told, told = context.Pipe(duplex=False)
+        self.ready, self.over = asyncio.Event(), asyncio.Event()
+        self.serves = False
+        self.began = time.monotonic()
+        self._process: SpawnProcess = context.Process(target=_work, args=(settings, listener, orders, told))
+        self._process.start()
+        orders.close()
+        told.close()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._told.fileno(), self._hear)
+        loop.add_reader(self._process.sentinel, self._gone)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.exitcode
+
+    def stop(self) -> None:
+        """Tell it to stop; told again, it hurries."""
+        with contextlib.suppress(OSError):
+            self._orders.send_bytes(b"stop")
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def _hear(self) -> None:
+        try:
+            self._told.recv_bytes()
+            self.serves = True
+        except EOFError:
+            asyncio.get_running_loop().remove_reader(self._told.fileno())
+        self.ready.set()
+
+    def _gone(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._process.sentinel)
+        loop.remove_reader(self._told.fileno())
+        self._process.join()
+        self._orders.close()
+        self._told.close()
+        mark_process_dead(self.pid, os.environ[SHARED_METRICS])  # type: ignore[no-untyped-call]
+        self.ready.set()
+        self.over.set()
+
+
+class _Supervisor:
+    """Keeps the workers running."""
+
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._workers: set[_Worker] = set()
+        self._told = 0
+        self._stop = asyncio.Event()
+
+    def tell(self) -> None:
+        """Somebody wants the server to stop: every worker is told as often."""
+        self._told += 1
+        self._stop.set()
+        for worker in self._workers:
+            worker.stop()
+        if self._told > 2:
+            for worker in self._workers:
+                worker.kill()
+            die()
+
+    def pass_on(self, number: int) -> None:
+        """Send a signal to every worker."""
+        for worker in self._workers:
+            if not worker.over.is_set():
+                os.kill(worker.pid, number)
+
+    async def run(self, announce: Callable[[str], None]) -> None:
+        """Start the workers, and keep them running until told to stop. Raises `WorkerError`."""
+        first = [self._start() for _ in range(self._settings.workers)]
+        await asyncio.gather(*(worker.ready.wait() for worker in first))
+        if not all(worker.serves for worker in first):
+            self.tell()
+            await asyncio.gather(*(worker.over.wait() for worker in first))
+            raise WorkerError("a worker did not start")
+        announce(base_url(self._listener))
+        await asyncio.gather(*(self._keep(worker) for worker in first))
+
+    def _start(self) -> _Worker:
+        worker = _Worker(self._settings, self._listener)
+        self._workers.add(worker)
+        return worker
+
+    async def _keep(self, worker: _Worker) -> None:
+        """Keep one place filled until all are told to stop."""
+        shortest, longest = BACKOFF_SECONDS
+        pause = shortest
+        while True:
+            await worker.over.wait()
+            self._workers.discard(worker)
+            if self._stop.is_set():
+                return
+            if time.monotonic() - worker.began > SECONDS_OF_HEALTH:
+                pause = shortest
+            log.error(
+                "worker %d died (exit code %s); a new one starts in %g s", worker.pid, worker.exit_code, pause
+            )
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._stop.wait()
+                return
+            pause = min(pause * 2, longest)
+            worker = self._start()
+
+
+async def supervise(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Serve with ``settings.workers`` processes until a signal says stop. Raises `WorkerError`."""
+    with listen(settings) as listener, tempfile.TemporaryDirectory(prefix="voice-app-metrics-") as folder:
+        os.environ[SHARED_METRICS] = folder
+        supervisor = _Supervisor(settings, listener)
+        with signals(supervisor.tell), _look_on_demand(supervisor):
+            await supervisor.run(announce)
+
+
+@contextlib.contextmanager
+def _look_on_demand(supervisor: _Supervisor) -> Iterator[None]:
+    """SIGHUP makes the guard of every worker look again."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, supervisor.pass_on, signal.SIGHUP)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
+def _work(settings: Settings, listener: socket.socket, orders: Connection, told: Connection) -> None:
+    """What a worker does, in a process of its own."""
+    for number in (*STOPPING, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    configure_logging(settings.log_level)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, listener:
+            runner.run(_serve(settings, listener, orders, told))
+    except (AgentError, JournalError, SettingsError) as error:
+        log.critical("the worker cannot start: %s", error)
+        sys.exit(2)
+
+
+async def _serve(settings: Settings, listener: socket.socket, orders: Connection, told: Connection) -> None:
+    @contextlib.contextmanager
+    def obeying(stop: Callable[[], None]) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+
+        def obey() -> None:
+            try:
+                orders.recv_bytes()
+            except (EOFError, OSError):  # the parent is gone
+                loop.remove_reader(orders.fileno())
+            stop()
+
+        loop.add_reader(orders.fileno(), obey)
+        try:
+            yield
+        finally:
+            loop.remove_reader(orders.fileno())
+
+    async with environment(settings) as (ready, api):
+        await serve_on(listener, ready, api, lambda _: told.send_bytes(b"ready"), obeying)
