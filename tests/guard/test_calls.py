@@ -123,6 +123,12 @@ def test_a_session_taken_up_again_numbers_anew() -> None:
     assert rules(said(1, QUESTION), said(8, "are you still there", stem=PASSIVE)) == []
 
 
+def test_a_caller_who_says_the_same_again_after_a_break_is_heard_once() -> None:
+    before = [said(1, "good morning"), said(4, QUESTION)]
+    after = [said(5, QUESTION, stem=PASSIVE), said(9, "thank you", stem=PASSIVE)]
+    assert rules(*before, *after) == []
+
+
 def test_what_the_agent_says_does_not_count() -> None:
     assert (
         rules(said(1, "we are open all day", side=1), said(1.2, "we are open all day", stem=PASSIVE, side=1))

@@ -151,13 +151,25 @@ async def test_the_status_callback_closes_the_record_early_late_and_twice(tmp_pa
     assert [entry.event for entry in entries[:2]] == [events.Closed("completed", 7.0)] * 2
 
 
-async def test_the_fallback_apologises_and_hangs_up(tmp_path: Path) -> None:
+async def test_an_answer_that_twilio_could_not_use_ends_in_an_apology(tmp_path: Path) -> None:
     async with sandbox(tmp_path) as server:
         document = await twiml(
-            server, "/voice/fallback", ErrorCode="11200", ErrorUrl="https://x.example/voice"
+            server, "/voice/fallback", ErrorCode="12100", ErrorUrl="https://x.example/voice"
         )
     assert "sorry" in document
     assert "<Hangup/>" in document
+
+
+async def test_an_answer_that_never_came_is_given_by_the_fallback(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as server:
+        begun = await twiml(server, "/voice/fallback", ErrorCode="11200")
+        gone_on = await twiml(server, "/voice/fallback", ErrorCode="11205")
+        given_up = await twiml(server, "/voice/fallback", ErrorCode="11200")
+        greeting = server.settings.greeting
+    assert f'welcomeGreeting="{greeting}"' in begun
+    assert "<ConversationRelay" in gone_on
+    assert "<ConversationRelay" not in given_up
+    assert "sorry" in given_up
 
 
 async def test_a_webhook_that_fails_still_says_something(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from difflib import SequenceMatcher
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeAlias
 
 from voice_app.findings import Finding
 from voice_app.guard.captures import VOICE, captures
@@ -18,6 +18,9 @@ from voice_app.guard.rule import Hit, called, counted
 from voice_app.guard.rules import RULES
 from voice_app.orchestrator import Communication, Configuration, Configurations, Conversation, Conversations
 from voice_app.orchestrator.models import moment
+
+_Span: TypeAlias = tuple[datetime, datetime]
+"""When a source was first and last heard of."""
 
 TOGETHER: Final = 3.0
 """Seconds within which two engines write down the same words."""
@@ -156,13 +159,31 @@ def _heard(said: Sequence[Communication]) -> list[tuple[datetime, Communication]
 def _simultaneous(
     heard: Sequence[tuple[datetime, Communication]],
 ) -> Iterator[tuple[Communication, Communication]]:
-    """Neighbours from two sources that come within the time of one breath; each is in one pair."""
+    """Neighbours from two sources that come within the time of one breath; each is in one pair.
+
+    A source that falls silent as the other begins was followed by it: the caller may say the same again.
+    """
+    spans: dict[tuple[str, str], _Span] = {}
+    for at, item in heard:
+        first, _ = spans.get(_source(item), (at, at))
+        spans[_source(item)] = first, at
     taken = False
     for (at, item), (later, other) in pairwise(heard):
-        together = (later - at).total_seconds() <= TOGETHER and _two_sources(item, other)
+        together = (
+            (later - at).total_seconds() <= TOGETHER
+            and _two_sources(item, other)
+            and _at_once(spans[_source(item)], spans[_source(other)])
+        )
         taken = together and not taken
         if taken:
             yield item, other
+
+
+def _at_once(one: _Span, two: _Span) -> bool:
+    """Whether two sources listened at the same time; of two that said one thing each nobody can tell."""
+    if one[0] == one[1] and two[0] == two[1]:
+        return True
+    return one[0] < two[1] and two[0] < one[1]
 
 
 def _two_sources(item: Communication, other: Communication) -> bool:

@@ -81,6 +81,11 @@ class Connection:
         self._settle()
         return left
 
+    @property
+    def leaving(self) -> bool:
+        """Whether the session is about to end by itself, once its last words have been played."""
+        return self._session.leaving
+
     def dismiss(self) -> None:
         """Say goodbye, because the server stops, and end the session once that has been played."""
         session = self._session

@@ -181,6 +181,11 @@ class Session:
         """The agent raised an exception in this turn."""
         self._turns.agent_failed(number, error, now)
 
+    @property
+    def leaving(self) -> bool:
+        """The end of the session is decided, and perhaps on its way."""
+        return self.state in (State.LEAVING, State.ENDING)
+
     def leave(self, action: Transfer | EndCall, now: float, line: str = "") -> bool:
         """Somebody else ends the session, or has the caller handed over. Returns whether that is possible.
 

@@ -123,12 +123,13 @@ class Drain:
             log.warning("%s left: Twilio has not asked what follows", _calls(roster.open))
 
     async def _hand_over(self) -> None:
-        """Close the sockets, those that were on their way included."""
+        """Close the sockets, those that were on their way included; who says goodbye may finish."""
         roster, sessions = self._desk.roster, self._desk.sessions
         await self._until(lambda: not roster.coming, SECONDS_TO_ASK)
         self._desk.admission.close()
         for connection in list(sessions.values()):
-            connection.close(GOING_AWAY, "Another server takes over.")
+            if not connection.leaving:
+                connection.close(GOING_AWAY, "Another server takes over.")
 
     async def _say_goodbye(self) -> None:
         roster, sessions = self._desk.roster, self._desk.sessions

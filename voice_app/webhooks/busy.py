@@ -51,8 +51,6 @@ async def callback(desk: Desk, form: Form) -> Response:
     desk.journal.write(context.call_sid, wanted, once=f"callback-wanted:{context.call_sid}")
     if desk.followups is not None:
         desk.followups.call_back(context.call_sid)
-    if desk.followups is not None:
-        desk.followups.call_back(context.call_sid)
     return desk.serve("goodbye.xml", context)
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.responses import Response
 
 from voice_app import telemetry
-from voice_app.journal.events import Failed, Opened
+from voice_app.journal.events import Failed, Opened, Served
 from voice_app.webhooks.busy import turn_away
 from voice_app.webhooks.desk import Desk, twiml
+from voice_app.webhooks.resume import resume
 from voice_app.webhooks.signature import Form
 from voice_app.webhooks.way import Way
+
+NO_ANSWER: Final = "112"
+"""How Twilio's codes begin where no answer came: 11200, 11205, 1122x (reference ``conversationrelay.md`` §3.2)."""
+MAX_FALLBACKS: Final = 2
+"""So often a call goes on from here; then something is wrong that we cannot see."""
 
 
 async def answer(desk: Desk, form: Form) -> Response:
@@ -28,7 +36,17 @@ async def answer(desk: Desk, form: Form) -> Response:
 
 
 async def fallback(desk: Desk, form: Form) -> Response:
-    """Twilio could not reach ``/voice`` or did not understand it: apologise and hang up."""
-    what = f"{form.get('ErrorCode', '')} {form.get('ErrorUrl', '')}".strip()
-    desk.journal.write(form["CallSid"], Failed("webhook", what[:500]))
-    return twiml(desk.fallback)
+    """Another answer of ours did not help Twilio.
+
+    If none came, a server has died and its balancer did not ask another one: the call goes on from the
+    journal. One that Twilio could not use would be no better the second time: apologise and hang up.
+    """
+    call_sid, code = form["CallSid"], form.get("ErrorCode", "")
+    entries = await desk.entries(call_sid)
+    desk.journal.write(call_sid, Failed("webhook", f"{code} {form.get('ErrorUrl', '')}".strip()[:500]))
+    before = sum(isinstance(entry.event, Failed) and entry.event.what == "webhook" for entry in entries)
+    if not code.startswith(NO_ANSWER) or before >= MAX_FALLBACKS:
+        return twiml(desk.fallback)
+    if any(isinstance(entry.event, Served) for entry in entries):
+        return await resume(desk, form)
+    return await answer(desk, form)
