@@ -11,16 +11,16 @@ from support.figures import Record, show
 from support.fleet import fleet, until
 from voice_app.sandbox.caller import Script
 
-CALLS = 20
 
-
-async def restart(folder: Path, database_url: str, record: Record, *, rounds: int, drain: int) -> None:
+async def restart(
+    folder: Path, database_url: str, record: Record, *, calls: int, rounds: int, drain: int
+) -> None:
     async with fleet(folder, database_url, VOICE_APP_DRAIN_SECONDS=str(drain)) as fleet_:
         crowd = fleet_.crowd
         # Short calls, most of which end by themselves while a server drains, and long ones that do not.
-        crowd.keep_calling(Script(turns=4, pause=0.4), CALLS // 2)
-        crowd.keep_calling(Script(turns=40, pause=0.4), CALLS - CALLS // 2)
-        await until(lambda: len(crowd.talking) >= CALLS // 2, "calls to talk")
+        crowd.keep_calling(Script(turns=4, pause=0.4), calls // 2)
+        crowd.keep_calling(Script(turns=40, pause=0.4), calls - calls // 2)
+        await until(lambda: len(crowd.talking) >= calls // 2, "calls to talk")
         drained = []
         for server in fleet_.servers * rounds:
             began = monotonic()
@@ -28,7 +28,7 @@ async def restart(folder: Path, database_url: str, record: Record, *, rounds: in
             drained.append(round(monotonic() - began, 2))
             await server.start()
             turns = crowd.turns
-            await until(lambda wanted=turns + CALLS: crowd.turns >= wanted, "calls to go on")  # type: ignore[misc]
+            await until(lambda wanted=turns + calls: crowd.turns >= wanted, "calls to go on")  # type: ignore[misc]
         await crowd.finish()
     figures = {
         "restarts": len(drained),
@@ -49,11 +49,11 @@ async def restart(folder: Path, database_url: str, record: Record, *, rounds: in
 async def test_no_call_is_lost_while_two_servers_are_restarted(
     tmp_path: Path, postgres_url: str, record_property: Record
 ) -> None:
-    await restart(tmp_path, postgres_url, record_property, rounds=1, drain=1)
+    await restart(tmp_path, postgres_url, record_property, calls=12, rounds=1, drain=1)
 
 
 @pytest.mark.slow
 async def test_no_call_is_lost_while_they_are_restarted_again_and_again(
     tmp_path: Path, postgres_url: str, record_property: Record
 ) -> None:
-    await restart(tmp_path, postgres_url, record_property, rounds=5, drain=5)
+    await restart(tmp_path, postgres_url, record_property, calls=20, rounds=5, drain=5)

@@ -13,6 +13,7 @@ from voice_app.guard.engines import Engine, engine_after
 from voice_app.handoff import Handoff, State
 from voice_app.journal import events
 from voice_app.twiml import lint_text
+from voice_app.webhooks.desk import parsed
 
 CALL = "CA" + "7" * 32
 LEG = "CA" + "8" * 32
@@ -34,7 +35,7 @@ class Line:
         document = await response.text()
         assert response.status == 200, document
         assert lint_text(document, path) == []
-        self.engine = engine_after(document, self.engine)
+        self.engine = engine_after(parsed(document), self.engine)
         self.documents.append(document)
         return document
 

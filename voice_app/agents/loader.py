@@ -10,8 +10,6 @@ from typing import cast
 
 from pydantic import SecretStr
 
-from voice_app.agents.actions import ACTIONS, remember
-from voice_app.agents.chat import Chat, ChatSettings
 from voice_app.agents.prompt import PromptError
 from voice_app.agents.protocol import Agent
 from voice_app.agents.receptionist import FaqError, Receptionist
@@ -44,6 +42,10 @@ def load(settings: Settings) -> Agent:
 
 
 def _chat(settings: Settings) -> Agent:
+    # The schemas of its tools take a while to be made, and no other agent needs them.
+    from voice_app.agents.actions import ACTIONS, remember
+    from voice_app.agents.chat import Chat, ChatSettings
+
     if settings.model is None:
         raise AgentError("VOICE_APP_MODEL is missing: the agent chat needs a model, e.g. gpt-4o-mini")
 

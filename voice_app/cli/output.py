@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.text import Text
 
 from voice_app.findings import Finding
-from voice_app.guard.report import report
 
 T = TypeVar("T")
 
@@ -37,6 +36,8 @@ def print_findings(findings: list[Finding], *, as_json: bool, error: bool = Fals
     if as_json:
         typer.echo(msgspec.json.encode({"findings": findings}).decode())
     elif findings:
+        from voice_app.guard.report import report  # with it comes a good part of the house
+
         Console(stderr=error, highlight=False, soft_wrap=True).print(report(findings))
 
 

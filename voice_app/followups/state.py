@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import psycopg
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.pool import ConnectionPoolEntry
+
+if TYPE_CHECKING:  # the driver is loaded where there is a PostgreSQL: most starts need none
+    import psycopg
 
 CONNECTIONS: Final = 8
 _EXISTS: Final = "SELECT to_regclass('dbos.workflow_status') IS NOT NULL"
@@ -44,6 +46,8 @@ class State:
         """Whether there are any, so that work may have been begun. A database that cannot be asked: maybe."""
         if self._file is not None:
             return self._file.is_file()
+        import psycopg
+
         try:
             with self._connection() as connection:
                 found = connection.execute(_EXISTS).fetchone()
@@ -70,6 +74,8 @@ class State:
         self._shut = True
 
     def _connection(self) -> psycopg.Connection[Any]:
+        import psycopg
+
         if self._shut:
             raise ShutError
         try:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-from defusedxml import ElementTree
+from typing import Literal
+from xml.etree.ElementTree import Element
 
 Engine = Literal["", "relay", "transcription"]
 
@@ -13,7 +12,7 @@ class OverlapError(Exception):
     """A document would have two engines listen to one call. The text says which."""
 
 
-def engine_after(document: str, running: Engine) -> Engine:
+def engine_after(document: Element, running: Engine) -> Engine:
     """The engine that listens once Twilio has run a document, when ``running`` listened before it.
 
     A session of ConversationRelay is over before Twilio asks for the next document; a transcription goes
@@ -21,9 +20,8 @@ def engine_after(document: str, running: Engine) -> Engine:
     """
     if running == "relay":
         running = ""
-    for verb in ElementTree.fromstring(document):
-        inside: list[Any] = list(verb)
-        names = {noun.tag for noun in inside}
+    for verb in document:
+        names = {noun.tag for noun in verb}
         if verb.tag == "Stop" and "Transcription" in names:
             running = ""
         elif verb.tag == "Start" and "Transcription" in names:

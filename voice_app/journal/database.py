@@ -6,14 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
-from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, Table, case, func, literal_column
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from voice_app.journal.tables import calls, servers
+
+if TYPE_CHECKING:  # each dialect is loaded with its database
+    from sqlalchemy.dialects import postgresql, sqlite
 
 Insert: TypeAlias = "sqlite.Insert | postgresql.Insert"
 Verb: TypeAlias = Literal["open", "read", "write"]

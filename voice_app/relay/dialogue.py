@@ -24,7 +24,10 @@ class Asked:
 
 
 class Dialogue:
-    """The stretches of speech of both sides in order, after what earlier sessions of the call held."""
+    """The stretches of speech of both sides in order, after what earlier sessions of the call held.
+
+    What cannot change any more is kept as messages: a turn late in a call costs what the first one did.
+    """
 
     __slots__ = ("_log", "_past")
 
@@ -44,9 +47,19 @@ class Dialogue:
 
     def history(self, without: Asked | None = None) -> list[Message]:
         """The conversation as heard, but for the question that is being answered."""
-        said = [
-            Message("user" if isinstance(entry, Asked) else "assistant", entry.text)
-            for entry in self._log
-            if entry is not without
-        ]
-        return self._past + [message for message in said if message.content]
+        log = self._log
+        settled = 0
+        while settled < len(log) - 1 and log[settled] is not without and _is_settled(log[settled]):
+            settled += 1
+        self._past += _messages(log[:settled])
+        del log[:settled]
+        return self._past + _messages(entry for entry in log if entry is not without)
+
+
+def _is_settled(entry: Asked | Speech) -> bool:
+    return isinstance(entry, Asked) or entry.over
+
+
+def _messages(entries: Iterable[Asked | Speech]) -> list[Message]:
+    said = (Message("user" if isinstance(entry, Asked) else "assistant", entry.text) for entry in entries)
+    return [message for message in said if message.content]

@@ -24,6 +24,8 @@ class Speech:
     """Its ``last`` is on the way."""
     heard: str | None = None
     """What the caller heard, once an interruption has told; `None` while all of it counts."""
+    over: bool = False
+    """It was played or cut off: nothing changes it any more."""
 
     @property
     def sent(self) -> str:
@@ -88,8 +90,8 @@ class Playback:
         self._measured = True
         last = None
         while self._queue and self._queue[0].closed:
-            sent = self._queue[0].sent
-            count = heard_prefix(sent, " ".join(self._played))
+            sent, played = self._queue[0].sent, " ".join(self._played)
+            count = len(sent) if played.strip() == sent.strip() else heard_prefix(sent, played)
             if count is None or sent[count:].strip():
                 break
             last = self._finish(1)
@@ -137,6 +139,8 @@ class Playback:
 
     def _finish(self, count: int) -> Speech | None:
         last = self._queue[count - 1] if count else None
+        for speech in self._queue[:count]:
+            speech.over = True
         del self._queue[:count]
         self._played.clear()
         return last
@@ -145,6 +149,7 @@ class Playback:
 def _cut(queue: Sequence[Speech], counts: Sequence[int]) -> None:
     for speech, count in zip(queue, counts, strict=True):
         speech.heard = speech.sent[:count]
+        speech.over = True
 
 
 def _start_of_word(text: str, at: int) -> int:

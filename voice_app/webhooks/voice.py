@@ -15,7 +15,7 @@ from voice_app.webhooks.signature import Form
 from voice_app.webhooks.way import Way
 
 NO_ANSWER: Final = "112"
-"""How Twilio's codes begin where no answer came: 11200, 11205, 1122x (reference ``conversationrelay.md`` §3.2)."""
+"""How Twilio's codes begin where no answer came. Source: reference ``conversationrelay.md`` §3.2."""
 MAX_FALLBACKS: Final = 2
 """So often a call goes on from here; then something is wrong that we cannot see."""
 
