@@ -182,7 +182,7 @@ def test_a_prompt_waits_for_the_voice_where_the_caller_cannot_cut_in() -> None:
     driver.info("agentSpeaking", "on")
     driver.prompt("Two?")
     assert len(driver.turns) == 1
-    driver.info("agentSpeaking", "off")
+    driver.falls_silent()
     assert driver.asked.text == "Two?"
 
 
@@ -275,8 +275,19 @@ def test_the_call_ends_when_the_voice_falls_silent() -> None:
     driver.prompt("Bye.")
     driver.agent("Goodbye!", EndCall())
     driver.info("agentSpeaking", "on")
-    driver.info("agentSpeaking", "off")
+    driver.falls_silent()
     assert driver.flush()[-1] == {"type": "end"}
+
+
+def test_silence_before_the_goodbye_can_have_arrived_does_not_end_the_call() -> None:
+    driver = Driver()
+    driver.prompt("Bye.")
+    driver.agent("One moment. ", Break(), "Goodbye!", EndCall())
+    driver.info("agentSpeaking", "on")
+    driver.info("agentSpeaking", "off")
+    assert {"type": "end"} not in driver.flush()
+    driver.falls_silent()
+    assert driver.flush() == [{"type": "end"}]
 
 
 def test_the_call_ends_in_time_where_nothing_tells_that_the_goodbye_was_played() -> None:
@@ -353,7 +364,7 @@ def test_an_agent_that_fails_again_and_again_hands_over() -> None:
     for _ in range(MAX_FAILURES):
         driver.prompt("Hello?")
         driver.fail()
-        driver.info("agentSpeaking", "off")
+        driver.falls_silent()
     end = driver.flush()[-1]
     assert json.loads(end["handoffData"])["reason"] == "agent-failed"
 

@@ -46,7 +46,7 @@ def test_silence_tells_that_everything_was_played_with_one_entry() -> None:
     driver.prompt("And where?")
     driver.agent("In Mill Lane.")
     driver.info("agentSpeaking", "on")
-    driver.info("agentSpeaking", "off")
+    driver.falls_silent()
     assert driver.of(Played) == [Played(2, "VX1", len("In Mill Lane."))]
 
 

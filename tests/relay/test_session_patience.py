@@ -108,18 +108,18 @@ def test_a_silent_caller_is_asked_twice_and_then_let_go() -> None:
     silent.prompt("Hello?")
     silent.agent("Hi.")
     silent.info("agentSpeaking", "on")
-    silent.info("agentSpeaking", "off")
+    silent.falls_silent()
     silent.pass_time(10.1)
     assert words(silent) == ["Hi.", "Still there?"]
     silent.info("agentSpeaking", "on")
-    silent.info("agentSpeaking", "off")
+    silent.falls_silent()
     silent.pass_time(10.1)
     silent.info("agentSpeaking", "on")
-    silent.info("agentSpeaking", "off")
+    silent.falls_silent()
     silent.pass_time(10.1)
     assert words(silent) == ["Hi.", "Still there?", "Still there?", "Goodbye!"]
     silent.info("agentSpeaking", "on")
-    silent.info("agentSpeaking", "off")
+    silent.falls_silent()
     assert silent.flush() == [{"type": "end"}]
 
 
@@ -150,7 +150,7 @@ def test_a_caller_who_answers_is_asked_twice_again() -> None:
     for _ in range(3):
         back.prompt("Hello?")
         back.agent("Hi.")
-        back.info("agentSpeaking", "off")
+        back.falls_silent()
         back.pass_time(10.1)
     assert words(back).count("Are you still there?") == 3
     assert back.session.state is State.LIVE

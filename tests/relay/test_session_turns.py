@@ -42,7 +42,7 @@ def test_the_same_sound_is_an_answer_when_the_agent_is_silent() -> None:
     driver.prompt("Tell me a story.")
     driver.agent("Do you like kings?")
     driver.info("agentSpeaking", "on")
-    driver.info("agentSpeaking", "off")
+    driver.falls_silent()
     driver.prompt("Yeah.")
     assert driver.asked.text == "Yeah."
 

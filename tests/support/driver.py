@@ -11,6 +11,7 @@ from voice_app import Call, Message, Piece, Turn
 from voice_app.journal import events
 from voice_app.relay.commands import AdoptTurn, Close, Pull, Record, StartTurn, StopTurn
 from voice_app.relay.past import Past
+from voice_app.relay.playback import SECONDS_ON_THE_WAY
 from voice_app.relay.session import Session
 from voice_app.settings import Line
 
@@ -76,6 +77,11 @@ class Driver:
 
     def info(self, name: str, value: str) -> None:
         self.receive(type="info", name=name, value=value)
+
+    def falls_silent(self) -> None:
+        """The voice has come to the end of what was sent before."""
+        self.now += SECONDS_ON_THE_WAY
+        self.info("agentSpeaking", "off")
 
     def agent(self, *pieces: Piece, done: bool = True) -> None:
         """The agent answers the latest turn."""

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from voice_app.journal.breaks import SECONDS_PER_CHARACTER, SECONDS_TO_FIRST_SOUND
 from voice_app.relay.heard import cut, heard_prefix
+
+SECONDS_ON_THE_WAY: Final = 0.5
+"""Silence says nothing about words that left less than this ago: Twilio may not have had them yet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -22,6 +26,8 @@ class Speech:
     parts: list[str] = field(default_factory=list)
     closed: bool = False
     """Its ``last`` is on the way."""
+    sent_at: float = 0.0
+    """When its latest words left, in seconds on the session's clock."""
     heard: str | None = None
     """What the caller heard, once an interruption has told; `None` while all of it counts."""
     over: bool = False
@@ -54,7 +60,9 @@ class Playback:
         self._queue.append(speech)
 
     def sent(self, characters: int, now: float) -> None:
-        """So much text went out; moves the estimate of when the voice will be done."""
+        """So much text of the latest stretch went out; moves the estimate of when the voice will be done."""
+        if self._queue:
+            self._queue[-1].sent_at = now
         begin = max(self._quiet_at, now + SECONDS_TO_FIRST_SOUND)
         self._quiet_at = begin + characters * SECONDS_PER_CHARACTER
 
@@ -74,15 +82,16 @@ class Playback:
             return self._speaking
         return bool(self._queue) and now < self._quiet_at
 
-    def agent_speaking(self, on: bool) -> Speech | None:
+    def agent_speaking(self, on: bool, now: float) -> Speech | None:
         """``agentSpeaking on`` or ``off`` arrived. Silence means that what is closed has been played.
 
         Returns the last stretch that is over by that.
         """
         self._speaking = on
-        if not on and all(speech.closed for speech in self._queue):
-            return self._finish(len(self._queue))
-        return None
+        if on or not all(speech.closed for speech in self._queue):
+            return None
+        latest = now - SECONDS_ON_THE_WAY
+        return self._finish(sum(speech.sent_at <= latest for speech in self._queue))
 
     def tokens_played(self, text: str) -> Speech | None:
         """``tokensPlayed`` arrived: these words came out of the phone. Returns the stretch that is over."""

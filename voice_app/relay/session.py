@@ -328,7 +328,7 @@ class Session:
     def _receive_info(self, name: str, value: object, now: float) -> None:
         match name:
             case "agentSpeaking":
-                self._speaker.agent_speaking(value == "on")
+                self._speaker.agent_speaking(value == "on", now)
                 if value == "on":
                     self._timers.cancel(self._silent)
                 else:

@@ -139,9 +139,9 @@ class Speaker:
 
     # --- what was heard --------------------------------------------------------------------------
 
-    def agent_speaking(self, on: bool) -> None:
+    def agent_speaking(self, on: bool, now: float) -> None:
         """Twilio began to speak, or fell silent."""
-        self._tell_played(self.playback.agent_speaking(on))
+        self._tell_played(self.playback.agent_speaking(on, now))
 
     def tokens_played(self, text: str, now: float) -> None:
         """These words came out of the phone."""

@@ -223,8 +223,10 @@ class Desk:
             self.roster.expect(context.call_sid, Wait.SOCKET)
         elif context.callback_url:
             self.roster.expect(context.call_sid, Wait.CHOICE)
-        elif template in ("busy.xml", "goodbye.xml") or context.target == "studio":
+        elif context.target == "studio":
             self.roster.over(context.call_sid)
+        elif template in ("busy.xml", "goodbye.xml"):
+            self.roster.expect(context.call_sid, Wait.STATUS)
         else:
             self.roster.expect(context.call_sid, Wait.PEOPLE)
 

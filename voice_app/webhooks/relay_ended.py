@@ -14,6 +14,7 @@ from voice_app.journal import Entry
 from voice_app.journal.events import SessionEnded
 from voice_app.webhooks.desk import NOTHING, OVER, RESUME, Desk, twiml
 from voice_app.webhooks.resume import take_up
+from voice_app.webhooks.roster import Wait
 from voice_app.webhooks.signature import Form
 from voice_app.webhooks.way import Way
 
@@ -32,6 +33,7 @@ async def relay_ended(desk: Desk, form: Form) -> Response:
     desk.journal.write(call_sid, ended)
     if (state := form.get("CallStatus")) in OVER:
         desk.over(call_sid, state, once=f"closed:{call_sid}")  # not every number has a status callback
+        desk.roster.expect(call_sid, Wait.STATUS)
         return twiml(NOTHING)
     if ended.status == "completed":
         return twiml(NOTHING)

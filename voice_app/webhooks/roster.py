@@ -23,6 +23,8 @@ class Wait(Enum):
     """What a caller does about a message that all lines are busy."""
     PEOPLE = 14_400.0
     """Whatever people do who have the caller, at most as long as a call may last."""
+    STATUS = 3.0
+    """That the call is over: Twilio tells the status callback, if there is one, about a second later."""
 
 
 class Roster:
@@ -67,8 +69,8 @@ class Roster:
 
     @property
     def parked(self) -> int:
-        """How many calls are with people, or with a message, until any server answers what follows."""
-        return self._count(Wait.PEOPLE, Wait.CHOICE)
+        """How many calls are with people, with a message, or over, until any server answers what follows."""
+        return self._count(Wait.PEOPLE, Wait.CHOICE, Wait.STATUS)
 
     def _count(self, *kinds: Wait) -> int:
         now = self._clock()
