@@ -21,10 +21,11 @@ ANSWER = "Before that there were"
 async def two(folder: Path, url: str, **settings: str) -> AsyncIterator[tuple[Server, Server]]:
     """One server that stays, and one that the test is about: the phone is on the latter, and knows both."""
     shared = {"VOICE_APP_DATABASE_URL": url, "VOICE_APP_AGENT": "support.agents:echo"}
+    limits = {name: value for name, value in settings.items() if name == "VOICE_APP_MAX_CALLS"}
     (folder / "stays").mkdir()
     (folder / "stops").mkdir()
     async with (
-        process(folder / "stays", settings=shared) as stays,
+        process(folder / "stays", settings=shared | limits) as stays,
         process(folder / "stops", settings=shared | settings, beside=stays) as stops,
     ):
         network = stops.phone.network
@@ -76,6 +77,26 @@ async def test_when_time_is_up_the_other_server_goes_on_with_the_call(
     show(record_property, "Drain of 0.2 s, the call goes to another server", figures)
     assert call.problems == []
     assert [ending.error_code for ending in call.endings] == [64105, None]
+
+
+async def test_a_full_server_goes_on_with_the_calls_of_one_that_stops(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    limits = {"VOICE_APP_DRAIN_SECONDS": "0.2", "VOICE_APP_MAX_CALLS": "1"}
+    async with (
+        two(tmp_path, postgres_url, **limits) as (stays, stops),
+        stays.call() as talking,
+        stops.call() as call,
+    ):
+        await talking.reply()
+        await call.reply()
+        await stays.becomes(lambda status, text: status == 200 and "no new calls" in text)
+        stops.phone.network.regain(stays.base_url)
+        stops.stop()
+        assert (await call.reply()).text == Line().resume_greeting
+        assert await stops.ends() == 0
+        assert ANSWER in (await talking.ask("Still there?")).text
+    assert (call.problems, talking.problems) == ([], [])
 
 
 async def test_a_new_call_that_reaches_a_server_that_drains_is_taken_by_the_other(

@@ -7,9 +7,9 @@ Theory of operation. A server goes through these states, only to the right:
 - *Draining*: not ready, and no new calls, while live calls go on to their end. Calls that are with people
   have no socket here, but what comes next on them is asked of us: they are waited for, unless another server
   can answer.
-- *Closing*: what is left is given away. If another server is ready, the sockets are closed with 1012; Twilio
-  then asks the action's URL, and whoever gets that question, we too, has the call taken up again elsewhere.
-  If there is none, what the agent has said is played to its end, and then a goodbye.
+- *Closing*: what is left is given away. If there is another server, be it full, the sockets are closed with
+  1012; Twilio then asks the action's URL, and whoever gets that question, we too, has the call taken up again
+  elsewhere. If there is none, what the agent has said is played to its end, and then a goodbye.
 
 HTTP is answered until the end: Twilio asks what follows each session. To be told to stop again hurries a
 drain; to be told a third time ends the process there and then.
@@ -90,7 +90,7 @@ class Drain:
     def _describe(self) -> str:
         """Who is waited for; empty if nobody."""
         roster = self._desk.roster
-        parked = 0 if self._desk.peers() else roster.parked
+        parked = 0 if self._desk.successors() else roster.parked
         if not (calls := roster.open + parked):
             return ""
         return f"{_calls(calls)} on the line" + (f" ({parked} without the agent)" if parked else "")
@@ -112,7 +112,7 @@ class Drain:
                 log.info("%s left without the agent; what follows needs a server", _calls(roster.parked))
             return
         await self._tell_others()
-        if self._desk.peers():
+        if self._desk.successors():
             log.info("%s to go to another server", _calls(roster.open))
             await self._hand_over()
         else:

@@ -112,8 +112,12 @@ class Desk:
         return self.admission.draining
 
     def peers(self) -> list[Server]:
-        """The other servers that take calls now."""
+        """The other servers that take new calls now."""
         return self.presence.peers
+
+    def successors(self) -> list[Server]:
+        """The other servers that go on with our calls."""
+        return self.presence.successors
 
     def elsewhere(self, path: str, form: Form) -> Response | None:
         """Have Twilio ask the same at our public address, where the balancer may choose another server.
@@ -122,7 +126,8 @@ class Desk:
         """
         told = form.query.get("hop", "")
         hops = int(told) if told.isdecimal() and len(told) < 4 else 0
-        if hops >= MAX_HOPS or not self.peers():
+        others = self.successors() if path == RESUME else self.peers()
+        if hops >= MAX_HOPS or not others:
             return None
         pause = '<Pause length="1"/>' if hops >= HOPS_AT_ONCE else ""
         return twiml(REDIRECT.format(pause, f"{self.settings.origin}{path}?hop={hops + 1}"))

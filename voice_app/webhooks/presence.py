@@ -32,9 +32,14 @@ class Presence:
     @property
     def peers(self) -> list[Server]:
         """The other servers that take new calls."""
+        return [server for server in self.successors if server.state == State.READY]
+
+    @property
+    def successors(self) -> list[Server]:
+        """The other servers that go on with calls of ours: full ones do, too."""
         if time.monotonic() - self._seen_at > SECONDS_TO_BELIEVE:
             return []
-        return [server for server in self._others if server.state == State.READY]
+        return [server for server in self._others if server.state in (State.READY, State.FULL)]
 
     async def run(self) -> None:
         """Go on for ever; nothing is done where no other server can be."""

@@ -54,7 +54,7 @@ class RelayEndpoint:
     ) -> None:
         desk = self._desk
         await receive()
-        if desk.admission.closing and desk.peers():
+        if desk.admission.closing and desk.successors():
             await _unavailable(scope, send)
             return
         try:
