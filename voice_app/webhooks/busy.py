@@ -22,16 +22,13 @@ _SUMMARY: Final = "No automated assistant was free."
 
 async def turn_away(desk: Desk, form: Form) -> Response | None:
     """The answer to a new call that cannot be taken now; None if it can."""
+    why = desk.admission.state
+    if why is State.READY:
+        return None
     context = desk.context(form, "busy")
     line = desk.line(context.number)
-    admission = desk.admission
-    match admission.state:
-        case State.READY:
-            return None
-        case State.FULL if line.answer == "people" or form.get("Direction", "inbound") != "inbound":
-            return None  # needs no agent, or is a call back that was placed while there was room
-        case why:
-            pass
+    if why is State.FULL and (line.answer == "people" or form.get("Direction", "inbound") != "inbound"):
+        return None  # needs no agent, or is a call back that was placed while there was room
     if (redirect := desk.elsewhere(VOICE, form)) is not None:
         return _noted(desk, form, why, "server", redirect)
     now = datetime.now(UTC)
