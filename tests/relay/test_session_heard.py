@@ -50,6 +50,16 @@ def test_silence_tells_that_everything_was_played_with_one_entry() -> None:
     assert driver.of(Played) == [Played(2, "VX1", len("In Mill Lane."))]
 
 
+def test_words_of_a_later_reply_tell_that_an_earlier_one_is_over() -> None:
+    driver = Driver(greeting="Good morning!")
+    driver.prompt("When are you open?")
+    driver.agent(TEXT)
+    driver.info("tokensPlayed", TEXT)
+    driver.session.disconnected(1006, driver.now)
+    driver.collect()
+    assert driver.of(Heard) == []
+
+
 def test_no_word_of_the_agents_writes_anything_about_playing() -> None:
     driver = Driver()
     driver.prompt("Tell me a story.")

@@ -94,10 +94,13 @@ class Playback:
         return self._finish(sum(speech.sent_at <= latest for speech in self._queue))
 
     def tokens_played(self, text: str) -> Speech | None:
-        """``tokensPlayed`` arrived: these words came out of the phone. Returns the stretch that is over."""
-        self._played.append(text)
+        """``tokensPlayed`` arrived: these words came out of the phone.
+
+        Returns the last stretch that is over by that.
+        """
         self._measured = True
-        last = None
+        last = self._finish(skipped) if (skipped := self._skipped(text)) else None
+        self._played.append(text)
         while self._queue and self._queue[0].closed:
             sent, played = self._queue[0].sent, " ".join(self._played)
             count = len(sent) if played.strip() == sent.strip() else heard_prefix(sent, played)
@@ -105,6 +108,19 @@ class Playback:
                 break
             last = self._finish(1)
         return last
+
+    def _skipped(self, text: str) -> int:
+        """How many stretches are over because words of a later one are spoken.
+
+        Not every stretch is told: nobody knows whether the greeting is.
+        """
+        words = text.split(maxsplit=1)
+        if self._played or not words or len(self._queue) < 2:
+            return 0
+        for index, speech in enumerate(self._queue):
+            if heard_prefix(speech.sent, words[0]):
+                return index
+        return 0
 
     def progress(self) -> tuple[Speech, int] | None:
         """The stretch that is being played, and how many of its characters are known to have been."""
