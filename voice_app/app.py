@@ -20,9 +20,9 @@ from voice_app.handoff import Target, TargetError, from_addresses, from_file
 from voice_app.handoff.targets import kind_of
 from voice_app.journal import Journal
 from voice_app.journal.retention import keep
-from voice_app.orchestrator import Calls, Configurations, Conversations, Credentials, TwilioApi
-from voice_app.relay.ticket import Tickets
+from voice_app.relay.session_token import Tickets
 from voice_app.settings import Settings, SettingsError, lines
+from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
 from voice_app.twiml.templates import Context, Templates, default_folder
 from voice_app.webhooks import Desk, Directory, Lookout, Recalls, Signatures, routes
 from voice_app.webhooks.admission import State

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from voice_app.agents import dialogue
+from voice_app.agents import messages
 from voice_app.agents.protocol import Call, Message, Turn
 from voice_app.agents.toolbox import CANCELLED, LONGEST, ToolBox, ToolRun
 from voice_app.agents.tools import tool
@@ -76,7 +76,7 @@ def called(name: str, arguments: str = "{}", id_: str = "a") -> ToolRun:
 
 async def ran(call: Call, turn: Turn, *runs: ToolRun, wait: bool = True) -> None:
     """A round of tools."""
-    dialogue.remember(call, turn, list(runs))
+    messages.remember(call, turn, list(runs))
     for run in runs:
         BOX.start(call, run)
     if wait:
@@ -86,13 +86,13 @@ async def ran(call: Call, turn: Turn, *runs: ToolRun, wait: bool = True) -> None
 def restored(log: Written) -> Call:
     """The call as another machine takes it over."""
     call = Call("CA1")
-    dialogue.restore(call, log.entries())
+    messages.restore(call, log.entries())
     return call
 
 
 def told(call: Call) -> Sequence[str]:
     """What the model is told of every run."""
-    return [run.outcome or "" for item in dialogue.rounds(call) for run in item.runs]
+    return [run.outcome or "" for item in messages.rounds(call) for run in item.runs]
 
 
 async def test_a_run_is_written_down_before_and_after() -> None:
@@ -165,7 +165,7 @@ async def test_another_machine_knows_what_was_done() -> None:
     taken_over = restored(log)
     taken_over.history = [Message("user", "Pay order 81 back."), Message("assistant", "Done.")]
     assert [
-        (entry["role"], entry.get("content")) for entry in dialogue.entries("", taken_over, Turn("Thanks."))
+        (entry["role"], entry.get("content")) for entry in messages.entries("", taken_over, Turn("Thanks."))
     ] == [
         ("user", "Pay order 81 back."),
         ("assistant", None),
@@ -178,8 +178,8 @@ async def test_another_machine_knows_what_was_done() -> None:
 async def test_a_tool_that_acts_and_never_returned_counts_as_unknown() -> None:
     log, run = Written(), called("hang")
     await ran(Call("CA1", log=log), Turn("Hm."), run, wait=False)
-    assert told(restored(log)) == [dialogue.LOST]
-    assert "do not call it again" in dialogue.LOST
+    assert told(restored(log)) == [messages.LOST]
+    assert "do not call it again" in messages.LOST
     assert run.task is not None
     run.task.cancel()
     await asyncio.wait([run.task])
@@ -192,7 +192,7 @@ async def test_a_tool_that_only_reads_and_never_returned_may_be_called_again() -
 
 async def test_a_result_that_was_a_secret_is_known_to_have_come() -> None:
     log = Written([ToolCalled(1, "a", "identify"), ToolReturned(1, "a", "identify")])
-    assert told(restored(log)) == [dialogue.HIDDEN]
+    assert told(restored(log)) == [messages.HIDDEN]
 
 
 async def test_equal_names_in_different_rounds_are_different_runs() -> None:
@@ -213,4 +213,4 @@ async def test_the_numbers_of_rounds_go_on() -> None:
 
 
 def test_a_call_without_tools_has_no_rounds() -> None:
-    assert dialogue.ROUNDS not in restored(Written([Prompted("Hi")])).state
+    assert messages.ROUNDS not in restored(Written([Prompted("Hi")])).state

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from support.sandbox import happened, recorded, remembered, sandbox
 from voice_app.journal import events
-from voice_app.orchestrator import Conversations
 from voice_app.sandbox.phone import CallOverError
+from voice_app.twilio import Conversations
 from voice_app.twiml import lint_text
 
 

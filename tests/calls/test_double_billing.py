@@ -12,7 +12,7 @@ import pytest
 from support.sandbox import Sandbox, recorded, sandbox
 from voice_app import telemetry
 from voice_app.journal.events import Conversed, Failed
-from voice_app.orchestrator import Configurations
+from voice_app.twilio import Configurations
 
 WORDS = "Hi, what are your opening hours please?"
 

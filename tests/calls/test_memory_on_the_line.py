@@ -7,8 +7,8 @@ from pathlib import Path
 from support.model import ScriptedModel
 from support.sandbox import Sandbox, happened, recorded, sandbox
 from voice_app.journal import events
-from voice_app.orchestrator import Conversations, Intelligence
 from voice_app.sandbox.phone import PhoneCall
+from voice_app.twilio import Conversations, Intelligence
 
 
 async def a_call(server: Sandbox, *lines: str) -> tuple[PhoneCall, list[str]]:

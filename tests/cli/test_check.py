@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 
 from support.commands import served, voice_app
-from voice_app.sandbox.orchestrator import Account, Behaviour, Fault, add_number, double
 from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio import Account, Behaviour, Fault, add_number, double
 
 SID = "AC" + "1" * 32
 NUMBER = "+15550100001"

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from support.commands import serving, voice_app
 from support.double import served
 from voice_app.cli.main import app
-from voice_app.sandbox.orchestrator import (
+from voice_app.sandbox.twilio import (
     SUMMARY,
     Account,
     Behaviour,
@@ -24,7 +24,7 @@ from voice_app.sandbox.orchestrator import (
     add_intelligence,
     new_id,
 )
-from voice_app.sandbox.orchestrator.lifecycle import set_status
+from voice_app.sandbox.twilio.lifecycle import set_status
 
 SID = "AC" + "1" * 32
 CALL = "CA" + "{:032x}"

@@ -8,8 +8,8 @@ import pytest
 from support.followups import CALL, CALLER, OURS, Office
 from voice_app.followups.callbacks import Callbacks
 from voice_app.journal.events import CallbackWanted, CalledBack, Closed, Connected, Opened
-from voice_app.orchestrator import Calls
-from voice_app.sandbox.orchestrator import Fault, Placement, add_number
+from voice_app.sandbox.twilio import Fault, Placement, add_number
+from voice_app.twilio import Calls
 
 LATER = "CA" + "9" * 32
 HOUR = 3600.0

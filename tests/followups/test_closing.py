@@ -5,9 +5,9 @@ import pytest
 from support.followups import CALL, Office
 from voice_app.followups.closing import Closing
 from voice_app.journal.events import Closed, Conversed, Opened
-from voice_app.orchestrator import Calls, Conversations
-from voice_app.sandbox.orchestrator import Fault
-from voice_app.sandbox.orchestrator.account import CallRecord
+from voice_app.sandbox.twilio import Fault
+from voice_app.sandbox.twilio.account import CallRecord
+from voice_app.twilio import Calls, Conversations
 
 OTHER = "CA" + "8" * 32
 TEXTS = {"channel": "SMS", "address": "+15550199999"}

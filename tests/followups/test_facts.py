@@ -3,11 +3,11 @@ from __future__ import annotations
 from support.followups import CALL, CALLER, OURS, Office
 from voice_app.followups.facts import Facts
 from voice_app.journal.events import Acted, Closed, Noted, Opened, Recognised
-from voice_app.orchestrator import Configurations, Memory
-from voice_app.sandbox.orchestrator import Fault
-from voice_app.sandbox.orchestrator.account import Person
-from voice_app.sandbox.orchestrator.lifecycle import settle
-from voice_app.sandbox.orchestrator.stores import add_person
+from voice_app.sandbox.twilio import Fault
+from voice_app.sandbox.twilio.account import Person
+from voice_app.sandbox.twilio.lifecycle import settle
+from voice_app.sandbox.twilio.stores import add_person
+from voice_app.twilio import Configurations, Memory
 
 NUTS, TEA = "Is allergic to nuts.", "Likes tea."
 

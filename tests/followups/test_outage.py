@@ -13,7 +13,7 @@ from voice_app.followups import Followups, Rhythm
 from voice_app.followups.delivery import Delivery
 from voice_app.journal import Journal
 from voice_app.journal.events import Closed, Opened
-from voice_app.orchestrator import Calls, TwilioApi
+from voice_app.twilio import Calls, TwilioApi
 
 RHYTHM = Rhythm(pause=0, sweep=0.5, retry=0.1)
 

@@ -14,9 +14,9 @@ from support.followups import CALL, Office
 from voice_app.followups import erase
 from voice_app.followups.recordings import Recordings
 from voice_app.journal.events import Closed, Opened, Stored, Voicemail
-from voice_app.orchestrator import ApiError, Credentials, Trouble, TwilioApi
-from voice_app.orchestrator.media import download
-from voice_app.sandbox.orchestrator import Fault
+from voice_app.sandbox.twilio import Fault
+from voice_app.twilio import ApiError, Credentials, Trouble, TwilioApi
+from voice_app.twilio.media import download
 
 RECORDING = "RE" + "7" * 32
 AUDIO = b"ID3" + bytes(range(256)) * 1000

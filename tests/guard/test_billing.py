@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from voice_app.findings import Finding, Severity
 from voice_app.guard import RULES, Named, Reading, Scope, judge
-from voice_app.orchestrator import Configuration
+from voice_app.twilio import Configuration
 
 ID = "conv_configuration_00000000000000000000000001"
 RULE: dict[str, Any] = {"from": "*", "to": "+15550100001", "metadata": {"callType": "PSTN"}}

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voice_app.guard.matcher import ANYONE, CALL_TYPES, Line, Match, call_type_of, match, normalised
-from voice_app.orchestrator.models import CaptureRule
+from voice_app.twilio.models import CaptureRule
 
 OURS = "+15550100001"
 THEIRS = "+15550100002"

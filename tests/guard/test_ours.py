@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from voice_app.guard import Reading, Scope, judge
-from voice_app.orchestrator import Configuration
+from voice_app.twilio import Configuration
 
 AGENT, PEOPLE = "+15550100001", "+15550100002"
 

@@ -31,7 +31,7 @@ from support.accounts import (
 from voice_app.findings import Finding, Severity
 from voice_app.guard import RULES, Allowance, Named
 from voice_app.guard.reading import Part, Unread
-from voice_app.orchestrator import Trouble
+from voice_app.twilio import Trouble
 from voice_app.twiml import RULES as TWIML_RULES
 from voice_app.twiml import lint_text
 
@@ -410,14 +410,14 @@ SHOWN_ELSEWHERE = {
     "9": "test_the_samples_of_the_skill_are_refused",
     "10": "test_the_refusal_names_the_likely_cause",
     "11": "test_a_team_of_people_may_be_allowed_its_rules",
-    "21": "tests/orchestrator/test_configurations.py: a PUT carries every field",
-    "22": "tests/orchestrator/test_configurations.py: a race is told from the versions",
-    "23": "tests/orchestrator/test_configurations.py: another grouping is refused",
-    "25": "tests/orchestrator/test_configurations.py: the id is the operation's",
+    "21": "tests/twilio_clients/test_configurations.py: a PUT carries every field",
+    "22": "tests/twilio_clients/test_configurations.py: a race is told from the versions",
+    "23": "tests/twilio_clients/test_configurations.py: another grouping is refused",
+    "25": "tests/twilio_clients/test_configurations.py: the id is the operation's",
     "26": "test_check.py: what answers 404 cannot be verified",
     "28": "tests/sandbox/test_orchestrator_double.py: anything but JSON is 415",
-    "30": "tests/orchestrator/test_plan.py: 101 numbers need two",
-    "39": "tests/orchestrator/test_conversations.py: lists that leave fields out",
+    "30": "tests/twilio_clients/test_plan.py: 101 numbers need two",
+    "39": "tests/twilio_clients/test_conversations.py: lists that leave fields out",
     "40": "test_calls.py: STT201, and CFG201 for none",
     "41": "test_calls.py: STT202",
 }

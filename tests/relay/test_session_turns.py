@@ -13,7 +13,7 @@ from voice_app import Break, EndCall
 from voice_app.journal import events
 from voice_app.relay.backchannels import is_backchannel
 from voice_app.relay.commands import Pull
-from voice_app.relay.speculation import SECONDS_UNTIL_STABLE
+from voice_app.relay.preemption import SECONDS_UNTIL_STABLE
 from voice_app.settings import Line
 
 

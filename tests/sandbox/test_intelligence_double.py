@@ -12,7 +12,8 @@ from twilio.rest.intelligence.v3.configuration import ConfigurationList
 from twilio.rest.intelligence.v3.operator import OperatorList
 
 from support.official import Official
-from voice_app.sandbox.orchestrator import (
+from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio import (
     SENTIMENT,
     SUMMARY,
     Account,
@@ -21,8 +22,7 @@ from voice_app.sandbox.orchestrator import (
     double,
     new_id,
 )
-from voice_app.sandbox.orchestrator.lifecycle import settle
-from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio.lifecycle import settle
 
 TOKEN = "token-of-the-test"
 CALL = "CA" + "1" * 32

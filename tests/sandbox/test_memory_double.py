@@ -15,10 +15,10 @@ from twilio.rest.memory.v1.profile import ProfileList
 from twilio.rest.memory.v1.recall import RecallList
 
 from support.official import Official
-from voice_app.sandbox.orchestrator import Account, LocalTranscriber, double, new_id
-from voice_app.sandbox.orchestrator.lifecycle import settle
-from voice_app.sandbox.orchestrator.stores import add_person, merge
 from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio import Account, LocalTranscriber, double, new_id
+from voice_app.sandbox.twilio.lifecycle import settle
+from voice_app.sandbox.twilio.stores import add_person, merge
 
 TOKEN = "token-of-the-test"
 PHONE, NUMBER = "+15550100002", "+15550100001"

@@ -19,7 +19,8 @@ from twilio.rest.conversations.v2.conversation import ConversationList
 from twilio.rest.conversations.v2.participant import ParticipantList
 
 from support.official import Redirected
-from voice_app.sandbox.orchestrator import (
+from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio import (
     Account,
     Behaviour,
     Fault,
@@ -29,9 +30,8 @@ from voice_app.sandbox.orchestrator import (
     double,
     new_id,
 )
-from voice_app.sandbox.orchestrator.lifecycle import settle
-from voice_app.sandbox.orchestrator.transcriber import fragments, rule_matches
-from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio.lifecycle import settle
+from voice_app.sandbox.twilio.transcriber import fragments, rule_matches
 
 T = TypeVar("T")
 

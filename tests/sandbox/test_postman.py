@@ -14,7 +14,8 @@ from starlette.routing import Route
 from twilio.request_validator import RequestValidator
 
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.orchestrator import (
+from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio import (
     SUMMARY,
     Account,
     LocalTranscriber,
@@ -22,7 +23,6 @@ from voice_app.sandbox.orchestrator import (
     add_intelligence,
     double,
 )
-from voice_app.sandbox.serving import serve
 
 TOKEN = "token-of-the-test"
 ORIGIN = "https://voice.example.com"

@@ -7,7 +7,7 @@ from typing import Any
 
 from voice_app.findings import Finding
 from voice_app.guard import Named, Reading, Scope, judge
-from voice_app.orchestrator import (
+from voice_app.twilio import (
     ApiError,
     Configuration,
     Conversation,
@@ -15,8 +15,8 @@ from voice_app.orchestrator import (
     Operator,
     Trouble,
 )
-from voice_app.orchestrator.memory import Store
-from voice_app.orchestrator.numbers import IncomingNumber
+from voice_app.twilio.memory import Store
+from voice_app.twilio.numbers import IncomingNumber
 
 ORIGIN = "https://voice.example.com"
 NUMBER = "+15550100001"

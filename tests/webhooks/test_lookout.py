@@ -15,7 +15,9 @@ import pytest
 from voice_app.guard import CallInspector
 from voice_app.journal import Journal
 from voice_app.journal.events import Failed
-from voice_app.orchestrator import (
+from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio import Account, Fault, LocalTranscriber, double
+from voice_app.twilio import (
     Configurations,
     Conversation,
     Conversations,
@@ -23,8 +25,6 @@ from voice_app.orchestrator import (
     Patience,
     TwilioApi,
 )
-from voice_app.sandbox.orchestrator import Account, Fault, LocalTranscriber, double
-from voice_app.sandbox.serving import serve
 from voice_app.webhooks import Lookout
 
 CALL = "CA" + "1" * 32

@@ -7,7 +7,7 @@ long as nothing of that answer was spoken; after that a `ModelError` tells whoev
 say something of its own. A refusal that the model worded is spoken like any answer.
 
 A turn may be cancelled at any moment: the response is closed at once, tools that act on the world go
-on, and what they return stands in the next request (see `voice_app.agents.dialogue`).
+on, and what they return stands in the next request (see `voice_app.agents.messages`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
-from voice_app.agents import dialogue
+from voice_app.agents import messages as model_messages
 from voice_app.agents.actions import ACTIONS
 from voice_app.agents.failures import ModelError
 from voice_app.agents.prompt import Prompt
@@ -107,7 +107,7 @@ class Chat:
 
     async def __call__(self, call: Call, turn: Turn) -> AsyncGenerator[Piece]:
         spoke = False
-        unfinished = [run for item in dialogue.rounds(call) for run in item.runs if run.running]
+        unfinished = [run for item in model_messages.rounds(call) for run in item.runs if run.running]
         async with aclosing(self._wait(unfinished, fill=True)) as pieces:
             async for piece in pieces:
                 spoke = True
@@ -116,7 +116,7 @@ class Chat:
             yield action
             if isinstance(action, Transfer | EndCall):
                 return
-        messages = dialogue.entries(self._prompt.render(call, turn), call, turn)
+        messages = model_messages.entries(self._prompt.render(call, turn), call, turn)
         for asked in range(1, self.settings.max_rounds + 1):
             said: list[str] = []
             requests: list[ToolRequest] = []
@@ -131,7 +131,7 @@ class Chat:
             # Nothing acts before this was taken: a turn that is only tried out stops here.
             yield Break()
             runs = [ToolRun(item.id, item.name, item.arguments) for item in requests]
-            dialogue.remember(call, turn, runs)
+            model_messages.remember(call, turn, runs)
             for run in runs:
                 self._tools.start(call, run)
             spoke = spoke or bool(said)
@@ -144,7 +144,7 @@ class Chat:
                 if isinstance(action, Transfer | EndCall):
                     return
                 spoke = True
-            messages.extend(dialogue.exchange("".join(said), runs))
+            messages.extend(model_messages.exchange("".join(said), runs))
         model, rounds = self.settings.model, self.settings.max_rounds
         raise ModelError("too-many-rounds", f"{model} called tools {rounds} times without an answer")
 
@@ -186,7 +186,7 @@ class Chat:
     # --- asking ----------------------------------------------------------------------------------
 
     async def _ask(
-        self, messages: list[dialogue.Entry], requests: list[ToolRequest], *, may_be_empty: bool
+        self, messages: list[model_messages.Entry], requests: list[ToolRequest], *, may_be_empty: bool
     ) -> AsyncGenerator[str]:
         """One answer: its words are yielded, its tool calls put into ``requests``."""
         settings = self.settings
@@ -250,7 +250,7 @@ class Chat:
 
 def _actions(call: Call) -> Iterator[Action]:
     """What tools wanted done on the call, each once."""
-    for item in dialogue.rounds(call):
+    for item in model_messages.rounds(call):
         for run in item.runs:
             action, run.action = run.action, None
             if action is not None:

@@ -13,10 +13,10 @@ import typer
 
 from voice_app.cli.output import complain, run
 from voice_app.guard import Scope
-from voice_app.orchestrator import ApiError, Trouble, TwilioApi
-from voice_app.orchestrator.draft import DraftError
-from voice_app.orchestrator.identifiers import Kind, problem
 from voice_app.settings import Settings, SettingsError, load
+from voice_app.twilio import ApiError, Trouble, TwilioApi
+from voice_app.twilio.draft import DraftError
+from voice_app.twilio.identifiers import Kind, problem
 
 T = TypeVar("T")
 

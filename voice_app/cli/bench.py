@@ -16,10 +16,10 @@ from voice_app.cli.figures import Report, print_report
 from voice_app.cli.output import print_json, run
 from voice_app.sandbox.load import Load, Plan
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.orchestrator import Account, double
 from voice_app.sandbox.process import ProcessError, Processes, listening, named
 from voice_app.sandbox.serving import serve
 from voice_app.sandbox.target import LoadError, Target
+from voice_app.sandbox.twilio import Account, double
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, SANDBOX_DOMAIN, Settings, load
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")

@@ -20,11 +20,11 @@ from voice_app.guard import Report, Verdict, facts, overview, verdict
 from voice_app.guard.facts import Fact
 from voice_app.guard.repair import Repair, proven, repairs
 from voice_app.journal import JournalError
-from voice_app.orchestrator import ApiError, Configurations, TwilioApi
-from voice_app.orchestrator.configurations import Update
-from voice_app.orchestrator.models import Operation
 from voice_app.settings import Settings, SettingsError, load
 from voice_app.telemetry import configure_logging
+from voice_app.twilio import ApiError, Configurations, TwilioApi
+from voice_app.twilio.configurations import Update
+from voice_app.twilio.models import Operation
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from voice_app.cli.consent import AsJson, Consent, DryRun, Yes
 from voice_app.cli.difference import difference
 from voice_app.cli.output import console, print_json
 from voice_app.cli.portrait import details, table
-from voice_app.orchestrator import Configuration, Configurations
-from voice_app.orchestrator.changes import differences, merged
-from voice_app.orchestrator.draft import (
+from voice_app.twilio import Configuration, Configurations
+from voice_app.twilio.changes import differences, merged
+from voice_app.twilio.draft import (
     Changes,
     DraftError,
     another,
@@ -25,8 +25,8 @@ from voice_app.orchestrator.draft import (
     set_up,
     without,
 )
-from voice_app.orchestrator.identifiers import Kind, problem
-from voice_app.orchestrator.limits import MAX_CONFIGURATIONS
+from voice_app.twilio.identifiers import Kind, problem
+from voice_app.twilio.limits import MAX_CONFIGURATIONS
 
 app = typer.Typer(
     help="Make, read and change Conversation Orchestrator's configurations.", no_args_is_help=True

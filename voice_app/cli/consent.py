@@ -12,8 +12,8 @@ from rich.console import Console, RenderableType
 
 from voice_app.cli.difference import difference
 from voice_app.cli.output import complain, console, plain, printable
-from voice_app.orchestrator.changes import Difference
-from voice_app.orchestrator.models import Operation
+from voice_app.twilio.changes import Difference
+from voice_app.twilio.models import Operation
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]

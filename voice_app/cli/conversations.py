@@ -14,9 +14,9 @@ from voice_app.cli.account import Account, Url, ask
 from voice_app.cli.consent import AsJson
 from voice_app.cli.minutes import ConversationId, OfConfiguration, Statuses, dialogue, heading, table
 from voice_app.cli.output import console, print_json
-from voice_app.orchestrator import Conversation, Conversations
-from voice_app.orchestrator.models import moment
-from voice_app.orchestrator.utterances import Utterance, utterances
+from voice_app.twilio import Conversation, Conversations
+from voice_app.twilio.models import moment
+from voice_app.twilio.utterances import Utterance, utterances
 
 app = typer.Typer(help="Read, close and export conversations.", no_args_is_help=True)
 

@@ -14,12 +14,12 @@ from voice_app.cli.output import print_findings, run
 from voice_app.cli.transcript import Transcript
 from voice_app.guard import check
 from voice_app.journal import Journal, Utterance, dialogue
-from voice_app.orchestrator import Configurations, Conversations, TwilioApi
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.person import Person
 from voice_app.sandbox.phone import CallOverError, Phone, PhoneCall
 from voice_app.settings import Settings
 from voice_app.telemetry import configure_logging
+from voice_app.twilio import Configurations, Conversations, TwilioApi
 
 PACE = 14.0
 """Words per second: five times the pace of a person, so that nobody has to wait."""

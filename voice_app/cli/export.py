@@ -15,8 +15,8 @@ import typer
 from voice_app.cli.account import Account, Url, ask
 from voice_app.cli.minutes import ConversationId
 from voice_app.cli.output import complain, print_json
-from voice_app.orchestrator import ApiError, Conversations, Intelligence, OperatorResult, Trouble
-from voice_app.orchestrator.vcon import vcon
+from voice_app.twilio import ApiError, Conversations, Intelligence, OperatorResult, Trouble
+from voice_app.twilio.vcon import vcon
 
 
 class Format(StrEnum):

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from voice_app.cli.account import identifier
-from voice_app.orchestrator.changes import READ_ONLY
-from voice_app.orchestrator.draft import Timeouts
-from voice_app.orchestrator.identifiers import Kind
-from voice_app.orchestrator.limits import CHANNELS, GROUPINGS
+from voice_app.twilio.changes import READ_ONLY
+from voice_app.twilio.draft import Timeouts
+from voice_app.twilio.identifiers import Kind
+from voice_app.twilio.limits import CHANNELS, GROUPINGS
 
 GROUPING_NAMES: Final = dict(zip(("profile", "addresses", "addresses-and-channel"), GROUPINGS, strict=True))
 

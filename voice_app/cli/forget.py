@@ -17,8 +17,8 @@ from voice_app.cli.journal import DatabaseUrl, Region, address, ask
 from voice_app.cli.output import complain, counted, print_json
 from voice_app.cli.traces import AtTwilio
 from voice_app.journal import Journal
-from voice_app.orchestrator import ApiError
 from voice_app.settings import Settings, load
+from voice_app.twilio import ApiError
 
 
 class Outcome(msgspec.Struct, kw_only=True):

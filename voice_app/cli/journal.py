@@ -11,8 +11,8 @@ import typer
 from voice_app.cli.dates import moment
 from voice_app.cli.output import complain, run
 from voice_app.journal import Journal, JournalError, Selection
-from voice_app.orchestrator.addresses import e164
 from voice_app.settings import load
+from voice_app.twilio.addresses import e164
 
 _T = TypeVar("_T")
 

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from voice_app.cli.account import identifier
 from voice_app.cli.output import plain
-from voice_app.orchestrator import Conversation, Participant
-from voice_app.orchestrator.identifiers import Kind
-from voice_app.orchestrator.models import moment
-from voice_app.orchestrator.utterances import Utterance
+from voice_app.twilio import Conversation, Participant
+from voice_app.twilio.identifiers import Kind
+from voice_app.twilio.models import moment
+from voice_app.twilio.utterances import Utterance
 
 
 class Status(StrEnum):

@@ -13,9 +13,9 @@ from rich.table import Table
 from voice_app.cli import fields as given
 from voice_app.cli.consent import AsJson
 from voice_app.cli.output import complain, console, plain, print_json
-from voice_app.orchestrator.limits import MAX_CONFIGURATIONS, problems
-from voice_app.orchestrator.plan import CAPTURED, BadLine, Entry, Share, partition, read
 from voice_app.settings import Settings, lines, load
+from voice_app.twilio.limits import MAX_CONFIGURATIONS, problems
+from voice_app.twilio.plan import CAPTURED, BadLine, Entry, Share, partition, read
 
 ABOUT_VOICE = (
     "VOICE rules are for lines that people answer: every call on them is transcribed, and billed. A line "

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from voice_app.cli.fields import GROUPING_NAMES
 from voice_app.cli.output import plain
-from voice_app.orchestrator import Configuration
+from voice_app.twilio import Configuration
 
 
 def table(configurations: Iterable[Configuration], named: Container[str]) -> Table:

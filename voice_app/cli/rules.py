@@ -10,10 +10,10 @@ from voice_app.cli import writing
 from voice_app.cli.account import Account, Url, ask, identifier
 from voice_app.cli.consent import AsJson, Consent, DryRun, Yes
 from voice_app.cli.fields import ChannelName, ConfigurationId
-from voice_app.orchestrator import Intelligence
-from voice_app.orchestrator.addresses import address
-from voice_app.orchestrator.draft import linked, rule, rules_of, unlinked, with_rules, without_rules
-from voice_app.orchestrator.identifiers import Kind
+from voice_app.twilio import Intelligence
+from voice_app.twilio.addresses import address
+from voice_app.twilio.draft import linked, rule, rules_of, unlinked, with_rules, without_rules
+from voice_app.twilio.identifiers import Kind
 
 IntelligenceIds = Annotated[
     list[str],

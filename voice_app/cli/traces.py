@@ -9,8 +9,8 @@ from typing import Final
 
 from voice_app.cli.account import Account
 from voice_app.cli.caller import Caller
-from voice_app.orchestrator import ApiError
-from voice_app.orchestrator.erasure import Clues, Erasure, Traces
+from voice_app.twilio import ApiError
+from voice_app.twilio.erasure import Clues, Erasure, Traces
 
 PATIENCE_S: Final = 15.0
 """How long it is waited until what was erased is gone: Twilio takes it in at once, and is done later."""

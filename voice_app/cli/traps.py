@@ -11,7 +11,7 @@ from voice_app.cli.account import Account
 from voice_app.findings import Finding, Severity
 from voice_app.guard import Named, Reading, judge
 from voice_app.guard.reader import SETTING
-from voice_app.orchestrator import Configuration
+from voice_app.twilio import Configuration
 
 _RULES: Final = re.compile(r"STT10[1235]|CFG11[0-8]|CFG124")
 """The rules that look at nothing but the configuration, our numbers and our people."""

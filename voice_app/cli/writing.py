@@ -14,12 +14,12 @@ from voice_app.cli.difference import difference
 from voice_app.cli.output import complain, console, print_findings, print_json
 from voice_app.cli.traps import traps
 from voice_app.findings import Finding, refuses
-from voice_app.orchestrator import ApiError, Configuration, Configurations, Conversations, Trouble
-from voice_app.orchestrator.changes import Difference, differences
-from voice_app.orchestrator.configurations import GROUPING, Update
-from voice_app.orchestrator.draft import Changes, DraftError, changed, regrouped
-from voice_app.orchestrator.limits import MAX_CONFIGURATIONS, problems
-from voice_app.orchestrator.models import OPEN
+from voice_app.twilio import ApiError, Configuration, Configurations, Conversations, Trouble
+from voice_app.twilio.changes import Difference, differences
+from voice_app.twilio.configurations import GROUPING, Update
+from voice_app.twilio.draft import Changes, DraftError, changed, regrouped
+from voice_app.twilio.limits import MAX_CONFIGURATIONS, problems
+from voice_app.twilio.models import OPEN
 
 NONE = Configuration({})
 """What a new configuration is compared with."""

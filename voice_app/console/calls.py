@@ -18,7 +18,7 @@ from voice_app.agents.protocol import EndCall, Transfer
 from voice_app.console.feed import feed
 from voice_app.handoff import Handoff, Step
 from voice_app.journal.events import HandedOff
-from voice_app.orchestrator import ApiError
+from voice_app.twilio import ApiError
 from voice_app.webhooks import Desk
 from voice_app.webhooks.desk import PULLED
 from voice_app.webhooks.signed import CALL_SID

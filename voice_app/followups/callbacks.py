@@ -14,7 +14,7 @@ from typing import Final
 from voice_app.followups.case import Again, Case, Done, Verdict
 from voice_app.journal import CallRecord, Entry, Journal, Selection
 from voice_app.journal.events import CallbackWanted, CalledBack, Connected, FollowedUp
-from voice_app.orchestrator import ApiError, Calls, Trouble
+from voice_app.twilio import ApiError, Calls, Trouble
 
 MOST_CALLS: Final = 3
 """So often somebody is rung who does not answer."""

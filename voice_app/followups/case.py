@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeAlias, TypeVar
 
 from voice_app.journal import CallRecord, Entry
 from voice_app.journal.events import Conversed
-from voice_app.orchestrator import ApiError, Trouble
+from voice_app.twilio import ApiError, Trouble
 
 BEGUN: Final = "begun"
 """The step with which the journal says what is going to be done; its detail has the tasks' names."""

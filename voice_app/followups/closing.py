@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from voice_app.followups.case import Case, Done, Verdict
 from voice_app.journal import Journal
-from voice_app.orchestrator import ApiError, Calls, Conversations, Trouble
+from voice_app.twilio import ApiError, Calls, Conversations, Trouble
 
 
 class Closing:

@@ -21,7 +21,7 @@ from voice_app.followups.report import encode
 from voice_app.followups.reporter import report_of
 from voice_app.journal import Journal
 from voice_app.journal.events import FollowedUp
-from voice_app.orchestrator.errors import seconds_to_wait
+from voice_app.twilio.errors import seconds_to_wait
 
 MOST_BYTES: Final = 8 * 1024 * 1024
 """A longer report is not sent. A call of four hours has some 500 KB."""

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from voice_app.followups.case import Case, Done, Verdict
 from voice_app.journal import Journal
 from voice_app.journal.events import Acted, Noted, Recognised
-from voice_app.orchestrator import Configurations, Memory
-from voice_app.orchestrator.memory import MAX_OBSERVATIONS, SOURCE
-from voice_app.orchestrator.recollection import phone_of
+from voice_app.twilio import Configurations, Memory
+from voice_app.twilio.memory import MAX_OBSERVATIONS, SOURCE
+from voice_app.twilio.recollection import phone_of
 
 _SLACK_S = 60.0
 """By so much the clocks of two machines may differ."""

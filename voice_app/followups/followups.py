@@ -23,7 +23,7 @@ from voice_app.followups.state import State
 from voice_app.followups.work import Work
 from voice_app.journal import CallRecord, Journal, JournalError, Selection
 from voice_app.journal.events import Closed
-from voice_app.orchestrator import ApiError, Calls, Trouble
+from voice_app.twilio import ApiError, Calls, Trouble
 
 ANY_SERVER: Final = "voice-app"
 """On SQLite there is one server: each that starts goes on with what the one before it had begun."""

@@ -16,8 +16,8 @@ from typing import BinaryIO, Final
 from voice_app.followups.case import Again, Case, Done, Verdict
 from voice_app.journal import Journal
 from voice_app.journal.events import Stored, Voicemail
-from voice_app.orchestrator import ApiError, Trouble, TwilioApi
-from voice_app.orchestrator.media import download
+from voice_app.twilio import ApiError, Trouble, TwilioApi
+from voice_app.twilio.media import download
 
 MAX_BYTES: Final = 100 * 1024 * 1024
 """Some six hours of speech in an MP3 of Twilio's."""

@@ -11,8 +11,8 @@ from voice_app.followups.delivery import Delivery
 from voice_app.followups.facts import Facts
 from voice_app.followups.recordings import Recordings
 from voice_app.journal import Journal
-from voice_app.orchestrator import Calls, Configurations, Conversations, Memory, TwilioApi
 from voice_app.settings import Settings, webhook_key
+from voice_app.twilio import Calls, Configurations, Conversations, Memory, TwilioApi
 
 
 def tasks(

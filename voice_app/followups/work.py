@@ -15,7 +15,7 @@ from voice_app import telemetry
 from voice_app.followups.case import BEGUN, Again, Case, Done, Task, Verdict, refused
 from voice_app.journal import Journal, JournalError
 from voice_app.journal.events import FollowedUp
-from voice_app.orchestrator import ApiError
+from voice_app.twilio import ApiError
 
 _NO_JOURNAL_S: Final = 10.0
 """The pause while the journal cannot be read."""

@@ -17,7 +17,7 @@ from voice_app.guard.ours import OurCalls, leg_match
 from voice_app.guard.reader import SETTING
 from voice_app.guard.reading import Part, Reading, Unread
 from voice_app.guard.rule import Hit, called, counted
-from voice_app.orchestrator import Configuration
+from voice_app.twilio import Configuration
 
 LENIENT: Final = "Set VOICE_APP_GUARD=lenient to start all the same, with a warning."
 

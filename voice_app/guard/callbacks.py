@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from voice_app.findings import Severity
 from voice_app.guard.reading import Reading, same_origin
 from voice_app.guard.rule import Hit, called
-from voice_app.orchestrator import Configuration
+from voice_app.twilio import Configuration
 
 MOST_CALLBACKS: Final = 2
 """That can be written; more are read."""

@@ -16,8 +16,8 @@ from voice_app.findings import Finding
 from voice_app.guard.captures import VOICE, captures
 from voice_app.guard.rule import Hit, called, counted
 from voice_app.guard.rules import RULES
-from voice_app.orchestrator import Communication, Configuration, Configurations, Conversation, Conversations
-from voice_app.orchestrator.models import moment
+from voice_app.twilio import Communication, Configuration, Configurations, Conversation, Conversations
+from voice_app.twilio.models import moment
 
 _Span: TypeAlias = tuple[datetime, datetime]
 """When a source was first and last heard of."""

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from voice_app.orchestrator import Configuration
-from voice_app.orchestrator.models import CaptureRule, capture_rule
+from voice_app.twilio import Configuration
+from voice_app.twilio.models import CaptureRule, capture_rule
 
 VOICE: Final = "VOICE"
 

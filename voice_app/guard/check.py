@@ -13,7 +13,7 @@ from voice_app.guard.reader import read
 from voice_app.guard.reading import Reading
 from voice_app.guard.rules import RULES
 from voice_app.guard.scope import Scope
-from voice_app.orchestrator import TwilioApi
+from voice_app.twilio import TwilioApi
 
 
 class Verdict(IntEnum):

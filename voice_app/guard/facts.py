@@ -8,7 +8,7 @@ from typing import Any
 from voice_app.guard.captures import VOICE, captures
 from voice_app.guard.reading import Part, Reading
 from voice_app.guard.rule import called, counted
-from voice_app.orchestrator import Configuration
+from voice_app.twilio import Configuration
 
 MOST_NUMBERS = 5
 

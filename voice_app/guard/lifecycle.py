@@ -14,9 +14,9 @@ from voice_app.guard.captures import VOICE, captures
 from voice_app.guard.reader import SETTING
 from voice_app.guard.reading import Part, Reading
 from voice_app.guard.rule import Hit, called, counted, weighed
-from voice_app.orchestrator import Configuration, Conversation
-from voice_app.orchestrator.identifiers import Kind, problem
-from voice_app.orchestrator.models import moment
+from voice_app.twilio import Configuration, Conversation
+from voice_app.twilio.identifiers import Kind, problem
+from voice_app.twilio.models import moment
 
 MOST_CONFIGURATIONS: Final = 10
 MANY_CONFIGURATIONS: Final = 8

@@ -12,7 +12,7 @@ from typing import Final
 from voice_app.findings import Severity
 from voice_app.guard.reading import Part, Reading
 from voice_app.guard.rule import Hit, called, counted
-from voice_app.orchestrator import IntelligenceConfiguration, Operator
+from voice_app.twilio import IntelligenceConfiguration, Operator
 
 MOST_LINKS: Final = 5
 FRAGMENTS: Final = 5

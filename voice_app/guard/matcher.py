@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 from typing import Final
 
-from voice_app.orchestrator.models import CaptureRule
+from voice_app.twilio.models import CaptureRule
 
 WILDCARD: Final = "*"
 ANYONE: Final = None

@@ -12,7 +12,7 @@ from voice_app.findings import Severity
 from voice_app.guard.matcher import call_type_of, normalised
 from voice_app.guard.reading import Reading, leads_to
 from voice_app.guard.rule import Hit
-from voice_app.orchestrator.numbers import IncomingNumber
+from voice_app.twilio.numbers import IncomingNumber
 
 
 def nothing_leads_here(reading: Reading) -> Iterator[Hit]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from voice_app.guard.captures import Capture
 from voice_app.guard.matcher import ANYONE, CALL_TYPES, Line, Match, call_type_of, match, normalised
 from voice_app.guard.reading import Reading
-from voice_app.orchestrator.models import CaptureRule
+from voice_app.twilio.models import CaptureRule
 
 
 class OurCalls:

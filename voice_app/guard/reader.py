@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from voice_app.guard.reading import Named, Part, Reading, Unread
 from voice_app.guard.scope import Scope
-from voice_app.orchestrator import (
+from voice_app.twilio import (
     ApiError,
     Configuration,
     Configurations,
@@ -24,11 +24,11 @@ from voice_app.orchestrator import (
     Trouble,
     TwilioApi,
 )
-from voice_app.orchestrator.conversations import PATH as CONVERSATIONS
-from voice_app.orchestrator.identifiers import Kind, problem
-from voice_app.orchestrator.memory import Store
-from voice_app.orchestrator.models import OPEN
-from voice_app.orchestrator.numbers import IncomingNumber, Numbers
+from voice_app.twilio.conversations import PATH as CONVERSATIONS
+from voice_app.twilio.identifiers import Kind, problem
+from voice_app.twilio.memory import Store
+from voice_app.twilio.models import OPEN
+from voice_app.twilio.numbers import IncomingNumber, Numbers
 
 SETTING: Final = "TWILIO_CONVERSATION_CONFIGURATION_ID"
 MOST_CONVERSATIONS: Final = 1000

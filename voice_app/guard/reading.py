@@ -11,15 +11,15 @@ from urllib.parse import urlsplit
 
 from voice_app.guard.captures import VOICE, captures
 from voice_app.guard.scope import Scope
-from voice_app.orchestrator import (
+from voice_app.twilio import (
     ApiError,
     Configuration,
     Conversation,
     IntelligenceConfiguration,
     Operator,
 )
-from voice_app.orchestrator.memory import Store
-from voice_app.orchestrator.numbers import IncomingNumber
+from voice_app.twilio.memory import Store
+from voice_app.twilio.numbers import IncomingNumber
 
 
 class Part(StrEnum):

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from voice_app.guard.captures import VOICE, captures, without_voice
 from voice_app.guard.reading import Reading
-from voice_app.orchestrator import Configuration, Configurations
-from voice_app.orchestrator.changes import Difference, differences, merged
-from voice_app.orchestrator.configurations import Update
-from voice_app.orchestrator.operations import Progress
+from voice_app.twilio import Configuration, Configurations
+from voice_app.twilio.changes import Difference, differences, merged
+from voice_app.twilio.configurations import Update
+from voice_app.twilio.operations import Progress
 
 
 @dataclass(frozen=True, slots=True)

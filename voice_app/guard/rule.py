@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from voice_app.findings import Finding, Severity
 from voice_app.guard.reading import Reading
-from voice_app.orchestrator import Configuration
+from voice_app.twilio import Configuration
 
 MOST_EVIDENCE: Final = 10
 """Facts that are listed; the rest is counted."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from voice_app.orchestrator.identifiers import Kind
+from voice_app.twilio.identifiers import Kind
 
 _COMMENTS: Final = re.compile(r"\{#.*?#\}|<!--.*?-->", re.DOTALL)
 _NAMED: Final = re.compile(rf"(?:{Kind.CONFIGURATION.value}|{Kind.CONVERSATION.value})[0-9A-Za-z_-]+")

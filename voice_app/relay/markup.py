@@ -1,4 +1,4 @@
-"""What marks look like: the patterns that `voice_app.relay.speakable` reads models' text with.
+"""What marks look like: the patterns that `voice_app.relay.speech_text` reads models' text with.
 
 A name that ends in ``_begun`` matches everything that could still become its namesake with more text.
 """

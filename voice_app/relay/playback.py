@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from voice_app.journal.breaks import SECONDS_PER_CHARACTER, SECONDS_TO_FIRST_SOUND
-from voice_app.relay.heard import cut, heard_prefix
+from voice_app.relay.alignment import cut, heard_prefix
 
 SECONDS_ON_THE_WAY: Final = 0.5
 """Silence says nothing about words that left less than this ago: Twilio may not have had them yet."""

@@ -32,8 +32,8 @@ from voice_app.journal.breaks import IN_ORDER
 from voice_app.relay import frames
 from voice_app.relay.backchannels import is_backchannel
 from voice_app.relay.commands import Close, Command, Pull, Record
-from voice_app.relay.dialogue import Dialogue
-from voice_app.relay.keypad import Keypad
+from voice_app.relay.conversation_log import Dialogue
+from voice_app.relay.dtmf import Keypad
 from voice_app.relay.past import Lost, Past
 from voice_app.relay.speaker import Speaker
 from voice_app.relay.timers import Timers

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from voice_app.journal import events
 from voice_app.relay import frames
-from voice_app.relay.dialogue import Dialogue
+from voice_app.relay.conversation_log import Dialogue
 from voice_app.relay.outbox import Outbox
 from voice_app.relay.past import Lost
 from voice_app.relay.playback import Playback, Speech

@@ -29,10 +29,10 @@ from voice_app.agents.protocol import (
 from voice_app.journal import events
 from voice_app.relay import frames
 from voice_app.relay.commands import AdoptTurn, Command, Pull, Record, StartTurn, StopTurn
-from voice_app.relay.dialogue import Asked, Dialogue
-from voice_app.relay.speakable import Speakable
+from voice_app.relay.conversation_log import Asked, Dialogue
+from voice_app.relay.preemption import SECONDS_UNTIL_STABLE, Guesses
 from voice_app.relay.speaker import Speaker
-from voice_app.relay.speculation import SECONDS_UNTIL_STABLE, Guesses
+from voice_app.relay.speech_text import Speakable
 from voice_app.relay.timers import Timers
 from voice_app.settings import Line
 

@@ -19,7 +19,6 @@ from voice_app.sandbox.happening import Happening, Kind
 from voice_app.sandbox.leg import Exchange, Leg
 from voice_app.sandbox.lobby import Lobby
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.orchestrator import Placement
 from voice_app.sandbox.outbound import OutboundCall, OutboundCalls
 from voice_app.sandbox.pace import Pace
 from voice_app.sandbox.person import People, Person
@@ -29,6 +28,7 @@ from voice_app.sandbox.scribe import Scribe
 from voice_app.sandbox.station import Station
 from voice_app.sandbox.step import Jump
 from voice_app.sandbox.switchboard import Switchboard
+from voice_app.sandbox.twilio import Placement
 
 if TYPE_CHECKING:
     from voice_app.sandbox.phone import Phone

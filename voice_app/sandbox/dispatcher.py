@@ -9,7 +9,7 @@ from typing import Protocol
 import aiohttp
 import msgspec
 
-from voice_app.sandbox.orchestrator import DOOR, Placement
+from voice_app.sandbox.twilio import DOOR, Placement
 
 RETRY_SECONDS = 1.0
 

@@ -10,9 +10,9 @@ from typing import Final
 from voice_app.sandbox.document import Verb
 from voice_app.sandbox.engines import Engine, Engines
 from voice_app.sandbox.leg import Leg
-from voice_app.sandbox.orchestrator import RELAY_ENGINE, Side
 from voice_app.sandbox.scribe import Scribe
 from voice_app.sandbox.transcription import KNOWN_ENGINES, Transcription
+from voice_app.sandbox.twilio import RELAY_ENGINE, Side
 
 WRITTEN_SECONDS: Final = 1.0
 

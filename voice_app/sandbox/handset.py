@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from voice_app.sandbox.happening import Happening
 from voice_app.sandbox.leg import Listener
-from voice_app.sandbox.orchestrator import Side
 from voice_app.sandbox.race import first_of
 from voice_app.sandbox.relay import RelaySession, Reply
 from voice_app.sandbox.slot import Slot
+from voice_app.sandbox.twilio import Side
 
 if TYPE_CHECKING:
     from voice_app.sandbox.bridge import Bridge

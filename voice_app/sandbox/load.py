@@ -20,10 +20,10 @@ import aiohttp
 
 from voice_app.sandbox.figures import Idle, Talk, Webhooks, latency
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.orchestrator import RemoteTranscriber, Transcriber
 from voice_app.sandbox.process import ProcessError, Processes, tick_seconds
 from voice_app.sandbox.talker import Talker, Tally, answer
 from voice_app.sandbox.target import LoadError, Target, new_call_sid
+from voice_app.sandbox.twilio import RemoteTranscriber, Transcriber
 from voice_app.sandbox.volley import fire
 
 AT_ONCE: Final = 32

@@ -16,11 +16,11 @@ from voice_app.sandbox.document import DocumentError, Verb
 from voice_app.sandbox.leg import HungUpError, RedirectedError
 from voice_app.sandbox.lobby import Guest
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.orchestrator import Placement, Transcriber
 from voice_app.sandbox.program import CommonVerbs, Program
 from voice_app.sandbox.race import first_of
 from voice_app.sandbox.station import Station
 from voice_app.sandbox.step import Jump, Stop
+from voice_app.sandbox.twilio import Placement, Transcriber
 
 ALONE_SECONDS = 30.0
 """So long somebody stays in a conference that nobody else is in, in seconds of the call."""

@@ -26,9 +26,9 @@ from voice_app.sandbox.dispatcher import Dispatched, Dispatcher
 from voice_app.sandbox.handset import CallOverError
 from voice_app.sandbox.happening import Happening
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.orchestrator import Placement, RemoteTranscriber, Transcriber
 from voice_app.sandbox.person import Person
 from voice_app.sandbox.reconnecting import Reconnecting
+from voice_app.sandbox.twilio import Placement, RemoteTranscriber, Transcriber
 from voice_app.sandbox.voice import WORDS_PER_SECOND
 
 __all__ = ["CallOverError", "Happening", "Person", "Phone", "PhoneCall"]

@@ -21,9 +21,9 @@ from websockets.exceptions import ConnectionClosed
 from voice_app.sandbox.document import Verb
 from voice_app.sandbox.frames import Digits, End, RefusedError, Text, decode
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.orchestrator import Side
 from voice_app.sandbox.race import first_of
 from voice_app.sandbox.reconnecting import Backlog, Reconnecting, Setup
+from voice_app.sandbox.twilio import Side
 from voice_app.sandbox.voice import Voice
 
 MAX_MALFORMED = 10

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from voice_app.sandbox.orchestrator import RELAY_ENGINE, Side, Transcriber
+from voice_app.sandbox.twilio import RELAY_ENGINE, Side, Transcriber
 
 KNOWN_SECONDS = 5.0
 """A double that takes longer than this is not waited for."""

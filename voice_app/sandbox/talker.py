@@ -23,8 +23,8 @@ import msgspec
 
 from voice_app.sandbox.document import DocumentError, Verb, read
 from voice_app.sandbox.line import Line, LineError, open_line
-from voice_app.sandbox.orchestrator import Transcriber
 from voice_app.sandbox.target import LoadError, Target
+from voice_app.sandbox.twilio import Transcriber
 
 PATIENCE_SECONDS: Final = 30.0
 """A turn that takes longer is counted as unanswered."""

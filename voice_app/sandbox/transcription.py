@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from voice_app.sandbox.callbacks import Callbacks
 from voice_app.sandbox.document import Verb
-from voice_app.sandbox.orchestrator import Side
+from voice_app.sandbox.twilio import Side
 
 TRACKS: Mapping[Side, str] = {"caller": "inbound_track", "agent": "outbound_track"}
 CONFIDENCE = 0.95

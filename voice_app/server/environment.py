@@ -9,8 +9,8 @@ import aiohttp
 
 from voice_app.app import scope, twilio_api
 from voice_app.guard import Report, check
-from voice_app.orchestrator import TwilioApi
-from voice_app.sandbox.orchestrator import (
+from voice_app.sandbox.serving import serve as serve_double
+from voice_app.sandbox.twilio import (
     DOOR,
     SUMMARY,
     Account,
@@ -19,8 +19,8 @@ from voice_app.sandbox.orchestrator import (
     add_number,
     double,
 )
-from voice_app.sandbox.serving import serve as serve_double
 from voice_app.settings import Settings
+from voice_app.twilio import TwilioApi
 from voice_app.twiml import default_folder, lint_path
 from voice_app.webhooks import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENTS
 

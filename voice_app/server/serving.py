@@ -14,10 +14,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from voice_app.app import build, desk
-from voice_app.orchestrator import TwilioApi
 from voice_app.server.drain import Drain
 from voice_app.server.environment import introduce
 from voice_app.settings import Settings, SettingsError
+from voice_app.twilio import TwilioApi
 from voice_app.webhooks import Desk
 
 SECONDS_TO_STOP: Final = 5

@@ -19,10 +19,10 @@ from voice_app.guard.engines import Engine, OverlapError, engine_after
 from voice_app.handoff import Target
 from voice_app.journal import Entry, Journal, JournalError, Server
 from voice_app.journal.events import Closed, Failed, Served
-from voice_app.orchestrator import Calls, Conversations
 from voice_app.relay.connection import Connection
-from voice_app.relay.ticket import Tickets
+from voice_app.relay.session_token import Tickets
 from voice_app.settings import Line, Settings
+from voice_app.twilio import Calls, Conversations
 from voice_app.twiml.templates import Context, Templates
 from voice_app.webhooks.admission import HOPS_AT_ONCE, MAX_HOPS, Admission
 from voice_app.webhooks.directory import Directory

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from voice_app.journal.events import Analysed, Notified
-from voice_app.orchestrator import ApiError, OperatorResult
+from voice_app.twilio import ApiError, OperatorResult
 from voice_app.webhooks.desk import Desk
 from voice_app.webhooks.notice import Notice, subject
 

@@ -17,7 +17,7 @@ from voice_app.guard import RULES, CallInspector
 from voice_app.guard.rule import Hit
 from voice_app.journal import Journal
 from voice_app.journal.events import Failed
-from voice_app.orchestrator import ApiError, Conversation, Conversations
+from voice_app.twilio import ApiError, Conversation, Conversations
 
 MOST_CALLS = 1000
 """Calls whose alarms are remembered, so that none is raised twice."""

@@ -18,9 +18,9 @@ from typing import Any, Final, cast
 
 from voice_app.agents.protocol import Agent, Call, Piece, Turn
 from voice_app.journal.events import Acted, Event, Failed, Noted, Recognised
-from voice_app.orchestrator import ApiError, Configurations, Memory, TwilioApi
-from voice_app.orchestrator.recollection import Recollection, one_line, phone_of, recollect
 from voice_app.settings import Settings
+from voice_app.twilio import ApiError, Configurations, Memory, TwilioApi
+from voice_app.twilio.recollection import Recollection, one_line, phone_of, recollect
 
 MAX_CALLS: Final = 10_000
 """So many calls' memories are kept; the oldest goes first."""

@@ -14,16 +14,16 @@ from typing import Any
 from starlette.datastructures import Headers
 
 from voice_app import telemetry
-from voice_app.agents import dialogue
+from voice_app.agents import messages
 from voice_app.agents.protocol import Agent, Call, Keys
 from voice_app.guard import best_of
 from voice_app.journal import Entry, Journal
 from voice_app.journal.events import Conversed, Event, Failed, Opened, Reconnected, SocketOpened, Speculated
-from voice_app.orchestrator import Conversation
 from voice_app.relay.connection import Connection
 from voice_app.relay.past import past_of, session_to_rejoin
 from voice_app.relay.session import Session
-from voice_app.relay.ticket import Ticket, TicketError
+from voice_app.relay.session_token import Ticket, TicketError
+from voice_app.twilio import Conversation
 from voice_app.webhooks.desk import Desk
 from voice_app.webhooks.signature import RefusedError
 from voice_app.webhooks.signed import raw_target
@@ -137,7 +137,7 @@ class RelayEndpoint:
         )
         sockets = sum(isinstance(entry.event, SocketOpened | Reconnected) for entry in entries)
         if not self._remember(call, sockets if rejoin else sockets + 1):
-            dialogue.restore(call, entries)
+            messages.restore(call, entries)
         agent = desk.agent
         if desk.recalls is not None:
             agent = desk.recalls.attach(call, opened.caller, agent)

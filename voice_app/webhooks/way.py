@@ -19,8 +19,8 @@ from voice_app.handoff import Handoff, State, Step, Target, choose
 from voice_app.handoff.summary import brief
 from voice_app.journal import Entry, as_heard
 from voice_app.journal.events import Acted, Conversed, HandedOff, Opened
-from voice_app.orchestrator import ApiError, Conversations
 from voice_app.relay.past import past_of
+from voice_app.twilio import ApiError, Conversations
 from voice_app.twiml.templates import Context
 from voice_app.webhooks.desk import PULLED, Desk
 from voice_app.webhooks.signature import Form

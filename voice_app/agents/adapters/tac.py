@@ -28,7 +28,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from voice_app.agents.dialogue import asked
+from voice_app.agents.messages import asked
 from voice_app.agents.prompt import memory_lines
 from voice_app.agents.protocol import Agent, Call, Message, Piece, Transfer, Turn
 

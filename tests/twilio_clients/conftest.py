@@ -1,0 +1,43 @@
+"""The clients talk to the double over real HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio import Account, Behaviour, double
+from voice_app.twilio import Credentials, Patience, TwilioApi
+
+TOKEN = "token-of-the-test"
+
+
+@pytest.fixture
+def account() -> Account:
+    """Operations are done when they are polled, never by time."""
+    behaviour = Behaviour(operation_seconds=float("inf"), retry_after=0)
+    return Account("AC" + "1" * 32, TOKEN, behaviour=behaviour)
+
+
+@pytest.fixture
+async def base_url(account: Account) -> AsyncIterator[str]:
+    async with serve(double(account)) as url:
+        yield url
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def api(session: aiohttp.ClientSession, base_url: str, account: Account) -> TwilioApi:
+    return TwilioApi(
+        session,
+        Credentials(account.sid, TOKEN),
+        base_url=base_url,
+        patience=Patience(attempts=3, first_wait=0.0, longest_wait=0.5),
+    )

@@ -1,0 +1,168 @@
+"""The client of Conversation Intelligence, over real HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from voice_app.sandbox.twilio import (
+    SENTIMENT,
+    SUMMARY,
+    Account,
+    Behaviour,
+    LocalTranscriber,
+    add_intelligence,
+    new_id,
+)
+from voice_app.twilio import ApiError, Configurations, Intelligence, OperatorResult, Trouble, TwilioApi
+
+CALL = "CA" + "1" * 32
+CALLER, NUMBER = "+15550100002", "+15550100001"
+
+
+@pytest.fixture
+def intelligence(api: TwilioApi) -> Intelligence:
+    return Intelligence(api)
+
+
+def rule(on: str = "CONVERSATION_END", *operators: str, count: int | None = None) -> dict[str, Any]:
+    trigger: dict[str, Any] = {"on": on} | ({"parameters": {"count": count}} if count else {})
+    return {"operators": [{"id": item} for item in operators or (SUMMARY,)], "triggers": [trigger]}
+
+
+async def analysed(account: Account, *rules: dict[str, Any]) -> str:
+    """A call whose conversation the rules have read; gives the conversation's id."""
+    linked = [add_intelligence(account, rules=list(rules))["id"]]
+    configuration_id = account.add_configuration(intelligenceConfigurationIds=linked)
+    transcriber = LocalTranscriber(account)
+    conversation_id = await transcriber.call_started(
+        CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id
+    )
+    assert conversation_id is not None
+    await transcriber.spoken(CALL, "caller", "I want a refund.")
+    await transcriber.spoken(CALL, "agent", "Of course, one moment.")
+    await transcriber.call_ended(CALL)
+    return conversation_id
+
+
+class TestReading:
+    async def test_a_configuration_tells_which_operators_run_when(
+        self, intelligence: Intelligence, account: Account
+    ) -> None:
+        wanted = rule("COMMUNICATION", SENTIMENT, count=5)
+        wanted["actions"] = [{"type": "WEBHOOK", "method": "POST", "url": "https://voice.example.com/x"}]
+        made = add_intelligence(account, displayName="calls", rules=[wanted, rule()])
+        found = await intelligence.configuration(made["id"])
+        assert (found.display_name, len(found.rules)) == ("calls", 2)
+        assert [item.id for item in found.rules[0].operators] == [SENTIMENT]
+        assert (found.rules[0].triggers[0].on, found.rules[0].triggers[0].count) == ("COMMUNICATION", 5)
+        assert found.rules[1].triggers[0].count == 1
+        assert found.rules[0].actions[0].url == "https://voice.example.com/x"
+
+    async def test_all_of_them_are_listed(self, intelligence: Intelligence, account: Account) -> None:
+        made = [add_intelligence(account, displayName=f"number {number}")["id"] for number in range(3)]
+        assert [item.id for item in await intelligence.configurations()] == made
+
+    async def test_operators_are_twilios_and_our_own(
+        self, intelligence: Intelligence, account: Account
+    ) -> None:
+        summary = await intelligence.operator(SUMMARY)
+        assert (summary.display_name, summary.author, summary.output_format) == ("Summary", "TWILIO", "TEXT")
+        assert {item.id for item in await intelligence.operators()} == set(account.operators)
+
+    @pytest.mark.parametrize("method", ["configuration", "operator", "result"])
+    async def test_what_does_not_exist_is_not_found(self, intelligence: Intelligence, method: str) -> None:
+        prefix = {
+            "configuration": "intelligence_configuration_",
+            "operator": "intelligence_operator_",
+            "result": "intelligence_operatorresult_",
+        }[method]
+        with pytest.raises(ApiError) as raised:
+            await getattr(intelligence, method)(new_id(prefix))
+        assert raised.value.trouble is Trouble.NOT_FOUND
+
+    async def test_a_rule_is_no_configuration(self, intelligence: Intelligence, account: Account) -> None:
+        with pytest.raises(ValueError, match="begins with intelligence_configuration_"):
+            await intelligence.configuration(new_id("intelligence_configurationrule_"))
+        assert not account.requests
+
+
+class TestResults:
+    async def test_they_are_read_by_conversation_operator_and_id(
+        self, intelligence: Intelligence, account: Account
+    ) -> None:
+        conversation_id = await analysed(account, rule("CONVERSATION_END", SUMMARY, SENTIMENT))
+        found = await intelligence.results(conversation_id=conversation_id)
+        assert [(item.operator.id, item.text) for item in found] == [
+            (SUMMARY, "The customer said: I want a refund."),
+            (SENTIMENT, "neutral"),
+        ]
+        assert [item.id for item in await intelligence.results(operator_id=SENTIMENT)] == [found[1].id]
+        linked = found[0].intelligence_configuration.id
+        assert len(await intelligence.results(intelligence_id=linked)) == 2
+        assert (await intelligence.result(found[0].id)).text == found[0].text
+        assert await intelligence.results(conversation_id=new_id("conv_conversation_")) == []
+
+    @pytest.mark.parametrize(
+        ("result", "text"),
+        [
+            ({"text": "A refund."}, "A refund."),
+            ({"label": "positive"}, "positive"),
+            ({"score": 3, "text": "ok"}, '{"score":3,"text":"ok"}'),
+            ({"entities": [1]}, '{"entities":[1]}'),
+            ("a word", '"a word"'),
+            (None, ""),
+        ],
+    )
+    def test_every_kind_of_result_is_one_text(self, result: Any, text: str) -> None:
+        assert OperatorResult.read({"id": "x", "result": result}).text == text
+
+
+@pytest.mark.parametrize("patch", [True, False])
+class TestLinks:
+    @pytest.fixture(autouse=True)
+    def _account_with_or_without_patch(self, account: Account, patch: bool) -> None:
+        account.behaviour = Behaviour(operation_seconds=float("inf"), retry_after=0, patch=patch)
+
+    async def test_linking_changes_one_field_and_nothing_else(
+        self, intelligence: Intelligence, api: TwilioApi, account: Account
+    ) -> None:
+        first, second = (add_intelligence(account, displayName=name)["id"] for name in ("one", "two"))
+        configuration_id = account.add_configuration(
+            intelligenceConfigurationIds=[first], redactionConfigurationId="kept"
+        )
+        update = await intelligence.link(configuration_id, second)
+        assert [item.path for item in update.changed] == ["intelligenceConfigurationIds"]
+        assert update.after.intelligence_configuration_ids == [first, second]
+        assert not update.raced
+        assert (await intelligence.link(configuration_id, second)).method == "none"
+
+        await intelligence.unlink(configuration_id, first)
+        found = await Configurations(api).fetch(configuration_id)
+        assert found.intelligence_configuration_ids == [second]
+        assert (await intelligence.unlink(configuration_id, first)).method == "none"
+
+    async def test_what_does_not_exist_cannot_be_linked(
+        self, intelligence: Intelligence, account: Account
+    ) -> None:
+        configuration_id = account.add_configuration()
+        with pytest.raises(ApiError) as raised:
+            await intelligence.link(configuration_id, new_id("intelligence_configuration_"))
+        assert raised.value.trouble is Trouble.NOT_FOUND
+        assert "intelligenceConfigurationIds" not in account.configurations[configuration_id]
+
+    async def test_what_is_gone_can_be_unlinked(self, intelligence: Intelligence, account: Account) -> None:
+        gone = new_id("intelligence_configuration_")
+        configuration_id = account.add_configuration(intelligenceConfigurationIds=[gone])
+        update = await intelligence.unlink(configuration_id, gone)
+        assert update.after.intelligence_configuration_ids == []
+
+    async def test_a_sixth_is_refused_before_it_is_sent(
+        self, intelligence: Intelligence, account: Account
+    ) -> None:
+        ids = [add_intelligence(account, displayName=f"number {number}")["id"] for number in range(6)]
+        configuration_id = account.add_configuration(intelligenceConfigurationIds=ids[:5])
+        with pytest.raises(ValueError, match="unlink one of"):
+            await intelligence.link(configuration_id, ids[5])
+        assert account.configurations[configuration_id]["version"] == 1

@@ -1,0 +1,82 @@
+"""The account's phone numbers, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from voice_app.sandbox.twilio import Account, Fault, add_number
+from voice_app.twilio import ApiError, Trouble, TwilioApi
+from voice_app.twilio.numbers import IncomingNumber, Numbers
+
+PATH = "/2010-04-01/Accounts/{}/IncomingPhoneNumbers.json"
+
+
+async def test_a_number_says_where_its_calls_go(api: TwilioApi, account: Account) -> None:
+    add_number(account, "+15550100001", voice_url="https://voice.example.com/voice", friendly_name="desk")
+    [number] = await Numbers(api, account.sid).list()
+    assert number.phone_number == "+15550100001"
+    assert number.voice_url == "https://voice.example.com/voice"
+    assert number.friendly_name == "desk"
+    assert number.voice_fallback_url == number.voice_application_sid == ""
+
+
+async def test_all_pages_are_read(api: TwilioApi, account: Account) -> None:
+    for n in range(2001):
+        add_number(account, f"+1555010{n:04}")
+    found = await Numbers(api, account.sid).list()
+    assert [number.phone_number for number in found] == [item["phone_number"] for item in account.numbers]
+    assert len(account.requests) == 3
+
+
+async def test_an_account_without_numbers_has_none(api: TwilioApi, account: Account) -> None:
+    assert await Numbers(api, account.sid).list() == []
+
+
+async def test_another_account_is_not_found(api: TwilioApi) -> None:
+    with pytest.raises(ApiError) as caught:
+        await Numbers(api, "AC" + "9" * 32).list()
+    assert caught.value.trouble is Trouble.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        "https://elsewhere.example.com/2010-04-01/Accounts/AC1/IncomingPhoneNumbers.json?Page=1",
+        "/2010-04-01/Accounts/AC9/IncomingPhoneNumbers.json?Page=1",
+        "/../?Page=1",
+    ],
+)
+async def test_a_next_page_elsewhere_is_not_followed(
+    api: TwilioApi, account: Account, following: str
+) -> None:
+    body = json.dumps({"incoming_phone_numbers": [], "next_page_uri": following})
+    account.faults.add(Fault(body=body))
+    with pytest.raises(ApiError, match="somewhere else"):
+        await Numbers(api, account.sid).list()
+    assert len(account.requests) == 1
+
+
+async def test_pages_in_a_circle_end(api: TwilioApi, account: Account) -> None:
+    following = PATH.format(account.sid) + "?PageSize=1000&Page=1"
+    body = json.dumps({"incoming_phone_numbers": [], "next_page_uri": following})
+    account.faults.add(Fault(body=body, times=None))
+    with pytest.raises(ApiError, match="in a circle"):
+        await Numbers(api, account.sid).list()
+
+
+async def test_another_answer_is_told(api: TwilioApi, account: Account) -> None:
+    account.faults.add(Fault(body='{"numbers": []}'))
+    with pytest.raises(ApiError, match="incoming_phone_numbers"):
+        await Numbers(api, account.sid).list()
+
+
+def test_what_is_not_set_is_empty_and_what_is_unknown_is_left_out() -> None:
+    number = IncomingNumber.read({"phone_number": "+1", "voice_url": None, "unknown": {}})
+    assert number == IncomingNumber(phone_number="+1")
+
+
+def test_a_field_of_a_strange_type_is_told() -> None:
+    with pytest.raises(ApiError, match="voice_url"):
+        IncomingNumber.read({"sid": "PN1", "voice_url": 7})

@@ -1,0 +1,233 @@
+"""``/v2/ControlPlane``: configurations and operations."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from voice_app.sandbox.twilio.account import Account, Operation, Resource, new_id
+from voice_app.sandbox.twilio.bodies import (
+    CreateConfiguration,
+    PatchConfiguration,
+    ReplaceConfiguration,
+    accepted,
+)
+from voice_app.sandbox.twilio.paging import PAGE_NAMES, known_query, page
+from voice_app.sandbox.twilio.refusals import RefusedError, conflict, invalid, not_found
+from voice_app.sandbox.twilio.wire import (
+    accepted_later,
+    account_of,
+    idempotency_key,
+    json_of,
+    operation_url,
+)
+
+_READ_ONLY = ("id", "createdAt", "updatedAt", "version")
+_PARTIAL = ("id", "displayName", "version")
+
+
+async def _list(request: Request) -> Response:
+    known_query(request, (*PAGE_NAMES, "memoryStoreId"))
+    account = account_of(request)
+    store = request.query_params.get("memoryStoreId")
+    found = [item for item in account.configurations.values() if store in (None, item["memoryStoreId"])]
+    if account.behaviour.partial_lists:
+        found = [{name: item[name] for name in _PARTIAL} for item in found]
+    return JSONResponse(page(request, "configurations", found))
+
+
+async def _fetch(request: Request) -> Response:
+    known_query(request)
+    return JSONResponse(_one(request))
+
+
+async def _create(request: Request) -> Response:
+    known_query(request)
+    account = account_of(request)
+    raw = await json_of(request)
+
+    def change() -> Operation:
+        accepted(CreateConfiguration, raw, beside=account.behaviour.undocumented)
+        if len(account.configurations) >= account.behaviour.max_configurations:
+            most = account.behaviour.max_configurations
+            raise invalid(f"The account has {most} configurations, which is the most it can have")
+        _no_clash(account, raw, None)
+        configuration_id = new_id("conv_configuration_")
+
+        def effect() -> None:
+            now = account.now()
+            dates = {"createdAt": now, "updatedAt": now, "version": 1}
+            account.configurations[configuration_id] = _stored(raw) | {"id": configuration_id} | dates
+
+        return account.start_operation({"configurationId": configuration_id}, effect)
+
+    return _once(request, change)
+
+
+async def _replace(request: Request) -> Response:
+    known_query(request)
+    account, current = account_of(request), _one(request)
+    raw = await json_of(request)
+
+    def change() -> Operation:
+        given = raw
+        if account.behaviour.echoes_read_only and isinstance(raw, dict):
+            given = {name: value for name, value in raw.items() if name not in _READ_ONLY}
+        accepted(ReplaceConfiguration, given, beside=account.behaviour.undocumented)
+        _same_grouping(current, given)
+        _no_clash(account, given, current["id"])
+        return _write(account, current["id"], lambda _: _stored(given))
+
+    return _once(request, change)
+
+
+async def _patch(request: Request) -> Response:
+    known_query(request)
+    account = account_of(request)
+    if not account.behaviour.patch:
+        raise RefusedError(405, 20004, "Method not allowed", headers={"Allow": "GET, PUT, DELETE"})
+    current = _one(request)
+    raw = await json_of(request)
+
+    def change() -> Operation:
+        accepted(PatchConfiguration, raw, beside=account.behaviour.undocumented)
+        _same_grouping(current, raw)
+        _no_clash(account, raw, current["id"])
+        return _write(account, current["id"], lambda before: _merged(before, raw))
+
+    return _once(request, change)
+
+
+async def _delete(request: Request) -> Response:
+    known_query(request)
+    account, current = account_of(request), _one(request)
+    configuration_id: str = current["id"]
+
+    def change() -> Operation:
+        return account.start_operation(
+            {"configurationId": configuration_id},
+            lambda: account.configurations.pop(configuration_id, None),
+        )
+
+    return _once(request, change)
+
+
+async def _operation(request: Request) -> Response:
+    """Each poll brings the operation one step on."""
+    known_query(request)
+    account = account_of(request)
+    operation = account.operations.get(request.path_params["id"])
+    if operation is None:
+        raise not_found(request.url.path)
+    steps = account.behaviour.operation_statuses
+    status = operation.status
+    if operation.completed_at is None:
+        if operation.polls < len(steps):
+            status = steps[operation.polls]
+            operation.polls += 1
+        else:
+            account.complete(operation)
+            status = operation.status
+    body: Resource = {
+        "operationId": operation.id,
+        "status": status,
+        "createdAt": _instant(operation.created_at),
+        "statusUrl": operation_url(request, operation),
+        "related": operation.related,
+        "error": operation.error if status == "FAILED" else None,
+    }
+    if operation.completed_at is not None:
+        body["completedAt"] = _instant(operation.completed_at)
+    return JSONResponse(body)
+
+
+def _one(request: Request) -> Resource:
+    found = account_of(request).configurations.get(request.path_params["id"])
+    if found is None:
+        raise not_found(request.url.path)
+    return found
+
+
+def _once(request: Request, change: Callable[[], Operation]) -> Response:
+    """Start the change; with a key that was used before, answer as before."""
+    account, key = account_of(request), idempotency_key(request)
+    if key is not None and key in account.idempotency:
+        return accepted_later(request, account.idempotency[key])
+    operation = change()
+    if key is not None:
+        account.idempotency[key] = operation
+    return accepted_later(request, operation)
+
+
+def _write(account: Account, configuration_id: str, new: Callable[[Resource], Resource]) -> Operation:
+    def effect() -> None:
+        before = account.configurations.get(configuration_id)
+        if before is None:
+            return
+        kept = {"id": configuration_id, "createdAt": before["createdAt"]}
+        dates = {"updatedAt": account.now(), "version": before["version"] + 1}
+        account.configurations[configuration_id] = new(before) | kept | dates
+
+    return account.start_operation({"configurationId": configuration_id}, effect)
+
+
+def _stored(raw: Resource) -> Resource:
+    return {"channelSettings": {}, "memoryExtractionEnabled": False} | copy.deepcopy(raw)
+
+
+def _merged(before: Resource, raw: Resource) -> Resource:
+    """Merge semantics: what is left out stays, a null removes, a channel is replaced as a whole."""
+    merged = copy.deepcopy(before)
+    channels: dict[str, Any] = merged.get("channelSettings") or {}
+    for name, value in copy.deepcopy(raw).items():
+        if name == "channelSettings":
+            channels |= value
+            merged[name] = {channel: setting for channel, setting in channels.items() if setting is not None}
+        elif value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = value
+    return {"memoryExtractionEnabled": False} | merged
+
+
+def _same_grouping(current: Resource, raw: Resource) -> None:
+    if (
+        raw.get("conversationGroupingType", current["conversationGroupingType"])
+        != (current["conversationGroupingType"])
+    ):
+        raise invalid("conversationGroupingType cannot be changed after creation")
+
+
+def _no_clash(account: Account, raw: Resource, own_id: str | None) -> None:
+    """Names are unique, and a classic service is bridged once."""
+    service = (raw.get("conversationsV1Bridge") or {}).get("serviceId")
+    for other in account.configurations.values():
+        if other["id"] == own_id:
+            continue
+        if raw.get("displayName") is not None and other.get("displayName") == raw["displayName"]:
+            raise conflict(f"A configuration named {raw['displayName']!r} exists", other["id"])
+        if service is not None and (other.get("conversationsV1Bridge") or {}).get("serviceId") == service:
+            raise conflict(f"The service {service} is bridged by another configuration", other["id"])
+
+
+def _instant(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_COLLECTION = "/v2/ControlPlane/Configurations"
+
+ROUTES = [
+    Route(_COLLECTION, _list, methods=["GET"]),
+    Route(_COLLECTION, _create, methods=["POST"]),
+    Route(f"{_COLLECTION}/{{id}}", _fetch, methods=["GET"]),
+    Route(f"{_COLLECTION}/{{id}}", _replace, methods=["PUT"]),
+    Route(f"{_COLLECTION}/{{id}}", _patch, methods=["PATCH"]),
+    Route(f"{_COLLECTION}/{{id}}", _delete, methods=["DELETE"]),
+    Route("/v2/ControlPlane/Operations/{id}", _operation, methods=["GET"]),
+]

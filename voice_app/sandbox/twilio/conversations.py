@@ -1,0 +1,262 @@
+"""``/v2/Conversations``: conversations, participants, communications, actions."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from voice_app.sandbox.twilio.account import Account, Resource, Thread, new_id
+from voice_app.sandbox.twilio.bodies import (
+    MAX_METADATA,
+    CreateAction,
+    CreateCommunication,
+    CreateConversation,
+    PatchConversation,
+    ReplaceConversation,
+    SaveParticipant,
+    accepted,
+)
+from voice_app.sandbox.twilio.lifecycle import set_status, tell
+from voice_app.sandbox.twilio.paging import PAGE_NAMES, known_query, page
+from voice_app.sandbox.twilio.refusals import invalid, not_found
+from voice_app.sandbox.twilio.threads import (
+    add_participant,
+    channel_ids,
+    create_thread,
+    new_participant,
+    say,
+    shown,
+    store_of,
+)
+from voice_app.sandbox.twilio.wire import accepted_later, account_of, idempotency_key, json_of
+
+_STATUSES = ("ACTIVE", "INACTIVE", "CLOSED")
+_PARTIAL_CONVERSATION = ("id", "accountId", "configurationId", "status")
+_PARTIAL_COMMUNICATION = (
+    "id",
+    "conversationId",
+    "accountId",
+    "author",
+    "recipients",
+    "channelId",
+    "resourceId",
+)
+
+
+async def _list(request: Request) -> Response:
+    known_query(request, (*PAGE_NAMES, "status", "channelId"))
+    account = account_of(request)
+    statuses = request.query_params.getlist("status")
+    wrong = [status for status in statuses if status not in _STATUSES]
+    if wrong:
+        raise invalid(f"status {', '.join(wrong)} is none of {', '.join(_STATUSES)}", status=wrong)
+    channel_id = request.query_params.get("channelId")
+    found = [
+        shown(thread)
+        for thread in account.threads.values()
+        if (not statuses or thread.status in statuses)
+        and (channel_id is None or channel_id in channel_ids(thread))
+    ]
+    if account.behaviour.partial_lists:
+        found = [{name: item.get(name) for name in _PARTIAL_CONVERSATION} for item in found]
+    return JSONResponse(page(request, "conversations", found))
+
+
+async def _create(request: Request) -> Response:
+    known_query(request)
+    account, raw = account_of(request), await json_of(request)
+    accepted(CreateConversation, raw)
+    configuration_id = raw.get("configurationId")
+    if configuration_id is None and "configuration" not in raw:
+        raise invalid("configurationId is required, unless a configuration is given inline")
+    if configuration_id is not None and configuration_id not in account.configurations:
+        raise not_found(str(configuration_id))
+    fields = {name: raw[name] for name in ("name", "metadata") if name in raw}
+    inline = raw.get("configuration")
+    participants = raw.get("participants", [])
+    thread = create_thread(account, configuration_id, participants, inline=inline, **fields)
+    return JSONResponse(shown(thread), 201)
+
+
+async def _fetch(request: Request) -> Response:
+    known_query(request)
+    return JSONResponse(shown(_thread(request)))
+
+
+async def _replace(request: Request) -> Response:
+    known_query(request)
+    thread, raw = _thread(request), await json_of(request)
+    accepted(ReplaceConversation, raw)
+    account = account_of(request)
+    _change_status(account, thread, raw["status"])
+    for name in ("name", "metadata"):
+        if name in raw:
+            thread.resource[name] = raw[name]
+        else:
+            thread.resource.pop(name, None)
+    thread.resource["updatedAt"] = account.now()
+    return JSONResponse(shown(thread))
+
+
+async def _patch(request: Request) -> Response:
+    known_query(request)
+    thread, raw = _thread(request), await json_of(request)
+    accepted(PatchConversation, raw)
+    account, resource = account_of(request), thread.resource
+    metadata = _merged(resource.get("metadata", {}), raw.get("metadata", {}))
+    if len(metadata) > MAX_METADATA:
+        raise invalid(f"metadata can have {MAX_METADATA} entries")
+    if "status" in raw:
+        _change_status(account, thread, raw["status"])
+    if metadata or "metadata" in raw:
+        resource["metadata"] = metadata
+    if "name" in raw:
+        resource.update(_merged({}, {"name": raw["name"]}))
+        if raw["name"] is None:
+            resource.pop("name", None)
+    resource["configuration"] |= copy.deepcopy(raw.get("configuration", {}))
+    resource["updatedAt"] = account.now()
+    return JSONResponse(shown(thread))
+
+
+async def _delete(request: Request) -> Response:
+    known_query(request)
+    account, thread = account_of(request), _thread(request)
+    key = idempotency_key(request)
+    operation = account.idempotency.get(key) if key is not None else None
+    if operation is None:
+        operation = account.start_operation(
+            {"conversationId": thread.id}, lambda: account.threads.pop(thread.id, None)
+        )
+        if key is not None:
+            account.idempotency[key] = operation
+    return accepted_later(request, operation)
+
+
+async def _participants(request: Request) -> Response:
+    known_query(request, PAGE_NAMES)
+    return JSONResponse(page(request, "participants", _thread(request).participants.values()))
+
+
+async def _add_participant(request: Request) -> Response:
+    known_query(request)
+    thread, raw = _thread(request), await json_of(request)
+    accepted(SaveParticipant, raw)
+    return JSONResponse(add_participant(account_of(request), thread, raw), 201)
+
+
+async def _participant(request: Request) -> Response:
+    known_query(request)
+    return JSONResponse(_part(request, _thread(request).participants))
+
+
+async def _replace_participant(request: Request) -> Response:
+    known_query(request)
+    account, thread, raw = account_of(request), _thread(request), await json_of(request)
+    accepted(SaveParticipant, raw)
+    before = _part(request, thread.participants)
+    kept = {"id": before["id"], "createdAt": before["createdAt"]}
+    after = new_participant(account, thread.id, store_of(thread), raw) | kept
+    thread.participants[before["id"]] = after
+    tell(account, thread, "PARTICIPANT_UPDATED", after)
+    return JSONResponse(after)
+
+
+async def _communications(request: Request) -> Response:
+    known_query(request, (*PAGE_NAMES, "channelId"))
+    channel_id = request.query_params.get("channelId")
+    found = [
+        item
+        for item in _thread(request).communications.values()
+        if channel_id in (None, item.get("channelId"))
+    ]
+    if account_of(request).behaviour.partial_lists:
+        found = [{name: item[name] for name in _PARTIAL_COMMUNICATION if name in item} for item in found]
+    return JSONResponse(page(request, "communications", found))
+
+
+async def _add_communication(request: Request) -> Response:
+    known_query(request)
+    thread, raw = _thread(request), await json_of(request)
+    accepted(CreateCommunication, raw)
+    return JSONResponse(say(account_of(request), thread, raw), 201)
+
+
+async def _communication(request: Request) -> Response:
+    known_query(request)
+    return JSONResponse(_part(request, _thread(request).communications))
+
+
+async def _add_action(request: Request) -> Response:
+    known_query(request)
+    account, thread, raw = account_of(request), _thread(request), await json_of(request)
+    accepted(CreateAction, raw)
+    now = account.now()
+    action: Resource = {
+        "id": new_id("conv_action_"),
+        "conversationId": thread.id,
+        "accountId": account.sid,
+        "type": raw["type"],
+        "payload": raw["payload"],
+        "createdAt": now,
+        "updatedAt": now,
+    }
+    thread.actions[action["id"]] = action | {
+        "status": "COMPLETED",
+        "related": {"messageSid": "SM" + "0" * 32},
+    }
+    return JSONResponse(action | {"status": "PENDING"}, 202)
+
+
+async def _action(request: Request) -> Response:
+    known_query(request)
+    return JSONResponse(_part(request, _thread(request).actions))
+
+
+def _thread(request: Request) -> Thread:
+    found = account_of(request).threads.get(request.path_params["id"])
+    if found is None:
+        raise not_found(request.url.path)
+    return found
+
+
+def _part(request: Request, parts: dict[str, Resource]) -> Resource:
+    found = parts.get(request.path_params["part"])
+    if found is None:
+        raise not_found(request.url.path)
+    return found
+
+
+def _change_status(account: Account, thread: Thread, status: str) -> None:
+    if not thread.open and status != "CLOSED":
+        raise invalid(f"{thread.id} is CLOSED, which is final")
+    set_status(account, thread, status)
+
+
+def _merged(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in (before | changes).items() if value is not None}
+
+
+_ONE = "/v2/Conversations/{id}"
+
+ROUTES = [
+    Route("/v2/Conversations", _list, methods=["GET"]),
+    Route("/v2/Conversations", _create, methods=["POST"]),
+    Route(_ONE, _fetch, methods=["GET"]),
+    Route(_ONE, _replace, methods=["PUT"]),
+    Route(_ONE, _patch, methods=["PATCH"]),
+    Route(_ONE, _delete, methods=["DELETE"]),
+    Route(f"{_ONE}/Participants", _participants, methods=["GET"]),
+    Route(f"{_ONE}/Participants", _add_participant, methods=["POST"]),
+    Route(f"{_ONE}/Participants/{{part}}", _participant, methods=["GET"]),
+    Route(f"{_ONE}/Participants/{{part}}", _replace_participant, methods=["PUT"]),
+    Route(f"{_ONE}/Communications", _communications, methods=["GET"]),
+    Route(f"{_ONE}/Communications", _add_communication, methods=["POST"]),
+    Route(f"{_ONE}/Communications/{{part}}", _communication, methods=["GET"]),
+    Route(f"{_ONE}/Actions", _add_action, methods=["POST"]),
+    Route(f"{_ONE}/Actions/{{part}}", _action, methods=["GET"]),
+]

@@ -1,0 +1,163 @@
+"""``/intelligence/v3``: configurations, operators, and what operators have said."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from voice_app.sandbox.twilio.account import Account, Resource, new_id
+from voice_app.sandbox.twilio.bodies import accepted
+from voice_app.sandbox.twilio.intelligence_bodies import (
+    CreateIntelligence,
+    CreateOperator,
+    ReplaceIntelligence,
+)
+from voice_app.sandbox.twilio.paging import PAGE_NAMES, known_query, page
+from voice_app.sandbox.twilio.refusals import invalid, not_found
+from voice_app.sandbox.twilio.wire import account_of, json_of
+
+
+async def _configurations(request: Request) -> Response:
+    known_query(request, PAGE_NAMES)
+    return JSONResponse(page(request, "configurations", account_of(request).intelligence.values()))
+
+
+async def _create_configuration(request: Request) -> Response:
+    """Unlike a conversation configuration it is there at once."""
+    known_query(request)
+    account, raw = account_of(request), await json_of(request)
+    accepted(CreateIntelligence, raw)
+    _known_operators(account, raw)
+    return JSONResponse(add_intelligence(account, **raw), 201)
+
+
+async def _configuration(request: Request) -> Response:
+    known_query(request)
+    return JSONResponse(_one(request, account_of(request).intelligence))
+
+
+async def _replace_configuration(request: Request) -> Response:
+    known_query(request)
+    account, raw = account_of(request), await json_of(request)
+    before = _one(request, account.intelligence)
+    accepted(ReplaceIntelligence, raw)
+    _known_operators(account, raw)
+    known = {rule["id"] for rule in before["rules"]}
+    unknown = [rule["id"] for rule in raw["rules"] if rule.get("id", "") not in known | {""}]
+    if unknown:
+        raise invalid(f"There is no rule {', '.join(unknown)}")
+    kept = {name: before[name] for name in ("id", "accountId", "dateCreated")}
+    dates = {"dateUpdated": account.now(), "version": before["version"] + 1}
+    after = copy.deepcopy(raw) | {"rules": _rules(raw["rules"])} | kept | dates
+    account.intelligence[before["id"]] = after
+    return JSONResponse(after)
+
+
+async def _delete_configuration(request: Request) -> Response:
+    known_query(request)
+    found = _one(request, account_of(request).intelligence)
+    del account_of(request).intelligence[found["id"]]
+    return Response(status_code=204)
+
+
+async def _operators(request: Request) -> Response:
+    known_query(request, PAGE_NAMES)
+    return JSONResponse(page(request, "operators", account_of(request).operators.values()))
+
+
+async def _create_operator(request: Request) -> Response:
+    known_query(request)
+    account, raw = account_of(request), await json_of(request)
+    if accepted(CreateOperator, raw).output_format == "JSON" and "outputSchema" not in raw:
+        raise invalid("outputSchema is required where outputFormat is JSON")
+    operator = {"id": new_id("intelligence_operator_"), "version": 1, "author": "SELF"} | copy.deepcopy(raw)
+    account.operators[operator["id"]] = operator
+    return JSONResponse(operator, 201)
+
+
+async def _operator(request: Request) -> Response:
+    known_query(request)
+    return JSONResponse(_one(request, account_of(request).operators))
+
+
+async def _results(request: Request) -> Response:
+    known_query(request, (*PAGE_NAMES, "conversationId", "intelligenceConfigurationId", "operatorId"))
+    query = request.query_params
+    found = [
+        item
+        for item in account_of(request).results.values()
+        if query.get("conversationId") in (None, item["conversationId"])
+        and query.get("intelligenceConfigurationId") in (None, item["intelligenceConfiguration"]["id"])
+        and query.get("operatorId") in (None, item["operator"]["id"])
+    ]
+    return JSONResponse(page(request, "items", found))
+
+
+async def _result(request: Request) -> Response:
+    known_query(request)
+    return JSONResponse(_one(request, account_of(request).results))
+
+
+async def _delete_result(request: Request) -> Response:
+    known_query(request)
+    found = _one(request, account_of(request).results)
+    del account_of(request).results[found["id"]]
+    return Response(status_code=204)
+
+
+def add_intelligence(account: Account, **fields: Any) -> Resource:
+    """Put an intelligence configuration into the account, unchecked."""
+    now = account.now()
+    made: Resource = {
+        "id": new_id("intelligence_configuration_"),
+        "accountId": account.sid,
+        "displayName": "sandbox",
+        "description": "",
+        "version": 1,
+        "dateCreated": now,
+        "dateUpdated": now,
+    } | copy.deepcopy(fields)
+    made["rules"] = _rules(fields.get("rules", []))
+    account.intelligence[made["id"]] = made
+    return made
+
+
+def _rules(rules: list[Resource]) -> list[Resource]:
+    return [{"id": new_id("intelligence_configurationrule_")} | copy.deepcopy(rule) for rule in rules]
+
+
+def _known_operators(account: Account, raw: Resource) -> None:
+    wanted = {operator["id"] for rule in raw["rules"] for operator in rule["operators"]}
+    unknown = sorted(wanted - set(account.operators))
+    if unknown:
+        raise invalid(f"There is no operator {', '.join(unknown)}")
+
+
+def _one(request: Request, resources: dict[str, Resource]) -> Resource:
+    found = resources.get(request.path_params["id"])
+    if found is None:
+        raise not_found(request.url.path)
+    return found
+
+
+_CONFIGURATIONS = "/v3/ControlPlane/Configurations"
+_OPERATORS = "/v3/ControlPlane/Operators"
+_RESULTS = "/v3/OperatorResults"
+
+ROUTES = [
+    Route(_CONFIGURATIONS, _configurations, methods=["GET"]),
+    Route(_CONFIGURATIONS, _create_configuration, methods=["POST"]),
+    Route(f"{_CONFIGURATIONS}/{{id}}", _configuration, methods=["GET"]),
+    Route(f"{_CONFIGURATIONS}/{{id}}", _replace_configuration, methods=["PUT"]),
+    Route(f"{_CONFIGURATIONS}/{{id}}", _delete_configuration, methods=["DELETE"]),
+    Route(_OPERATORS, _operators, methods=["GET"]),
+    Route(_OPERATORS, _create_operator, methods=["POST"]),
+    Route(f"{_OPERATORS}/{{id}}", _operator, methods=["GET"]),
+    Route(_RESULTS, _results, methods=["GET"]),
+    Route(f"{_RESULTS}/{{id}}", _result, methods=["GET"]),
+    Route(f"{_RESULTS}/{{id}}", _delete_result, methods=["DELETE"]),
+]

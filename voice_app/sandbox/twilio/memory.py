@@ -1,0 +1,338 @@
+"""``/memory/v1``: stores, profiles, observations, summaries, recall."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from voice_app.sandbox.twilio.account import Account, MemoryStore, Person, Resource
+from voice_app.sandbox.twilio.bodies import accepted
+from voice_app.sandbox.twilio.memory_bodies import (
+    CreateObservations,
+    CreateProfile,
+    CreateSummaries,
+    LookUp,
+    PatchProfile,
+    RecallMemories,
+)
+from voice_app.sandbox.twilio.paging import PAGE_NAMES, known_query, page
+from voice_app.sandbox.twilio.refusals import RefusedError, invalid, not_found
+from voice_app.sandbox.twilio.stores import (
+    add_person,
+    identified,
+    normalized,
+    patch_traits,
+    remember,
+    summarize,
+    with_identifier,
+)
+from voice_app.sandbox.twilio.wire import account_of, json_of
+
+_MAX_PAGE = 100
+_LATER = {"message": "Accepted: it can be read once it is processed"}
+
+
+class MergedError(RefusedError):
+    """The profile has become part of another one."""
+
+    def __init__(self, request: Request, profile_id: str, canonical: str) -> None:
+        url = str(request.url.replace(query="")).replace(profile_id, canonical)
+        status = 301 if request.method == "GET" else 308
+        headers = {"Location": url, "Canonical-Profile-Id": canonical}
+        super().__init__(status, 0, "The profile was merged", headers=headers)
+
+    def response(self, shape: object) -> JSONResponse:
+        body = {"message": self.message, "uri": (self.headers or {})["Location"]}
+        return JSONResponse(body, self.status, self.headers)
+
+
+async def _stores(request: Request) -> Response:
+    """Lists have the ids only."""
+    known_query(request, (*PAGE_NAMES, "orderBy"))
+    ids = _ordered(request, account_of(request).stores, "ASC")
+    return JSONResponse(page(request, "stores", ids, most=_MAX_PAGE))
+
+
+async def _store(request: Request) -> Response:
+    known_query(request)
+    resource = _known_store(request).resource
+    return JSONResponse(resource, headers={"ETag": f'"{resource["version"]}"'})
+
+
+async def _look_up(request: Request) -> Response:
+    known_query(request)
+    account, store, raw = account_of(request), _ready_store(request), await json_of(request)
+    wanted = accepted(LookUp, raw)
+    if wanted.id_type not in store.identifiers:
+        raise invalid(f"idType {wanted.id_type} is none of {', '.join(store.identifiers)}")
+    found = with_identifier(store, wanted.id_type, wanted.value)
+    answer: Resource = {"normalizedValue": normalized(wanted.id_type, wanted.value), "profiles": found[:100]}
+    if not found:
+        match account.behaviour.no_match:
+            case "404":
+                raise not_found(request.url.path)
+            case "null":
+                answer["profiles"] = None
+            case "missing":
+                del answer["profiles"]
+            case "empty":
+                pass
+    return JSONResponse(answer)
+
+
+async def _create_profile(request: Request) -> Response:
+    """The id is there at once, and it is that of the person who has these identifiers already."""
+    known_query(request)
+    account, store, raw = account_of(request), _ready_store(request), await json_of(request)
+    traits = accepted(CreateProfile, raw).traits
+    known = identified(store, traits)
+    if known is None:
+        raise invalid("traits need at least one that is promoted to an identifier")
+    if known:
+        person = store.people[known[0]]
+        _queue(account, store, lambda: patch_traits(person, traits))
+    else:
+        person = add_person(account, store, traits)
+    return JSONResponse(_LATER | {"id": person.id}, 202)
+
+
+async def _profiles(request: Request) -> Response:
+    known_query(request, (*PAGE_NAMES, "orderBy"))
+    return JSONResponse(page(request, "profiles", _ordered(request, _ready_store(request).people, "ASC")))
+
+
+async def _profile(request: Request) -> Response:
+    known_query(request, ("traitGroups",))
+    person = _person(request)
+    groups = request.query_params.get("traitGroups")
+    wanted = groups.split(",") if groups is not None else list(person.traits)
+    traits = {group: values for group, values in person.traits.items() if group in wanted}
+    return JSONResponse({"id": person.id, "createdAt": person.created_at, "traits": traits})
+
+
+async def _patch_profile(request: Request) -> Response:
+    known_query(request)
+    person, raw = _person(request), await json_of(request)
+    traits = accepted(PatchProfile, raw).traits
+    _queue(account_of(request), _known_store(request), lambda: patch_traits(person, traits))
+    return JSONResponse(_LATER, 202)
+
+
+async def _forget_profile(request: Request) -> Response:
+    """Identifiers and traits are sure to go with it. The double lets memories go too."""
+    known_query(request)
+    store, person = _known_store(request), _person(request)
+    _queue(account_of(request), store, lambda: store.people.pop(person.id, None))
+    return JSONResponse(_LATER, 202)
+
+
+async def _recall(request: Request) -> Response:
+    """With a query ranked by shared words; else the newest first, without scores."""
+    known_query(request)
+    began = time.perf_counter()
+    account, person, raw = account_of(request), _person(request), await json_of(request)
+    wanted = accepted(RecallMemories, raw)
+    query = wanted.query or ""
+    if not query and isinstance(wanted.conversation_id, str):
+        query = _latest_words(account, wanted.conversation_id)
+    answer: Resource = {
+        "observations": _ranked(person.observations, query, wanted)[: wanted.observations_limit],
+        "summaries": _ranked(person.summaries, query, wanted)[: wanted.summaries_limit],
+        "communications": _communications(account, person)[: wanted.communications_limit],
+        "meta": {"queryTime": round((time.perf_counter() - began) * 1000, 3)},
+    }
+    return JSONResponse(answer)
+
+
+async def _observations(request: Request) -> Response:
+    names = ("orderBy", "source", "createdAfter", "createdBefore", "conversationId")
+    known_query(request, (*PAGE_NAMES, *names))
+    query = request.query_params
+    after, before = _moment(request, "createdAfter"), _moment(request, "createdBefore")
+    found = [
+        item
+        for item in _ordered(request, _person(request).observations.values(), "DESC")
+        if query.get("source") in (None, item["source"])
+        and (
+            query.get("conversationId") is None or query["conversationId"] in item.get("conversationIds", [])
+        )
+        and _between(item, after, before)
+    ]
+    return JSONResponse(page(request, "observations", found))
+
+
+async def _observe(request: Request) -> Response:
+    known_query(request)
+    account, person, raw = account_of(request), _person(request), await json_of(request)
+    accepted(CreateObservations, raw)
+    for item in copy.deepcopy(raw["observations"]):
+        _queue(account, _known_store(request), partial(remember, account, person, item))
+    return JSONResponse(_LATER, 202)
+
+
+async def _observation(request: Request) -> Response:
+    known_query(request)
+    found = _person(request).observations.get(request.path_params["part"])
+    if found is None:
+        raise not_found(request.url.path)
+    return JSONResponse(found)
+
+
+async def _forget_observation(request: Request) -> Response:
+    return _forget_part(request, _person(request).observations)
+
+
+async def _forget_summary(request: Request) -> Response:
+    return _forget_part(request, _person(request).summaries)
+
+
+def _forget_part(request: Request, parts: dict[str, Resource]) -> Response:
+    known_query(request)
+    wanted = request.path_params["part"]
+    if wanted not in parts:
+        raise not_found(request.url.path)
+    _queue(account_of(request), _known_store(request), lambda: parts.pop(wanted, None))
+    return JSONResponse(_LATER, 202)
+
+
+async def _summaries(request: Request) -> Response:
+    known_query(request, (*PAGE_NAMES, "orderBy", "conversationId"))
+    wanted = request.query_params.get("conversationId")
+    found = [
+        item
+        for item in _ordered(request, _person(request).summaries.values(), "DESC")
+        if wanted in (None, item["conversationId"])
+    ]
+    return JSONResponse(page(request, "summaries", found))
+
+
+async def _summarize(request: Request) -> Response:
+    known_query(request)
+    account, person, raw = account_of(request), _person(request), await json_of(request)
+    accepted(CreateSummaries, raw)
+    for item in copy.deepcopy(raw["summaries"]):
+        _queue(account, _known_store(request), partial(summarize, account, person, item))
+    return JSONResponse(_LATER, 202)
+
+
+def _known_store(request: Request) -> MemoryStore:
+    found = account_of(request).stores.get(request.path_params["store"])
+    if found is None:
+        raise not_found(request.url.path)
+    return found
+
+
+def _ready_store(request: Request) -> MemoryStore:
+    """Nothing is written down what a store answers before it is ACTIVE: a conflict is the strictest guess."""
+    store = _known_store(request)
+    if not store.active:
+        raise RefusedError(409, 20409, f"The store {store.id} is {store.resource['status']}, not ACTIVE")
+    return store
+
+
+def _person(request: Request) -> Person:
+    store, profile_id = _ready_store(request), request.path_params["profile"]
+    if profile_id in store.merged:
+        raise MergedError(request, profile_id, store.merged[profile_id])
+    found = store.people.get(profile_id)
+    if found is None:
+        raise not_found(request.url.path)
+    return found
+
+
+def _queue(account: Account, store: MemoryStore, effect: Callable[[], object]) -> None:
+    """Taken in now, to be read later. With no delay: by the next request."""
+    store.queued.append((account.clock() + account.behaviour.memory_seconds, effect))
+
+
+def _ordered(request: Request, items: Iterable[Any], usual: str) -> list[Any]:
+    order = request.query_params.get("orderBy", usual)
+    if order not in ("ASC", "DESC"):
+        raise invalid(f"orderBy {order} is neither ASC nor DESC")
+    oldest_first = list(items)
+    return oldest_first if order == "ASC" else oldest_first[::-1]
+
+
+def _ranked(items: Mapping[str, Resource], query: str, wanted: RecallMemories) -> list[Resource]:
+    """By the share of the query's words that are in it; without a query, the newest first."""
+    newest_first = [
+        item
+        for item in list(items.values())[::-1]
+        if _between(item, wanted.begin_date or None, wanted.end_date or None)
+    ]
+    words = set(query.lower().split())
+    if not words:
+        return newest_first
+    scored = [item | {"score": _share(words, item["content"])} for item in newest_first]
+    fitting = [item for item in scored if item["score"] >= wanted.relevance_threshold]
+    return sorted(fitting, key=lambda item: float(item["score"]), reverse=True)
+
+
+def _share(words: set[str], content: str) -> float:
+    return round(len(words & set(content.lower().split())) / len(words), 3)
+
+
+def _between(item: Resource, begin: datetime | None, end: datetime | None) -> bool:
+    """The beginning is inclusive, the end is not."""
+    at = datetime.fromisoformat(item["createdAt"])
+    return (begin is None or at >= begin) and (end is None or at < end)
+
+
+def _moment(request: Request, name: str) -> datetime | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise invalid(f"{name} is not a time (ISO 8601)") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _latest_words(account: Account, conversation_id: str) -> str:
+    thread = account.threads.get(conversation_id)
+    if thread is None:
+        raise not_found(conversation_id)
+    return " ".join(item["content"]["text"] for item in list(thread.communications.values())[-10:])
+
+
+def _communications(account: Account, person: Person) -> list[Resource]:
+    """What was said in the conversations of a person, the newest first."""
+    of_person = [
+        thread
+        for thread in account.threads.values()
+        if any(item.get("profileId") == person.id for item in thread.participants.values())
+    ]
+    return [item for thread in of_person for item in thread.communications.values()][::-1]
+
+
+_STORES = "/v1/ControlPlane/Stores"
+_PROFILES = "/v1/Stores/{store}/Profiles"
+_ONE = f"{_PROFILES}/{{profile}}"
+
+ROUTES = [
+    Route(_STORES, _stores, methods=["GET"]),
+    Route(f"{_STORES}/{{store}}", _store, methods=["GET"]),
+    Route(f"{_PROFILES}/Lookup", _look_up, methods=["POST"]),
+    Route(_PROFILES, _profiles, methods=["GET"]),
+    Route(_PROFILES, _create_profile, methods=["POST"]),
+    Route(_ONE, _profile, methods=["GET"]),
+    Route(_ONE, _patch_profile, methods=["PATCH"]),
+    Route(_ONE, _forget_profile, methods=["DELETE"]),
+    Route(f"{_ONE}/Recall", _recall, methods=["POST"]),
+    Route(f"{_ONE}/Observations", _observations, methods=["GET"]),
+    Route(f"{_ONE}/Observations", _observe, methods=["POST"]),
+    Route(f"{_ONE}/Observations/{{part}}", _observation, methods=["GET"]),
+    Route(f"{_ONE}/Observations/{{part}}", _forget_observation, methods=["DELETE"]),
+    Route(f"{_ONE}/ConversationSummaries", _summaries, methods=["GET"]),
+    Route(f"{_ONE}/ConversationSummaries", _summarize, methods=["POST"]),
+    Route(f"{_ONE}/ConversationSummaries/{{part}}", _forget_summary, methods=["DELETE"]),
+]

@@ -1,0 +1,96 @@
+"""Delivers the account's webhooks: signed, and on demand in another order and more than once.
+
+Twilio promises neither the order nor that a webhook comes once. It signs the URL with the SHA-256 of the body
+in its query, and repeats ``I-Twilio-Idempotency-Token``. Source: reference ``orchestrator.md`` §5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+import msgspec
+
+from voice_app.sandbox.network import WebhookError
+from voice_app.sandbox.twilio.account import Account, Letter
+
+SECONDS = 5.0
+"""How long an answer is waited for."""
+LONGEST_LOG = 1000
+
+
+@dataclass(slots=True, frozen=True)
+class Delivery:
+    """A webhook that was sent."""
+
+    letter: Letter
+    status: int | None
+    """None where nobody answered."""
+
+
+class Postman:
+    """Delivers while the block runs, as long as the account has a network to send into.
+
+    ``repeats`` is how often each webhook is sent once more. With ``backwards``, what is waiting at the same
+    moment is sent in the reverse order.
+    """
+
+    def __init__(self, account: Account, *, repeats: int = 0, backwards: bool = False) -> None:
+        self.deliveries: list[Delivery] = []
+        """The latest ones."""
+        self._account = account
+        self._repeats = repeats
+        self._backwards = backwards
+        self._waiting: asyncio.Queue[Letter] = asyncio.Queue()
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession()
+        self._worker = asyncio.create_task(self._deliver(), name="postman")
+        self._account.send = self._take
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._worker.cancel()
+        await asyncio.wait([self._worker])
+        await self._session.close()
+
+    async def settled(self) -> None:
+        """Return when everything that was sent so far is delivered."""
+        await self._waiting.join()
+
+    def _take(self, letter: Letter) -> None:
+        if self._account.network is not None and not self._worker.done():
+            self._waiting.put_nowait(letter)
+
+    async def _deliver(self) -> None:
+        while True:
+            letters = [await self._waiting.get()]
+            while not self._waiting.empty():
+                letters.append(self._waiting.get_nowait())
+            for letter in letters[::-1] if self._backwards else letters:
+                for _ in range(1 + self._repeats):
+                    self.deliveries.append(Delivery(letter, await self._send(letter)))
+                self._waiting.task_done()
+            del self.deliveries[:-LONGEST_LOG]
+
+    async def _send(self, letter: Letter) -> int | None:
+        network = self._account.network
+        if network is None:
+            return None
+        body = msgspec.json.encode(letter.body)
+        url, signature = network.sign_json(letter.url, body)
+        headers = {
+            "Content-Type": "application/json",
+            "X-Twilio-Signature": signature,
+            "I-Twilio-Idempotency-Token": letter.token,
+        }
+        try:
+            answer = await network.request(self._session, "POST", url, headers, body, seconds=SECONDS)
+        except WebhookError:
+            return None
+        return answer.status

@@ -1,0 +1,92 @@
+"""Memory stores as the account keeps them: who is known, and what is remembered."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+from voice_app.sandbox.twilio.account import Account, MemoryStore, Person, Resource, new_id
+
+_E164 = re.compile(r"\+[1-9]\d{6,14}")
+
+
+def normalized(id_type: str, value: str) -> str:
+    """The value as the store compares it."""
+    return re.sub(r"[\s().-]", "", value) if id_type == "phone" else value.strip().lower()
+
+
+def with_identifier(store: MemoryStore, id_type: str, value: str) -> list[str]:
+    """The profiles that have it, in the order in which they were made."""
+    group, name = store.identifiers[id_type]
+    wanted = normalized(id_type, value)
+    return [
+        person.id
+        for person in store.people.values()
+        if normalized(id_type, str(person.traits.get(group, {}).get(name, ""))) == wanted
+    ]
+
+
+def identified(store: MemoryStore, traits: dict[str, dict[str, Any]]) -> list[str] | None:
+    """The profiles with an identifier among these traits; None if there is no identifier among them."""
+    promoted = [
+        (id_type, str(traits[group][name]))
+        for id_type, (group, name) in store.identifiers.items()
+        if traits.get(group, {}).get(name)
+    ]
+    if not promoted:
+        return None
+    return [found for id_type, value in promoted for found in with_identifier(store, id_type, value)]
+
+
+def resolved(account: Account, store_id: str | None, address: str) -> str | None:
+    """The profile of a customer's number, made on the first contact.
+
+    None, and not a word about it, where the store is gone or not ready, and for whoever has no number.
+    """
+    store = account.stores.get(store_id or "")
+    if store is None or not store.active or _E164.fullmatch(address) is None:
+        return None
+    found = with_identifier(store, "phone", address)
+    if found:
+        return found[0]
+    group, name = store.identifiers["phone"]
+    return add_person(account, store, {group: {name: address}}).id
+
+
+def add_person(account: Account, store: MemoryStore, traits: dict[str, dict[str, Any]]) -> Person:
+    person = Person(new_id("mem_profile_"), account.now(), copy.deepcopy(traits))
+    store.people[person.id] = person
+    return person
+
+
+def merge(store: MemoryStore, profile_id: str, into: str) -> None:
+    """Two profiles turn out to be one person. The first id answers with a redirect from now on."""
+    gone, kept = store.people.pop(profile_id), store.people[into]
+    for group, values in gone.traits.items():
+        kept.traits[group] = values | kept.traits.get(group, {})
+    kept.observations |= gone.observations
+    kept.summaries |= gone.summaries
+    store.merged = {old: into if new == profile_id else new for old, new in store.merged.items()}
+    store.merged[profile_id] = into
+
+
+def patch_traits(person: Person, changes: dict[str, dict[str, Any]]) -> None:
+    """What is left out stays; null removes."""
+    for group, values in changes.items():
+        merged = person.traits.get(group, {}) | values
+        person.traits[group] = {name: value for name, value in merged.items() if value is not None}
+
+
+def remember(account: Account, person: Person, given: Resource) -> None:
+    """Add an observation."""
+    now = account.now()
+    observation = {"id": new_id("mem_observation_"), "createdAt": now, "updatedAt": now} | given
+    person.observations[observation["id"]] = observation
+
+
+def summarize(account: Account, person: Person, given: Resource) -> None:
+    """Add a summary of a conversation."""
+    now = account.now()
+    summary = {"id": new_id("mem_summary_"), "createdAt": now, "updatedAt": now} | given
+    person.summaries[summary["id"]] = summary

@@ -1,0 +1,35 @@
+"""Clients of Conversation Orchestrator."""
+
+from voice_app.twilio.calls import Calls
+from voice_app.twilio.configurations import Configurations
+from voice_app.twilio.conversations import Conversations
+from voice_app.twilio.errors import ApiError, Trouble
+from voice_app.twilio.http import Credentials, Patience, TwilioApi
+from voice_app.twilio.intelligence import (
+    Intelligence,
+    IntelligenceConfiguration,
+    Operator,
+    OperatorResult,
+)
+from voice_app.twilio.memory import Memory
+from voice_app.twilio.models import Communication, Configuration, Conversation, Participant
+
+__all__ = [
+    "ApiError",
+    "Calls",
+    "Communication",
+    "Configuration",
+    "Configurations",
+    "Conversation",
+    "Conversations",
+    "Credentials",
+    "Intelligence",
+    "IntelligenceConfiguration",
+    "Memory",
+    "Operator",
+    "OperatorResult",
+    "Participant",
+    "Patience",
+    "Trouble",
+    "TwilioApi",
+]

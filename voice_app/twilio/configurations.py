@@ -1,0 +1,146 @@
+"""The configurations of Conversation Orchestrator.
+
+https://www.twilio.com/docs/conversations/orchestrator
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+from uuid import uuid4
+
+import msgspec
+
+from voice_app.twilio.changes import Difference, differences, lost, merged
+from voice_app.twilio.errors import ApiError, Trouble
+from voice_app.twilio.http import Reply, TwilioApi
+from voice_app.twilio.identifiers import Kind, checked
+from voice_app.twilio.models import Configuration, Operation
+from voice_app.twilio.operations import PRODUCT, Progress, finished, related_id
+
+PATH: Final = "/v2/ControlPlane/Configurations"
+GROUPING: Final = "conversationGroupingType"
+
+
+class Update(msgspec.Struct, frozen=True):
+    """What came of a change."""
+
+    before: Configuration
+    after: Configuration
+    """As it was fetched when the operation was completed."""
+    method: Literal["PATCH", "PUT", "none"]
+    """How it was written; ``none`` if there was nothing to change."""
+    unexpected: tuple[Difference, ...] = ()
+    """Where the configuration is not as it should be now."""
+
+    @property
+    def changed(self) -> list[Difference]:
+        return differences(self.before.raw, self.after.raw)
+
+    @property
+    def raced(self) -> bool:
+        """Whether somebody else wrote at the same time: Twilio can tell this after the fact only."""
+        before, after = self.before.version, self.after.version
+        if before is None or after is None:
+            return bool(self.unexpected)
+        return bool(self.unexpected) or after != before + (0 if self.method == "none" else 1)
+
+
+class Configurations:
+    """Read and change the configurations of the account.
+
+    Every method raises `ApiError`, and `ValueError` for something that cannot be a configuration's id.
+    """
+
+    def __init__(self, api: TwilioApi, *, deadline: float = 60.0) -> None:
+        """``deadline`` is in seconds, and holds for one operation."""
+        self._api = api
+        self._deadline = deadline
+
+    async def fetch(self, configuration_id: str) -> Configuration:
+        """Read one."""
+        return Configuration(await self._api.get(PRODUCT, _path(configuration_id)))
+
+    async def list(self, *, memory_store_id: str | None = None) -> Sequence[Configuration]:
+        """Read all of them, on all pages. Those that the list shows in part are fetched singly."""
+        query = {"memoryStoreId": memory_store_id} if memory_store_id else {}
+        listed = [Configuration(item) async for item in self._api.items(PRODUCT, PATH, query=query)]
+        return [
+            item if "channelSettings" in item.raw or not item.id else await self.fetch(item.id)
+            for item in listed
+        ]
+
+    async def create(self, fields: Mapping[str, Any], *, progress: Progress | None = None) -> Configuration:
+        """Create one and wait until it is there."""
+        operation = await self._finish(await self._send("POST", PATH, dict(fields)), PATH, progress)
+        configuration_id = related_id(operation, "configurationId")
+        if configuration_id is not None:
+            return await self.fetch(configuration_id)
+        name = fields.get("displayName")
+        named = [item for item in await self.list() if item.display_name == name]
+        if len(named) != 1:
+            told = f"the operation names no configuration, and {len(named)} are called {name!r}"
+            raise ApiError(Trouble.UNREADABLE, method="POST", url=self._api.url(PRODUCT, PATH), message=told)
+        return named[0]
+
+    async def update(
+        self, configuration_id: str, changes: Mapping[str, Any], *, progress: Progress | None = None
+    ) -> Update:
+        """Change some fields and leave all others as they are, then fetch again and compare.
+
+        Fields that are left out of ``changes`` stay, null removes one, and a channel in ``channelSettings``
+        is replaced as a whole. Accounts without PATCH get a PUT of everything that was read just before it.
+        Raises `ValueError`, before anything is written, for another grouping and for a field that would be
+        lost.
+        """
+        before = await self.fetch(configuration_id)
+        if changes.get(GROUPING, before.grouping) != before.grouping:
+            raise ValueError(
+                f"{GROUPING} of {configuration_id} is {before.grouping} and cannot be changed: create a new "
+                "configuration, and close the conversations of this one"
+            )
+        if not differences(before.raw, merged(before.raw, changes)):
+            return Update(before, before, "none")
+        path = _path(configuration_id)
+        method: Literal["PATCH", "PUT"] = "PATCH"
+        try:
+            reply = await self._send("PATCH", path, dict(changes))
+        except ApiError as error:
+            if error.trouble not in (Trouble.NOT_ALLOWED, Trouble.NOT_FOUND):
+                raise
+            method = "PUT"
+            before = await self.fetch(configuration_id)
+            reply = await self._send("PUT", path, _whole(before, changes))
+        await self._finish(reply, path, progress)
+        after = await self.fetch(configuration_id)
+        wrong = differences(merged(before.raw, changes), after.raw)
+        # What we removed may come back as the API's own way of saying "nothing".
+        unexpected = tuple(item for item in wrong if item.old is not None or item.new)
+        return Update(before, after, method, unexpected)
+
+    async def delete(self, configuration_id: str, *, progress: Progress | None = None) -> None:
+        """Delete one and wait until it is gone."""
+        path = _path(configuration_id)
+        await self._finish(await self._send("DELETE", path, None), path, progress)
+
+    async def _send(self, method: str, path: str, body: Any) -> Reply:
+        key = str(uuid4())
+        return await self._api.request(method, PRODUCT, path, body=body, idempotency_key=key)
+
+    async def _finish(self, reply: Reply, path: str, progress: Progress | None) -> Operation:
+        url = self._api.url(PRODUCT, path)
+        return await finished(self._api, reply, url, deadline=self._deadline, progress=progress)
+
+
+def _whole(before: Configuration, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a PUT."""
+    body = merged(before.raw, changes)
+    body.setdefault("channelSettings", {})
+    missing = lost(before.raw, body, changes)
+    if missing:
+        raise ValueError(f"a PUT to {before.id} would delete {', '.join(missing)}: nothing was written")
+    return body
+
+
+def _path(configuration_id: str) -> str:
+    return f"{PATH}/{checked(configuration_id, Kind.CONFIGURATION)}"

@@ -1,0 +1,246 @@
+"""The conversations of Conversation Orchestrator.
+
+https://www.twilio.com/docs/conversations/orchestrator
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import uuid4
+
+from voice_app.twilio.errors import ApiError, Trouble
+from voice_app.twilio.http import TwilioApi
+from voice_app.twilio.identifiers import Kind, checked
+from voice_app.twilio.models import (
+    OPEN,
+    Action,
+    Communication,
+    Conversation,
+    Participant,
+    Status,
+    moment,
+)
+from voice_app.twilio.operations import PRODUCT, Progress, finished
+from voice_app.twilio.utterances import Utterance, utterances
+
+PATH: Final = "/v2/Conversations"
+MOST_METADATA: Final = 512
+"""Characters of one value."""
+
+_FIRST_POLL = 0.25
+_SLOWEST_POLL = 1.5
+_AT_ONCE = 8
+
+
+class Conversations:
+    """Read and change the conversations of the account.
+
+    Every method raises `ApiError`, and `ValueError` for something that cannot be the id of what is asked for.
+    """
+
+    def __init__(self, api: TwilioApi) -> None:
+        self._api = api
+
+    async def create(
+        self,
+        configuration_id: str,
+        *,
+        participants: Sequence[Mapping[str, Any]] = (),
+        name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Conversation:
+        """Open one. A 409 has the id of the conversation that owns these participants: see `open_or_join`."""
+        body: dict[str, Any] = {"configurationId": checked(configuration_id, Kind.CONFIGURATION)}
+        if participants:
+            body["participants"] = list(participants)
+        if name is not None:
+            body["name"] = name
+        if metadata:
+            body["metadata"] = dict(metadata)
+        return Conversation.read(await self._object("POST", PATH, body))
+
+    async def open_or_join(
+        self, configuration_id: str, *, participants: Sequence[Mapping[str, Any]]
+    ) -> Conversation:
+        """The conversation of these participants, opened if there is none yet."""
+        try:
+            return await self.create(configuration_id, participants=participants)
+        except ApiError as error:
+            if error.trouble is not Trouble.CONFLICT or not error.conflicting_id:
+                raise
+            return await self.fetch(error.conflicting_id)
+
+    async def fetch(self, conversation_id: str) -> Conversation:
+        """Read one."""
+        return Conversation.read(await self._api.get(PRODUCT, _path(conversation_id)))
+
+    async def list(
+        self,
+        *,
+        statuses: Iterable[str] = (),
+        channel_id: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+    ) -> Sequence[Conversation]:
+        """Read all that match, on all pages. Those that the list shows in part are fetched singly.
+
+        ``created_after`` is inclusive and ``created_before`` is not, and both need a time zone. The API has
+        no such filters: they are applied here.
+        """
+        query = [("status", status) for status in statuses]
+        if channel_id is not None:
+            query.append(("channelId", channel_id))
+        items = [Conversation.read(item) async for item in self._api.items(PRODUCT, PATH, query=query)]
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def whole(item: Conversation) -> Conversation:
+            if item.complete:
+                return item
+            async with gate:
+                return await self.fetch(item.id)
+
+        found = await asyncio.gather(*map(whole, items))
+        return [item for item in found if _within(item, created_after, created_before)]
+
+    async def find_by_call(self, call_sid: str) -> Sequence[Conversation]:
+        """The open conversations that a call is written to.
+
+        None right after the call began; one later on. Two mean that two engines listen to the call.
+        """
+        query = [*(("status", status) for status in OPEN), ("channelId", call_sid)]
+        return [Conversation.read(item) async for item in self._api.items(PRODUCT, PATH, query=query)]
+
+    async def wait_for_call(self, call_sid: str, *, within: float = 10.0) -> Sequence[Conversation]:
+        """The conversations of a call as soon as there is one, or none after ``within`` seconds.
+
+        The open ones come first. That of a short call may be closed by now. No caller should wait for it.
+        """
+        ends = time.monotonic() + within
+        pause = _FIRST_POLL
+        while True:
+            found = sorted(await self.list(channel_id=call_sid), key=lambda item: item.status not in OPEN)
+            left = ends - time.monotonic()
+            if found or left <= 0:
+                return found
+            await asyncio.sleep(min(pause, left))
+            pause = min(pause * 2, _SLOWEST_POLL)
+
+    async def set_status(self, conversation_id: str, status: Status) -> Conversation:
+        """Move a conversation along. ``CLOSED`` is final."""
+        path = _path(conversation_id)
+        try:
+            return Conversation.read(await self._object("PATCH", path, {"status": status}, repeatable=True))
+        except ApiError as error:
+            if error.trouble is not Trouble.NOT_ALLOWED:
+                raise
+        current = await self.fetch(conversation_id)
+        body: dict[str, Any] = {"status": status}
+        if current.name is not None:
+            body["name"] = current.name
+        if current.metadata:
+            body["metadata"] = current.metadata
+        return Conversation.read(await self._object("PUT", path, body, repeatable=True))
+
+    async def annotate(self, conversation_id: str, metadata: Mapping[str, str]) -> Conversation:
+        """Add to what is noted on a conversation, which is 8 pairs at most. Long values are cut."""
+        body = {"metadata": {name: value[:MOST_METADATA] for name, value in metadata.items()}}
+        return Conversation.read(await self._object("PATCH", _path(conversation_id), body, repeatable=True))
+
+    async def close(self, conversation_id: str) -> Conversation:
+        """Close it, which starts the extraction of memories and the summaries."""
+        return await self.set_status(conversation_id, "CLOSED")
+
+    async def delete(self, conversation_id: str, *, progress: Progress | None = None) -> None:
+        """Erase it with everything in it, and wait until that is done."""
+        path = _path(conversation_id)
+        reply = await self._api.request("DELETE", PRODUCT, path, idempotency_key=str(uuid4()))
+        await finished(self._api, reply, self._api.url(PRODUCT, path), progress=progress)
+
+    async def participants(self, conversation_id: str) -> Sequence[Participant]:
+        """Who takes part."""
+        path = f"{_path(conversation_id)}/Participants"
+        return [Participant.read(item) async for item in self._api.items(PRODUCT, path)]
+
+    async def add_participant(self, conversation_id: str, fields: Mapping[str, Any]) -> Participant:
+        """Let somebody in; ``addresses`` is required."""
+        path = f"{_path(conversation_id)}/Participants"
+        return Participant.read(await self._object("POST", path, dict(fields)))
+
+    async def change_participant(
+        self, conversation_id: str, participant_id: str, changes: Mapping[str, Any]
+    ) -> Participant:
+        """Change some fields of a participant. There is only a PUT: all others are sent back as read."""
+        path = f"{_path(conversation_id)}/Participants/{checked(participant_id, Kind.PARTICIPANT)}"
+        current = await self._api.get(PRODUCT, path)
+        kept = {
+            name: current[name]
+            for name in ("name", "type", "profileId", "addresses")
+            if current.get(name) is not None
+        }
+        return Participant.read(await self._object("PUT", path, {**kept, **changes}, repeatable=True))
+
+    async def communications(
+        self, conversation_id: str, *, channel_id: str | None = None
+    ) -> Sequence[Communication]:
+        """What was said, fragment by fragment. Those that the list shows in part are fetched singly."""
+        path = f"{_path(conversation_id)}/Communications"
+        query = {"channelId": channel_id} if channel_id is not None else {}
+        items = [Communication.read(item) async for item in self._api.items(PRODUCT, path, query=query)]
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def whole(item: Communication) -> Communication:
+            if item.complete or not item.id:
+                return item
+            async with gate:
+                one = f"{path}/{checked(item.id, Kind.COMMUNICATION)}"
+                return Communication.read(await self._api.get(PRODUCT, one))
+
+        return await asyncio.gather(*map(whole, items))
+
+    async def add_communication(self, conversation_id: str, fields: Mapping[str, Any]) -> Communication:
+        """Write something; the same ``resourceId`` again updates it."""
+        path = f"{_path(conversation_id)}/Communications"
+        return Communication.read(await self._object("POST", path, dict(fields)))
+
+    async def dialogue(self, conversation_id: str) -> Sequence[Utterance]:
+        """The whole conversation as people read it."""
+        said, people = await asyncio.gather(
+            self.communications(conversation_id), self.participants(conversation_id)
+        )
+        return utterances(said, people)
+
+    async def send_message(
+        self, conversation_id: str, *, sender: Mapping[str, str], to: Mapping[str, str], text: str
+    ) -> Action:
+        """Send a text from one participant (``participantId``, or ``address`` and ``channel``) to another."""
+        payload = {"from": dict(sender), "to": [dict(to)], "content": {"text": text}}
+        path = f"{_path(conversation_id)}/Actions"
+        return Action.read(await self._object("POST", path, {"type": "SEND_MESSAGE", "payload": payload}))
+
+    async def action(self, conversation_id: str, action_id: str) -> Action:
+        """What became of a message."""
+        path = f"{_path(conversation_id)}/Actions/{checked(action_id, Kind.ACTION)}"
+        return Action.read(await self._api.get(PRODUCT, path))
+
+    async def _object(
+        self, method: str, path: str, body: Any, *, repeatable: bool | None = None
+    ) -> dict[str, Any]:
+        reply = await self._api.request(method, PRODUCT, path, body=body, repeatable=repeatable)
+        return self._api.object_of(reply, method, PRODUCT, path)
+
+
+def _path(conversation_id: str) -> str:
+    return f"{PATH}/{checked(conversation_id, Kind.CONVERSATION)}"
+
+
+def _within(item: Conversation, after: datetime | None, before: datetime | None) -> bool:
+    if after is None and before is None:
+        return True
+    created = moment(item.created_at)
+    return (
+        created is not None and (after is None or created >= after) and (before is None or created < before)
+    )

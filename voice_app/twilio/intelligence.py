@@ -1,0 +1,213 @@
+"""Twilio's Conversation Intelligence: what operators make of a conversation.
+
+https://www.twilio.com/docs/conversations/intelligence, and reference ``orchestrator.md`` §7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from voice_app.twilio.configurations import Configurations, Update
+from voice_app.twilio.http import TwilioApi
+from voice_app.twilio.identifiers import Kind, checked
+from voice_app.twilio.models import Resource
+from voice_app.twilio.operations import Progress
+
+PRODUCT: Final = "intelligence"
+CONFIGURATIONS: Final = "/v3/ControlPlane/Configurations"
+OPERATORS: Final = "/v3/ControlPlane/Operators"
+RESULTS: Final = "/v3/OperatorResults"
+
+LINKS: Final = "intelligenceConfigurationIds"
+MAX_LINKS: Final = 5
+"""Intelligence configurations of one conversation configuration."""
+
+
+class _Part(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
+    pass
+
+
+class OperatorReference(_Part):
+    """Which operator."""
+
+    id: str = ""
+    display_name: str | None = None
+    version: int | str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class Trigger(_Part):
+    """When a rule runs."""
+
+    on: str = ""
+    """``COMMUNICATION``, ``CONVERSATION_INACTIVE`` or ``CONVERSATION_END``."""
+    parameters: dict[str, Any] | None = None
+
+    @property
+    def count(self) -> int:
+        """For ``COMMUNICATION``: it runs on every so many of them."""
+        count = (self.parameters or {}).get("count", 1)
+        return count if isinstance(count, int) else 1
+
+
+class Webhook(_Part):
+    """Where results are sent."""
+
+    type: str = ""
+    method: str = ""
+    url: str = ""
+
+
+class Rule(_Part):
+    """Which operators run when."""
+
+    id: str = ""
+    operators: list[OperatorReference] = msgspec.field(default_factory=list)
+    triggers: list[Trigger] = msgspec.field(default_factory=list)
+    actions: list[Webhook] = msgspec.field(default_factory=list)
+    context: dict[str, Any] | None = None
+
+
+class IntelligenceConfiguration(Resource):
+    """A set of rules. They run on the conversations of the configurations that it is linked to."""
+
+    account_id: str = ""
+    display_name: str = ""
+    description: str = ""
+    version: int | str | None = None
+    rules: list[Rule] = msgspec.field(default_factory=list)
+    date_created: str = ""
+    date_updated: str = ""
+
+
+class Operator(Resource):
+    """Something that reads a conversation and says one thing about it."""
+
+    display_name: str = ""
+    description: str = ""
+    version: int | str | None = None
+    author: str = ""
+    """``TWILIO`` or ``SELF``."""
+    output_format: str = ""
+    """``TEXT``, ``JSON``, ``CLASSIFICATION``; ``EXTRACTION`` can be read only."""
+    prompt: str | None = None
+    """Of our own operators only."""
+
+
+class ConfigurationReference(_Part):
+    """Which rule of which intelligence configuration."""
+
+    id: str = ""
+    display_name: str | None = None
+    rule_id: str = ""
+    version: int | str | None = None
+
+
+class OperatorResult(Resource):
+    """What an operator said. It was made from what people said: untrusted input."""
+
+    account_id: str = ""
+    conversation_id: str = ""
+    intelligence_configuration: ConfigurationReference = msgspec.field(default_factory=ConfigurationReference)
+    operator: OperatorReference = msgspec.field(default_factory=OperatorReference)
+    output_format: str = ""
+    result: Any = None
+    """By format: ``{text}``, ``{label}``, ``{entities}``, or an object of the operator's own schema."""
+    date_created: str = ""
+    reference_ids: list[str] = msgspec.field(default_factory=list)
+    execution_details: dict[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        """The result as one text: what was written, the label, or JSON."""
+        if isinstance(self.result, dict):
+            for name in ("text", "label"):
+                if isinstance(self.result.get(name), str) and len(self.result) == 1:
+                    return str(self.result[name])
+        return "" if self.result is None else msgspec.json.encode(self.result).decode()
+
+
+class Intelligence:
+    """Read what operators do and have said, and link them to the conversations of a configuration.
+
+    Every method raises `ApiError`, and `ValueError` for something that cannot be the id of what is asked for.
+    """
+
+    def __init__(self, api: TwilioApi) -> None:
+        self._api = api
+        self._configurations = Configurations(api)
+
+    async def configuration(self, intelligence_id: str) -> IntelligenceConfiguration:
+        """Read an intelligence configuration."""
+        path = f"{CONFIGURATIONS}/{checked(intelligence_id, Kind.INTELLIGENCE_CONFIGURATION)}"
+        return IntelligenceConfiguration.read(await self._api.get(PRODUCT, path))
+
+    async def configurations(self) -> Sequence[IntelligenceConfiguration]:
+        """Read all of them, on all pages."""
+        items = self._api.items(PRODUCT, CONFIGURATIONS)
+        return [IntelligenceConfiguration.read(item) async for item in items]
+
+    async def operator(self, operator_id: str) -> Operator:
+        """Read an operator, Twilio's or our own."""
+        path = f"{OPERATORS}/{checked(operator_id, Kind.OPERATOR)}"
+        return Operator.read(await self._api.get(PRODUCT, path))
+
+    async def operators(self) -> Sequence[Operator]:
+        """Read all operators, on all pages."""
+        return [Operator.read(item) async for item in self._api.items(PRODUCT, OPERATORS)]
+
+    async def result(self, result_id: str) -> OperatorResult:
+        """Read one result."""
+        path = f"{RESULTS}/{checked(result_id, Kind.OPERATOR_RESULT)}"
+        return OperatorResult.read(await self._api.get(PRODUCT, path))
+
+    async def results(
+        self,
+        *,
+        conversation_id: str | None = None,
+        intelligence_id: str | None = None,
+        operator_id: str | None = None,
+    ) -> Sequence[OperatorResult]:
+        """Read all results that match, on all pages."""
+        query: dict[str, str] = {}
+        if conversation_id is not None:
+            query["conversationId"] = checked(conversation_id, Kind.CONVERSATION)
+        if intelligence_id is not None:
+            query["intelligenceConfigurationId"] = checked(intelligence_id, Kind.INTELLIGENCE_CONFIGURATION)
+        if operator_id is not None:
+            query["operatorId"] = checked(operator_id, Kind.OPERATOR)
+        return [OperatorResult.read(item) async for item in self._api.items(PRODUCT, RESULTS, query=query)]
+
+    async def delete_result(self, result_id: str) -> None:
+        """Erase one result, if it is there."""
+        await self._api.delete(PRODUCT, f"{RESULTS}/{checked(result_id, Kind.OPERATOR_RESULT)}")
+
+    async def link(
+        self, configuration_id: str, intelligence_id: str, *, progress: Progress | None = None
+    ) -> Update:
+        """Have its rules run on the conversations of a configuration, from the next conversation on.
+
+        Raises `ApiError` if the intelligence configuration does not exist, which Twilio would not say, and
+        `ValueError` if the configuration has as many as it can.
+        """
+        await self.configuration(intelligence_id)
+        linked = (await self._configurations.fetch(configuration_id)).intelligence_configuration_ids
+        wanted = [*linked, *([] if intelligence_id in linked else [intelligence_id])]
+        if len(wanted) > MAX_LINKS:
+            raise ValueError(
+                f"{configuration_id} has {len(linked)} intelligence configurations, which is the most it can "
+                f"have: unlink one of {', '.join(linked)} first"
+            )
+        return await self._configurations.update(configuration_id, {LINKS: wanted}, progress=progress)
+
+    async def unlink(
+        self, configuration_id: str, intelligence_id: str, *, progress: Progress | None = None
+    ) -> Update:
+        """Let its rules run no more on new conversations of a configuration. It may be gone already."""
+        checked(intelligence_id, Kind.INTELLIGENCE_CONFIGURATION)
+        linked = (await self._configurations.fetch(configuration_id)).intelligence_configuration_ids
+        wanted = [item for item in linked if item != intelligence_id]
+        return await self._configurations.update(configuration_id, {LINKS: wanted}, progress=progress)

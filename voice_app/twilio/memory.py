@@ -1,0 +1,322 @@
+"""Twilio's Memory: what is known of the people who call.
+
+https://www.twilio.com/docs/conversations/memory, and reference ``orchestrator.md`` §6. Profiles are merged:
+the old id then answers with 301 or 308, and every method follows to the profile that took its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from voice_app.twilio.errors import ApiError, Trouble
+from voice_app.twilio.http import TwilioApi
+from voice_app.twilio.identifiers import Kind, checked, problem
+from voice_app.twilio.memories import Memories, Observation, Profile, Summary
+from voice_app.twilio.models import Resource
+
+PRODUCT: Final = "memory"
+MAX_OBSERVATIONS: Final = 10
+"""In one request."""
+MAX_CONTENT: Final = 4096
+"""Characters of one observation."""
+SOURCE: Final = "voice-app"
+"""Who observed, where nothing else is said."""
+
+_MOST_MERGES = 5
+_MERGED = frozenset({301, 308})
+
+T = TypeVar("T")
+
+
+class Store(Resource):
+    """Where the profiles of a configuration's customers are kept."""
+
+    display_name: str = ""
+    description: str = ""
+    status: str = ""
+    """``QUEUED``, ``PROVISIONING``, ``ACTIVE`` or ``FAILED``."""
+    intelligence_service_id: str | None = None
+    version: int | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it remembers anything: a store in any other state does not, and says nothing."""
+        return self.status == "ACTIVE"
+
+
+class Memory:
+    """Read and write what is known of people.
+
+    Every method raises `ApiError`, and `ValueError` for something that cannot be the id of what is asked for.
+    Writes are taken in at once (202) and can be read some time later.
+    """
+
+    def __init__(self, api: TwilioApi) -> None:
+        self._api = api
+
+    async def store(self, store_id: str) -> Store:
+        """Read a store, to see whether it is alive."""
+        path = f"/v1/ControlPlane/Stores/{checked(store_id, Kind.MEMORY_STORE)}"
+        return Store.read(await self._api.get(PRODUCT, path))
+
+    async def lookup(self, store_id: str, value: str, *, id_type: str = "phone") -> Sequence[str]:
+        """The profiles with this identifier, e.g. an E.164 number: none, one, or several."""
+        body = {"idType": id_type, "value": value}
+        try:
+            answer = await self._post(f"{_profiles(store_id)}/Lookup", body, repeatable=True)
+        except ApiError as error:
+            if error.trouble is not Trouble.NOT_FOUND:
+                raise
+            await self.store(store_id)  # no such profile, or no such store?
+            return []
+        found = answer.get("profiles")
+        return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
+
+    async def profile(self, store_id: str, profile_id: str, *, trait_groups: Iterable[str] = ()) -> Profile:
+        """Read a profile with its traits: of these groups, or what Twilio shows without being asked."""
+        groups = ",".join(trait_groups)
+        query = {"traitGroups": groups} if groups else {}
+
+        async def read(canonical: str) -> Profile:
+            profile = Profile.read(await self._api.get(PRODUCT, _profile(store_id, canonical), query=query))
+            profile.id = profile.id or canonical
+            return profile
+
+        return await self._followed(store_id, profile_id, read)
+
+    async def recall(
+        self,
+        store_id: str,
+        profile_id: str,
+        *,
+        query: str | None = None,
+        conversation_id: str | None = None,
+        observations: int = 20,
+        summaries: int = 5,
+        communications: int = 0,
+        relevance: float | None = None,
+    ) -> Memories:
+        """What is remembered of a person.
+
+        With a ``query`` (at most 1,024 characters), what fits it best. With a ``conversation_id`` alone
+        Twilio makes up a query from its last communications, which is slow and costs. With neither, the
+        newest first: the fastest, and right for the beginning of a call. The numbers are limits, 0 to 100.
+        """
+        wanted: dict[str, Any] = {
+            "query": query or None,
+            "conversationId": conversation_id and checked(conversation_id, Kind.CONVERSATION),
+            "observationsLimit": observations,
+            "summariesLimit": summaries,
+            "communicationsLimit": communications,
+            "relevanceThreshold": relevance,
+        }
+        body = {name: value for name, value in wanted.items() if value is not None}
+
+        async def read(canonical: str) -> Memories:
+            path = f"{_profile(store_id, canonical)}/Recall"
+            return _memories(canonical, await self._post(path, body, repeatable=True))
+
+        return await self._followed(store_id, profile_id, read)
+
+    async def observations(
+        self,
+        store_id: str,
+        profile_id: str,
+        *,
+        newest_first: bool = True,
+        source: str | None = None,
+        conversation_id: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+    ) -> Sequence[Observation]:
+        """All observations, on all pages: the fastest way to read them, without any ranking."""
+        wanted = {
+            "orderBy": "DESC" if newest_first else "ASC",
+            "source": source,
+            "conversationId": conversation_id,
+            "createdAfter": instant(created_after) if created_after is not None else None,
+            "createdBefore": instant(created_before) if created_before is not None else None,
+        }
+        query = {name: value for name, value in wanted.items() if value is not None}
+
+        async def read(canonical: str) -> Sequence[Observation]:
+            path = f"{_profile(store_id, canonical)}/Observations"
+            items = self._api.items(PRODUCT, path, query=query, page_size=100)
+            return [Observation.read(item) async for item in items]
+
+        return await self._followed(store_id, profile_id, read)
+
+    async def observe(
+        self,
+        store_id: str,
+        profile_id: str,
+        contents: Sequence[str],
+        *,
+        occurred_at: datetime | None = None,
+        source: str = SOURCE,
+        conversation_ids: Sequence[str] = (),
+    ) -> str:
+        """Write down what was noticed just now, and give the id of the profile that it was written to.
+
+        Takes 1 to 10 texts of 1 to 4,096 characters; raises `ValueError` for others. It is said once and
+        never repeated by itself: an observation has no key that would keep it from being there twice.
+        """
+        if not 1 <= len(contents) <= MAX_OBSERVATIONS:
+            raise ValueError(f"{len(contents)} observations at once: it takes 1 to {MAX_OBSERVATIONS}")
+        for content in contents:
+            if not 1 <= len(content) <= MAX_CONTENT:
+                raise ValueError(f"an observation has 1 to {MAX_CONTENT} characters, this one {len(content)}")
+        common: dict[str, Any] = {"source": source, "occurredAt": instant(occurred_at)}
+        if conversation_ids:
+            common["conversationIds"] = [checked(item, Kind.CONVERSATION) for item in conversation_ids]
+        body = {"observations": [{"content": content, **common} for content in contents]}
+        return await self._written(store_id, profile_id, "POST", "/Observations", body)
+
+    async def add_summary(
+        self,
+        store_id: str,
+        profile_id: str,
+        content: str,
+        *,
+        conversation_id: str,
+        occurred_at: datetime | None = None,
+        source: str = SOURCE,
+    ) -> str:
+        """Write down what a conversation was about, and give the id of the profile that it was written to."""
+        summary = {
+            "content": content,
+            "conversationId": checked(conversation_id, Kind.CONVERSATION),
+            "occurredAt": instant(occurred_at),
+            "source": source,
+        }
+        body = {"summaries": [summary]}
+        return await self._written(store_id, profile_id, "POST", "/ConversationSummaries", body)
+
+    async def create_profile(self, store_id: str, traits: Mapping[str, Mapping[str, Any]]) -> str:
+        """The id of the person with these traits, known already or new.
+
+        One of the traits has to be one that the store identifies people by, e.g. ``Contact.phone``.
+        """
+        path = _profiles(store_id)
+        # The same person again is the same profile: saying it twice does no harm.
+        answer = await self._post(path, {"traits": _plain(traits)}, repeatable=True)
+        profile_id = answer.get("id")
+        if not isinstance(profile_id, str) or problem(profile_id, Kind.PROFILE) is not None:
+            told = f"the new profile has the id {profile_id!r}, which is none"
+            raise ApiError(Trouble.UNREADABLE, method="POST", url=self._api.url(PRODUCT, path), message=told)
+        return profile_id
+
+    async def delete_profile(self, store_id: str, profile_id: str) -> None:
+        """Erase a person and all that is remembered of them. To do so twice is harmless.
+
+        Twilio says of deleting a profile that its identifiers and traits go with it, and nothing of memories:
+        observations and summaries are erased before it, one by one. It is final, takes Twilio a moment, and
+        can be read until then. https://www.twilio.com/docs/api/memory/v1/profile/delete-profile
+        """
+
+        async def erase(canonical: str) -> None:
+            path = _profile(store_id, canonical)
+            for part, kind in (("Observations", Kind.OBSERVATION), ("ConversationSummaries", Kind.SUMMARY)):
+                found = [item async for item in self._api.items(PRODUCT, f"{path}/{part}", page_size=100)]
+                for item in found:
+                    item_id = checked(str(item.get("id")), kind)
+                    await self._api.delete(PRODUCT, f"{path}/{part}/{item_id}")
+            await self._api.delete(PRODUCT, path)
+
+        try:
+            await self._followed(store_id, profile_id, erase)
+        except ApiError as error:
+            if error.trouble is not Trouble.NOT_FOUND:
+                raise
+
+    async def patch_traits(
+        self, store_id: str, profile_id: str, traits: Mapping[str, Mapping[str, Any]]
+    ) -> str:
+        """Change some traits (None removes one), and give the id of the profile that was changed."""
+        return await self._written(store_id, profile_id, "PATCH", "", {"traits": _plain(traits)})
+
+    async def _written(self, store_id: str, profile_id: str, method: str, under: str, body: Any) -> str:
+        async def write(canonical: str) -> str:
+            await self._api.request(method, PRODUCT, _profile(store_id, canonical) + under, body=body)
+            return canonical
+
+        return await self._followed(store_id, profile_id, write)
+
+    async def _post(self, path: str, body: Any, *, repeatable: bool) -> dict[str, Any]:
+        reply = await self._api.request("POST", PRODUCT, path, body=body, repeatable=repeatable)
+        return self._api.object_of(reply, "POST", PRODUCT, path)
+
+    async def _followed(self, store_id: str, profile_id: str, ask: Callable[[str], Awaitable[T]]) -> T:
+        """Ask about a profile, and if it was merged, about the one that it was merged into."""
+        seen = {profile_id}
+        while True:
+            try:
+                return await ask(profile_id)
+            except ApiError as error:
+                canonical = self._merged_into(store_id, error)
+                if canonical is None or canonical in seen or len(seen) > _MOST_MERGES:
+                    raise
+                seen.add(canonical)
+                profile_id = canonical
+
+    def _merged_into(self, store_id: str, error: ApiError) -> str | None:
+        """The profile that took another one's place.
+
+        Only its id is taken from the answer, and the next request goes to the address that we make of it:
+        a ``Location`` elsewhere is not followed, since our credentials would go with it.
+        """
+        if error.status not in _MERGED:
+            return None
+        canonical = error.headers.get("Canonical-Profile-Id")
+        location = error.headers.get("Location", "").partition("?")[0]
+        if location:
+            store = re.escape(_profiles(store_id))
+            pattern = rf"{store}/({Kind.PROFILE.value}[0-9A-Za-z_-]+)(/\w+)?"
+            path = self._api.owned_path(PRODUCT, location, pattern)
+            found = re.fullmatch(pattern, path) if path is not None else None
+            if found is None:
+                return None
+            canonical = canonical or found[1]
+        if canonical is None or problem(canonical, Kind.PROFILE) is not None:
+            return None
+        return canonical
+
+
+def instant(moment: datetime | None = None) -> str:
+    """A time as the API takes it, in UTC; None is now. Raises `ValueError` without a time zone."""
+    moment = moment or datetime.now(UTC)
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment.isoformat()} has no time zone: give it one")
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def _memories(profile_id: str, answer: Mapping[str, Any]) -> Memories:
+    def items(name: str) -> list[dict[str, Any]]:
+        found = answer.get(name)
+        return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+    meta = answer.get("meta")
+    query_ms = meta.get("queryTime") if isinstance(meta, dict) else None
+    return Memories(
+        profile_id=profile_id,
+        observations=[Observation.read(item) for item in items("observations")],
+        summaries=[Summary.read(item) for item in items("summaries")],
+        communications=items("communications"),
+        query_ms=float(query_ms) if isinstance(query_ms, int | float) else None,
+    )
+
+
+def _plain(traits: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {group: dict(values) for group, values in traits.items()}
+
+
+def _profiles(store_id: str) -> str:
+    return f"/v1/Stores/{checked(store_id, Kind.MEMORY_STORE)}/Profiles"
+
+
+def _profile(store_id: str, profile_id: str) -> str:
+    return f"{_profiles(store_id)}/{checked(profile_id, Kind.PROFILE)}"

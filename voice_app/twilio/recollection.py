@@ -1,0 +1,139 @@
+"""What is known of a caller, gathered for the beginning of a call and said in lines for a prompt.
+
+Everything in it comes from what people said or typed: it is untrusted input, and stands in a prompt as notes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from voice_app.twilio.memories import Observation, Summary
+from voice_app.twilio.memory import Memory
+from voice_app.twilio.models import moment
+
+MAX_TRAITS: Final = 10
+MAX_SUMMARIES: Final = 3
+MAX_OBSERVATIONS: Final = 12
+MAX_CHARACTERS: Final = 300
+"""Of one line."""
+
+_WITHHELD = frozenset({"+7378742833", "+2562533", "+8656696", "+266696687", "+86282452253"})
+"""What Twilio shows for RESTRICTED, BLOCKED, UNKNOWN, ANONYMOUS and UNAVAILABLE, typed on a keypad."""
+_E164 = re.compile(r"\+[1-9]\d{6,14}")
+
+
+def phone_of(address: str) -> str | None:
+    """The number by which a caller may be known; None for ``client:`` and ``sip:`` and a withheld number.
+
+    Who withholds the number shares one with everybody who does, and would get their memories.
+    """
+    return address if _E164.fullmatch(address) and address not in _WITHHELD else None
+
+
+@dataclass(slots=True)
+class Recollection:
+    """What is known so far. It fills while `recollect` runs, and is good to use at any moment."""
+
+    profile_id: str | None = None
+    traits: Mapping[str, Any] = field(default_factory=dict)
+    summaries: Sequence[Summary] = ()
+    observations: Sequence[Observation] = ()
+
+    def lines(self, *, without: Iterable[str] = ()) -> list[str]:
+        """One line for each thing that is known: few, short, and without control characters.
+
+        ``without`` names values that need not be repeated, such as the number that the caller phones from.
+        """
+        left_out = {*without, ""}
+        traits = [line for line, value in _traits(self.traits) if value not in left_out][:MAX_TRAITS]
+        return [
+            *traits,
+            *_dated(self.summaries[:MAX_SUMMARIES]),
+            *_dated(self.observations[:MAX_OBSERVATIONS]),
+        ]
+
+
+async def recollect(
+    memory: Memory,
+    store_id: str,
+    phone: str,
+    into: Recollection,
+    *,
+    id_type: str = "phone",
+    trait_groups: Sequence[str] = (),
+) -> None:
+    """Look a caller up and read what is known. Of several profiles the first one counts.
+
+    What could be read stays in ``into`` whatever goes wrong then. Raises the first `ApiError`.
+    """
+    profiles = await memory.lookup(store_id, phone, id_type=id_type)
+    if not profiles:
+        return
+    into.profile_id = profiles[0]
+    parts = (
+        _read_traits(memory, store_id, profiles[0], into, trait_groups),
+        _read_memories(memory, store_id, profiles[0], into),
+    )
+    for failure in await asyncio.gather(*parts, return_exceptions=True):
+        if isinstance(failure, BaseException):
+            raise failure
+
+
+async def _read_traits(
+    memory: Memory, store_id: str, profile_id: str, into: Recollection, trait_groups: Sequence[str]
+) -> None:
+    profile = await memory.profile(store_id, profile_id, trait_groups=trait_groups)
+    into.profile_id, into.traits = profile.id, profile.traits
+
+
+async def _read_memories(memory: Memory, store_id: str, profile_id: str, into: Recollection) -> None:
+    memories = await memory.recall(
+        store_id, profile_id, observations=MAX_OBSERVATIONS, summaries=MAX_SUMMARIES
+    )
+    into.profile_id = memories.profile_id
+    into.summaries, into.observations = memories.summaries, memories.observations
+
+
+def one_line(text: str, longest: int = MAX_CHARACTERS) -> str:
+    """A text as it may stand in a list: on one line, of printable characters, and short."""
+    kept = ("" if unicodedata.category(char) in ("Cf", "Cs", "Cn") else char for char in text[: 4 * longest])
+    spaced = (" " if unicodedata.category(char) == "Cc" else char for char in "".join(kept))
+    line = " ".join("".join(spaced).split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def _traits(traits: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """A line for each trait that is a plain value, and that value."""
+    for group, values in traits.items():
+        for name, value in values.items() if isinstance(values, Mapping) else ():
+            text = _plain(value)
+            if text:
+                yield one_line(f"{_words(group)}, {_words(name)}: {text}"), text
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str | int | float):
+        return str(value)
+    if isinstance(value, list):
+        return ", ".join(filter(None, (_plain(item) for item in value if not isinstance(item, list))))
+    return ""
+
+
+def _words(name: Any) -> str:
+    """``firstName`` as people write it."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_-]+", " ", str(name))
+    return spaced.lower()
+
+
+def _dated(items: Sequence[Summary] | Sequence[Observation]) -> Iterator[str]:
+    for item in items:
+        at = moment(item.occurred_at) or moment(item.created_at)
+        if item.content.strip():
+            yield one_line(f"{at.date().isoformat()}: {item.content}" if at is not None else item.content)
