@@ -5,10 +5,20 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from support.model import ScriptedModel
 
 pytest_plugins = ["support.postgres"]
+
+# How long an example takes says something about the machine, not about the code.
+hypothesis_settings.register_profile(
+    "voice-app",
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+hypothesis_settings.load_profile("voice-app")
 
 
 @pytest.fixture

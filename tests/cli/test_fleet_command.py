@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from support.commands import voice_app
-from voice_app.cli.proxy import PLACES
+from support.tools import required
 
 SITE = Path(__file__).parents[2] / "scripts/deploy/nginx.conf"
-NGINX = pytest.mark.skipif(shutil.which("nginx", path=PLACES) is None, reason="nginx is not installed")
 
 
 async def test_sqlite_is_refused(tmp_path: Path) -> None:
@@ -38,9 +36,9 @@ async def test_a_real_account_is_refused(tmp_path: Path) -> None:
     assert "this fleet runs in the sandbox" in result.err
 
 
-@NGINX
 @pytest.mark.slow
 async def test_its_demo_loses_no_call(tmp_path: Path, postgres_url: str) -> None:
+    required("nginx")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "voice_app", "fleet"),
         *("--nginx", str(SITE), "--port", "0", "--demo", "--calls", "6"),

@@ -8,7 +8,8 @@ from pathlib import Path
 from time import monotonic
 
 from support.figures import Record, show
-from support.fleet import closed, fleet, until
+from support.fleet import closed, fleet
+from support.waiting import until
 from voice_app.journal import Journal
 from voice_app.journal.events import Conversed
 from voice_app.sandbox.caller import Caller, Script

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml  # type: ignore[import-untyped]
 
+from support.tools import required
 from voice_app.app import build, desk
 from voice_app.cli.main import COMMANDS
 from voice_app.server.drain import SECONDS_FOR_GOODBYE, SECONDS_TO_ASK
@@ -88,14 +87,11 @@ def test_systemd_starts_the_server_and_waits_for_its_drain() -> None:
 
 
 def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not installed: the unit was read, not verified")
+    verifier = required("systemd-analyze")
     installed = tmp_path / "voice-app.service"
     program = unit()["Service"]["ExecStart"].split()[0]
     installed.write_text(UNIT.replace(program, sys.executable))
-    done = subprocess.run(
-        ["systemd-analyze", "verify", str(installed)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([verifier, "verify", str(installed)], capture_output=True, text=True, check=False)
     assert (done.returncode, [line for line in done.stderr.splitlines() if installed.name in line]) == (0, [])
 
 

@@ -17,10 +17,12 @@ from yarl import URL
 
 from support.backends import Backend, backend
 from support.figures import Record, show
-from support.fleet import fleet, until
+from support.fleet import fleet
 from support.sandbox import sandbox
+from support.tools import required
+from support.waiting import until
 from voice_app.cli.children import ChildError
-from voice_app.cli.proxy import addressed, find, nginx
+from voice_app.cli.proxy import addressed, nginx
 from voice_app.sandbox.caller import Script
 from voice_app.sandbox.crowd import Crowd
 from voice_app.sandbox.network import Network
@@ -28,10 +30,7 @@ from voice_app.sandbox.network import Network
 SITE = Path(__file__).parents[2] / "scripts/deploy/nginx.conf"
 TOKEN = "supervisor-of-the-test"
 
-try:
-    find()
-except ChildError as error:
-    pytest.skip(str(error), allow_module_level=True)
+required("nginx")
 
 
 @asynccontextmanager

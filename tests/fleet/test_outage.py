@@ -6,8 +6,9 @@ import asyncio
 from pathlib import Path
 
 from support.figures import Record, show
-from support.fleet import closed, fleet, until
+from support.fleet import closed, fleet
 from support.postgres import Postgres
+from support.waiting import until
 from voice_app.journal import Journal, dialogue
 from voice_app.journal.events import Prompted
 from voice_app.sandbox.caller import Caller, Script

@@ -8,7 +8,8 @@ from time import monotonic
 import pytest
 
 from support.figures import Record, show
-from support.fleet import fleet, until
+from support.fleet import fleet
+from support.waiting import until
 from voice_app.sandbox.caller import Script
 
 

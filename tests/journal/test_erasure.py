@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voice_app.journal import Entry, erasure
@@ -272,7 +272,7 @@ def test_two_that_purge_at_once_share_the_work(store: Store, other: Store, pen: 
 RUNS = count()
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25)
 @given(
     steps=st.lists(
         st.one_of(

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import cast
 
 import pytest
 
+from support.waiting import until
 from voice_app.journal import Entry, Journal, JournalError, Line
 from voice_app.journal import writer as writer_module
 from voice_app.journal.database import database
@@ -58,12 +59,6 @@ def elsewhere(database_url: str) -> Iterator[Elsewhere]:
     elsewhere = Elsewhere(database_url)
     yield elsewhere
     elsewhere.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - another process or a log has no event
-            await asyncio.sleep(0.005)
 
 
 async def said(journal: Journal, call_sid: str = "CA1") -> list[str]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from support.postgres import Postgres
+from support.tools import unavailable
+from support.waiting import until
 from voice_app.journal import Entry, Journal, JournalError, Line
 from voice_app.journal import reading as reading_module
 from voice_app.journal import writer as writer_module
@@ -33,12 +35,6 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "spool"
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - what happens in another process has no event here
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
@@ -227,7 +223,7 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("only root can mount a small disk")
+        unavailable("only root can mount a small disk")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
 from support.postgres import Postgres
+from support.waiting import until
 from voice_app.journal import Entry, Journal
 from voice_app.journal.events import Closed, Event, Notified, Opened, Prompted
 
@@ -28,12 +29,6 @@ async def take(queue: asyncio.Queue[Entry], count: int) -> list[Event]:
     """The next events, in the order in which they come."""
     async with asyncio.timeout(20):
         return [(await queue.get()).event for _ in range(count)]  # type: ignore[misc]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - threads of the database have no event here
-            await asyncio.sleep(0.005)
 
 
 async def test_a_reader_sees_what_another_server_writes(one: Journal, other: Journal) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from support.journals import talk, write
 from support.postgres import Postgres
 from support.sandbox import database, sandbox
+from support.waiting import until
 from voice_app import telemetry
 from voice_app.journal import Journal
 from voice_app.journal.events import Opened, Prompted
@@ -37,15 +38,6 @@ async def keeping(journal: Journal, days: int = 7) -> AsyncIterator[None]:
 def purged() -> float:
     """What the metric says."""
     return telemetry.REGISTRY.get_sample_value("voice_app_calls_purged_total") or 0
-
-
-async def until(happened: Callable[[], bool]) -> None:
-    """Wait until something has happened."""
-    async with asyncio.timeout(20):
-        while True:
-            if happened():
-                return
-            await asyncio.sleep(0.01)
 
 
 async def until_left(journal: Journal, *call_sids: str) -> None:

@@ -85,7 +85,7 @@ def test_what_is_kept_under_the_id_of_a_conversation_is_no_call(store: Store) ->
 MOMENTS = st.lists(st.sampled_from([1.0, 2.0, 2.5]), max_size=12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(moments=MOMENTS, page=st.integers(1, 5), since=st.sampled_from([None, 2.0]), newest=st.booleans())
 def test_pages_of_any_size_have_each_call_once_in_order(
     moments: list[float], page: int, since: float | None, newest: bool

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.tools import unavailable
 from voice_app.journal import Entry
 from voice_app.journal.events import Event, Prompted, Replied, Transcribed, Unknown
 from voice_app.journal.spool import Spool, SpoolError
@@ -172,7 +173,7 @@ def test_a_process_that_died_at_the_very_beginning_leaves_nothing_to_take_in(roo
 
 
 @given(st.integers(0, 400), st.binary(max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_torn_end_costs_the_torn_record_and_no_other(
     tmp_path_factory: pytest.TempPathFactory, cut: int, junk: bytes
 ) -> None:
@@ -243,7 +244,7 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=256k,nr_inodes=16", "tmpfs", str(disk)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("only root can mount a small disk")
+        unavailable("only root can mount a small disk")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import uuid_utils
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voice_app.journal import Entry, JournalError
@@ -211,7 +211,7 @@ def test_several_threads_may_read_while_one_writes(store: Store) -> None:
     assert len(store.events("CA1")) == 50
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=50)
 @given(sid=st.text(), text=st.text(), key=st.text(), data=st.text())
 def test_any_text_at_all_can_be_kept(store: Store, sid: str, text: str, key: str, data: str) -> None:
     id_, other_id = str(uuid_utils.uuid7()), str(uuid_utils.uuid7())

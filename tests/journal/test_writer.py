@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,6 +17,7 @@ import uuid_utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.waiting import until
 from voice_app import telemetry
 from voice_app.journal import Entry, JournalError
 from voice_app.journal import writer as writer_module
@@ -111,12 +112,6 @@ async def bench(
         await made.writer.aclose()
         shelf.be("down")  # nothing may hang on it
         made.thread.shutdown()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - what a thread does has no event of the loop
-            await asyncio.sleep(0.002)
 
 
 @pytest.fixture(autouse=True)
@@ -394,7 +389,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_whatever_happens_each_entry_arrives_once_and_in_order(steps: list[Step]) -> None:
     async def run(folder: Path) -> tuple[list[str], list[str]]:
         shelf, said = Shelf(), list[str]()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from support.fleet import until
 from support.sandbox import Sandbox, sandbox
+from support.waiting import until
 from voice_app.sandbox import caller as callers
 from voice_app.sandbox.caller import Caller, Script
 from voice_app.sandbox.crowd import Crowd

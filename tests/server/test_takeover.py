@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from support.figures import Record, show
 from support.processes import Server, process
+from support.waiting import until
 from voice_app.sandbox.person import Person
 from voice_app.settings import Line
 
@@ -36,14 +37,6 @@ async def two(folder: Path, url: str, **settings: str) -> AsyncIterator[tuple[Se
 
 def new_call() -> str:
     return "CA" + secrets.token_hex(16)
-
-
-async def until(happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            if happened():
-                return
-            await asyncio.sleep(0.02)
 
 
 async def redirected(server: Server, path: str = "/voice") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,18 +62,6 @@ async def fleet(
                 yield Fleet(running, network, phone, crowd)
             finally:
                 await crowd.cancel()
-
-
-async def until(happened: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
-    """Wait for something."""
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                if happened():
-                    return
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"waited {seconds:g} s for {what}") from None
 
 
 async def closed(journal: Journal, call_sid: str) -> list[Entry]:

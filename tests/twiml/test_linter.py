@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_app.findings import Finding, Severity, refuses
@@ -390,7 +390,6 @@ def test_a_document_nested_ten_thousand_deep_is_read() -> None:
     assert _rules(source) == {"TWI105"}
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_linted_without_an_exception(source: str) -> None:
     lint_text(source, "any.xml")
@@ -414,7 +413,6 @@ def _elements(draw: st.DrawFn, depth: int = 3) -> str:
     return f"<{name}{written}>{''.join(inside)}</{name}>"
 
 
-@settings(deadline=None)
 @given(_elements())
 def test_any_document_is_linted_without_an_exception(inside: str) -> None:
     source = _response(inside)
@@ -424,7 +422,6 @@ def test_any_document_is_linted_without_an_exception(inside: str) -> None:
         assert 1 <= finding.line <= source.count("\n") + 1
 
 
-@settings(deadline=None)
 @given(st.randoms(use_true_random=False), st.lists(st.sampled_from(["a", "b"]), max_size=6))
 def test_a_relay_is_billed_twice_exactly_while_a_transcription_runs(
     chance: random.Random, names: list[str]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jinja2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_app.twiml import Context, Templates, default_folder
@@ -41,7 +41,6 @@ def test_a_conversation_goes_before_its_configuration() -> None:
     assert "conversationConfiguration" not in attributes
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_makes_a_document_that_can_be_read(text: str) -> None:
     attributes = _relay(Context(greeting=text, hints=text, parameters={"x": text}))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twilio.twiml import TwiML, voice_response
 
@@ -173,7 +173,6 @@ def test_a_good_value_has_no_problem(element: str, attribute: str, value: str) -
     assert _attribute(element, attribute).problem(value) is None
 
 
-@settings(deadline=None)
 @given(st.text(), st.data())
 def test_any_value_can_be_asked_about(value: str, data: st.DataObject) -> None:
     element = data.draw(st.sampled_from([*VOCABULARY.elements.values()]))
