@@ -9,7 +9,7 @@ from support.postgres import Postgres
 from support.sandbox import sandbox
 from voice_app.journal import Journal, dialogue
 from voice_app.journal.events import Closed, Opened
-from voice_app.sandbox.person import Person
+from voice_app.sandbox.phone import Person
 
 WISH = "I want to speak to a person."
 

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from support.commands import served, voice_app
-from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, Behaviour, Fault, add_number, double
 
 SID = "AC" + "1" * 32

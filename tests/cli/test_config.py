@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from support.commands import TESTS, serving, voice_app
 from support.double import served
 from voice_app.cli.main import app
-from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, Behaviour, Fault, double, new_id
 
 SID = "AC" + "1" * 32

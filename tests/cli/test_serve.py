@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from support.commands import serving, voice_app
-from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, Fault, double
 
 SID = "AC" + "1" * 32

@@ -26,9 +26,9 @@ from support.receiver import SECRET, Receiver, receiving
 from support.traps import Trap, Trapped
 from voice_app.journal import Journal
 from voice_app.journal.events import Closed, Conversed, FollowedUp, Noted, Opened, Prompted, Voicemail
-from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, double
-from voice_app.sandbox.twilio.threads import create_thread
+from voice_app.sandbox.twilio.conversation_store import create_thread
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
 
 CALL = "CA" + "7" * 32

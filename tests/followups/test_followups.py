@@ -21,7 +21,7 @@ from support.sandbox import Sandbox, database, sandbox
 from voice_app.followups import Followups, Rhythm
 from voice_app.journal import Journal
 from voice_app.journal.events import CallbackWanted, Closed, Event, FollowedUp, Noted, Opened
-from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, add_number, double
 from voice_app.sandbox.twilio.account import CallRecord
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN

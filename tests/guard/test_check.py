@@ -15,7 +15,7 @@ import pytest
 
 from voice_app.findings import Finding, Severity
 from voice_app.guard import Report, Scope, Verdict, check, facts, overview, report, verdict
-from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, Fault, add_number, double
 from voice_app.twilio import Configurations, Conversations, Credentials, Patience, TwilioApi
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from support.sandbox import Sandbox, sandbox
 from voice_app.journal import Journal
 from voice_app.journal.events import Prompted
-from voice_app.sandbox.person import Person
+from voice_app.sandbox.phone import Person
 
 TOKEN = "a token that is long enough"
 OPEN: dict[str, Any] = {"api_token": SecretStr(TOKEN), "handoff_to": ("+15550100010",)}

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from support.sandbox import Sandbox, recorded, sandbox
 from voice_app.handoff import Handoff
-from voice_app.sandbox.person import Person
+from voice_app.sandbox.phone import Person
 from voice_app.sandbox.phone import PhoneCall
 
 TOKEN = "a token that is long enough"

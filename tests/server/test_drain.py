@@ -10,7 +10,7 @@ import pytest
 
 from support.figures import Record, show
 from support.processes import exists, process
-from voice_app.sandbox.person import Person
+from voice_app.sandbox.phone import Person
 from voice_app.settings import Line
 
 STORY = {"VOICE_APP_AGENT": "support.agents:storyteller", "VOICE_APP_FILLER_SECONDS": "0"}

@@ -12,7 +12,7 @@ from pathlib import Path
 from support.figures import Record, show
 from support.processes import Server, process
 from support.waiting import until
-from voice_app.sandbox.person import Person
+from voice_app.sandbox.phone import Person
 from voice_app.settings import Line
 
 ANSWER = "Before that there were"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, double
 
 

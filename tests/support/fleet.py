@@ -12,14 +12,14 @@ from voice_app.cli.children import Child
 from voice_app.cli.machines import Machines, free_ports, machines
 from voice_app.journal import Entry, Journal
 from voice_app.journal.events import Closed
-from voice_app.sandbox.crowd import Crowd
+from voice_app.sandbox.load.call_fleet import Crowd
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone import Phone
 
 PACE = 40.0
 """Words per second: an answer takes a third of a second."""
 SETTINGS = {
-    "VOICE_APP_AGENT": "voice_app.agents.counting:agent",
+    "VOICE_APP_AGENT": "voice_app.sandbox.load.counting:agent",
     "VOICE_APP_LOG_LEVEL": "info",
     "VOICE_APP_MAX_LAG_MS": "0",  # two cores carry everybody here; who is turned away is tested elsewhere
     "VOICE_APP_SILENCE_SECONDS": "0",

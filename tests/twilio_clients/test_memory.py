@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from voice_app.sandbox.twilio import Account, Fault, new_id
-from voice_app.sandbox.twilio.stores import add_person, merge
+from voice_app.sandbox.twilio.memory_store import add_person, merge
 from voice_app.twilio import ApiError, Memory, Trouble, TwilioApi
 from voice_app.twilio.memory import instant
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_app.sandbox.twilio import Account, Fault
-from voice_app.sandbox.twilio.stores import add_person, remember, summarize
+from voice_app.sandbox.twilio.memory_store import add_person, remember, summarize
 from voice_app.twilio import ApiError, Memory, TwilioApi
 from voice_app.twilio.memories import Observation, Summary
 from voice_app.twilio.recollection import (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from support.sandbox import recorded, sandbox
 from voice_app.journal import events
-from voice_app.sandbox.person import Person
+from voice_app.sandbox.phone import Person
 from voice_app.webhooks.admission import Admission, State
 from voice_app.webhooks.lag import LOOKS, Lag
 from voice_app.webhooks.roster import Roster, Wait

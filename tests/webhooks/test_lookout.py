@@ -15,7 +15,7 @@ import pytest
 from voice_app.guard import CallInspector
 from voice_app.journal import Journal
 from voice_app.journal.events import Failed
-from voice_app.sandbox.serving import serve
+from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, Fault, LocalTranscriber, double
 from voice_app.twilio import (
     Configurations,

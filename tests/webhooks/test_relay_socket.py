@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from support.sandbox import Sandbox, sandbox
-from voice_app.sandbox.document import read
+from voice_app.sandbox.phone.twiml import read
 from voice_app.sandbox.network import WebhookError
 
 CALL = "CA" + "7" * 32

@@ -14,11 +14,11 @@ import typer
 from voice_app.cli.children import Child, ChildError, child
 from voice_app.cli.figures import Report, print_report
 from voice_app.cli.output import print_json, run
-from voice_app.sandbox.load import Load, Plan
+from voice_app.sandbox.load.bench import Load, Plan
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.process import ProcessError, Processes, listening, named
-from voice_app.sandbox.serving import serve
-from voice_app.sandbox.target import LoadError, Target
+from voice_app.sandbox.load.process import ProcessError, Processes, listening, named
+from voice_app.sandbox.twilio.serving import serve
+from voice_app.sandbox.load.target import LoadError, Target
 from voice_app.sandbox.twilio import Account, double
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, SANDBOX_DOMAIN, Settings, load
 
@@ -157,13 +157,13 @@ async def _with_stub(tokens: int, token_ms: float | None) -> AsyncIterator[Child
         "VOICE_BENCH_TOKENS": str(tokens),
         "VOICE_BENCH_TOKEN_MS": "" if token_ms is None else str(token_ms),
     }
-    async with _serve(stub | {"VOICE_APP_AGENT": "voice_app.agents.stub:agent"}) as server:
+    async with _serve(stub | {"VOICE_APP_AGENT": "voice_app.sandbox.load.stub:agent"}) as server:
         yield server
 
 
 @asynccontextmanager
 async def _with_chat(words: int, word_ms: float | None) -> AsyncIterator[Child]:
-    async with child("voice_app.sandbox.model", str(words), str(word_ms or 0), settings={}) as model:
+    async with child("voice_app.sandbox.load.model", str(words), str(word_ms or 0), settings={}) as model:
         chat = {
             "VOICE_APP_AGENT": "chat",
             "VOICE_APP_MODEL": "stub",

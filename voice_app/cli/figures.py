@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from voice_app.cli.output import console
-from voice_app.sandbox.figures import Idle, Latency, Talk, Webhooks
+from voice_app.sandbox.load.figures import Idle, Latency, Talk, Webhooks
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from voice_app.cli.output import printable
 from voice_app.sandbox.phone import Happening
-from voice_app.sandbox.relay import Reply
+from voice_app.sandbox.phone.relay import Reply
 
 _LABELS = {
     "session": ("line", "dim"),

@@ -9,7 +9,7 @@ import aiohttp
 
 from voice_app.app import scope, twilio_api
 from voice_app.guard import Report, check
-from voice_app.sandbox.serving import serve as serve_double
+from voice_app.sandbox.twilio.serving import serve as serve_double
 from voice_app.sandbox.twilio import (
     DOOR,
     SUMMARY,

@@ -1,13 +1,13 @@
 """A double of Conversation Orchestrator, in memory and over HTTP."""
 
 from voice_app.sandbox.twilio.account import Account, Behaviour, new_id
-from voice_app.sandbox.twilio.double import double
+from voice_app.sandbox.twilio.app import double
 from voice_app.sandbox.twilio.faults import Fault
 from voice_app.sandbox.twilio.instructions import Placement
 from voice_app.sandbox.twilio.intelligence import add_intelligence
 from voice_app.sandbox.twilio.numbers import add_number
 from voice_app.sandbox.twilio.operators import SENTIMENT, SUMMARY
-from voice_app.sandbox.twilio.postman import Delivery, Postman
+from voice_app.sandbox.twilio.webhook_sender import Delivery, Postman
 from voice_app.sandbox.twilio.transcriber import (
     RELAY_ENGINE,
     LocalTranscriber,
@@ -15,7 +15,7 @@ from voice_app.sandbox.twilio.transcriber import (
     Side,
     Transcriber,
 )
-from voice_app.sandbox.twilio.wire import DOOR
+from voice_app.sandbox.twilio.middleware import DOOR
 
 __all__ = [
     "DOOR",

@@ -16,7 +16,7 @@ from voice_app.sandbox.network import Network
 from voice_app.sandbox.twilio.faults import Faults
 from voice_app.sandbox.twilio.instructions import Instructions
 from voice_app.sandbox.twilio.operators import twilio_operators
-from voice_app.sandbox.twilio.refusals import Shape
+from voice_app.sandbox.twilio.errors import Shape
 
 Resource = dict[str, Any]
 """A thing as the API shows it."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from voice_app.sandbox.twilio.account import Account, Letter, Person, Resource, Thread, new_id
-from voice_app.sandbox.twilio.stores import remember, summarize
+from voice_app.sandbox.twilio.memory_store import remember, summarize
 
 _TRIGGERS = {"INACTIVE": "CONVERSATION_INACTIVE", "CLOSED": "CONVERSATION_END"}
 

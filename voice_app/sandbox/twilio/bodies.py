@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from voice_app.sandbox.twilio.refusals import RefusedError, invalid
+from voice_app.sandbox.twilio.errors import RefusedError, invalid
 
 Grouping = Literal[
     "GROUP_BY_PROFILE", "GROUP_BY_PARTICIPANT_ADDRESSES", "GROUP_BY_PARTICIPANT_ADDRESSES_AND_CHANNEL_TYPE"

@@ -19,8 +19,8 @@ from voice_app.sandbox.twilio.bodies import (
     accepted,
 )
 from voice_app.sandbox.twilio.paging import PAGE_NAMES, known_query, page
-from voice_app.sandbox.twilio.refusals import RefusedError, conflict, invalid, not_found
-from voice_app.sandbox.twilio.wire import (
+from voice_app.sandbox.twilio.errors import RefusedError, conflict, invalid, not_found
+from voice_app.sandbox.twilio.middleware import (
     accepted_later,
     account_of,
     idempotency_key,

@@ -22,8 +22,8 @@ from voice_app.sandbox.twilio.bodies import (
 )
 from voice_app.sandbox.twilio.lifecycle import set_status, tell
 from voice_app.sandbox.twilio.paging import PAGE_NAMES, known_query, page
-from voice_app.sandbox.twilio.refusals import invalid, not_found
-from voice_app.sandbox.twilio.threads import (
+from voice_app.sandbox.twilio.errors import invalid, not_found
+from voice_app.sandbox.twilio.conversation_store import (
     add_participant,
     channel_ids,
     create_thread,
@@ -32,7 +32,7 @@ from voice_app.sandbox.twilio.threads import (
     shown,
     store_of,
 )
-from voice_app.sandbox.twilio.wire import accepted_later, account_of, idempotency_key, json_of
+from voice_app.sandbox.twilio.middleware import accepted_later, account_of, idempotency_key, json_of
 
 _STATUSES = ("ACTIVE", "INACTIVE", "CLOSED")
 _PARTIAL_CONVERSATION = ("id", "accountId", "configurationId", "status")

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from voice_app.sandbox.twilio.refusals import RefusedError, Shape
+from voice_app.sandbox.twilio.errors import RefusedError, Shape
 
 _CODES = {401: 20003, 403: 20003, 404: 20404, 409: 20409, 429: 20429, 500: 20500, 503: 20503}
 

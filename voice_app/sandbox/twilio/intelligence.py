@@ -17,8 +17,8 @@ from voice_app.sandbox.twilio.intelligence_bodies import (
     ReplaceIntelligence,
 )
 from voice_app.sandbox.twilio.paging import PAGE_NAMES, known_query, page
-from voice_app.sandbox.twilio.refusals import invalid, not_found
-from voice_app.sandbox.twilio.wire import account_of, json_of
+from voice_app.sandbox.twilio.errors import invalid, not_found
+from voice_app.sandbox.twilio.middleware import account_of, json_of
 
 
 async def _configurations(request: Request) -> Response:

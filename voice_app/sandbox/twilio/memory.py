@@ -24,8 +24,8 @@ from voice_app.sandbox.twilio.memory_bodies import (
     RecallMemories,
 )
 from voice_app.sandbox.twilio.paging import PAGE_NAMES, known_query, page
-from voice_app.sandbox.twilio.refusals import RefusedError, invalid, not_found
-from voice_app.sandbox.twilio.stores import (
+from voice_app.sandbox.twilio.errors import RefusedError, invalid, not_found
+from voice_app.sandbox.twilio.memory_store import (
     add_person,
     identified,
     normalized,
@@ -34,7 +34,7 @@ from voice_app.sandbox.twilio.stores import (
     summarize,
     with_identifier,
 )
-from voice_app.sandbox.twilio.wire import account_of, json_of
+from voice_app.sandbox.twilio.middleware import account_of, json_of
 
 _MAX_PAGE = 100
 _LATER = {"message": "Accepted: it can be read once it is processed"}

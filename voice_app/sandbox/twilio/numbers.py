@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from voice_app.sandbox.twilio.account import Account, Resource
-from voice_app.sandbox.twilio.refusals import RefusedError, not_found
-from voice_app.sandbox.twilio.wire import account_of
+from voice_app.sandbox.twilio.errors import RefusedError, not_found
+from voice_app.sandbox.twilio.middleware import account_of
 
 _NAMES = frozenset({"PageSize", "Page", "PageToken", "PhoneNumber", "FriendlyName", "Beta", "Origin"})
 _DEFAULT_SIZE = 50

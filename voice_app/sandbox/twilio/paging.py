@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import Request
 
 from voice_app.sandbox.twilio.account import Resource
-from voice_app.sandbox.twilio.refusals import invalid
+from voice_app.sandbox.twilio.errors import invalid
 
 PAGE_NAMES = ("pageSize", "pageToken")
 _DEFAULT_SIZE = 50

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from voice_app.sandbox.twilio.refusals import not_found
-from voice_app.sandbox.twilio.wire import account_of
+from voice_app.sandbox.twilio.errors import not_found
+from voice_app.sandbox.twilio.middleware import account_of
 
 
 async def _media(request: Request) -> Response:

@@ -14,7 +14,7 @@ import aiohttp
 
 from voice_app.sandbox.twilio.account import Account, CallRecord, Capture, Resource, Thread
 from voice_app.sandbox.twilio.lifecycle import set_status, settle
-from voice_app.sandbox.twilio.threads import (
+from voice_app.sandbox.twilio.conversation_store import (
     create_thread,
     grouping_key,
     join,
@@ -22,7 +22,7 @@ from voice_app.sandbox.twilio.threads import (
     open_thread,
     say,
 )
-from voice_app.sandbox.twilio.wire import DOOR
+from voice_app.sandbox.twilio.middleware import DOOR
 
 Side = Literal["caller", "agent"]
 Direction = Literal["inbound", "outbound"]

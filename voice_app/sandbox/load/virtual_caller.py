@@ -1,0 +1,275 @@
+"""A caller without a voice: asks, takes in the reply as fast as it comes, and cuts in where it is told to.
+
+How stale words are told from words under way. A reply may name the turn that it answers: the stub agent's
+words begin with ``r<turn>w``. Behind an ``interrupt`` goes a ping, and behind its answer another one. When
+the second answer is there, the server has read the interrupt and has had a round trip's time to act on it,
+and everything that it wrote before has arrived. A word of the interrupted reply that comes
+until then was *under way*; one that comes later is *stale*. Words that name no turn count as the interrupted
+reply's until the next prompt is sent, and as the new reply's from then on.
+
+No partial prompts are sent, and every reply is spoken the moment it is complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Final
+
+import msgspec
+
+from voice_app.sandbox.phone.twiml import DocumentError, Verb, read
+from voice_app.sandbox.load.raw_socket import Line, LineError, open_line
+from voice_app.sandbox.load.target import LoadError, Target
+from voice_app.sandbox.twilio import Transcriber
+
+PATIENCE_SECONDS: Final = 30.0
+"""A turn that takes longer is counted as unanswered."""
+
+_MARK: Final = re.compile(r"\s*r(\d+)w")
+_ROUND_TRIPS: Final = 2
+
+
+class _Frame(msgspec.Struct):
+    """A frame of the server; of all but ``text`` only the type is looked at."""
+
+    type: str
+    token: str = ""
+    last: bool = False
+
+
+_decode: Final = msgspec.json.Decoder(_Frame).decode
+_encode: Final = msgspec.json.encode
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a number of callers found, together."""
+
+    first_token_ms: list[float] = field(default_factory=list)
+    """From a prompt to the first words of its reply, in milliseconds, one for each answered turn."""
+    turns: int = 0
+    unanswered: int = 0
+    """Turns without a complete reply within `PATIENCE_SECONDS`, or whose socket went away."""
+    interrupts: int = 0
+    under_way: int = 0
+    """Frames with words of an interrupted reply that were under way when the server heard of it."""
+    stale: int = 0
+    """Frames with words of an interrupted reply that were sent although the server had heard of it."""
+
+
+class Talker:
+    """One call. It is over when `hang_up` returns."""
+
+    def __init__(self, target: Target, call_sid: str, connect: Verb, line: Line) -> None:
+        self._target = target
+        self._call_sid = call_sid
+        self._session_id = "VX" + secrets.token_hex(16)
+        self._connect = connect
+        self._line = line
+        self._relay = connect.child("ConversationRelay") or Verb("ConversationRelay")
+        events = self._relay.attributes.get("events", "").split()
+        self._tells_speech = "speaker-events" in events
+        self._tells_words = "tokens-played" in events
+        self._transcriber: Transcriber | None = None
+        self._tally = Tally()
+        self._turn = 0
+        self._asked_at: float | None = None
+        self._words: list[str] = []
+        self._cut_after = 0
+        self._usual = 0
+        """Frames with words in the last complete reply."""
+        self._over: asyncio.Future[bool] | None = None
+        """The reply that is awaited; whether it was interrupted."""
+        self._interrupted = False
+        """The caller has cut in and not yet spoken."""
+        self._heard_of_it = 0
+        """How often the server has answered since the last interrupt."""
+        self._cut_turns: set[int] = set()
+        line.on_frame = self._receive
+        line.lost.add_done_callback(self._lost)
+        self._send(self._setup())
+
+    @property
+    def usual_frames(self) -> int:
+        """How many frames with words the last complete reply had."""
+        return self._usual
+
+    async def ask(self, tally: Tally, *, cut_after: int = 0) -> None:
+        """Ask one thing and take in the reply; ``cut_after`` so many frames of it, cut in (0: never)."""
+        self._tally, self._cut_after = tally, cut_after
+        self._turn += 1
+        self._words, self._interrupted = [], False
+        prompt = {
+            "type": "prompt",
+            "voicePrompt": f"Turn {self._turn}, please.",
+            "lang": "en-US",
+            "last": True,
+        }
+        tally.turns += 1
+        if self._line.lost.done():
+            tally.unanswered += 1
+            return
+        self._over = asyncio.get_running_loop().create_future()
+        self._asked_at = perf_counter()
+        self._send(prompt)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                if await self._over:
+                    for _ in range(_ROUND_TRIPS):
+                        await self._line.ping()
+                        self._heard_of_it += 1
+        except (TimeoutError, LineError):
+            tally.unanswered += 1
+        finally:
+            self._over = None
+
+    async def report_to(self, transcriber: Transcriber) -> None:
+        """Have the call's conversation made, if the TwiML wants one: the server looks for it."""
+        attributes = self._relay.attributes
+        configuration = attributes.get("conversationConfiguration")
+        conversation = attributes.get("conversationId")
+        if configuration is None and conversation is None:
+            return
+        self._transcriber = transcriber
+        await transcriber.call_started(
+            self._call_sid,
+            caller=self._target.caller,
+            number=self._target.number,
+            configuration_id=configuration,
+            conversation_id=conversation,
+        )
+
+    async def hang_up(self) -> None:
+        """Close the socket, as Twilio does when the caller hangs up. `goodbye` is what it tells then."""
+        await self._line.close()
+        if self._transcriber is not None:
+            await self._transcriber.call_ended(self._call_sid)
+
+    def goodbye(self) -> tuple[str, dict[str, str]] | None:
+        """The request that Twilio makes to the action URL after the caller has hung up, if there is one."""
+        action = self._connect.attributes.get("action")
+        if not action:
+            return None
+        ended = {"SessionId": self._session_id, "SessionStatus": "completed", "SessionDuration": "1"}
+        url = self._target.network.absolute(action, self._target.webhook)
+        return url, self._target.form(self._call_sid, "completed") | ended
+
+    # --- frames ----------------------------------------------------------------------------------
+
+    def _receive(self, data: bytes, at: float) -> None:
+        frame = _decode(data)
+        if frame.type != "text":
+            return
+        if frame.token:
+            if self._cut_turns and self._is_old(frame.token):
+                if self._heard_of_it < _ROUND_TRIPS:
+                    self._tally.under_way += 1
+                else:
+                    self._tally.stale += 1
+                return
+            self._hear(frame.token, at)
+        if frame.last and self._words and not self._interrupted:
+            self._finish()
+
+    def _is_old(self, token: str) -> bool:
+        """Whether these words belong to a reply that the caller has cut off."""
+        mark = _MARK.match(token)
+        return self._interrupted if mark is None else int(mark[1]) in self._cut_turns
+
+    def _hear(self, token: str, at: float) -> None:
+        if self._asked_at is not None:
+            self._tally.first_token_ms.append((at - self._asked_at) * 1000)
+            self._asked_at = None
+            if self._tells_speech:
+                self._send({"type": "info", "name": "agentSpeaking", "value": "on"})
+        self._words.append(token)
+        if len(self._words) == self._cut_after:
+            self._cut_in()
+
+    def _cut_in(self) -> None:
+        heard = "".join(self._words).strip()
+        self._interrupted, self._heard_of_it = True, 0
+        self._cut_turns.add(self._turn)
+        self._tally.interrupts += 1
+        milliseconds = 350 * len(heard.split())
+        self._send(
+            {
+                "type": "interrupt",
+                "utteranceUntilInterrupt": heard,
+                "durationUntilInterruptMs": milliseconds,
+            }
+        )
+        if self._tells_speech:
+            self._send({"type": "info", "name": "agentSpeaking", "value": "off"})
+        self._resolve(interrupted=True)
+
+    def _finish(self) -> None:
+        """The reply is complete; to Twilio's voice it takes no time to say it."""
+        if self._over is None or self._over.done():
+            return
+        self._usual = len(self._words)
+        if self._tells_words:
+            words = "".join(self._words).strip()
+            self._send({"type": "info", "name": "tokensPlayed", "value": words})
+        if self._tells_speech:
+            self._send({"type": "info", "name": "agentSpeaking", "value": "off"})
+        self._resolve(interrupted=False)
+
+    def _resolve(self, *, interrupted: bool) -> None:
+        if self._over is not None and not self._over.done():
+            self._over.set_result(interrupted)
+
+    def _lost(self, lost: asyncio.Future[str]) -> None:
+        if self._over is not None and not self._over.done():
+            self._over.set_exception(LineError(lost.result()))
+
+    def _send(self, frame: dict[str, object]) -> None:
+        self._line.send(_encode(frame))
+
+    def _setup(self) -> dict[str, object]:
+        parameters = {
+            child.attributes.get("name", ""): child.attributes.get("value", "")
+            for child in self._relay.children
+            if child.name == "Parameter"
+        }
+        return {
+            "type": "setup",
+            "sessionId": self._session_id,
+            "accountSid": self._target.account_sid,
+            "parentCallSid": "",
+            "callSid": self._call_sid,
+            "from": self._target.caller,
+            "to": self._target.number,
+            "forwardedFrom": "",
+            "callType": "PSTN",
+            "callerName": "",
+            "direction": "inbound",
+            "callStatus": "RINGING",
+            "customParameters": parameters,
+        }
+
+
+async def answer(target: Target, call_sid: str, twiml: str) -> Talker:
+    """Follow the TwiML that answered a call, up to its session. Raises `LoadError`."""
+    try:
+        verbs = read(twiml).verbs
+    except DocumentError as error:
+        raise LoadError(f"the answer to a call is no TwiML: {error}") from None
+    for connect in verbs:
+        relay = connect.child("ConversationRelay") if connect.name == "Connect" else None
+        if relay is None:
+            continue
+        url = relay.attributes.get("url", "")
+        try:
+            line = await open_line(target.network.reachable(url), target.network.sign(url))
+        except LineError as error:
+            raise LoadError(f"the session of a call could not be opened: {error}") from None
+        return Talker(target, call_sid, connect, line)
+    raise LoadError(
+        "the answer to a call has no <ConversationRelay> in it: the server does not put callers through to "
+        "an agent, or has as many calls as it takes; it said: " + " ".join(twiml.split())[:200]
+    )

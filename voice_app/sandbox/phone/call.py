@@ -1,0 +1,310 @@
+"""One call of the sandbox's phone: the caller, and the person whom they may be put through to."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal
+
+from voice_app.sandbox.phone.bridge import Bridge
+from voice_app.sandbox.phone.callbacks import Callbacks
+from voice_app.sandbox.phone.twiml import DocumentError
+from voice_app.sandbox.phone.ears import Ears
+from voice_app.sandbox.phone.engines import Engine, Overlap
+from voice_app.sandbox.phone.endpoint import Handset
+from voice_app.sandbox.phone.happening import Happening, Kind
+from voice_app.sandbox.phone.leg import Exchange, Leg
+from voice_app.sandbox.phone.lobby import Lobby
+from voice_app.sandbox.network import WebhookError
+from voice_app.sandbox.phone.outbound import OutboundCall, OutboundCalls
+from voice_app.sandbox.phone.pace import Pace
+from voice_app.sandbox.phone.people import People, Person
+from voice_app.sandbox.phone.record import Recorder
+from voice_app.sandbox.phone.relay import RelaySession, Reply
+from voice_app.sandbox.phone.scribe import Scribe
+from voice_app.sandbox.phone.context import Station
+from voice_app.sandbox.phone.step import Jump
+from voice_app.sandbox.phone.interpreter import Switchboard
+from voice_app.sandbox.twilio import Placement
+
+if TYPE_CHECKING:
+    from voice_app.sandbox.phone.phone import Phone
+
+Attendant = Literal["agent", "person", "recorder", "gather"]
+"""Who may listen to a caller."""
+
+
+class PhoneCall:
+    """One call. `run` is Twilio; the other methods are the caller, and the person on the other side."""
+
+    def __init__(
+        self,
+        phone: Phone,
+        url: str,
+        status_url: str,
+        watch: Callable[[Happening], None],
+        people: Sequence[Person],
+        caller: str,
+    ) -> None:
+        self.sid = "CA" + secrets.token_hex(16)
+        self.problems: list[str] = []
+        """Where the server, or its TwiML, is not as Twilio wants it."""
+        self.people = list(people)
+        """Who is reached, in this order. More may be added as long as they are not needed."""
+        self._url = url
+        self._status_url = status_url
+        self._watch = watch
+        self._began = time.monotonic()
+        self._callbacks = Callbacks(phone.network, phone.http, self._problem, phone.callbacks, phone.seed)
+        exchange = Exchange(
+            network=phone.network,
+            http=phone.http,
+            callbacks=self._callbacks,
+            pace=Pace(phone.words_per_second),
+            account_sid=phone.account_sid,
+            problem=self._problem,
+        )
+        self._handset = Handset(watch, lambda side, text: self._ears.spoken(side, text))
+        self._leg = Leg(exchange=exchange, party=self._handset, from_=caller, to=phone.number, sid=self.sid)
+        self._scribe = Scribe(phone.transcriber, self.sid, caller, phone.number, self._problem)
+        self._ears = Ears(self._leg, self._scribe, self._problem)
+        self._station = Station(
+            leg=self._leg,
+            handset=self._handset,
+            ears=self._ears,
+            people=People(self.people),
+            lobby=Lobby(reachable=phone.transcriber is not None),
+            happened=self._happened,
+            verified=phone.verified,
+            queue_ahead=phone.queue_ahead,
+            reconnecting=phone.reconnecting,
+        )
+        self._outbound = OutboundCalls(self._station, phone.transcriber)
+        self.documents = self._leg.documents
+        """Every TwiML document of the caller's leg; those of a person's leg are in `Person.documents`."""
+        self.endings = self._station.endings
+        """How each session ended."""
+        self.tasks = self._station.tasks
+        """What ``<Enqueue workflowSid>`` gave to TaskRouter."""
+        self.recordings = self._station.recordings
+        """What ``<Record>`` recorded."""
+        self.flows = self._station.flows
+        """The Studio flows that took the call."""
+        self.replies = self._handset.replies
+        """Everything that the caller heard."""
+        self.over = self._handset.over
+
+    # --- what is known of it ---------------------------------------------------------------------
+
+    @property
+    def status(self) -> str:
+        """As Twilio has it: ``ringing``, ``in-progress`` or ``completed``."""
+        return self._leg.status
+
+    @property
+    def session(self) -> RelaySession | None:
+        """The session with the agent, while there is one."""
+        return self._handset.session.value
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The conversation that the call is written to, as the double of Twilio's APIs has it."""
+        return self._scribe.conversation_id
+
+    @property
+    def engines(self) -> list[Engine]:
+        """The speech-to-text engines that listened to the call, in the order in which they started."""
+        return self._ears.engines.timeline
+
+    @property
+    def engine_overlaps(self) -> list[Overlap]:
+        """Every moment at which two speech-to-text engines listened to the call: it must stay empty."""
+        return self._ears.engines.overlaps
+
+    # --- the caller ------------------------------------------------------------------------------
+
+    async def reply(self) -> Reply:
+        """The next thing that the caller hears, once it is said. Raises `CallOverError`."""
+        return await self._handset.reply()
+
+    async def ask(self, text: str) -> Reply:
+        """Say something and listen to the answer. Raises `CallOverError`."""
+        await self.say(text)
+        return await self.reply()
+
+    def catch_up(self) -> list[Reply]:
+        """Everything that was heard and not yet taken by `reply`."""
+        return self._handset.catch_up()
+
+    async def attended(self) -> Attendant:
+        """Return when somebody listens to what the caller says, and who. Raises `CallOverError`."""
+        match await self._handset.unless_over(self._handset.listener.get()):
+            case RelaySession():
+                return "agent"
+            case Bridge():
+                return "person"
+            case Recorder():
+                return "recorder"
+            case _:
+                return "gather"
+
+    async def handed_over(self, within: float = 0.5) -> bool:
+        """Whether the agent leaves the call within so many seconds on our clock."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._handset.session.emptied()
+        return self.session is None
+
+    async def say(self, text: str) -> None:
+        """Say something, as soon as somebody listens; cuts in if the agent is speaking."""
+        listener = await self._handset.unless_over(self._handset.listener.get())
+        self._happened("caller", text)
+        await listener.say(text)
+
+    async def interrupt(self, text: str, *, after_words: int) -> Reply:
+        """Wait until so many words of the reply were heard, cut in, and say something.
+
+        Returns what was heard of the reply; the answer to what was said is the next `reply`.
+        """
+        session = await self._agent()
+        reached = session.voice.hold_after(after_words)
+        await self._handset.unless_over(reached.wait())
+        await session.cut_in()
+        heard = await self.reply()
+        self._happened("caller", text)
+        await session.say(text)
+        return heard
+
+    async def press(self, keys: str) -> None:
+        """Press keys, one after another, as soon as somebody listens."""
+        for key in keys:
+            listener = await self._handset.unless_over(self._handset.listener.get())
+            self._happened("key", key)
+            await listener.press(key)
+
+    async def stay_silent(self) -> None:
+        """Say and press nothing until a ``<Gather>`` or a ``<Record>`` gives up; it does so at once.
+
+        An agent or a person hears nothing, and may say something about it in their own time.
+        """
+        if await self.attended() in ("gather", "recorder"):
+            await self._handset.fall_silent()
+
+    async def drop(self, *, unnoticed: bool = False) -> bool:
+        """Break the agent's socket, as a crash or a bad network would. The caller stays on the line.
+
+        ``unnoticed``: only Twilio sees that it is broken, the server does not. Returns whether Twilio tries
+        to come back to the session; if not, it asks the action URL.
+        """
+        session = await self._agent()
+        if not session.comes_back:
+            self._handset.connect(None)
+        self._happened("dropped")
+        session.drop(unnoticed=unnoticed)
+        return session.comes_back
+
+    async def hang_up(self) -> None:
+        """Hang up, if the call is not over yet."""
+        if self._leg.hung_up:
+            return
+        self._happened("hung-up")
+        await self._end()
+
+    async def _agent(self) -> RelaySession:
+        return await self._handset.unless_over(self._handset.session.get())
+
+    # --- the person on the other side ------------------------------------------------------------
+
+    async def bridged(self) -> None:
+        """Return when the caller and a person hear each other. Raises `CallOverError`."""
+        await self._handset.unless_over(self._handset.bridge.get())
+
+    async def person_says(self, text: str) -> None:
+        """The person says something; the caller hears it. Raises `CallOverError`."""
+        bridge = await self._handset.unless_over(self._handset.bridge.get())
+        await bridge.person_says(text)
+
+    async def person_hangs_up(self) -> None:
+        """The person hangs up; the caller is still there. Raises `CallOverError`."""
+        bridge = await self._handset.unless_over(self._handset.bridge.get())
+        bridge.person_hangs_up()
+
+    # --- Twilio ----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Ask the webhook and follow the TwiML until the call is over."""
+        try:
+            await self._scribe.start()
+            await self._take_place()
+            await self._callbacks.settle()
+            await self._scribe.finish()
+            await self._report_status()
+            await self._outbound.settle()
+            await self._callbacks.settle()
+        finally:
+            for socket in self._station.abandoned:
+                socket.transport.abort()
+            await self._outbound.close()
+            await self._callbacks.close()
+            await self._scribe.close()
+        self._happened("ended")
+
+    async def _take_place(self) -> None:
+        try:
+            await Switchboard(self._station).run(Jump(self._url, self._leg.form()))
+        except (WebhookError, DocumentError) as error:
+            self._problem(str(error))
+        finally:
+            self._leg.hang_up()
+            self._handset.close()
+            self._ears.close()
+
+    async def redirect(self, url: str = "", *, twiml: str | None = None, method: str = "POST") -> None:
+        """Send the call to another document, as the REST API does; the session with the agent ends."""
+        self._leg.redirect(Jump(url, self._leg.form(), method, twiml))
+        await self._leave()
+
+    async def complete(self) -> None:
+        """End the call, as the REST API does."""
+        await self._end()
+
+    def place(self, placement: Placement) -> OutboundCall:
+        """Call somebody on the caller's behalf, as the REST API does: the next of `people`."""
+        return self._outbound.place(placement)
+
+    def break_transcription(self, code: int = 32655, message: str = "Provider unavailable") -> None:
+        """Every ``<Transcription>`` fails with this error, as when its provider is down."""
+        self._ears.fail(code, message)
+
+    async def _end(self) -> None:
+        self._leg.hang_up()
+        await self._leave()
+
+    async def _leave(self) -> None:
+        """Whoever the caller talks with hears nothing any more."""
+        session = self.session
+        self._handset.disconnect()
+        if session is not None:
+            await session.hang_up()
+
+    async def _report_status(self) -> None:
+        if not self._status_url:
+            return
+        seconds = self._leg.exchange.pace.simulated(time.monotonic() - self._began)
+        form = self._leg.form() | {"CallDuration": str(max(1, round(seconds)))}
+        try:
+            await self._leg.exchange.network.tell(self._leg.exchange.http, self._status_url, form)
+        except WebhookError as error:
+            self._problem(str(error))
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _problem(self, text: str) -> None:
+        self.problems.append(text)
+        self._happened("problem", text)
+
+    def _happened(self, kind: Kind, text: str = "") -> None:
+        self._watch(Happening(kind, text))

@@ -1,0 +1,147 @@
+"""``<Dial><Conference>``: the caller waits in a room until somebody joins.
+
+Source: reference ``conversationrelay.md`` §6.2. Whoever the REST API has called for the caller comes in by
+the TwiML of their own leg. Where it has called nobody, somebody joins whose side is not simulated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Never
+
+from voice_app.sandbox.phone.bridge import Bridge
+from voice_app.sandbox.phone.twiml import Verb
+from voice_app.sandbox.phone.leg import HungUpError, RedirectedError
+from voice_app.sandbox.phone.lobby import Guest
+from voice_app.sandbox.phone.race import first_of
+from voice_app.sandbox.phone.context import Station
+from voice_app.sandbox.phone.waiting import Waiting
+
+JOIN_SECONDS = 5.0
+"""When somebody joins whom nobody has called, in seconds of the call."""
+CALLED_SECONDS = 2.0
+"""On our clock: so long a server may need to have somebody called, however fast the call goes."""
+WAIT_VERBS = ("Say", "Play", "Pause", "Redirect")
+
+
+class Conference:
+    """The room of a noun, as the caller comes into it."""
+
+    def __init__(self, station: Station, noun: Verb, url: str) -> None:
+        self._station = station
+        self._noun = noun
+        self._document_url = url
+        self._sid = "CF" + secrets.token_hex(16)
+        self._told = 0
+        self._started = False
+        leg, wait_url = station.leg, noun.get("waitUrl")
+        self._waiting = Waiting(
+            station, wait_url and leg.absolute(wait_url, url), noun.get("waitMethod", "POST"), WAIT_VERBS
+        )
+
+    async def run(self, seconds: float) -> None:
+        """Stay until somebody has left who ends it, or so many seconds of the call have passed.
+
+        Raises `HungUpError` or `RedirectedError` when the caller is gone.
+        """
+        pace, lobby = self._station.leg.exchange.pace, self._station.lobby
+        end = time.monotonic() + pace.real(seconds)
+        lobby.room = self._noun.text
+        self._tell("participant-join")
+        try:
+            while (guest := await self._wait(pace.simulated(end - time.monotonic()))) is not None:
+                await self._meet(guest, pace.simulated(end - time.monotonic()))
+                if guest.ends:
+                    return
+        finally:
+            lobby.room = ""
+            self._tell("participant-leave")
+            self._tell("conference-end")
+
+    async def _wait(self, seconds: float) -> Guest | None:
+        """Who comes within so many seconds, while the caller hears what callers hear who wait."""
+        leg = self._station.leg
+        found: list[Guest] = []
+
+        async def come() -> None:
+            found.append(await self._coming())
+
+        await first_of(self._waiting.run(leg.form), come(), leg.pass_time(seconds))
+        return found[0] if found else None
+
+    async def _coming(self) -> Guest:
+        station, lobby = self._station, self._station.lobby
+        patience = station.leg.exchange.pace.real(JOIN_SECONDS)
+        if lobby.reachable:
+            patience = max(patience, CALLED_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await lobby.expected.wait()
+        if lobby.expected.is_set():
+            return await lobby.guest(self._noun.text)
+        person = station.people.next()
+        if person.kind != "answers":
+            await asyncio.Event().wait()
+        return Guest(person=person)
+
+    async def _meet(self, guest: Guest, seconds: float) -> None:
+        """Caller and guest are in the room together."""
+        guest.met.set()
+        self._tell("participant-join", guest.call_sid)
+        alone = True
+        try:
+            if guest.starts or self._noun.is_true("startConferenceOnEnter", default=True):
+                self._start()
+                bridge = Bridge(self._station, guest.person)
+                await first_of(bridge.run(seconds), _let_go(bridge, guest))
+            else:
+                self._station.problem(
+                    f"the conference {self._noun.text!r} never starts: "
+                    "nobody in it has startConferenceOnEnter"
+                )
+                leg = self._station.leg
+                await first_of(leg.until(guest.gone.wait()), leg.pass_time(seconds))
+        except (HungUpError, RedirectedError):
+            alone = not self._noun.is_true("endConferenceOnExit")
+            raise
+        finally:
+            guest.part(hung_up=alone)
+            self._tell("participant-leave", guest.call_sid)
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            self._tell("conference-start")
+
+    def _tell(self, event: str, call_sid: str | None = None) -> None:
+        """``statusCallbackEvent`` has the short names. Somebody who has no leg (empty) is not told of."""
+        url = self._noun.get("statusCallback")
+        wanted = event.rpartition("-")[2] in self._noun.get("statusCallbackEvent").split()
+        if not url or not wanted or call_sid == "":
+            return
+        self._told += 1
+        leg = self._station.leg
+        form = {
+            "AccountSid": leg.exchange.account_sid,
+            "CallSid": call_sid or leg.sid,
+            "ConferenceSid": self._sid,
+            "FriendlyName": self._noun.text,
+            "StatusCallbackEvent": event,
+            "SequenceNumber": str(self._told),
+            "Timestamp": format_datetime(datetime.now(UTC)),
+        }
+        url = leg.absolute(url, self._document_url)
+        leg.exchange.callbacks.send(url, form, self._noun.get("statusCallbackMethod", "POST"))
+
+
+async def _let_go(bridge: Bridge, guest: Guest) -> Never:
+    """The guest's leg may be gone for other reasons than the person's words."""
+    await guest.gone.wait()
+    bridge.person_hangs_up()
+    await asyncio.Event().wait()
+    raise AssertionError("nobody sets that event")

@@ -1,0 +1,186 @@
+"""``<Dial>``: rings people, has them screened, and connects the one who accepts.
+
+Source: reference ``conversationrelay.md`` §6.2. Of several that ring at once the first to pick up is taken
+and the others are let go, whatever the screening says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+from voice_app.sandbox.phone.bridge import Bridge
+from voice_app.sandbox.phone.called import Called
+from voice_app.sandbox.phone.conference import Conference
+from voice_app.sandbox.phone.twiml import Verb
+from voice_app.sandbox.phone.leg import E164, HungUpError
+from voice_app.sandbox.phone.context import Station
+from voice_app.sandbox.phone.step import Jump
+
+TIMEOUT_SECONDS = 30.0
+TIME_LIMIT_SECONDS = 14400.0
+MAX_NOUNS = 10
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What became of it."""
+
+    status: str
+    called: Called | None = None
+    """Who was dialled; the last one, if nobody picked up."""
+    bridged: bool = False
+
+    def fields(self) -> dict[str, str]:
+        fields = {"DialCallStatus": self.status}
+        if self.called is not None:
+            fields |= {"DialCallSid": self.called.leg.sid, "DialBridged": str(self.bridged).lower()}
+            if self.called.answered_at is not None:
+                fields |= {"DialCallDuration": str(self.called.seconds)}
+        return fields
+
+
+class Dialling:
+    """One ``<Dial>`` of a caller, in the document at ``url``."""
+
+    def __init__(self, station: Station, verb: Verb, url: str) -> None:
+        self._station = station
+        self._verb = verb
+        self._url = url
+        self._outcome = _Outcome("failed")
+
+    async def run(self) -> Jump | None:
+        """Dial, and give the request that says how it went; None without an action.
+
+        Raises `RedirectedError` when the REST API has taken the caller away.
+        """
+        if not self._verb.is_true("answerOnBridge"):
+            self._station.answer()
+        conference = self._verb.child("Conference")
+        with suppress(HungUpError):  # the action is asked nevertheless
+            if conference is not None:
+                self._outcome = _Outcome("answered")
+                await Conference(self._station, conference, self._url).run(self._time_limit)
+            else:
+                await self._reach()
+        return self._request()
+
+    @property
+    def _time_limit(self) -> float:
+        return self._verb.seconds("timeLimit", TIME_LIMIT_SECONDS)
+
+    def _request(self) -> Jump | None:
+        action = self._verb.get("action")
+        if not action:
+            return None
+        leg = self._station.leg
+        form = leg.form() | self._outcome.fields()
+        return Jump(leg.absolute(action, self._url), form, self._verb.get("method", "POST"))
+
+    async def _reach(self) -> None:
+        targets = self._targets()
+        sequential = self._verb.is_true("sequential")
+        for batch in [[target] for target in targets] if sequential else [targets]:
+            called = await self._ring(batch) if batch else None
+            if called is not None:
+                await self._connect(called)
+                return
+
+    async def _ring(self, batch: list[tuple[Verb, str]]) -> Called | None:
+        """Who picks up first; the others stop ringing."""
+        caller_id = self._verb.get("callerId") or self._station.leg.from_
+        legs = [Called(self._station, noun, address, caller_id, self._url) for noun, address in batch]
+        self._outcome = _Outcome("canceled", legs[-1])
+        timeout = self._verb.seconds("timeout", TIMEOUT_SECONDS)
+        found = await self._station.leg.until(_first_to_answer(legs, timeout))
+        if found is None:
+            busy = all(called.leg.status == "busy" for called in legs)
+            self._outcome = _Outcome("busy" if busy else "no-answer", legs[-1])
+        return found
+
+    async def _connect(self, called: Called) -> None:
+        outcome = self._outcome = _Outcome("completed", called)
+        try:
+            if await self._station.leg.until(called.screen()):
+                outcome.bridged = True
+                self._station.answer()
+                bridge = Bridge(
+                    self._station, called.person, hangup_on_star=self._verb.is_true("hangupOnStar")
+                )
+                await bridge.run(self._time_limit)
+            else:
+                self._station.happened("unreached", "the call was not accepted")
+        finally:
+            called.finish("completed")
+
+    # --- whom to dial ----------------------------------------------------------------------------
+
+    def _targets(self) -> list[tuple[Verb, str]]:
+        """The nouns and their addresses; those that cannot be dialled are reported and left out."""
+        nouns = list(self._verb.children)
+        if not nouns and self._verb.text:
+            nouns = [Verb("Number", text=self._verb.text)]
+        if len(nouns) > MAX_NOUNS or (len(nouns) > 1 and any(noun.name == "Queue" for noun in nouns)):
+            self._station.problem(
+                f"<Dial> with {len(nouns)} nouns: up to {MAX_NOUNS} go together, and <Queue> stands alone"
+            )
+            return []
+        found = [(noun, _address(noun)) for noun in nouns]
+        return [(noun, address) for noun, address in found if self._can_be_dialled(noun, address)]
+
+    def _can_be_dialled(self, noun: Verb, address: str) -> bool:
+        problem = _wrong_address(noun, address) or self._wrong_caller_id(noun)
+        if problem:
+            self._station.problem(problem)
+        return not problem
+
+    def _wrong_caller_id(self, noun: Verb) -> str:
+        leg, caller_id = self._station.leg, self._verb.get("callerId")
+        if noun.name != "Number" or caller_id in ("", leg.from_, leg.to, *self._station.verified):
+            return ""
+        return (
+            f"13214: <Dial callerId={caller_id!r}> is neither a number of this call ({leg.from_}, {leg.to}) "
+            "nor one of the account's: the call is not placed"
+        )
+
+
+async def _first_to_answer(legs: list[Called], longest: float) -> Called | None:
+    ringing = [asyncio.create_task(called.ring(longest)) for called in legs]
+    try:
+        for finished in asyncio.as_completed(ringing):
+            if (called := await finished) is not None:
+                called.answer()
+                return called
+        return None
+    finally:
+        for task in ringing:
+            task.cancel()
+        await asyncio.wait(ringing)
+        for other in legs:
+            if other.answered_at is None:
+                other.finish("canceled")
+
+
+def _address(noun: Verb) -> str:
+    match noun.name:
+        case "Number" | "Sim" | "WhatsApp":
+            return noun.text.translate(str.maketrans("", "", " -().")) if noun.name == "Number" else noun.text
+        case "Client":
+            identity = noun.child("Identity")
+            return f"client:{identity.text if identity is not None else noun.text}"
+        case "Sip":
+            uri = noun.child("Uri")
+            return uri.text if uri is not None else noun.text
+        case _:
+            return f"{noun.name.lower()}:{noun.text}"
+
+
+def _wrong_address(noun: Verb, address: str) -> str:
+    if noun.name == "Number" and E164.fullmatch(address) is None:
+        return f"13223: <Number> {address!r} is no phone number; it should look like +15550100001"
+    if noun.name == "Sip" and not address.startswith(("sip:", "sips:")):
+        return f"13212: <Sip> {address!r} is no SIP address; it should look like sip:desk@example.com"
+    if noun.name == "Client" and address == "client:":
+        return "13212: <Client> names nobody"
+    return ""

@@ -1,0 +1,146 @@
+"""The caller's end of the line: what is heard there, and who listens to what is said into it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from voice_app.sandbox.phone.happening import Happening
+from voice_app.sandbox.phone.leg import Listener
+from voice_app.sandbox.phone.race import first_of
+from voice_app.sandbox.phone.relay import RelaySession, Reply
+from voice_app.sandbox.phone.slot import Slot
+from voice_app.sandbox.twilio import Side
+
+if TYPE_CHECKING:
+    from voice_app.sandbox.phone.bridge import Bridge
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 60.0
+"""So long the caller waits for something to happen, on our clock."""
+
+
+class CallOverError(Exception):
+    """The call ended, or nothing happened for a long time, while something was expected from it."""
+
+
+class Handset:
+    """Held by the caller; Twilio speaks into it.
+
+    ``watch`` is told of what is heard, ``spoken`` of the words that go over the line.
+    """
+
+    def __init__(self, watch: Callable[[Happening], None], spoken: Callable[[Side, str], None]) -> None:
+        self.replies: list[Reply] = []
+        """Everything that the caller heard."""
+        self.session: Slot[RelaySession] = Slot()
+        self.bridge: Slot[Bridge] = Slot()
+        self.listener: Slot[Listener] = Slot()
+        """What is spoken to: the agent, a person, a ``<Gather>`` or a ``<Record>``."""
+        self.over = asyncio.Event()
+        self._watch = watch
+        self._spoken = spoken
+        self._heard: asyncio.Queue[Reply | None] = asyncio.Queue()
+        self._silent = asyncio.Event()
+
+    # --- Twilio ----------------------------------------------------------------------------------
+
+    def hear(self, text: str) -> None:
+        self._spoken("agent", text)
+        self._take(Reply(text), Happening("voice", text))
+
+    def hear_agent(self, reply: Reply) -> None:
+        """The agent has said something, or was cut off."""
+        self._take(reply, Happening("interrupt" if reply.interrupted else "agent", reply.text, reply))
+
+    def hear_person(self, text: str) -> None:
+        """A person has said something."""
+        self._spoken("agent", text)
+        self._take(Reply(text), Happening("person", text))
+
+    def hear_sound(self, what: str) -> None:
+        self._watch(Happening("sound", what))
+
+    def attend(self, listener: Listener | None) -> None:
+        self._silent.clear()
+        self.listener.put(listener)
+
+    async def prompted(self, listener: Listener) -> None:
+        """The caller acts by hand."""
+
+    async def silence(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._silent.wait()
+
+    def connect(self, session: RelaySession | None) -> None:
+        """The agent's session begins or ends."""
+        self.session.put(session)
+        self.attend(session)
+
+    def put_through(self, bridge: Bridge | None) -> None:
+        """A person is on the line, or no longer is."""
+        self.bridge.put(bridge)
+        self.attend(bridge)
+
+    def disconnect(self) -> None:
+        """Nobody is on the line."""
+        self.session.put(None)
+        self.bridge.put(None)
+        self.attend(None)
+
+    def close(self) -> None:
+        """The call is over."""
+        self.over.set()
+        self._heard.put_nowait(None)
+
+    # --- the caller ------------------------------------------------------------------------------
+
+    async def reply(self) -> Reply:
+        """The next thing that is heard. Raises `CallOverError`."""
+        reply = await self._patiently(self._heard.get())
+        if reply is None:
+            self._heard.put_nowait(None)
+            raise CallOverError("the call is over")
+        return reply
+
+    def catch_up(self) -> list[Reply]:
+        """What was heard and not taken by `reply`."""
+        found: list[Reply] = []
+        while not self._heard.empty() and (reply := self._heard.get_nowait()) is not None:
+            found.append(reply)
+        if self.over.is_set():
+            self._heard.put_nowait(None)
+        return found
+
+    async def unless_over(self, waiting: Coroutine[Any, Any, T]) -> T:
+        """Wait for something as long as there is a call. Raises `CallOverError`."""
+        found: list[T] = []
+
+        async def find() -> None:
+            found.append(await waiting)
+
+        await self._patiently(first_of(find(), self.over.wait()))
+        if not found:
+            raise CallOverError("the call is over")
+        return found[0]
+
+    async def fall_silent(self) -> None:
+        """Whoever listens waits in vain for the rest of its time. Raises `CallOverError`."""
+        self._silent.set()
+        await self.unless_over(self.listener.emptied())
+
+    async def _patiently(self, waiting: Coroutine[Any, Any, T]) -> T:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await waiting
+        except TimeoutError:
+            raise CallOverError(f"nothing came of it within {PATIENCE_SECONDS:g} s") from None
+
+    def _take(self, reply: Reply, happening: Happening) -> None:
+        self.replies.append(reply)
+        self._heard.put_nowait(reply)
+        self._watch(happening)

@@ -1,0 +1,196 @@
+"""One end of a call as TwiML sees it: somebody who hears, speaks, presses keys, and may be gone any moment.
+
+Nothing on a leg waits for anything but through `Leg.until`: whoever hangs up, or is sent elsewhere by the
+REST API, ends every wait at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import aiohttp
+
+from voice_app.sandbox.phone.callbacks import Callbacks
+from voice_app.sandbox.phone.twiml import Document, read
+from voice_app.sandbox.network import Network
+from voice_app.sandbox.phone.pace import Pace
+from voice_app.sandbox.phone.step import Jump
+
+T = TypeVar("T")
+
+API_VERSION = "2010-04-01"
+
+E164 = re.compile(r"\+[1-9]\d{6,14}")
+
+
+class Listener(Protocol):
+    """What somebody on a leg speaks to: the agent, a ``<Gather>``, another person."""
+
+    async def say(self, text: str) -> None: ...
+
+    async def press(self, key: str) -> None: ...
+
+
+class Party(Protocol):
+    """Whoever is on a leg."""
+
+    def hear(self, text: str) -> None:
+        """They have heard a ``<Say>``."""
+        ...
+
+    def hear_sound(self, what: str) -> None:
+        """They hear a beep or music."""
+        ...
+
+    def attend(self, listener: Listener | None) -> None:
+        """From now on they are listened to, or no longer are."""
+        ...
+
+    async def prompted(self, listener: Listener) -> None:
+        """They have heard everything, and it is their turn."""
+        ...
+
+    async def silence(self, seconds: float) -> None:
+        """Return when they have said and pressed nothing for so many seconds of the call."""
+        ...
+
+
+class HungUpError(Exception):
+    """Whoever is on the leg has hung up."""
+
+
+class RedirectedError(Exception):
+    """The REST API has sent the leg to another document."""
+
+    def __init__(self, jump: Jump) -> None:
+        super().__init__(f"the call was redirected to {jump.url or 'other TwiML'}")
+        self.jump = jump
+
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """What the legs of a call share."""
+
+    network: Network
+    http: aiohttp.ClientSession
+    callbacks: Callbacks
+    pace: Pace
+    account_sid: str
+    problem: Callable[[str], None]
+    """Called with what is not as Twilio wants it."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Leg:
+    """One end of a call."""
+
+    exchange: Exchange
+    party: Party
+    from_: str
+    to: str
+    direction: str = "inbound"
+    parent_sid: str = ""
+    sid: str = field(default_factory=lambda: "CA" + secrets.token_hex(16))
+    status: str = "ringing"
+    documents: list[str] = field(default_factory=list)
+    """Every TwiML document that ran on it."""
+    hung_up: bool = False
+    _interruption: asyncio.Future[None] = field(default_factory=asyncio.Future, repr=False)
+
+    def form(self, status: str | None = None) -> dict[str, str]:
+        """What every request about this leg has in it. Source: reference §6.1."""
+        fields = {
+            "AccountSid": self.exchange.account_sid,
+            "ApiVersion": API_VERSION,
+            "CallSid": self.sid,
+            "CallStatus": status or self.status,
+            "Direction": self.direction,
+            "From": self.from_,
+            "Caller": self.from_,
+            "To": self.to,
+            "Called": self.to,
+        }
+        if self.parent_sid:
+            return fields | {"ParentCallSid": self.parent_sid}
+        return fields | {"CallerName": ""} if self.direction == "inbound" else fields
+
+    def absolute(self, url: str, document_url: str) -> str:
+        return self.exchange.network.absolute(url, document_url) if url else document_url
+
+    async def fetch(self, jump: Jump) -> Document:
+        """The document of a jump. Raises `WebhookError` or `DocumentError`."""
+        exchange = self.exchange
+        body = jump.twiml
+        if body is None:
+            body = await exchange.network.post(exchange.http, jump.url, jump.form, jump.method)
+        self.documents.append(body)
+        document = read(body)
+        for problem in document.problems:
+            exchange.problem(problem)
+        return document
+
+    # --- how it goes away ------------------------------------------------------------------------
+
+    def hang_up(self) -> None:
+        """Whoever is on it hangs up; nothing brings it back."""
+        self.hung_up = True
+        self.status = "completed"
+        self._interrupt(HungUpError())
+
+    def redirect(self, jump: Jump) -> None:
+        """Send it to another document, whatever it is doing."""
+        if not self.hung_up:
+            self._interrupt(RedirectedError(jump))
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether there is nobody to go on with."""
+        return self._interruption.done()
+
+    def take_redirection(self) -> Jump | None:
+        """Where it was sent to, once: it can be sent elsewhere from then on."""
+        if self.hung_up or not self._interruption.done():
+            return None
+        error = self._interruption.exception()
+        self._interruption = asyncio.Future()
+        return error.jump if isinstance(error, RedirectedError) else None
+
+    def check(self) -> None:
+        """Raise `HungUpError` or `RedirectedError` if there is nobody to go on with."""
+        if self._interruption.done():
+            self._interruption.result()
+
+    async def until(self, waiting: Awaitable[T]) -> T:
+        """Wait for something as long as the leg is there. Raises `HungUpError` or `RedirectedError`."""
+        task = asyncio.ensure_future(waiting)
+        both: set[asyncio.Future[Any]] = {task, self._interruption}
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+        self.check()
+        raise AssertionError("neither of two things that were waited for has happened")
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let so many seconds of the call pass."""
+        await self.until(asyncio.sleep(self.exchange.pace.real(seconds)))
+
+    async def listen_to(self, text: str) -> None:
+        """Say something to whoever is on it, word by word."""
+        await self.until(asyncio.sleep(self.exchange.pace.speech(text)))
+        self.party.hear(text)
+
+    def _interrupt(self, error: Exception) -> None:
+        if self._interruption.done():
+            self._interruption = asyncio.Future()
+        self._interruption.set_exception(error)
+        self._interruption.exception()  # seen: nobody may be waiting just now

@@ -1,0 +1,186 @@
+"""Calls that the REST API places: they ring somebody, who may be let into the caller's conference.
+
+Source: https://www.twilio.com/docs/voice/api/call-resource#create-a-call-resource and
+https://www.twilio.com/docs/voice/twiml/conference
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import aiohttp
+
+from voice_app.sandbox.phone.called import Called
+from voice_app.sandbox.phone.twiml import DocumentError, Verb
+from voice_app.sandbox.phone.leg import HungUpError, RedirectedError
+from voice_app.sandbox.phone.lobby import Guest
+from voice_app.sandbox.network import WebhookError
+from voice_app.sandbox.phone.program import CommonVerbs, Program
+from voice_app.sandbox.phone.race import first_of
+from voice_app.sandbox.phone.context import Station
+from voice_app.sandbox.phone.step import Jump, Stop
+from voice_app.sandbox.twilio import Placement, Transcriber
+
+ALONE_SECONDS = 30.0
+"""So long somebody stays in a conference that nobody else is in, in seconds of the call."""
+GRACE_SECONDS = 2.0
+"""On our clock: so long the server may need, however fast the call goes."""
+TIME_LIMIT_SECONDS = 14400.0
+
+
+class OutboundCall:
+    """One call that was placed, to the next of the people whom the caller's call has."""
+
+    def __init__(self, station: Station, placement: Placement) -> None:
+        self._station = station
+        self._placement = placement
+        noun = Verb("Number", _attributes(placement), placement.to)
+        self._called = Called(
+            station, noun, placement.to, placement.from_, placement.url, placed_sid=placement.call_sid
+        )
+        self._leg = self._called.leg
+        verbs = CommonVerbs(self._leg).handlers("Say", "Play", "Gather", "Pause", "Redirect", "Hangup")
+        self._program = Program(
+            self._leg,
+            verbs | {"Dial": self._dial},
+            "is not simulated by this phone on a leg that the REST API has placed",
+        )
+
+    @property
+    def to(self) -> str:
+        return self._leg.to
+
+    async def run(self) -> None:
+        """Ring, and follow the TwiML until the leg is over."""
+        called = self._called
+        status = "canceled"
+        try:
+            if await called.ring(self._placement.timeout) is not None:
+                called.answer()
+                status = "completed"
+                await self._converse()
+        except HungUpError:
+            pass
+        except (WebhookError, DocumentError) as error:
+            self._station.problem(f"the call to {self.to} is hung up: {error}")
+        finally:
+            called.finish(status)
+            self._leg.hung_up = True
+
+    async def redirect(self, url: str = "", *, twiml: str | None = None, method: str = "POST") -> None:
+        """Send the leg to another document; one that still rings stays where it is."""
+        if self._called.answered_at is None:
+            self._station.problem(f"21220: the call to {self.to} is not answered: it cannot be redirected")
+            return
+        self._leg.redirect(Jump(url, self._leg.form(), method, twiml))
+
+    async def complete(self) -> None:
+        self._leg.hang_up()
+
+    async def _converse(self) -> None:
+        placement, leg = self._placement, self._leg
+        jump: Jump | None = Jump(placement.url, leg.form(), placement.method, placement.twiml)
+        while jump is not None:
+            with suppress(RedirectedError):
+                await self._program.run(jump)
+            jump = leg.take_redirection()
+
+    async def _dial(self, verb: Verb, url: str) -> Jump | Stop | None:
+        noun, leg = verb.child("Conference"), self._leg
+        if noun is None:
+            self._station.problem("<Dial> of a leg that the REST API has placed leads to a <Conference> only")
+            return None
+        if self._called.person.kind == "declines":
+            leg.hang_up()
+            leg.check()
+        guest = Guest(
+            person=self._called.person,
+            call_sid=leg.sid,
+            starts=noun.is_true("startConferenceOnEnter", default=True),
+            ends=noun.is_true("endConferenceOnExit"),
+        )
+        self._station.lobby.enter(noun.text, guest)
+        try:
+            await self._stay(noun.text, guest, verb.seconds("timeLimit", TIME_LIMIT_SECONDS))
+        finally:
+            guest.gone.set()
+        action = verb.get("action")
+        if not action:
+            return None
+        form = leg.form() | {"DialCallStatus": "answered"}
+        return Jump(leg.absolute(action, url), form, verb.get("method", "POST"))
+
+    async def _stay(self, room: str, guest: Guest, seconds: float) -> None:
+        """Until the conference ends, or so many seconds have passed. Raises `HungUpError` if they leave."""
+        leg, lobby = self._leg, self._station.lobby
+        alone = max(leg.exchange.pace.real(ALONE_SECONDS), GRACE_SECONDS)
+        if await leg.until(first_of(guest.met.wait(), asyncio.sleep(alone))) == 1:
+            if lobby.room and lobby.room != room:
+                self._station.problem(
+                    f"{self.to} was alone in the conference {room!r}: the caller waits in {lobby.room!r}"
+                )
+            leg.hang_up()
+            leg.check()
+        await first_of(leg.until(guest.over.wait()), leg.pass_time(seconds))
+        if guest.hung_up:
+            leg.hang_up()
+            leg.check()
+
+
+class OutboundCalls:
+    """All the calls that the REST API places for one caller."""
+
+    def __init__(self, station: Station, transcriber: Transcriber | None) -> None:
+        self._station = station
+        self._transcriber = transcriber
+        self._running: dict[asyncio.Task[None], OutboundCall] = {}
+
+    def place(self, placement: Placement) -> OutboundCall:
+        """Begin to ring."""
+        outbound = OutboundCall(self._station, placement)
+        self._station.lobby.expected.set()
+        self._running[asyncio.create_task(self._run(outbound, placement.call_sid))] = outbound
+        return outbound
+
+    async def settle(self) -> None:
+        """The caller is gone: what is not over soon is hung up, and reported.
+
+        Twilio would let it ring on, and put whoever accepts into an empty conference.
+        """
+        if not self._running:
+            return
+        _, late = await asyncio.wait(self._running, timeout=GRACE_SECONDS)
+        for task in late:
+            outbound = self._running[task]
+            self._station.problem(
+                f"the caller is gone, and the call to {outbound.to} goes on: "
+                "end it through the REST API (Status=completed)"
+            )
+            await outbound.complete()
+        await asyncio.gather(*self._running)
+
+    async def close(self) -> None:
+        """Drop everything."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _run(self, outbound: OutboundCall, call_sid: str) -> None:
+        try:
+            await outbound.run()
+        finally:
+            if self._transcriber is not None:
+                with suppress(aiohttp.ClientError, TimeoutError):
+                    await self._transcriber.call_ended(call_sid)
+
+
+def _attributes(placement: Placement) -> dict[str, str]:
+    """A call is placed with what a ``<Number>`` has as attributes."""
+    return {
+        "url": placement.url,
+        "method": placement.method,
+        "statusCallback": placement.status_url,
+        "statusCallbackEvent": " ".join(placement.status_events),
+        "statusCallbackMethod": placement.status_method,
+    }

@@ -1,0 +1,140 @@
+"""A phone: places a call to a server as Twilio would, follows its TwiML, and is the caller on the line.
+
+async with Phone(network, account_sid=…) as phone:
+    async with phone.call("https://voice.example.com/voice", people=[Person("answers")]) as call:
+        await call.reply()                      # the greeting
+        reply = await call.ask("When are you open?")
+        await call.ask("I want to speak to a person.")
+        await call.bridged()
+        await call.hang_up()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from voice_app.sandbox.phone.call import PhoneCall
+from voice_app.sandbox.phone.callbacks import Order
+from voice_app.sandbox.phone.dispatcher import Dispatched, Dispatcher
+from voice_app.sandbox.phone.endpoint import CallOverError
+from voice_app.sandbox.phone.happening import Happening
+from voice_app.sandbox.network import Network
+from voice_app.sandbox.phone.people import Person
+from voice_app.sandbox.phone.reconnecting import Reconnecting
+from voice_app.sandbox.twilio import Placement, RemoteTranscriber, Transcriber
+from voice_app.sandbox.phone.voice import WORDS_PER_SECOND
+
+__all__ = ["CallOverError", "Happening", "Person", "Phone", "PhoneCall"]
+
+
+DEFAULT_HABITS = Reconnecting()
+CALL_SID = re.compile(r"CA[0-9a-f]{32}")
+
+
+class Phone:
+    """Places calls.
+
+    ``words_per_second`` is the pace of every voice, and of everything else that Twilio times. ``callbacks``
+    says in which order status callbacks come, ``seed`` makes their disorder repeatable. ``verified`` are
+    numbers that may be shown as ``callerId`` beside the two of a call; ``queue_ahead`` is how many are in
+    every queue already. ``reconnecting`` is how Twilio comes back to a session whose socket was lost, where
+    the TwiML asks for that; None: it asks the action URL at once.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        account_sid: str,
+        number: str = "+15550100001",
+        caller: str = "+15550199999",
+        words_per_second: float = WORDS_PER_SECOND,
+        twilio_base_url: str | None = None,
+        callbacks: Order = "ordered",
+        seed: int = 0,
+        verified: Sequence[str] = (),
+        queue_ahead: int = 0,
+        reconnecting: Reconnecting | None = DEFAULT_HABITS,
+    ) -> None:
+        self.network = network
+        self.account_sid = account_sid
+        self.number = number
+        self.caller = caller
+        self.words_per_second = words_per_second
+        self.callbacks: Order = callbacks
+        self.seed = seed
+        self.verified = frozenset(verified)
+        self.queue_ahead = queue_ahead
+        self.reconnecting = reconnecting
+        self.transcriber: Transcriber | None = None
+        """Who writes the conversation, as Twilio does; `None` where there is no double of its APIs."""
+        self._twilio_base_url = twilio_base_url
+        self.calls: dict[str, PhoneCall] = {}
+        """Those on the line, by CallSid."""
+        self._dispatched: dict[str, Dispatched] = {}
+        """They, and the calls that the REST API has placed."""
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self.http = await self._stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
+        if self._twilio_base_url is not None:
+            self.transcriber = RemoteTranscriber(self.http, self._twilio_base_url)
+            dispatcher = Dispatcher(self.http, self._twilio_base_url, self._dispatched, self._place)
+            self._stack.push_async_callback(_cancel, asyncio.create_task(dispatcher.run()))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    @asynccontextmanager
+    async def call(
+        self,
+        url: str,
+        *,
+        status_url: str = "",
+        watch: Callable[[Happening], None] = lambda happening: None,
+        people: Sequence[Person] = (),
+        caller: str = "",
+    ) -> AsyncIterator[PhoneCall]:
+        """Place a call to a voice webhook. It is hung up when the block ends.
+
+        ``caller`` is the number that calls; without it the phone's own.
+        ``people`` are reached one after another when the server dials or queues; behind the last of them
+        nobody answers.
+        """
+        call = PhoneCall(self, url, status_url, watch, people, caller or self.caller)
+        running = asyncio.create_task(call.run())
+        self.calls[call.sid] = self._dispatched[call.sid] = call
+        try:
+            yield call
+            await call.hang_up()
+            await running
+        finally:
+            del self.calls[call.sid], self._dispatched[call.sid]
+            await _cancel(running)
+
+    def _place(self, placement: Placement) -> None:
+        """Have one of the calls take it: that whose CallSid is in it, or the only one there is.
+
+        Another phone may have the call that is meant; then nothing happens here.
+        """
+        named = CALL_SID.findall(f"{placement.url} {placement.status_url} {placement.twiml}")
+        mine = [call for sid, call in self.calls.items() if sid in named]
+        if not named and placement.from_ == self.number and len(self.calls) == 1:
+            mine = list(self.calls.values())
+        if mine and placement.call_sid not in self._dispatched:
+            self._dispatched[placement.call_sid] = mine[0].place(placement)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

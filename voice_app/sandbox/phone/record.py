@@ -1,0 +1,155 @@
+"""``<Record>``: a beep, then what the caller says until silence, a key, or the end.
+
+Source: reference ``conversationrelay.md`` §6.2, and Twilio's page on ``<Record>``: an empty recording
+asks for no action, the next verb runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from voice_app.sandbox.phone.twiml import Verb
+from voice_app.sandbox.phone.leg import API_VERSION, HungUpError
+from voice_app.sandbox.phone.race import first_of
+from voice_app.sandbox.phone.context import Recording, Station
+from voice_app.sandbox.phone.step import Jump
+from voice_app.sandbox.phone.voice import WORDS_PER_SECOND
+
+TIMEOUT_SECONDS = 5.0
+MAX_LENGTH = 3600.0
+ANY_KEY = "1234567890*#"
+TRANSCRIBED_SECONDS = range(2, 121)
+"""Twilio transcribes recordings of this length, in seconds."""
+
+
+class Recorder:
+    """One ``<Record>`` of a caller, in the document at ``url``. It is what the caller speaks to."""
+
+    def __init__(self, station: Station, verb: Verb, url: str) -> None:
+        self._station = station
+        self._verb = verb
+        self._document_url = url
+        self._words: list[str] = []
+        self._key = ""
+        self._changed = asyncio.Event()
+        self._done = asyncio.Event()
+
+    async def say(self, text: str) -> None:
+        if self._done.is_set():
+            return
+        await asyncio.sleep(self._station.leg.exchange.pace.speech(text))
+        self._station.ears.spoken("caller", text)
+        room = int(self._verb.seconds("maxLength", MAX_LENGTH) * WORDS_PER_SECOND)
+        self._words = [*self._words, *text.split()][:room]
+        if len(self._words) == room:
+            self._done.set()
+        self._changed.set()
+
+    async def press(self, key: str) -> None:
+        if key in self._verb.get("finishOnKey", ANY_KEY) and not self._done.is_set():
+            self._key = key
+            self._done.set()
+            self._changed.set()
+
+    async def run(self) -> Jump | None:
+        """Record; gives the request with the recording, None if nothing was said.
+
+        Raises `HungUpError` when the caller hung up without a word, `RedirectedError` as everywhere.
+        """
+        station = self._station
+        station.answer()
+        if self._verb.is_true("playBeep", default=True):
+            station.handset.hear_sound("a beep")
+        station.handset.attend(self)
+        try:
+            await self._listen()
+        except HungUpError:
+            if not self._words:
+                raise
+            self._key = "hangup"
+        finally:
+            station.handset.attend(None)
+        return self._deliver()
+
+    async def _listen(self) -> None:
+        station, seconds = self._station, self._verb.seconds("timeout", TIMEOUT_SECONDS)
+        while not self._done.is_set():
+            self._changed.clear()
+            if await station.leg.until(first_of(self._changed.wait(), station.handset.silence(seconds))) == 1:
+                return
+
+    # --- what becomes of it ----------------------------------------------------------------------
+
+    def _deliver(self) -> Jump | None:
+        recording = self._recording()
+        if recording is None:
+            self._tell_status(None, "absent")
+            return None
+        self._station.recordings.append(recording)
+        self._station.happened("recorded", recording.text)
+        self._tell_status(recording, "completed")
+        self._transcribe(recording)
+        verb, leg = self._verb, self._station.leg
+        form = leg.form() | {
+            "RecordingUrl": recording.url,
+            "RecordingSid": recording.sid,
+            "RecordingDuration": str(recording.seconds),
+            "Digits": self._key,
+        }
+        return Jump(leg.absolute(verb.get("action"), self._document_url), form, verb.get("method", "POST"))
+
+    def _recording(self) -> Recording | None:
+        if not self._words:
+            return None
+        sid = "RE" + secrets.token_hex(16)
+        account = self._station.leg.exchange.account_sid
+        return Recording(
+            sid=sid,
+            url=f"https://api.twilio.com/{API_VERSION}/Accounts/{account}/Recordings/{sid}",
+            text=" ".join(self._words),
+            seconds=math.ceil(len(self._words) / WORDS_PER_SECOND),
+        )
+
+    def _tell_status(self, recording: Recording | None, status: str) -> None:
+        verb, leg = self._verb, self._station.leg
+        url = verb.get("recordingStatusCallback")
+        if not url or status not in verb.get("recordingStatusCallbackEvent", "completed").split():
+            return
+        form = {
+            "AccountSid": leg.exchange.account_sid,
+            "CallSid": leg.sid,
+            "RecordingStatus": status,
+            "RecordingChannels": "1",
+            "RecordingSource": "RecordVerb",
+            "RecordingStartTime": format_datetime(datetime.now(UTC)),
+        }
+        if recording is not None:
+            form |= {
+                "RecordingSid": recording.sid,
+                "RecordingUrl": recording.url,
+                "RecordingDuration": str(recording.seconds),
+            }
+        method = verb.get("recordingStatusCallbackMethod", "POST")
+        leg.exchange.callbacks.send(leg.absolute(url, self._document_url), form, method)
+
+    def _transcribe(self, recording: Recording) -> None:
+        """Of the recording, once it is there; another thing than ``<Transcription>``."""
+        leg, url = self._station.leg, self._verb.get("transcribeCallback")
+        if not url:
+            return
+        understood = recording.seconds in TRANSCRIBED_SECONDS
+        sid = "TR" + secrets.token_hex(16)
+        account = f"https://api.twilio.com/{API_VERSION}/Accounts/{leg.exchange.account_sid}"
+        form = leg.form() | {
+            "TranscriptionSid": sid,
+            "TranscriptionText": recording.text if understood else "",
+            "TranscriptionStatus": "completed" if understood else "failed",
+            "TranscriptionUrl": f"{account}/Recordings/{recording.sid}/Transcriptions/{sid}",
+            "RecordingSid": recording.sid,
+            "RecordingUrl": recording.url,
+        }
+        leg.exchange.callbacks.send(leg.absolute(url, self._document_url), form)

@@ -1,0 +1,376 @@
+"""Twilio's end of a ConversationRelay session, strict about what it accepts.
+
+Source: reference ``conversationrelay.md`` §2 and §3. Frames go out as Twilio's do; frames that come in are
+checked, spoken, and otherwise answered with error 64107.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from voice_app.sandbox.phone.twiml import Verb
+from voice_app.sandbox.phone.frames import Digits, End, RefusedError, Text, decode
+from voice_app.sandbox.network import WebhookError
+from voice_app.sandbox.phone.race import first_of
+from voice_app.sandbox.phone.reconnecting import Backlog, Reconnecting, Setup
+from voice_app.sandbox.twilio import Side
+from voice_app.sandbox.phone.voice import Voice
+
+MAX_MALFORMED = 10
+STALE_AFTER_SECONDS = 0.1
+"""Words that arrive this long after an interruption were not under way when it was sent."""
+STALE_UNTIL_SECONDS = 1.0
+FINAL_AFTER_SECONDS = 0.35
+"""The final prompt follows the last partial so much later, and repeats it."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """One stretch of speech, as the caller heard it."""
+
+    text: str
+    first_token_ms: float | None = None
+    """Milliseconds from the caller's last words to the first token; `None` for what nobody asked for."""
+    interrupted: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Ending:
+    """How the session ended, as Twilio reports it to the action URL."""
+
+    status: str
+    handoff_data: str | None = None
+    error_code: int | None = None
+    error_message: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Caller:
+    """Who is on the line; goes into ``setup``."""
+
+    account_sid: str
+    call_sid: str
+    from_: str
+    to: str
+    first_session: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class Observer:
+    """What somebody who listens in wants to hear of. Each is a callback."""
+
+    heard: Callable[[Reply], None]
+    problem: Callable[[str], None]
+    came_back: Callable[[], None] = field(default=lambda: None)
+    """The socket was lost, and is open again."""
+    spoken: Callable[[Side, str], None] = field(default=lambda side, text: None)
+    """Every fragment as the transcript gets it: ``agent`` or ``caller``, and the words."""
+
+
+class RelaySession:
+    """A session over an open socket. `run` serves it until it ends; the other methods are the caller."""
+
+    def __init__(
+        self,
+        socket: ClientConnection,
+        verb: Verb,
+        caller: Caller,
+        observer: Observer,
+        words_per_second: float,
+        *,
+        reopen: Callable[[], Awaitable[ClientConnection]],
+        reconnecting: Reconnecting | None = None,
+        abandoned: list[ClientConnection] | None = None,
+    ) -> None:
+        self.session_id = "VX" + secrets.token_hex(16)
+        self.started = time.monotonic()
+        self.stale_tokens = 0
+        self.digits_sent: list[str] = []
+        self._socket = socket
+        self._verb = verb
+        self._caller = caller
+        self._observer = observer
+        self._ending: Ending | None = None
+        self._malformed = 0
+        self._asked_at: float | None = None
+        self._first_token_ms: float | None = None
+        self._interrupted_at: float | None = None
+        self._purge_until: float | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+        self._reopen = reopen
+        self._reconnecting = reconnecting
+        self._lost = asyncio.Event()
+        """Set while there is no socket, as far as Twilio knows."""
+        self._over = asyncio.Event()
+        self._backlog = Backlog()
+        self._abandoned = [] if abandoned is None else abandoned
+        """Sockets that the server believes to be open: they outlive the session."""
+        self.voice = Voice(
+            words_per_second,
+            on_speaking=lambda on: self._info("speaker-events", "agentSpeaking", "on" if on else "off"),
+            on_played=self._played,
+            on_stretch=self._stretch_is_over,
+        )
+
+    # --- the session ---------------------------------------------------------------------------
+
+    async def run(self) -> Ending:
+        """Serve the session; returns how it ended."""
+        speaking = asyncio.create_task(self.voice.run())
+        try:
+            await self._send(self._setup())
+            if welcome := self._attribute("welcomeGreeting"):
+                self.voice.add(welcome, last=True)
+            await self._read()
+            while self._ending is None and await self._come_back():
+                await self._read()
+        finally:
+            speaking.cancel()
+            for task in self._sending:
+                task.cancel()
+            await asyncio.gather(speaking, *self._sending, return_exceptions=True)
+            if self._socket not in self._abandoned:
+                await self._socket.close()
+        return self._ending or Ending(status="failed", error_code=64105, error_message="Websocket ended")
+
+    async def _read(self) -> None:
+        """Read until the socket is lost, or the session has ended."""
+        await first_of(self._read_socket(), self._lost.wait())
+        self._lost.set()
+
+    async def _read_socket(self) -> None:
+        with suppress(ConnectionClosed):
+            async for data in self._socket:
+                self._receive(data)
+                if self._ending is not None:
+                    await self._socket.close(1000, "Closing websocket session")
+                    return
+
+    async def _come_back(self) -> bool:
+        """Open the socket again, and deliver what could not be delivered. Returns whether that worked."""
+        habits = self._reconnecting
+        if habits is None or not self.comes_back:
+            return False
+        gives_up_at = time.monotonic() + habits.give_up_seconds
+        while time.monotonic() < gives_up_at:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(habits.every_seconds):
+                    await self._over.wait()
+                return False
+            with suppress(WebhookError, ConnectionClosed):
+                self._socket = await self._reopen()
+                await self._begin_again(habits.setup)
+                self._lost.clear()
+                self._observer.came_back()
+                return True
+        return False
+
+    async def _begin_again(self, setup: Setup) -> None:
+        """Tell on a new socket what happened while there was none."""
+        if setup == "new":
+            self.session_id = "VX" + secrets.token_hex(16)
+        if setup != "none":
+            await self._socket.send(json.dumps(self._setup()))
+        while self._backlog:
+            await self._socket.send(json.dumps(self._backlog.first))
+            self._backlog.drop_first()
+        if self._backlog.lost:
+            self._observer.problem(f"{self._backlog.lost} events were lost while there was no socket")
+
+    def _receive(self, data: str | bytes) -> None:
+        try:
+            frame = decode(data)
+        except RefusedError as error:
+            self._refuse(data, str(error))
+            return
+        self._malformed = 0
+        match frame:
+            case Text():
+                self._receive_text(frame)
+            case Digits():
+                self.digits_sent.append(frame.digits)
+            case End():
+                self._ending = Ending(status="ended", handoff_data=frame.handoff_data)
+            case _:
+                pass
+
+    def _receive_text(self, frame: Text) -> None:
+        now = time.monotonic()
+        if self._purge_until is not None:
+            if frame.last or now > self._purge_until:
+                self._purge_until = None
+            if frame.last or self._purge_until is not None:
+                return  # belongs to what the interruption has thrown away
+        if frame.token:
+            if self._asked_at is not None:
+                self._first_token_ms = (now - self._asked_at) * 1000
+                self._asked_at = None
+            since = now - self._interrupted_at if self._interrupted_at is not None else 0.0
+            if STALE_AFTER_SECONDS < since < STALE_UNTIL_SECONDS:
+                self.stale_tokens += 1
+                self._observer.problem(f"a token came {since * 1000:.0f} ms after an interruption")
+        self.voice.add(frame.token, last=frame.last)
+
+    def _refuse(self, data: str | bytes, wrong: str) -> None:
+        self._malformed += 1
+        shown = data if isinstance(data, str) else data.decode("utf-8", "replace")
+        self._observer.problem(f"64107: the server sent a malformed frame: {wrong}: {shown[:200]}")
+        description = f"Invalid message received, code: 64107, {shown[:200]}"
+        self._later({"type": "error", "description": description})
+        if self._malformed >= MAX_MALFORMED:
+            self._ending = Ending(
+                status="failed", error_code=64105, error_message="Too many consecutive malformed messages."
+            )
+
+    # --- the caller ----------------------------------------------------------------------------
+
+    async def say(self, text: str) -> None:
+        """The caller speaks: partial prompts if they were asked for, then the final one."""
+        if self.voice.speaking:
+            if self._attribute("interruptible", "any") not in ("any", "speech", "true"):
+                if self._attribute("reportInputDuringAgentSpeech", "none") not in ("any", "speech"):
+                    return  # nobody hears it
+            else:
+                await self.cut_in()
+        await self._client_speaking("on")
+        language = self._attribute("transcriptionLanguage") or self._attribute("language", "en-US")
+        if self._attribute("partialPrompts") == "true":
+            await self._say_partials(text, language)
+        await self._client_speaking("off")
+        self._observer.spoken("caller", text)
+        self._asked_at, self._interrupted_at = time.monotonic(), None
+        await self._send({"type": "prompt", "voicePrompt": text, "lang": language, "last": True})
+
+    async def press(self, key: str) -> None:
+        """The caller presses a key; without ``dtmfDetection`` nobody hears of it."""
+        if self.voice.speaking and self._attribute("interruptible", "any") in ("any", "dtmf", "true"):
+            await self.cut_in()
+        if self._attribute("dtmfDetection") != "true":
+            self._observer.problem(
+                "a key was pressed, but the TwiML has no dtmfDetection: nobody hears of it"
+            )
+            return
+        self._asked_at, self._interrupted_at = time.monotonic(), None
+        await self._send({"type": "dtmf", "digit": key})
+
+    async def cut_in(self) -> str:
+        """The caller makes a sound while the agent speaks. Returns what was heard until then."""
+        begun = self.voice.unfinished
+        heard = self.voice.interrupt()
+        self._interrupted_at = time.monotonic()
+        self._purge_until = self._interrupted_at + STALE_AFTER_SECONDS if begun else None
+        milliseconds = round(len(heard.split()) * 1000 * self.voice.seconds_per_word)
+        await self._send(
+            {
+                "type": "interrupt",
+                "utteranceUntilInterrupt": heard,
+                "durationUntilInterruptMs": milliseconds,
+            }
+        )
+        self._observer.heard(Reply(heard, self._take_first_token(), interrupted=True))
+        return heard
+
+    async def hang_up(self) -> None:
+        """The caller hangs up."""
+        self._ending = Ending(status="completed")
+        self._over.set()
+        await self._socket.close(1000, "Closing websocket session")
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether Twilio opens the socket again once it is lost."""
+        return self._reconnecting is not None and self._attribute("applicationReconnect") == "true"
+
+    def drop(self, *, unnoticed: bool = False) -> None:
+        """The network breaks: no close frame, nothing. ``unnoticed``: the server does not even see that."""
+        if unnoticed:
+            self._socket.transport.pause_reading()
+            self._abandoned.append(self._socket)
+            self._lost.set()
+        else:
+            self._socket.transport.abort()
+
+    async def send_raw(self, data: str) -> None:
+        """Send what Twilio would not, to see how the server takes it."""
+        with suppress(ConnectionClosed):
+            await self._socket.send(data)
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _setup(self) -> dict[str, Any]:
+        caller = self._caller
+        parameters = {
+            child.attributes.get("name", ""): child.attributes.get("value", "")
+            for child in self._verb.children
+            if child.name == "Parameter"
+        }
+        return {
+            "type": "setup",
+            "sessionId": self.session_id,
+            "accountSid": caller.account_sid,
+            "parentCallSid": "",
+            "callSid": caller.call_sid,
+            "from": caller.from_,
+            "to": caller.to,
+            "forwardedFrom": "",
+            "callType": "PSTN",
+            "callerName": "",
+            "direction": "inbound",
+            "callStatus": "RINGING" if caller.first_session else "IN_PROGRESS",
+            "customParameters": parameters,
+        }
+
+    async def _say_partials(self, text: str, language: str) -> None:
+        """Partials repeat everything said so far; the last one is the whole sentence."""
+        words = text.split()
+        for count in [*range(2, len(words), 2), len(words)]:
+            partial = " ".join(words[:count])
+            await self._send({"type": "prompt", "voicePrompt": partial, "lang": language, "last": False})
+            await asyncio.sleep(2 * self.voice.seconds_per_word)
+        await asyncio.sleep(FINAL_AFTER_SECONDS)
+
+    async def _client_speaking(self, value: str) -> None:
+        if "speaker-events" in self._attribute("events").split():
+            await self._send({"type": "info", "name": "clientSpeaking", "value": value})
+
+    def _played(self, text: str) -> None:
+        self._observer.spoken("agent", text)
+        self._info("tokens-played", "tokensPlayed", text)
+
+    def _stretch_is_over(self, text: str) -> None:
+        if text:
+            self._observer.heard(Reply(text, self._take_first_token()))
+
+    def _take_first_token(self) -> float | None:
+        value, self._first_token_ms = self._first_token_ms, None
+        return value
+
+    def _info(self, subscription: str, name: str, value: str) -> None:
+        wanted = f"{self._attribute('events')} {self._attribute('debug')}".split()
+        if subscription in wanted:
+            self._later({"type": "info", "name": name, "value": value})
+
+    def _attribute(self, name: str, default: str = "") -> str:
+        return self._verb.attributes.get(name, default)
+
+    def _later(self, frame: Mapping[str, Any]) -> None:
+        task = asyncio.create_task(self._send(frame))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send(self, frame: Mapping[str, Any]) -> None:
+        if not self._lost.is_set():
+            with suppress(ConnectionClosed):
+                await self._socket.send(json.dumps(frame))
+                return
+        self._backlog.add(frame)

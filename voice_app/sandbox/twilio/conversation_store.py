@@ -1,0 +1,203 @@
+"""Conversations as the account keeps them: who belongs together, and what was said."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from voice_app.sandbox.twilio import analysis
+from voice_app.sandbox.twilio.account import Account, Resource, Thread, new_id
+from voice_app.sandbox.twilio.lifecycle import set_status, tell
+from voice_app.sandbox.twilio.errors import RefusedError, invalid
+from voice_app.sandbox.twilio.memory_store import resolved
+
+Key = tuple[object, ...]
+
+PROFILE = "GROUP_BY_PROFILE"
+ADDRESSES_AND_CHANNEL = "GROUP_BY_PARTICIPANT_ADDRESSES_AND_CHANNEL_TYPE"
+
+
+def grouping_key(
+    account: Account, configuration_id: str | None, grouping: str, participants: list[Resource]
+) -> Key | None:
+    """What participants must have in common to share a conversation; None if nothing groups them."""
+    addresses = [address for participant in participants for address in participant["addresses"]]
+    if configuration_id is None or not addresses:
+        return None
+    if grouping == PROFILE:
+        profiles = [
+            participant["profileId"]
+            for participant in participants
+            if participant["type"] == "CUSTOMER" and "profileId" in participant
+        ]
+        if profiles:
+            return configuration_id, profiles[0]
+    if grouping == ADDRESSES_AND_CHANNEL:
+        return configuration_id, frozenset((item["channel"], _bare(item["address"])) for item in addresses)
+    return configuration_id, frozenset(_bare(item["address"]) for item in addresses)
+
+
+def open_thread(account: Account, key: Key | None) -> Thread | None:
+    """The conversation that owns this key, if there is one that may still grow."""
+    if key is None:
+        return None
+    for thread in account.threads.values():
+        if thread.open and _key_of(account, thread) == key:
+            return thread
+    return None
+
+
+def new_participant(account: Account, thread_id: str, store_id: str | None, given: Resource) -> Resource:
+    """A participant as the API shows it. A customer gets the profile of the first address.
+
+    Without a store that is alive there is no profile, and nobody is told.
+    """
+    now = account.now()
+    participant: Resource = {
+        "id": new_id("conv_participant_"),
+        "conversationId": thread_id,
+        "accountId": account.sid,
+        "type": "UNKNOWN",
+        "addresses": [],
+        "createdAt": now,
+        "updatedAt": now,
+    } | copy.deepcopy(given)
+    if participant["type"] == "CUSTOMER" and participant["addresses"] and "profileId" not in participant:
+        profile_id = resolved(account, store_id, _bare(participant["addresses"][0]["address"]))
+        if profile_id is not None:
+            participant["profileId"] = profile_id
+    return participant
+
+
+def create_thread(
+    account: Account,
+    configuration_id: str | None,
+    participants: list[Resource],
+    *,
+    inline: Resource | None = None,
+    **fields: Any,
+) -> Thread:
+    """Open a conversation. Raises `RefusedError` (409) if an open one owns the addresses already."""
+    snapshot = account.snapshot(configuration_id) if configuration_id is not None else {}
+    snapshot |= copy.deepcopy(inline or {})
+    thread_id = new_id("conv_conversation_")
+    store_id = snapshot.get("memoryStoreId")
+    people = [new_participant(account, thread_id, store_id, item) for item in participants]
+    key = grouping_key(account, configuration_id, snapshot.get("conversationGroupingType", ""), people)
+    existing = open_thread(account, key)
+    if existing is not None:
+        raise RefusedError(
+            409,
+            account.behaviour.conflict_code,
+            "An open conversation with these participants exists",
+            headers={"X-Conflicting-Resource-Id": existing.id},
+        )
+    now = account.now()
+    resource: Resource = {
+        "id": thread_id,
+        "accountId": account.sid,
+        "configurationId": configuration_id,
+        "status": "ACTIVE",
+        "createdAt": now,
+        "updatedAt": now,
+        "configuration": snapshot,
+    } | fields
+    thread = Thread(resource, {item["id"]: item for item in people}, touched_at=account.clock())
+    account.threads[thread_id] = thread
+    tell(account, thread, "CONVERSATION_CREATED", resource)
+    for person in people:
+        tell(account, thread, "PARTICIPANT_ADDED", person)
+    return thread
+
+
+def shown(thread: Thread) -> Resource:
+    """The conversation as the API shows it."""
+    return thread.resource | {"participants": list(thread.participants.values())}
+
+
+def join(account: Account, thread: Thread, given: Resource) -> Resource:
+    """Let a participant in, or find the one with the same address; the new channel id is added to it."""
+    address = given["addresses"][0]
+    for participant in thread.participants.values():
+        same = [
+            item
+            for item in participant["addresses"]
+            if item["channel"] == address["channel"] and _bare(item["address"]) == _bare(address["address"])
+        ]
+        if same:
+            if address.get("channelId") not in [item.get("channelId") for item in same]:
+                participant["addresses"].append(copy.deepcopy(address))
+                tell(account, thread, "PARTICIPANT_UPDATED", participant)
+            return participant
+    return add_participant(account, thread, given)
+
+
+def add_participant(account: Account, thread: Thread, given: Resource) -> Resource:
+    """Let a participant in."""
+    participant = new_participant(account, thread.id, store_of(thread), given)
+    thread.participants[participant["id"]] = participant
+    tell(account, thread, "PARTICIPANT_ADDED", participant)
+    return participant
+
+
+def store_of(thread: Thread) -> str | None:
+    """The memory store that the conversation was created with."""
+    store_id: str | None = (thread.resource.get("configuration") or {}).get("memoryStoreId")
+    return store_id
+
+
+def say(account: Account, thread: Thread, given: Resource) -> Resource:
+    """Write a communication; one with the same ``resourceId`` is updated.
+
+    Raises `RefusedError` once the conversation is closed.
+    """
+    if not thread.open:
+        raise invalid(f"{thread.id} is CLOSED: nothing can be added to it")
+    set_status(account, thread, "ACTIVE")
+    thread.touched_at = account.clock()
+    now = account.now()
+    fields = copy.deepcopy(given)
+    for item in thread.communications.values():
+        if fields.get("resourceId") and item.get("resourceId") == fields["resourceId"]:
+            item |= fields | {"updatedAt": now}
+            tell(account, thread, "COMMUNICATION_UPDATED", item)
+            return item
+    communication: Resource = {
+        "id": new_id("conv_communication_"),
+        "conversationId": thread.id,
+        "accountId": account.sid,
+        "createdAt": now,
+        "updatedAt": now,
+        "occurredAt": now,
+    } | fields
+    thread.communications[communication["id"]] = communication
+    tell(account, thread, "COMMUNICATION_CREATED", communication)
+    analysis.spoken(account, thread)
+    return communication
+
+
+def channel_ids(thread: Thread) -> set[str]:
+    """The calls and messages that the conversation is made of."""
+    of_people = {
+        address.get("channelId")
+        for participant in thread.participants.values()
+        for address in participant["addresses"]
+    }
+    return {
+        item
+        for item in of_people | {item.get("channelId") for item in thread.communications.values()}
+        if isinstance(item, str)
+    }
+
+
+def _key_of(account: Account, thread: Thread) -> Key | None:
+    grouping = (thread.resource.get("configuration") or {}).get("conversationGroupingType", "")
+    people = list(thread.participants.values())
+    return grouping_key(account, thread.resource.get("configurationId"), grouping, people)
+
+
+def _bare(address: str) -> str:
+    """The same number on another channel is the same address."""
+    for prefix in ("whatsapp:", "rcs:"):
+        address = address.removeprefix(prefix)
+    return address

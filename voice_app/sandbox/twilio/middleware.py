@@ -1,0 +1,163 @@
+"""What every request goes through: faults, credentials, JSON, the log, and errors in one shape."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+from typing import Any
+from urllib.parse import parse_qs
+from uuid import UUID
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from voice_app.sandbox.twilio.account import Account, Operation
+from voice_app.sandbox.twilio.lifecycle import settle
+from voice_app.sandbox.twilio.errors import RefusedError, Shape, invalid, not_found
+
+DOOR = "/_sandbox"
+"""Where the paths begin that Twilio does not have."""
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+class Gate:
+    """Stands in front of the routes."""
+
+    def __init__(self, app: ASGIApp, account: Account) -> None:
+        self._app = app
+        self._account = account
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                query = f"?{request.url.query}" if request.url.query else ""
+                line = (request.method, request.url.path + query, int(message["status"]))
+                self._account.requests.append(line)
+            await send(message)
+
+        answer = await self._stopped(request)
+        await (answer or self._app)(scope, receive, noting)
+
+    async def _stopped(self, request: Request) -> Response | None:
+        account = self._account
+        settle(account)
+        shape = _shape(request)
+        try:
+            _right_content_type(request)
+            if request.url.path.startswith(DOOR):
+                return None
+            fault = account.faults.take(request)
+            if fault is not None:
+                answer = await fault.strike(shape)
+                if answer is not None:
+                    return answer
+            _known_caller(request, account)
+        except RefusedError as refusal:
+            return refusal.response(shape)
+        return None
+
+
+def account_of(request: Request) -> Account:
+    account: Account = request.app.state.account
+    return account
+
+
+async def json_of(request: Request) -> Any:
+    """The body. Raises `RefusedError` (400) if it is not JSON."""
+    try:
+        return msgspec.json.decode(await request.body())
+    except msgspec.DecodeError as error:
+        raise invalid(f"The request body is not JSON: {error}") from None
+
+
+async def parameters_of(request: Request) -> dict[str, list[str]]:
+    """The body of a form; what is empty is left out. Raises `RefusedError` (400) if it cannot be read."""
+    try:
+        return parse_qs((await request.body()).decode())
+    except ValueError:
+        raise invalid("The request body is no form") from None
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """The answer to a `RefusedError`, and to what the router itself refuses."""
+    if isinstance(error, HTTPException):
+        if error.status_code == 404:
+            error = not_found(request.url.path)
+        else:
+            error = RefusedError(error.status_code, 20004, error.detail, headers=error.headers)
+    if not isinstance(error, RefusedError):
+        raise error
+    return error.response(_shape(request))
+
+
+def accepted_later(request: Request, operation: Operation) -> Response:
+    """The 202 with which every change of a configuration begins."""
+    behaviour = account_of(request).behaviour
+    url = operation_url(request, operation)
+    body: dict[str, Any] = {"statusUrl": behaviour.status_url or url}
+    if behaviour.related != "missing":
+        body["related"] = operation.related if behaviour.related == "present" else None
+    headers = {
+        "Operation-Id": operation.id,
+        "Location": url,
+        "Retry-After": str(behaviour.retry_after),
+    }
+    return JSONResponse(body, 202, headers)
+
+
+def operation_url(request: Request, operation: Operation) -> str:
+    return f"{request.base_url}conversations/v2/ControlPlane/Operations/{operation.id}"
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The header, scoped to the request it came with. Raises `RefusedError` if it is no UUID."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    try:
+        return f"{request.method} {request.url.path} {UUID(key)}"
+    except ValueError:
+        raise invalid("Idempotency-Key must be a UUID") from None
+
+
+def _shape(request: Request) -> Shape:
+    """The oldest of the APIs has one shape only."""
+    return "A" if request.url.path.startswith("/api/") else account_of(request).behaviour.error_shape
+
+
+def _right_content_type(request: Request) -> None:
+    """JSON everywhere but in the oldest of the APIs, which takes forms."""
+    wanted = "application/json"
+    if request.url.path.startswith("/api/"):
+        wanted = "application/x-www-form-urlencoded"
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method in _WITH_BODY and content_type != wanted:
+        raise RefusedError(415, 20422, f"Content-Type must be {wanted}")
+
+
+def _known_caller(request: Request, account: Account) -> None:
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    try:
+        username, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        username, password = "", ""
+    expected = account.credentials.get(username)
+    known = expected is not None and secrets.compare_digest(expected.encode(), password.encode())
+    if scheme.lower() != "basic" or not known:
+        raise RefusedError(
+            401, 20003, "Authenticate", headers={"WWW-Authenticate": 'Basic realm="Twilio API"'}
+        )
+    if not account.behaviour.terms_accepted:
+        raise RefusedError(401, 20003, "Authenticate")
+    if username in account.restricted:
+        raise RefusedError(401, 70004, "The API key lacks the permission for this resource")
