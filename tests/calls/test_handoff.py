@@ -18,8 +18,7 @@ import pytest
 from support.sandbox import Sandbox, happened, recorded, sandbox
 from voice_app.handoff import Handoff, State
 from voice_app.journal import dialogue, events
-from voice_app.sandbox.phone import Person
-from voice_app.sandbox.phone import PhoneCall
+from voice_app.sandbox.phone import Person, PhoneCall
 from voice_app.twilio import Conversations
 from voice_app.twiml import lint_text
 

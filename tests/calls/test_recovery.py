@@ -35,9 +35,8 @@ from voice_app.journal.events import (
     Typing,
 )
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.phone import Person
-from voice_app.sandbox.phone import PhoneCall
-from voice_app.sandbox.phone.reconnecting import Reconnecting, Setup
+from voice_app.sandbox.phone import Person, PhoneCall
+from voice_app.sandbox.phone.frames import Reconnecting, Setup
 from voice_app.twiml import lint_text
 
 NUMBERS = ("+15550100010",)

@@ -11,9 +11,8 @@ import pytest
 
 from support.commands import serving
 from voice_app.sandbox.load.bench import Load, Plan
+from voice_app.sandbox.load.target import Target, listening
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.load.process import listening
-from voice_app.sandbox.load.target import Target
 from voice_app.settings import Settings
 
 MINUTE = Plan(calls=300, turns=60, warm_up=1, pause=0.6, interrupts=0.3)
@@ -24,7 +23,7 @@ MINUTE = Plan(calls=300, turns=60, warm_up=1, pause=0.6, interrupts=0.3)
 async def test_three_hundred_calls_leave_nothing_behind(tmp_path: Path) -> None:
     account = Settings.model_construct().sandboxed()
     stub = {
-        "VOICE_APP_AGENT": "voice_app.sandbox.load.stub:agent",
+        "VOICE_APP_AGENT": "voice_app.sandbox.load.agents:fixed_reply",
         "VOICE_BENCH_TOKEN_MS": "20",
         "VOICE_APP_SILENCE_SECONDS": "0",  # who waits for the others is not to be asked
         "VOICE_APP_LOG_LEVEL": "warning",

@@ -33,7 +33,7 @@ async def test_the_chat_agent_is_measured_with_a_stub_model(tmp_path: Path) -> N
 
 
 async def test_a_running_server_is_measured_and_the_figures_are_explained(tmp_path: Path) -> None:
-    async with serving(tmp_path, VOICE_APP_AGENT="voice_app.sandbox.load.stub:agent") as base_url:
+    async with serving(tmp_path, VOICE_APP_AGENT="voice_app.sandbox.load.agents:fixed_reply") as base_url:
         done = await voice_app(tmp_path, "bench", f"{base_url}/voice", *QUICK)
     assert (done.code, done.err) == (0, "")
     for row in ("first token, p99", "server's CPU per turn", "memory per call", "stale", "unanswered"):

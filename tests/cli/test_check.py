@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 
 from support.commands import served, voice_app
-from voice_app.sandbox.twilio.serving import serve
-from voice_app.sandbox.twilio import Account, Behaviour, Fault, add_number, double
+from voice_app.sandbox.twilio import Account, Behaviour, Fault, double
+from voice_app.sandbox.twilio.app import serve
 
 SID = "AC" + "1" * 32
 NUMBER = "+15550100001"
@@ -28,8 +28,7 @@ def account(**behaviour: Any) -> Account:
     """An account whose number leads to us."""
     found = Account(SID, "token", behaviour=Behaviour(retry_after=0, operation_seconds=60, **behaviour))
     webhook = "https://voice.example.com/voice"
-    add_number(
-        found,
+    found.add_number(
         NUMBER,
         voice_url=webhook,
         voice_fallback_url=f"{webhook}/fallback",

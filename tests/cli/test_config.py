@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 from support.commands import TESTS, serving, voice_app
 from support.double import served
 from voice_app.cli.main import app
-from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, Behaviour, Fault, double, new_id
+from voice_app.sandbox.twilio.app import serve
 
 SID = "AC" + "1" * 32
 OURS = "+15550100001"

@@ -21,10 +21,9 @@ from voice_app.sandbox.twilio import (
     Behaviour,
     Fault,
     LocalTranscriber,
-    add_intelligence,
     new_id,
 )
-from voice_app.sandbox.twilio.lifecycle import set_status
+from voice_app.sandbox.twilio.conversation_store import set_status
 
 SID = "AC" + "1" * 32
 CALL = "CA" + "{:032x}"
@@ -57,7 +56,7 @@ def account(clock: Clock) -> Account:
 @pytest.fixture
 def configuration(account: Account) -> str:
     summaries = {"operators": [{"id": SUMMARY}], "triggers": [{"on": "CONVERSATION_END"}]}
-    linked = add_intelligence(account, rules=[summaries])["id"]
+    linked = account.add_intelligence(rules=[summaries])["id"]
     return account.add_configuration(
         displayName="voice",
         channelSettings={"VOICE": {"statusTimeouts": {"inactive": 5000, "closed": 9000}, "captureRules": []}},

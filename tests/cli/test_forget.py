@@ -26,8 +26,8 @@ from voice_app.journal.events import (
     Stored,
 )
 from voice_app.sandbox.twilio import Account, Behaviour, Fault, new_id
-from voice_app.sandbox.twilio.account import CallRecord
 from voice_app.sandbox.twilio.memory_store import add_person, remember
+from voice_app.sandbox.twilio.records import CallRecord
 
 ANN, BOB, OURS = "+15550100001", "client:bob", "+15550100009"
 ANN_CALL, ANN_AGAIN, BOB_CALL = (f"CA{number:032}" for number in range(3))

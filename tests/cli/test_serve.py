@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from support.commands import serving, voice_app
-from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, Fault, double
+from voice_app.sandbox.twilio.app import serve
 
 SID = "AC" + "1" * 32
 VOICE_RULE = {"from": "*", "to": "+15550100001", "metadata": {"callType": "PSTN"}}

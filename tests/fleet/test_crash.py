@@ -12,7 +12,7 @@ from support.fleet import closed, fleet
 from support.waiting import until
 from voice_app.journal import Journal
 from voice_app.journal.events import Conversed
-from voice_app.sandbox.load.caller import Caller, Script
+from voice_app.sandbox.load.call_fleet import Caller, Script
 
 CALLS = 10
 

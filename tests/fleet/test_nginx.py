@@ -23,8 +23,7 @@ from support.tools import required
 from support.waiting import until
 from voice_app.cli.children import ChildError
 from voice_app.cli.proxy import addressed, nginx
-from voice_app.sandbox.load.caller import Script
-from voice_app.sandbox.load.call_fleet import Crowd
+from voice_app.sandbox.load.call_fleet import Crowd, Script
 from voice_app.sandbox.network import Network
 
 SITE = Path(__file__).parents[2] / "scripts/deploy/nginx.conf"

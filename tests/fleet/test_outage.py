@@ -11,7 +11,7 @@ from support.postgres import Postgres
 from support.waiting import until
 from voice_app.journal import Journal, dialogue
 from voice_app.journal.events import Prompted
-from voice_app.sandbox.load.caller import Caller, Script
+from voice_app.sandbox.load.call_fleet import Caller, Script
 
 CALLS = 20
 SECONDS = 10.0

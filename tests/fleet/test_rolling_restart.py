@@ -10,7 +10,7 @@ import pytest
 from support.figures import Record, show
 from support.fleet import fleet
 from support.waiting import until
-from voice_app.sandbox.load.caller import Script
+from voice_app.sandbox.load.call_fleet import Script
 
 
 async def restart(

@@ -8,7 +8,7 @@ import pytest
 from support.followups import CALL, CALLER, OURS, Office
 from voice_app.followups.callbacks import Callbacks
 from voice_app.journal.events import CallbackWanted, CalledBack, Closed, Connected, Opened
-from voice_app.sandbox.twilio import Fault, Placement, add_number
+from voice_app.sandbox.twilio import Fault, Placement
 from voice_app.twilio import Calls
 
 LATER = "CA" + "9" * 32
@@ -17,7 +17,7 @@ HOUR = 3600.0
 
 def callbacks(office: Office, has_room: Callable[[], bool] = lambda: True) -> Callbacks:
     if not office.account.numbers:
-        add_number(office.account, OURS)
+        office.account.add_number(OURS)
     calls = Calls(office.api, office.account.sid)
     return Callbacks(calls, office.journal, "https://voice.example.com", has_room, room_s=0.0)
 

@@ -6,7 +6,7 @@ from support.followups import CALL, Office
 from voice_app.followups.closing import Closing
 from voice_app.journal.events import Closed, Conversed, Opened
 from voice_app.sandbox.twilio import Fault
-from voice_app.sandbox.twilio.account import CallRecord
+from voice_app.sandbox.twilio.records import CallRecord
 from voice_app.twilio import Calls, Conversations
 
 OTHER = "CA" + "8" * 32

@@ -26,8 +26,8 @@ from support.receiver import SECRET, Receiver, receiving
 from support.traps import Trap, Trapped
 from voice_app.journal import Journal
 from voice_app.journal.events import Closed, Conversed, FollowedUp, Noted, Opened, Prompted, Voicemail
-from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.twilio.app import serve
 from voice_app.sandbox.twilio.conversation_store import create_thread
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
 

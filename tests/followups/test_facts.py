@@ -4,9 +4,9 @@ from support.followups import CALL, CALLER, OURS, Office
 from voice_app.followups.facts import Facts
 from voice_app.journal.events import Acted, Closed, Noted, Opened, Recognised
 from voice_app.sandbox.twilio import Fault
-from voice_app.sandbox.twilio.account import Person
-from voice_app.sandbox.twilio.lifecycle import settle
+from voice_app.sandbox.twilio.conversation_store import settle
 from voice_app.sandbox.twilio.memory_store import add_person
+from voice_app.sandbox.twilio.records import Person
 from voice_app.twilio import Configurations, Memory
 
 NUTS, TEA = "Is allergic to nuts.", "Likes tea."

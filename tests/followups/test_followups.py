@@ -21,9 +21,9 @@ from support.sandbox import Sandbox, database, sandbox
 from voice_app.followups import Followups, Rhythm
 from voice_app.journal import Journal
 from voice_app.journal.events import CallbackWanted, Closed, Event, FollowedUp, Noted, Opened
-from voice_app.sandbox.twilio.serving import serve
-from voice_app.sandbox.twilio import Account, add_number, double
-from voice_app.sandbox.twilio.account import CallRecord
+from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.twilio.app import serve
+from voice_app.sandbox.twilio.records import CallRecord
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
 from voice_app.twilio import Calls, TwilioApi
 
@@ -154,7 +154,7 @@ async def test_what_was_noted_and_not_written_is_found_at_the_next_start(
 
 
 async def test_a_wish_to_be_called_back_is_seen_to(tmp_path: Path, account: Account) -> None:
-    add_number(account, OURS)
+    account.add_number(OURS)
     events: list[Event] = [Opened(CALLER, OURS, "inbound"), CallbackWanted(CALLER, OURS), Closed("completed")]
     await write(database(tmp_path), {CALL: events}, at=_hours_ago(0.1))
     async with serving(tmp_path, account) as server:

@@ -15,8 +15,8 @@ import pytest
 
 from voice_app.findings import Finding, Severity
 from voice_app.guard import Report, Scope, Verdict, check, facts, overview, report, verdict
-from voice_app.sandbox.twilio.serving import serve
-from voice_app.sandbox.twilio import Account, Fault, add_number, double
+from voice_app.sandbox.twilio import Account, Fault, double
+from voice_app.sandbox.twilio.app import serve
 from voice_app.twilio import Configurations, Conversations, Credentials, Patience, TwilioApi
 
 TOKEN = "token-of-the-test"
@@ -58,7 +58,7 @@ async def looked(api: TwilioApi, configuration_id: str | None, **scope: Any) -> 
 def account() -> Account:
     """Everything about it is as it should be."""
     account = Account(token=TOKEN)
-    add_number(account, NUMBER, voice_url=f"{ORIGIN}/voice", voice_fallback_url="https://a.example.com")
+    account.add_number(NUMBER, voice_url=f"{ORIGIN}/voice", voice_fallback_url="https://a.example.com")
     account.numbers[0]["status_callback"] = f"{ORIGIN}/voice/status"
     return account
 
@@ -103,7 +103,7 @@ async def test_our_numbers_are_those_of_the_account_that_lead_here(account: Acco
 
 async def test_numbers_are_read_on_all_pages(account: Account) -> None:
     for n in range(1500):
-        add_number(account, f"+1555020{n:04}", voice_url=f"{ORIGIN}/voice")
+        account.add_number(f"+1555020{n:04}", voice_url=f"{ORIGIN}/voice")
     async with api_of(account) as api:
         found = await looked(api, add(account), origin=ORIGIN, account_sid=account.sid)
     assert len(found.reading.numbers) == 1501

@@ -10,8 +10,7 @@ from pydantic import SecretStr
 
 from support.sandbox import Sandbox, recorded, sandbox
 from voice_app.handoff import Handoff
-from voice_app.sandbox.phone import Person
-from voice_app.sandbox.phone import PhoneCall
+from voice_app.sandbox.phone import Person, PhoneCall
 
 TOKEN = "a token that is long enough"
 OPEN: dict[str, Any] = {"api_token": SecretStr(TOKEN)}

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from support.commands import serving, voice_app
 from support.processes import Server, process
-from voice_app.sandbox.load.process import ProcessError, listening
+from voice_app.sandbox.load.target import ProcessError, listening
 from voice_app.settings import Line
 
 

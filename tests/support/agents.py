@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from voice_app import Break, Call, EndCall, Keys, Piece, Play, SendDigits, SwitchLanguage, Transfer, Turn
-from voice_app.sandbox.load import counting
+from voice_app.sandbox.load.agents import counting
 
 
 async def echo(call: Call, turn: Turn) -> AsyncIterator[Piece]:
@@ -126,9 +126,9 @@ async def blocking(call: Call, turn: Turn) -> AsyncIterator[Piece]:
 
 
 async def forgetful(call: Call, turn: Turn) -> AsyncIterator[Piece]:
-    """Counts like `voice_app.sandbox.load.counting`, but forgets what was said first."""
+    """Counts like `voice_app.sandbox.load.agents.counting`, but forgets what was said first."""
     del call.history[:3]
-    async for piece in counting.agent(call, turn):
+    async for piece in counting(call, turn):
         yield piece
 
 
@@ -136,7 +136,7 @@ async def impatient(call: Call, turn: Turn) -> AsyncIterator[Piece]:
     """Counts, and hangs up at the second question."""
     if "2" in turn.text:
         yield EndCall()
-    async for piece in counting.agent(call, turn):
+    async for piece in counting(call, turn):
         yield piece
 
 

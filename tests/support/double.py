@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.twilio.app import serve
 
 
 @contextmanager

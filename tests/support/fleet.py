@@ -19,7 +19,7 @@ from voice_app.sandbox.phone import Phone
 PACE = 40.0
 """Words per second: an answer takes a third of a second."""
 SETTINGS = {
-    "VOICE_APP_AGENT": "voice_app.sandbox.load.counting:agent",
+    "VOICE_APP_AGENT": "voice_app.sandbox.load.agents:counting",
     "VOICE_APP_LOG_LEVEL": "info",
     "VOICE_APP_MAX_LAG_MS": "0",  # two cores carry everybody here; who is turned away is tested elsewhere
     "VOICE_APP_SILENCE_SECONDS": "0",

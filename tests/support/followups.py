@@ -15,8 +15,8 @@ from voice_app.followups.case import Task
 from voice_app.followups.work import Work
 from voice_app.journal import Journal
 from voice_app.journal.events import Event, FollowedUp
-from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.twilio.app import serve
 from voice_app.sandbox.twilio.conversation_store import create_thread
 from voice_app.twilio import Credentials, Patience, TwilioApi
 

@@ -14,8 +14,7 @@ import aiohttp
 
 from support.commands import served
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.phone import Person
-from voice_app.sandbox.phone import Phone, PhoneCall
+from voice_app.sandbox.phone import Person, Phone, PhoneCall
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, SANDBOX_DOMAIN
 
 PACE = 500.0

@@ -15,8 +15,7 @@ from voice_app import server
 from voice_app.journal import Entry, Journal, Line
 from voice_app.journal.events import Event
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.phone import Person
-from voice_app.sandbox.phone import Happening, Phone, PhoneCall
+from voice_app.sandbox.phone import Happening, Person, Phone, PhoneCall
 from voice_app.settings import Settings
 from voice_app.twilio import TwilioApi
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, Behaviour, double
+from voice_app.sandbox.twilio.app import serve
 from voice_app.twilio import Credentials, Patience, TwilioApi
 
 TOKEN = "token-of-the-test"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from voice_app.sandbox.twilio import Account, Fault, new_id
-from voice_app.sandbox.twilio.account import CallRecord
 from voice_app.sandbox.twilio.memory_store import add_person, merge
+from voice_app.sandbox.twilio.records import CallRecord
 from voice_app.twilio import ApiError, Conversations, Memory, Trouble, TwilioApi
 from voice_app.twilio.erasure import Clues, Erasure, Traces
 

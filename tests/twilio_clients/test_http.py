@@ -8,8 +8,8 @@ import logging
 import aiohttp
 import pytest
 
-from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, Fault, double
+from voice_app.sandbox.twilio.app import serve
 from voice_app.twilio import ApiError, Credentials, Patience, Trouble, TwilioApi
 from voice_app.twilio.errors import seconds_to_wait
 

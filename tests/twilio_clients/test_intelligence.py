@@ -12,7 +12,6 @@ from voice_app.sandbox.twilio import (
     Account,
     Behaviour,
     LocalTranscriber,
-    add_intelligence,
     new_id,
 )
 from voice_app.twilio import ApiError, Configurations, Intelligence, OperatorResult, Trouble, TwilioApi
@@ -33,7 +32,7 @@ def rule(on: str = "CONVERSATION_END", *operators: str, count: int | None = None
 
 async def analysed(account: Account, *rules: dict[str, Any]) -> str:
     """A call whose conversation the rules have read; gives the conversation's id."""
-    linked = [add_intelligence(account, rules=list(rules))["id"]]
+    linked = [account.add_intelligence(rules=list(rules))["id"]]
     configuration_id = account.add_configuration(intelligenceConfigurationIds=linked)
     transcriber = LocalTranscriber(account)
     conversation_id = await transcriber.call_started(
@@ -52,7 +51,7 @@ class TestReading:
     ) -> None:
         wanted = rule("COMMUNICATION", SENTIMENT, count=5)
         wanted["actions"] = [{"type": "WEBHOOK", "method": "POST", "url": "https://voice.example.com/x"}]
-        made = add_intelligence(account, displayName="calls", rules=[wanted, rule()])
+        made = account.add_intelligence(displayName="calls", rules=[wanted, rule()])
         found = await intelligence.configuration(made["id"])
         assert (found.display_name, len(found.rules)) == ("calls", 2)
         assert [item.id for item in found.rules[0].operators] == [SENTIMENT]
@@ -61,7 +60,7 @@ class TestReading:
         assert found.rules[0].actions[0].url == "https://voice.example.com/x"
 
     async def test_all_of_them_are_listed(self, intelligence: Intelligence, account: Account) -> None:
-        made = [add_intelligence(account, displayName=f"number {number}")["id"] for number in range(3)]
+        made = [account.add_intelligence(displayName=f"number {number}")["id"] for number in range(3)]
         assert [item.id for item in await intelligence.configurations()] == made
 
     async def test_operators_are_twilios_and_our_own(
@@ -128,7 +127,7 @@ class TestLinks:
     async def test_linking_changes_one_field_and_nothing_else(
         self, intelligence: Intelligence, api: TwilioApi, account: Account
     ) -> None:
-        first, second = (add_intelligence(account, displayName=name)["id"] for name in ("one", "two"))
+        first, second = (account.add_intelligence(displayName=name)["id"] for name in ("one", "two"))
         configuration_id = account.add_configuration(
             intelligenceConfigurationIds=[first], redactionConfigurationId="kept"
         )
@@ -161,7 +160,7 @@ class TestLinks:
     async def test_a_sixth_is_refused_before_it_is_sent(
         self, intelligence: Intelligence, account: Account
     ) -> None:
-        ids = [add_intelligence(account, displayName=f"number {number}")["id"] for number in range(6)]
+        ids = [account.add_intelligence(displayName=f"number {number}")["id"] for number in range(6)]
         configuration_id = account.add_configuration(intelligenceConfigurationIds=ids[:5])
         with pytest.raises(ValueError, match="unlink one of"):
             await intelligence.link(configuration_id, ids[5])

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from voice_app.sandbox.twilio import Account, Fault, add_number
+from voice_app.sandbox.twilio import Account, Fault
 from voice_app.twilio import ApiError, Trouble, TwilioApi
 from voice_app.twilio.numbers import IncomingNumber, Numbers
 
@@ -14,7 +14,7 @@ PATH = "/2010-04-01/Accounts/{}/IncomingPhoneNumbers.json"
 
 
 async def test_a_number_says_where_its_calls_go(api: TwilioApi, account: Account) -> None:
-    add_number(account, "+15550100001", voice_url="https://voice.example.com/voice", friendly_name="desk")
+    account.add_number("+15550100001", voice_url="https://voice.example.com/voice", friendly_name="desk")
     [number] = await Numbers(api, account.sid).list()
     assert number.phone_number == "+15550100001"
     assert number.voice_url == "https://voice.example.com/voice"
@@ -24,7 +24,7 @@ async def test_a_number_says_where_its_calls_go(api: TwilioApi, account: Account
 
 async def test_all_pages_are_read(api: TwilioApi, account: Account) -> None:
     for n in range(2001):
-        add_number(account, f"+1555010{n:04}")
+        account.add_number(f"+1555010{n:04}")
     found = await Numbers(api, account.sid).list()
     assert [number.phone_number for number in found] == [item["phone_number"] for item in account.numbers]
     assert len(account.requests) == 3

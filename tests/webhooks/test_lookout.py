@@ -15,8 +15,8 @@ import pytest
 from voice_app.guard import CallInspector
 from voice_app.journal import Journal
 from voice_app.journal.events import Failed
-from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, Fault, LocalTranscriber, double
+from voice_app.sandbox.twilio.app import serve
 from voice_app.twilio import (
     Configurations,
     Conversation,

@@ -13,11 +13,11 @@ import pytest
 
 from support.sandbox import Sandbox, recorded, sandbox
 from voice_app.journal import events
-from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, Fault, double, new_id
-from voice_app.sandbox.twilio.account import Person
-from voice_app.sandbox.twilio.lifecycle import settle
+from voice_app.sandbox.twilio.app import serve
+from voice_app.sandbox.twilio.conversation_store import settle
 from voice_app.sandbox.twilio.memory_store import add_person, merge, remember
+from voice_app.sandbox.twilio.records import Person
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
 
 CALL = "CA" + "7" * 32

@@ -15,11 +15,17 @@ from voice_app.cli.children import Child, ChildError, child
 from voice_app.cli.figures import Report, print_report
 from voice_app.cli.output import print_json, run
 from voice_app.sandbox.load.bench import Load, Plan
+from voice_app.sandbox.load.target import (
+    LoadError,
+    ProcessError,
+    ServerProcesses,
+    Target,
+    listening,
+    process_of,
+)
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.load.process import ProcessError, Processes, listening, named
-from voice_app.sandbox.twilio.serving import serve
-from voice_app.sandbox.load.target import LoadError, Target
 from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.twilio.app import serve
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, SANDBOX_DOMAIN, Settings, load
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -114,10 +120,10 @@ async def _running(settings: Settings, url: str, order: _Order, pid: int | None)
         raise typer.BadParameter(f"{url} is no URL; it should look like http://127.0.0.1:8000/voice")
     domain = settings.public_domain or (SANDBOX_DOMAIN if parts.hostname in LOOPBACK else parts.netloc)
     account = settings if settings.account_sid is not None else settings.sandboxed()
-    server: Processes | ProcessError
+    server: ServerProcesses | ProcessError
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        server = named(pid) if pid is not None else listening(parts.hostname, port)
+        server = process_of(pid) if pid is not None else listening(parts.hostname, port)
     except ProcessError as error:
         server = error
     base = f"{parts.scheme}://{parts.netloc}"
@@ -139,7 +145,7 @@ async def _started(order: _Order, *, chat: bool, tokens: int | None, token_ms: f
         )
         network = Network(server.base_url, account.origin, account.signing_tokens[0])
         target = _target(account, network, f"{account.origin}/voice")
-        return await _measure(target, named(server.pid), order, report)
+        return await _measure(target, process_of(server.pid), order, report)
 
 
 def _target(account: Settings, network: Network, webhook: str) -> Target:
@@ -157,7 +163,7 @@ async def _with_stub(tokens: int, token_ms: float | None) -> AsyncIterator[Child
         "VOICE_BENCH_TOKENS": str(tokens),
         "VOICE_BENCH_TOKEN_MS": "" if token_ms is None else str(token_ms),
     }
-    async with _serve(stub | {"VOICE_APP_AGENT": "voice_app.sandbox.load.stub:agent"}) as server:
+    async with _serve(stub | {"VOICE_APP_AGENT": "voice_app.sandbox.load.agents:fixed_reply"}) as server:
         yield server
 
 
@@ -189,7 +195,9 @@ async def _serve(settings: dict[str, str]) -> AsyncIterator[Child]:
             yield server
 
 
-async def _measure(target: Target, server: Processes | ProcessError, order: _Order, report: Report) -> Report:
+async def _measure(
+    target: Target, server: ServerProcesses | ProcessError, order: _Order, report: Report
+) -> Report:
     """Memory comes first: what has been freed once is used again, and no longer counts."""
     under_load = Load(target, server)
     if order.idle_calls:

@@ -15,9 +15,9 @@ from voice_app.cli.account import sandbox_of
 from voice_app.cli.output import run
 from voice_app.cli.transcript import Transcript
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.phone.people import PersonKind
 from voice_app.sandbox.phone import CallOverError, Person, Phone, PhoneCall
-from voice_app.sandbox.phone.reconnecting import Reconnecting
+from voice_app.sandbox.phone.frames import Reconnecting
+from voice_app.sandbox.phone.people import PersonKind
 from voice_app.sandbox.phone.voice import WORDS_PER_SECOND
 from voice_app.settings import SANDBOX_DOMAIN, Settings, load
 

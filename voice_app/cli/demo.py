@@ -15,8 +15,7 @@ from voice_app.cli.transcript import Transcript
 from voice_app.guard import check
 from voice_app.journal import Journal, Utterance, dialogue
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.phone import Person
-from voice_app.sandbox.phone import CallOverError, Phone, PhoneCall
+from voice_app.sandbox.phone import CallOverError, Person, Phone, PhoneCall
 from voice_app.settings import Settings
 from voice_app.telemetry import configure_logging
 from voice_app.twilio import Configurations, Conversations, TwilioApi

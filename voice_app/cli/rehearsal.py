@@ -13,11 +13,10 @@ import typer
 
 from voice_app.cli.children import Child
 from voice_app.cli.machines import Machines
-from voice_app.sandbox.load.caller import Caller, Script
-from voice_app.sandbox.load.call_fleet import Crowd
+from voice_app.sandbox.load.call_fleet import Caller, Crowd, Script
 
 SETTINGS: Final = {
-    "VOICE_APP_AGENT": "voice_app.sandbox.load.counting:agent",
+    "VOICE_APP_AGENT": "voice_app.sandbox.load.agents:counting",
     "VOICE_APP_DRAIN_SECONDS": "3",  # short, so that calls are taken over and not only waited for
     "VOICE_APP_LOG_LEVEL": "warning",
     "VOICE_APP_SILENCE_SECONDS": "0",

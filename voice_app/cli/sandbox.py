@@ -10,8 +10,8 @@ import typer
 
 from voice_app.cli.output import run
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Postman, double
+from voice_app.sandbox.twilio.app import serve
 from voice_app.server import furnished
 from voice_app.settings import Settings, SettingsError, load
 

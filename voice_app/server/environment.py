@@ -9,16 +9,14 @@ import aiohttp
 
 from voice_app.app import scope, twilio_api
 from voice_app.guard import Report, check
-from voice_app.sandbox.twilio.serving import serve as serve_double
 from voice_app.sandbox.twilio import (
     DOOR,
     SUMMARY,
     Account,
     Postman,
-    add_intelligence,
-    add_number,
     double,
 )
+from voice_app.sandbox.twilio.app import serve as serve_double
 from voice_app.settings import Settings
 from voice_app.twilio import TwilioApi
 from voice_app.twiml import default_folder, lint_path
@@ -65,7 +63,7 @@ def _furnish(account: Account, settings: Settings) -> str:
         "triggers": [{"on": "CONVERSATION_END"}],
         "actions": [action],
     }
-    intelligence = add_intelligence(account, rules=[rule])
+    intelligence = account.add_intelligence(rules=[rule])
     return account.add_configuration(
         settings.conversation_configuration,
         channelSettings={"VOICE": {"statusTimeouts": {"inactive": 5, "closed": 30}, "captureRules": []}},
@@ -78,8 +76,7 @@ def _furnish(account: Account, settings: Settings) -> str:
 def _point_here(account: Account, settings: Settings) -> None:
     """The account's number, set up as README.md tells to."""
     webhook = f"{settings.origin}/voice"
-    add_number(
-        account,
+    account.add_number(
         settings.phone_number or "",
         voice_url=webhook,
         voice_fallback_url=f"{webhook}/fallback",

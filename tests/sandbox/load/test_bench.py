@@ -12,13 +12,12 @@ import pytest
 
 from support.sandbox import sandbox
 from voice_app.sandbox.load import webhook_load as volley
-from voice_app.sandbox.load.figures import latency
 from voice_app.sandbox.load.bench import Load, Plan
+from voice_app.sandbox.load.figures import latency
+from voice_app.sandbox.load.target import LoadError, ProcessError, Target, listening
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.load.process import ProcessError, listening
-from voice_app.sandbox.load.target import LoadError, Target
 
-STUB = "voice_app.sandbox.load.stub:agent"
+STUB = "voice_app.sandbox.load.agents:fixed_reply"
 PLAN = Plan(calls=4, turns=5, warm_up=1, pause=0.0, interrupts=0.5)
 
 

@@ -10,12 +10,11 @@ import pytest
 from support.sandbox import Sandbox, sandbox
 from support.waiting import until
 from voice_app.sandbox.load import call_fleet as callers
-from voice_app.sandbox.load.caller import Caller, Script
-from voice_app.sandbox.load.call_fleet import Crowd
+from voice_app.sandbox.load.call_fleet import Caller, Crowd, Script
 
 NUMBER = "+15550200000"
 PACE = 200.0
-OURS: dict[str, Any] = {"agent": "voice_app.sandbox.load.counting:agent", "silence_seconds": 0}
+OURS: dict[str, Any] = {"agent": "voice_app.sandbox.load.agents:counting", "silence_seconds": 0}
 
 
 def crowd(running: Sandbox) -> Crowd:

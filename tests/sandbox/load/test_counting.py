@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voice_app import Call, EndCall, Message, Turn
-from voice_app.sandbox.load.counting import agent
+from voice_app.sandbox.load.agents import counting
 
 
 def call(*lines: str) -> Call:
@@ -15,7 +15,7 @@ def call(*lines: str) -> Call:
 
 
 async def said(call: Call, text: str) -> str:
-    return "".join([piece async for piece in agent(call, Turn(text)) if isinstance(piece, str)])
+    return "".join([piece async for piece in counting(call, Turn(text)) if isinstance(piece, str)])
 
 
 @pytest.mark.parametrize(
@@ -50,5 +50,5 @@ async def test_it_tells_what_is_not_in_the_history(lines: tuple[str, ...], text:
 
 
 async def test_a_goodbye_ends_the_call() -> None:
-    pieces = [piece async for piece in agent(call("Question 1.", "Answer 1."), Turn("Goodbye."))]
+    pieces = [piece async for piece in counting(call("Question 1.", "Answer 1."), Turn("Goodbye."))]
     assert pieces == ["Goodbye!", EndCall()]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from voice_app.agents.protocol import Call, Turn
-from voice_app.sandbox.load.stub import TOKENS, agent
+from voice_app.sandbox.load.agents import TOKENS, fixed_reply
 
 
 async def said(text: str) -> list[str]:
-    return [piece async for piece in agent(Call("CA1"), Turn(text))]
+    return [piece async for piece in fixed_reply(Call("CA1"), Turn(text))]
 
 
 async def test_every_reply_has_the_same_number_of_words() -> None:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from voice_app.sandbox.load.process import ProcessError, listening, named, tick_seconds
+from voice_app.sandbox.load.target import ProcessError, listening, process_of, tick_seconds
 
 
 def test_the_process_that_listens_on_a_port_is_found() -> None:
@@ -37,7 +37,7 @@ def test_another_machine_is_told() -> None:
 
 
 def test_work_costs_time_and_memory() -> None:
-    process = named(os.getpid())
+    process = process_of(os.getpid())
     before = process.cpu_seconds()
     while process.cpu_seconds() < before + 2 * tick_seconds():
         pass
@@ -48,4 +48,4 @@ def test_a_process_that_is_gone_is_told() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     with pytest.raises(ProcessError, match=f"process {gone.pid} cannot be measured"):
-        named(gone.pid)
+        process_of(gone.pid)

@@ -12,11 +12,11 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from voice_app.sandbox.load import virtual_caller as module
-from voice_app.sandbox.phone.twiml import Verb
 from voice_app.sandbox.load.raw_socket import LineError, open_line
-from voice_app.sandbox.network import Network
-from voice_app.sandbox.load.virtual_caller import Talker, Tally, answer
 from voice_app.sandbox.load.target import LoadError, Target
+from voice_app.sandbox.load.virtual_caller import Talker, Tally, answer
+from voice_app.sandbox.network import Network
+from voice_app.sandbox.phone.twiml import Verb
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 

@@ -11,10 +11,10 @@ import aiohttp
 import pytest
 
 from support.twiml_server import ACCOUNT, ORIGIN, TOKEN, TwimlServer, start, twiml_server
-from voice_app.sandbox.phone.people import PersonKind
 from voice_app.sandbox.phone import Person, PhoneCall
-from voice_app.sandbox.twilio.serving import serve
+from voice_app.sandbox.phone.people import PersonKind
 from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.twilio.app import serve
 
 ROBIN = "+15550100011"
 DOCUMENTS = {

@@ -15,8 +15,8 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from support.twiml_server import ACCOUNT, ORIGIN, TOKEN, TwimlServer, relay, twiml_server
-from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.twilio.app import serve
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 DOCUMENTS = {"/voice": relay(), "/elsewhere": "<Say>A person takes over.</Say>"}

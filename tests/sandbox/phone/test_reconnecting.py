@@ -6,7 +6,7 @@ from pathlib import Path
 
 from support.sandbox import sandbox
 from voice_app.sandbox.phone import Happening
-from voice_app.sandbox.phone.reconnecting import MOST_EVENTS, Backlog, Reconnecting
+from voice_app.sandbox.phone.frames import MOST_EVENTS, Backlog, Reconnecting
 
 
 def test_events_are_kept_in_order_up_to_a_bound() -> None:

@@ -9,10 +9,10 @@ from datetime import datetime
 import pytest
 
 from support.twiml_server import ACCOUNT, TOKEN, in_order, relay, start, stop, twiml_server
-from voice_app.sandbox.phone.callbacks import Order
 from voice_app.sandbox.phone import Person
-from voice_app.sandbox.twilio.serving import serve
+from voice_app.sandbox.phone.callbacks import Order
 from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.twilio.app import serve
 
 DIAL = '<Dial action="/dialled"><Number>+15550100011</Number></Dial>'
 HANDOFF = {"/voice": f"{start()}<Say>One moment.</Say>{DIAL}", "/dialled": f"{stop()}<Say>Goodbye.</Say>"}

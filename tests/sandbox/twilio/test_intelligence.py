@@ -12,17 +12,16 @@ from twilio.rest.intelligence.v3.configuration import ConfigurationList
 from twilio.rest.intelligence.v3.operator import OperatorList
 
 from support.official import Official
-from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import (
     SENTIMENT,
     SUMMARY,
     Account,
     LocalTranscriber,
-    add_intelligence,
     double,
     new_id,
 )
-from voice_app.sandbox.twilio.lifecycle import settle
+from voice_app.sandbox.twilio.app import serve
+from voice_app.sandbox.twilio.conversation_store import settle
 
 TOKEN = "token-of-the-test"
 CALL = "CA" + "1" * 32
@@ -102,7 +101,7 @@ class TestTheOfficialSdk:
 
 async def talked(account: Account, *rules: dict[str, Any], end: bool = True) -> str:
     """A conversation that the rules may read; gives its id."""
-    linked = [add_intelligence(account, rules=list(rules))["id"]]
+    linked = [account.add_intelligence(rules=list(rules))["id"]]
     configuration_id = account.add_configuration(intelligenceConfigurationIds=linked)
     transcriber = LocalTranscriber(account)
     conversation_id = await transcriber.call_started(
@@ -130,7 +129,7 @@ class TestRules:
         now = 0.0
         account = Account(clock=lambda: now)
         voice = {"VOICE": {"statusTimeouts": {"inactive": 5, "closed": 30}}}
-        linked = [add_intelligence(account, rules=[rule("CONVERSATION_INACTIVE")])["id"]]
+        linked = [account.add_intelligence(rules=[rule("CONVERSATION_INACTIVE")])["id"]]
         configuration_id = account.add_configuration(
             channelSettings=voice, intelligenceConfigurationIds=linked
         )

@@ -15,9 +15,9 @@ from twilio.rest.memory.v1.profile import ProfileList
 from twilio.rest.memory.v1.recall import RecallList
 
 from support.official import Official
-from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import Account, LocalTranscriber, double, new_id
-from voice_app.sandbox.twilio.lifecycle import settle
+from voice_app.sandbox.twilio.app import serve
+from voice_app.sandbox.twilio.conversation_store import settle
 from voice_app.sandbox.twilio.memory_store import add_person, merge
 
 TOKEN = "token-of-the-test"

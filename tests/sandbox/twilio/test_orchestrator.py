@@ -19,7 +19,6 @@ from twilio.rest.conversations.v2.conversation import ConversationList
 from twilio.rest.conversations.v2.participant import ParticipantList
 
 from support.official import Redirected
-from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import (
     Account,
     Behaviour,
@@ -30,7 +29,8 @@ from voice_app.sandbox.twilio import (
     double,
     new_id,
 )
-from voice_app.sandbox.twilio.lifecycle import settle
+from voice_app.sandbox.twilio.app import serve
+from voice_app.sandbox.twilio.conversation_store import settle
 from voice_app.sandbox.twilio.transcriber import fragments, rule_matches
 
 T = TypeVar("T")

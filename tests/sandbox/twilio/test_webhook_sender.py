@@ -14,15 +14,14 @@ from starlette.routing import Route
 from twilio.request_validator import RequestValidator
 
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.twilio.serving import serve
 from voice_app.sandbox.twilio import (
     SUMMARY,
     Account,
     LocalTranscriber,
     Postman,
-    add_intelligence,
     double,
 )
+from voice_app.sandbox.twilio.app import serve
 
 TOKEN = "token-of-the-test"
 ORIGIN = "https://voice.example.com"
@@ -119,7 +118,7 @@ async def test_operators_tell_what_they_found(account: Account, mailbox: Mailbox
         "triggers": [{"on": "CONVERSATION_END"}],
         "actions": [hook],
     }
-    made = add_intelligence(account, displayName="calls", rules=[rule])
+    made = account.add_intelligence(displayName="calls", rules=[rule])
     async with Postman(account) as postman:
         await a_call(account, statusCallbacks=[], intelligenceConfigurationIds=[made["id"]])
         await postman.settled()

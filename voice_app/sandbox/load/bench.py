@@ -19,12 +19,18 @@ from typing import Final
 import aiohttp
 
 from voice_app.sandbox.load.figures import Idle, Talk, Webhooks, latency
-from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.load.process import ProcessError, Processes, tick_seconds
+from voice_app.sandbox.load.target import (
+    LoadError,
+    ProcessError,
+    ServerProcesses,
+    Target,
+    new_call_sid,
+    tick_seconds,
+)
 from voice_app.sandbox.load.virtual_caller import Talker, Tally, answer
-from voice_app.sandbox.load.target import LoadError, Target, new_call_sid
-from voice_app.sandbox.twilio import RemoteTranscriber, Transcriber
 from voice_app.sandbox.load.webhook_load import fire
+from voice_app.sandbox.network import WebhookError
+from voice_app.sandbox.twilio import RemoteTranscriber, Transcriber
 
 AT_ONCE: Final = 32
 """So many calls are being opened, or ended, at the same time."""
@@ -64,7 +70,11 @@ class Load:
     """
 
     def __init__(
-        self, target: Target, server: Processes | ProcessError, *, settle_seconds: float = SETTLE_SECONDS
+        self,
+        target: Target,
+        server: ServerProcesses | ProcessError,
+        *,
+        settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         self._target = target
         self._server = server
@@ -235,7 +245,7 @@ class Load:
 class _Meter:
     """What a stretch of time cost the server and us. Runs from the start."""
 
-    def __init__(self, server: Processes | ProcessError) -> None:
+    def __init__(self, server: ServerProcesses | ProcessError) -> None:
         self.seconds = 0.0
         self.own_cpu_seconds = 0.0
         self._server = server

@@ -21,9 +21,9 @@ from typing import Final
 
 import msgspec
 
-from voice_app.sandbox.phone.twiml import DocumentError, Verb, read
 from voice_app.sandbox.load.raw_socket import Line, LineError, open_line
 from voice_app.sandbox.load.target import LoadError, Target
+from voice_app.sandbox.phone.twiml import DocumentError, Verb, read
 from voice_app.sandbox.twilio import Transcriber
 
 PATIENCE_SECONDS: Final = 30.0

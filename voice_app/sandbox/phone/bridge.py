@@ -3,11 +3,165 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
-from voice_app.sandbox.phone.pace import Pace
-from voice_app.sandbox.phone.people import Person
-from voice_app.sandbox.phone.race import first_of
+from voice_app.sandbox.load.target import new_call_sid
+from voice_app.sandbox.network import WebhookError
 from voice_app.sandbox.phone.context import Station
+from voice_app.sandbox.phone.leg import HungUpError, Leg, Listener, first_of
+from voice_app.sandbox.phone.people import Person
+from voice_app.sandbox.phone.program import CommonVerbs, Program
+from voice_app.sandbox.phone.twiml import DocumentError, Jump, Verb
+from voice_app.sandbox.phone.voice import Pace
+
+RING_SECONDS = {"busy": 1.0, "answers": 4.0, "declines": 4.0, "voicemail": 8.0}
+"""When somebody reacts, in seconds of the call; who is not named here lets it ring."""
+WHISPER_VERBS = ("Say", "Play", "Gather", "Pause", "Hangup")
+
+
+class Called:
+    """A person's end of a call. It is the `Party` of its leg."""
+
+    def __init__(
+        self, station: Station, noun: Verb, address: str, caller_id: str, url: str, *, placed_sid: str = ""
+    ) -> None:
+        """``placed_sid`` is the CallSid of a leg of its own; else it is a child of the caller's."""
+        self.person: Person = station.people.next()
+        self.leg = Leg(
+            exchange=station.leg.exchange,
+            party=self,
+            from_=caller_id,
+            to=address,
+            direction="outbound-api" if placed_sid else "outbound-dial",
+            parent_sid="" if placed_sid else station.leg.sid,
+            sid=placed_sid or new_call_sid(),
+            status="initiated",
+            documents=self.person.documents,
+        )
+        self.answered_at: float | None = None
+        """When it was picked up, on the monotonic clock."""
+        self._station = station
+        self._noun = noun
+        self._document_url = url
+        self._told = 0
+        self._finished = False
+
+    # --- the person ------------------------------------------------------------------------------
+
+    def hear(self, text: str) -> None:
+        self.person.heard.append(text)
+        self._station.happened("whisper", text)
+
+    def hear_sound(self, what: str) -> None:
+        """Music tells nobody anything."""
+
+    def attend(self, listener: Listener | None) -> None:
+        """They act when they are asked."""
+
+    async def prompted(self, listener: Listener) -> None:
+        if self.person.kind == "declines" and not self.person.keys:
+            self.leg.hang_up()
+            self.leg.check()
+        for key in self.person.keys:
+            self._station.happened("person-key", key)
+            await listener.press(key)
+
+    async def silence(self, seconds: float) -> None:
+        await asyncio.sleep(self.leg.exchange.pace.real(seconds))
+
+    # --- Twilio ----------------------------------------------------------------------------------
+
+    async def ring(self, longest: float) -> Called | None:
+        """Ring for so many seconds of the call at most; gives itself if somebody wants to pick up."""
+        self._tell("initiated")
+        self.leg.status = "ringing"
+        self._tell("ringing")
+        self._station.happened("rings", self.leg.to)
+        kind = self.person.kind
+        seconds = RING_SECONDS.get(kind, longest)
+        await self.leg.pass_time(min(seconds, longest))
+        if kind == "no-answer" or seconds > longest:
+            self.finish("no-answer")
+        elif kind == "busy" or (kind == "declines" and not self._noun.get("url")):
+            self.finish("busy")
+        else:
+            return self
+        return None
+
+    def answer(self) -> None:
+        """It is picked up."""
+        self.answered_at = time.monotonic()
+        self.leg.status = "in-progress"
+        self._tell("answered")
+        self._detect_machine()
+
+    async def screen(self) -> bool:
+        """Run the whisper of the noun; tells whether the leg may be connected.
+
+        It may not where the TwiML came to a ``<Hangup>``, or the person has hung up.
+        """
+        noun, leg = self._noun, self.leg
+        if not noun.get("url"):
+            return True
+        jump = Jump(self._absolute(noun.get("url")), leg.form(), noun.get("method", "POST"))
+        verbs = CommonVerbs(leg).handlers(*WHISPER_VERBS)
+        try:
+            stop = await Program(leg, verbs, "may not run on a leg that is dialled").run(jump)
+        except HungUpError:
+            return False
+        except (WebhookError, DocumentError) as error:
+            leg.exchange.problem(f"the whisper cannot be used, and the leg is hung up: {error}")
+            return False
+        return stop.verb != "Hangup" and self.person.kind != "declines"
+
+    def finish(self, status: str) -> None:
+        """The leg is over, for this reason. Told once."""
+        if self._finished:
+            return
+        self._finished = True
+        self.leg.status = status
+        self._tell("completed")
+        if self.answered_at is None:
+            self._station.happened("unreached", status)
+
+    @property
+    def seconds(self) -> int:
+        """How long it has been answered, in seconds of the call."""
+        if self.answered_at is None:
+            return 0
+        return round(self.leg.exchange.pace.simulated(time.monotonic() - self.answered_at))
+
+    def _tell(self, event: str) -> None:
+        url = self._noun.get("statusCallback")
+        if not url or event not in self._noun.get("statusCallbackEvent", "completed").split():
+            return
+        form = self.leg.form() | {
+            "CallbackSource": "call-progress-events",
+            "SequenceNumber": str(self._told),
+            "Timestamp": format_datetime(datetime.now(UTC)),
+        }
+        if event == "completed" and self.answered_at is not None:
+            form |= {"CallDuration": str(self.seconds), "Duration": str(-(-self.seconds // 60))}
+        self._told += 1
+        method = self._noun.get("statusCallbackMethod", "POST")
+        self.leg.exchange.callbacks.send(self._absolute(url), form, method)
+
+    def _detect_machine(self) -> None:
+        noun = self._noun
+        if noun.get("machineDetection") in ("", "none") or not noun.get("amdStatusCallback"):
+            return
+        found = "human"
+        if self.person.kind == "voicemail":
+            whole = noun.get("machineDetection") == "DetectMessageEnd"
+            found = "machine_end_beep" if whole else "machine_start"
+        form = self.leg.form() | {"AnsweredBy": found, "MachineDetectionDuration": "3000"}
+        url = self._absolute(noun.get("amdStatusCallback"))
+        self.leg.exchange.callbacks.send(url, form, noun.get("amdStatusCallbackMethod", "POST"))
+
+    def _absolute(self, url: str) -> str:
+        return self.leg.absolute(url, self._document_url)
 
 
 class Bridge:

@@ -9,25 +9,21 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
+from voice_app.sandbox.network import WebhookError
 from voice_app.sandbox.phone.bridge import Bridge
 from voice_app.sandbox.phone.callbacks import Callbacks
-from voice_app.sandbox.phone.twiml import DocumentError
-from voice_app.sandbox.phone.ears import Ears
-from voice_app.sandbox.phone.engines import Engine, Overlap
-from voice_app.sandbox.phone.endpoint import Handset
-from voice_app.sandbox.phone.happening import Happening, Kind
+from voice_app.sandbox.phone.context import Station
+from voice_app.sandbox.phone.endpoint import Handset, Happening, Kind
+from voice_app.sandbox.phone.engines import Ears, Engine, Overlap
+from voice_app.sandbox.phone.interpreter import Switchboard
 from voice_app.sandbox.phone.leg import Exchange, Leg
-from voice_app.sandbox.phone.lobby import Lobby
-from voice_app.sandbox.network import WebhookError
 from voice_app.sandbox.phone.outbound import OutboundCall, OutboundCalls
-from voice_app.sandbox.phone.pace import Pace
-from voice_app.sandbox.phone.people import People, Person
+from voice_app.sandbox.phone.people import Lobby, People, Person
 from voice_app.sandbox.phone.record import Recorder
 from voice_app.sandbox.phone.relay import RelaySession, Reply
-from voice_app.sandbox.phone.scribe import Scribe
-from voice_app.sandbox.phone.context import Station
-from voice_app.sandbox.phone.step import Jump
-from voice_app.sandbox.phone.interpreter import Switchboard
+from voice_app.sandbox.phone.transcription import Scribe
+from voice_app.sandbox.phone.twiml import DocumentError, Jump
+from voice_app.sandbox.phone.voice import Pace
 from voice_app.sandbox.twilio import Placement
 
 if TYPE_CHECKING:

@@ -15,12 +15,11 @@ from email.utils import format_datetime
 from typing import Never
 
 from voice_app.sandbox.phone.bridge import Bridge
-from voice_app.sandbox.phone.twiml import Verb
-from voice_app.sandbox.phone.leg import HungUpError, RedirectedError
-from voice_app.sandbox.phone.lobby import Guest
-from voice_app.sandbox.phone.race import first_of
 from voice_app.sandbox.phone.context import Station
-from voice_app.sandbox.phone.waiting import Waiting
+from voice_app.sandbox.phone.leg import HungUpError, RedirectedError, first_of
+from voice_app.sandbox.phone.people import Guest
+from voice_app.sandbox.phone.program import Waiting
+from voice_app.sandbox.phone.twiml import Verb
 
 JOIN_SECONDS = 5.0
 """When somebody joins whom nobody has called, in seconds of the call."""

@@ -8,13 +8,11 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 
-from voice_app.sandbox.phone.ears import Ears
-from voice_app.sandbox.phone.endpoint import Handset
-from voice_app.sandbox.phone.happening import Kind
+from voice_app.sandbox.phone.endpoint import Handset, Kind
+from voice_app.sandbox.phone.engines import Ears
+from voice_app.sandbox.phone.frames import Reconnecting
 from voice_app.sandbox.phone.leg import Leg
-from voice_app.sandbox.phone.lobby import Lobby
-from voice_app.sandbox.phone.people import People
-from voice_app.sandbox.phone.reconnecting import Reconnecting
+from voice_app.sandbox.phone.people import Lobby, People
 from voice_app.sandbox.phone.relay import Ending
 
 

@@ -10,13 +10,11 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 
-from voice_app.sandbox.phone.bridge import Bridge
-from voice_app.sandbox.phone.called import Called
+from voice_app.sandbox.phone.bridge import Bridge, Called
 from voice_app.sandbox.phone.conference import Conference
-from voice_app.sandbox.phone.twiml import Verb
-from voice_app.sandbox.phone.leg import E164, HungUpError
 from voice_app.sandbox.phone.context import Station
-from voice_app.sandbox.phone.step import Jump
+from voice_app.sandbox.phone.leg import E164, HungUpError
+from voice_app.sandbox.phone.twiml import Jump, Verb
 
 TIMEOUT_SECONDS = 30.0
 TIME_LIMIT_SECONDS = 14400.0

@@ -3,21 +3,89 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from voice_app.sandbox.phone.happening import Happening
-from voice_app.sandbox.phone.leg import Listener
-from voice_app.sandbox.phone.race import first_of
+from voice_app.sandbox.phone.leg import Listener, first_of
 from voice_app.sandbox.phone.relay import RelaySession, Reply
-from voice_app.sandbox.phone.slot import Slot
 from voice_app.sandbox.twilio import Side
 
 if TYPE_CHECKING:
     from voice_app.sandbox.phone.bridge import Bridge
 
+
+Kind = Literal[
+    "twiml",
+    "session",
+    "agent",
+    "voice",
+    "sound",
+    "caller",
+    "interrupt",
+    "key",
+    "dropped",
+    "came-back",
+    "broken",
+    "transcribing",
+    "rings",
+    "unreached",
+    "whisper",
+    "bridged",
+    "person",
+    "person-key",
+    "left",
+    "queued",
+    "studio",
+    "recorded",
+    "redirected",
+    "hung-up",
+    "ended",
+    "problem",
+]
+
+
+@dataclass(slots=True, frozen=True)
+class Happening:
+    """Something that happened on the call, for those who watch it."""
+
+    kind: Kind
+    text: str = ""
+    reply: Reply | None = None
+    at: float = field(default_factory=time.monotonic)
+
+
 T = TypeVar("T")
+
+
+class Slot(Generic[T]):
+    """Holds one thing, or nothing."""
+
+    def __init__(self) -> None:
+        self.value: T | None = None
+        self._filled = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def put(self, value: T | None) -> None:
+        """Put something in, or take out what is in it."""
+        self.value = value
+        true, false = (self._empty, self._filled) if value is None else (self._filled, self._empty)
+        true.set()
+        false.clear()
+
+    async def get(self) -> T:
+        """What is in it, as soon as something is."""
+        while self.value is None:
+            await self._filled.wait()
+        return self.value
+
+    async def emptied(self) -> None:
+        """Return when nothing is in it."""
+        await self._empty.wait()
+
 
 PATIENCE_SECONDS = 60.0
 """So long the caller waits for something to happen, on our clock."""

@@ -1,11 +1,21 @@
-"""The speech-to-text engines of one call, and every moment at which two of them listened."""
+"""The speech-to-text engines that listen to a call, and every moment at which two of them did.
+
+An engine is the agent's session, a ``<Transcription>``, or a ``<Gather input="speech">``.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Final
+
+from voice_app.sandbox.phone.leg import Leg
+from voice_app.sandbox.phone.transcription import KNOWN_ENGINES, Scribe, Transcription
+from voice_app.sandbox.phone.twiml import Verb
+from voice_app.sandbox.twilio import RELAY_ENGINE, Side
 
 
 @dataclass(slots=True, eq=False)
@@ -60,3 +70,98 @@ class Engines:
             yield
         finally:
             self.stop(engine)
+
+
+WRITTEN_SECONDS: Final = 1.0
+
+
+class Ears:
+    """Who listens to the leg of a caller. `spoken` is what there is to hear."""
+
+    def __init__(self, leg: Leg, scribe: Scribe, problem: Callable[[str], None]) -> None:
+        self.engines = Engines(problem)
+        self.scribe = scribe
+        self._leg = leg
+        self._problem = problem
+        self._transcriptions: dict[Transcription, Engine] = {}
+
+    def spoken(self, side: Side, text: str) -> None:
+        """Something was said on the call."""
+        for transcription in self._transcriptions:
+            transcription.spoken(side, text)
+        self.scribe.spoken(side, text)
+
+    @asynccontextmanager
+    async def session(self, relay: Verb, session_id: str) -> AsyncIterator[None]:
+        """The agent's session listens while the block runs; then all of it is written down.
+
+        A double that takes longer than `WRITTEN_SECONDS` does not hold the call up: Twilio's does not either.
+        """
+        engine = self.engines.start(f"<ConversationRelay> {session_id}")
+        self._attach(relay, RELAY_ENGINE)
+        try:
+            yield
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WRITTEN_SECONDS):
+                    await self.scribe.settle()
+            self._release(engine)
+
+    def start(self, verb: Verb) -> bool:
+        """``<Start><Transcription>``; tells whether one was started."""
+        transcription = self._begin(verb)
+        if transcription is None:
+            return False
+        self._transcriptions[transcription] = self.engines.start(transcription.title)
+        self._attach(verb, f"{transcription.provider}:{transcription.model}")
+        return True
+
+    def stop(self, verb: Verb) -> None:
+        """``<Stop><Transcription>``: ends exactly the one with that name."""
+        name = verb.get("name")
+        named = [transcription for transcription in self._transcriptions if transcription.name == name]
+        if not name or not named:
+            running = ", ".join(transcription.title for transcription in self._transcriptions)
+            self._problem(
+                f"<Stop><Transcription name={name!r}>: there is none of that name; "
+                f"running: {running or 'none'}"
+            )
+            return
+        self._end(named[0])
+        named[0].stop()
+
+    def fail(self, code: int, message: str) -> None:
+        """Every transcription breaks."""
+        for transcription in list(self._transcriptions):
+            self._end(transcription)
+            transcription.fail(code, message)
+
+    def close(self) -> None:
+        """The call is over."""
+        for transcription in list(self._transcriptions):
+            self._end(transcription)
+            transcription.stop()
+
+    def _begin(self, verb: Verb) -> Transcription | None:
+        name = verb.get("name")
+        if name and any(running.name == name for running in self._transcriptions):
+            self._problem(f"<Start><Transcription name={name!r}>: one of that name is running already")
+            return None
+        engine = verb.get("transcriptionEngine", "google")
+        if engine.lower() not in KNOWN_ENGINES:
+            self._problem(f"32650: <Transcription transcriptionEngine={engine!r}> is none of Twilio's")
+            return None
+        identity = {"AccountSid": self._leg.exchange.account_sid, "CallSid": self._leg.sid}
+        return Transcription(verb, identity, self._leg.exchange.callbacks)
+
+    def _end(self, transcription: Transcription) -> None:
+        self._release(self._transcriptions.pop(transcription))
+
+    def _attach(self, verb: Verb, engine: str) -> None:
+        configuration, conversation = verb.get("conversationConfiguration"), verb.get("conversationId")
+        self.scribe.attach(configuration or None, conversation or None, engine)
+
+    def _release(self, engine: Engine) -> None:
+        self.engines.stop(engine)
+        if not self.engines.running:
+            self.scribe.detach()

@@ -12,13 +12,11 @@ import time
 from typing import Any
 
 from voice_app.sandbox.phone.bridge import Bridge
-from voice_app.sandbox.phone.twiml import Verb
-from voice_app.sandbox.phone.leg import HungUpError, RedirectedError
-from voice_app.sandbox.phone.people import Person
-from voice_app.sandbox.phone.race import first_of
 from voice_app.sandbox.phone.context import Station, Task
-from voice_app.sandbox.phone.step import Jump
-from voice_app.sandbox.phone.waiting import Waiting
+from voice_app.sandbox.phone.leg import HungUpError, RedirectedError, first_of
+from voice_app.sandbox.phone.people import Person
+from voice_app.sandbox.phone.program import Waiting
+from voice_app.sandbox.phone.twiml import Jump, Verb
 
 MAX_NAME = 64
 DEFAULT_SIZE = 1000

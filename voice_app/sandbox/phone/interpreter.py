@@ -7,17 +7,16 @@ import time
 from contextlib import suppress
 from functools import partial
 
-from voice_app.sandbox.phone.bridge import Bridge
-from voice_app.sandbox.phone.dial import TIME_LIMIT_SECONDS, Dialling
-from voice_app.sandbox.phone.twiml import Verb
-from voice_app.sandbox.phone.leg import HungUpError, RedirectedError
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.phone.program import CommonVerbs, Handler, Program
+from voice_app.sandbox.phone.bridge import Bridge
+from voice_app.sandbox.phone.context import Flow, Station
+from voice_app.sandbox.phone.dial import TIME_LIMIT_SECONDS, Dialling
 from voice_app.sandbox.phone.enqueue import Queueing
+from voice_app.sandbox.phone.leg import HungUpError, RedirectedError
+from voice_app.sandbox.phone.program import CommonVerbs, Handler, Program
 from voice_app.sandbox.phone.record import Recorder
 from voice_app.sandbox.phone.relay import Caller, Ending, Observer, RelaySession
-from voice_app.sandbox.phone.context import Flow, Station
-from voice_app.sandbox.phone.step import Jump, Stop
+from voice_app.sandbox.phone.twiml import Jump, Stop, Verb
 
 UNANSWERED = frozenset({"Dial", "Hangup", "Pause", "Redirect", "Reject", "Start", "Stop"})
 """Verbs that do not answer a call that rings, or decide that themselves."""

@@ -9,17 +9,31 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
 
-from voice_app.sandbox.phone.callbacks import Callbacks
-from voice_app.sandbox.phone.twiml import Document, read
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.phone.pace import Pace
-from voice_app.sandbox.phone.step import Jump
+from voice_app.sandbox.phone.callbacks import Callbacks
+from voice_app.sandbox.phone.twiml import Document, Jump, read
+from voice_app.sandbox.phone.voice import Pace
+
+
+async def first_of(*waiting: Coroutine[Any, Any, Any]) -> int:
+    """Wait until one is done, cancel the others, and give its place. Raises what that one raises."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in waiting]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        place = next(place for place, task in enumerate(tasks) if task.done())
+        tasks[place].result()
+        return place
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
 
 T = TypeVar("T")
 

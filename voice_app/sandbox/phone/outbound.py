@@ -11,15 +11,13 @@ from contextlib import suppress
 
 import aiohttp
 
-from voice_app.sandbox.phone.called import Called
-from voice_app.sandbox.phone.twiml import DocumentError, Verb
-from voice_app.sandbox.phone.leg import HungUpError, RedirectedError
-from voice_app.sandbox.phone.lobby import Guest
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.phone.program import CommonVerbs, Program
-from voice_app.sandbox.phone.race import first_of
+from voice_app.sandbox.phone.bridge import Called
 from voice_app.sandbox.phone.context import Station
-from voice_app.sandbox.phone.step import Jump, Stop
+from voice_app.sandbox.phone.leg import HungUpError, RedirectedError, first_of
+from voice_app.sandbox.phone.people import Guest
+from voice_app.sandbox.phone.program import CommonVerbs, Program
+from voice_app.sandbox.phone.twiml import DocumentError, Jump, Stop, Verb
 from voice_app.sandbox.twilio import Placement, Transcriber
 
 ALONE_SECONDS = 30.0

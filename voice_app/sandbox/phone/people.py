@@ -1,7 +1,9 @@
-"""The people whom a caller may be put through to."""
+"""The people whom a caller may be put through to, and the room in which conferences wait for the caller."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -52,3 +54,52 @@ class People:
     def next(self) -> Person:
         self.reached += 1
         return self.coming[self.reached - 1] if self.reached <= len(self.coming) else Person("no-answer")
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Guest:
+    """Somebody who comes into a conference beside the caller."""
+
+    person: Person
+    call_sid: str = ""
+    """Of their leg; empty of somebody whose side is not simulated."""
+    starts: bool = True
+    """``startConferenceOnEnter``"""
+    ends: bool = True
+    """``endConferenceOnExit``"""
+    met: asyncio.Event = field(default_factory=asyncio.Event)
+    """The caller is in the same conference."""
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    """Their leg has left."""
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    """They are not with the caller any more."""
+    hung_up: bool = False
+    """It is over because they hung up, and not because the caller's leaving has ended the conference."""
+
+    def part(self, *, hung_up: bool) -> None:
+        """The two are no longer together."""
+        self.hung_up = hung_up
+        self.over.set()
+
+
+class Lobby:
+    """The conferences that a caller, and the people called for them, come into."""
+
+    def __init__(self, *, reachable: bool) -> None:
+        self.reachable = reachable
+        """Whether there is a REST API through which somebody may be called."""
+        self.expected = asyncio.Event()
+        """Set once somebody was."""
+        self.room = ""
+        """The conference that the caller is in."""
+        self._guests: defaultdict[str, asyncio.Queue[Guest]] = defaultdict(asyncio.Queue)
+
+    def enter(self, room: str, guest: Guest) -> None:
+        self._guests[room].put_nowait(guest)
+
+    async def guest(self, room: str) -> Guest:
+        """The next one in a conference who is still there."""
+        while True:
+            guest = await self._guests[room].get()
+            if not guest.gone.is_set():
+                return guest

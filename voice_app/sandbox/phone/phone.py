@@ -13,23 +13,22 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import aiohttp
+import msgspec
 
+from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone.call import PhoneCall
 from voice_app.sandbox.phone.callbacks import Order
-from voice_app.sandbox.phone.dispatcher import Dispatched, Dispatcher
-from voice_app.sandbox.phone.endpoint import CallOverError
-from voice_app.sandbox.phone.happening import Happening
-from voice_app.sandbox.network import Network
+from voice_app.sandbox.phone.endpoint import CallOverError, Happening
+from voice_app.sandbox.phone.frames import Reconnecting
 from voice_app.sandbox.phone.people import Person
-from voice_app.sandbox.phone.reconnecting import Reconnecting
-from voice_app.sandbox.twilio import Placement, RemoteTranscriber, Transcriber
 from voice_app.sandbox.phone.voice import WORDS_PER_SECOND
+from voice_app.sandbox.twilio import DOOR, Placement, RemoteTranscriber, Transcriber
 
 __all__ = ["CallOverError", "Happening", "Person", "Phone", "PhoneCall"]
 
@@ -138,3 +137,77 @@ class Phone:
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+RETRY_SECONDS = 1.0
+
+
+class Dispatched(Protocol):
+    """A call that can be told what to do."""
+
+    async def redirect(self, url: str = "", *, twiml: str | None = None, method: str = "POST") -> None: ...
+
+    async def complete(self) -> None: ...
+
+
+class _Instruction(msgspec.Struct):
+    call_sid: str
+    url: str = ""
+    twiml: str | None = None
+    method: str = "POST"
+    status: str | None = None
+    placement: Placement | None = None
+
+
+class _Told(msgspec.Struct):
+    next: int
+    instructions: list[_Instruction]
+
+
+class Dispatcher:
+    """Waits at the door of a double, and passes on what is meant for one of ``calls`` (by CallSid).
+
+    ``place`` is offered every call that the REST API places.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        twilio_base_url: str,
+        calls: Mapping[str, Dispatched],
+        place: Callable[[Placement], None],
+    ) -> None:
+        self._http = http
+        self._url = f"{twilio_base_url.rstrip('/')}{DOOR}/instructions"
+        self._calls = calls
+        self._place = place
+
+    async def run(self) -> None:
+        """Follow until cancelled. A double that is gone is asked again."""
+        known = 0
+        while True:
+            try:
+                told = await self._ask(known)
+            except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError):
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            known = told.next
+            for instruction in told.instructions:
+                await self._follow(instruction)
+
+    async def _ask(self, known: int) -> _Told:
+        async with self._http.get(self._url, params={"after": str(known)}) as response:
+            response.raise_for_status()
+            return msgspec.json.decode(await response.read(), type=_Told)
+
+    async def _follow(self, instruction: _Instruction) -> None:
+        if instruction.placement is not None:
+            self._place(instruction.placement)
+            return
+        call = self._calls.get(instruction.call_sid)
+        if call is None:
+            return
+        if instruction.status is not None:
+            await call.complete()
+        else:
+            await call.redirect(instruction.url, twiml=instruction.twiml, method=instruction.method)

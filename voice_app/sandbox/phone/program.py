@@ -2,14 +2,109 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
-from voice_app.sandbox.phone.twiml import Document, Verb
-from voice_app.sandbox.phone.ears import Ears
-from voice_app.sandbox.phone.gathering import Gathering
-from voice_app.sandbox.phone.leg import Leg
+from voice_app.sandbox.network import WebhookError
+from voice_app.sandbox.phone.context import Station
+from voice_app.sandbox.phone.engines import Ears
+from voice_app.sandbox.phone.leg import Leg, first_of
 from voice_app.sandbox.phone.prompts import play
-from voice_app.sandbox.phone.step import Jump, Step, Stop
+from voice_app.sandbox.phone.twiml import Document, DocumentError, Jump, Step, Stop, Verb
+
+TIMEOUT_SECONDS = 5.0
+CONFIDENCE = "0.95"
+
+
+class Gathering:
+    """One ``<Gather>`` on a leg. It is what the party presses keys into and speaks to.
+
+    ``ears`` are those of a caller; nobody else is listened to by an engine.
+    """
+
+    def __init__(self, leg: Leg, verb: Verb, ears: Ears | None) -> None:
+        self._leg = leg
+        self._verb = verb
+        self._ears = ears
+        self._inputs = verb.get("input", "dtmf").split()
+        self._keys = ""
+        self._words = ""
+        self._changed = asyncio.Event()
+        self._done = asyncio.Event()
+
+    async def press(self, key: str) -> None:
+        if "dtmf" not in self._inputs or self._done.is_set():
+            return
+        if key in self._verb.get("finishOnKey", "#"):
+            self._done.set()
+        else:
+            self._keys += key
+            if len(self._keys) == self._verb.seconds("numDigits", 0):
+                self._done.set()
+        self._changed.set()
+
+    async def say(self, text: str) -> None:
+        await asyncio.sleep(self._leg.exchange.pace.speech(text))
+        if self._ears is not None:
+            self._ears.spoken("caller", text)
+        if "speech" in self._inputs and not self._done.is_set():
+            self._words = text
+            self._done.set()
+            self._changed.set()
+
+    async def run(self, url: str) -> Jump | None:
+        """Play the prompts, take the answer; gives the request with it. None if nobody answered.
+
+        Raises `HungUpError` or `RedirectedError`.
+        """
+        with self._engine():
+            self._leg.party.attend(self)
+            try:
+                await self._prompt()
+                await self._answer()
+            finally:
+                self._leg.party.attend(None)
+        return self._request(url)
+
+    def _engine(self) -> AbstractContextManager[None]:
+        """What understands words costs as much as any other engine."""
+        if self._ears is None or "speech" not in self._inputs:
+            return nullcontext()
+        return self._ears.engines.listening('<Gather input="speech">')
+
+    async def _prompt(self) -> None:
+        barge_in = self._verb.is_true("bargeIn", default=True)
+        for prompt in self._verb.children:
+            if barge_in:
+                await first_of(play(self._leg, prompt), self._changed.wait())
+                if self._changed.is_set():
+                    return
+            else:
+                await play(self._leg, prompt)
+
+    async def _answer(self) -> None:
+        """Every key gives time for the next one."""
+        leg, seconds = self._leg, self._verb.seconds("timeout", TIMEOUT_SECONDS)
+        await leg.party.prompted(self)
+        while not self._done.is_set():
+            self._changed.clear()
+            if self._done.is_set():
+                return
+            if await leg.until(first_of(self._changed.wait(), leg.party.silence(seconds))) == 1:
+                return
+
+    def _request(self, url: str) -> Jump | None:
+        verb, leg = self._verb, self._leg
+        if not self._keys and not self._words and not verb.is_true("actionOnEmptyResult"):
+            return None
+        form = leg.form()
+        if self._words:
+            form |= {"SpeechResult": self._words, "Confidence": CONFIDENCE}
+        else:
+            form |= {"Digits": self._keys}
+        return Jump(leg.absolute(verb.get("action"), url), form, verb.get("method", "POST"))
+
 
 MAX_DOCUMENTS = 20
 """More TwiML documents than this in one go are a circle."""
@@ -99,3 +194,39 @@ class CommonVerbs:
 
     async def _stop(self, verb: Verb, url: str) -> Stop:
         return Stop(verb.name)
+
+
+class Waiting:
+    """Entertains a caller. ``url`` may be empty; ``verbs`` are those that its documents may have."""
+
+    def __init__(self, station: Station, url: str, method: str, verbs: tuple[str, ...]) -> None:
+        self.turns = 0
+        """How often the document has come to its end."""
+        self.turned = asyncio.Event()
+        """Set once it has, or music plays."""
+        self._leg = station.leg
+        self._url = url
+        self._method = method
+        handlers = CommonVerbs(station.leg, station.ears).handlers(*verbs)
+        self._program = Program(station.leg, handlers, "may not run while a caller waits")
+
+    async def run(self, form: Callable[[], dict[str, str]]) -> Stop:
+        """Play until the document says ``<Leave>`` or ``<Hangup>``; which it was. ``form`` is asked with.
+
+        Raises `HungUpError` or `RedirectedError` when the caller is gone.
+        """
+        while self._url:
+            try:
+                stop = await self._program.run(Jump(self._url, form(), self._method))
+            except (WebhookError, DocumentError) as error:
+                self._leg.exchange.problem(f"there is only music for who waits: {error}")
+                break
+            if stop.verb:
+                return stop
+            self.turns += 1
+            self.turned.set()
+            await self._leg.pass_time(1)  # an empty document must not be asked for without a pause
+        self._leg.party.hear_sound("music")
+        self.turned.set()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets that event")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from voice_app.sandbox.phone.twiml import Verb
 from voice_app.sandbox.phone.leg import Leg
+from voice_app.sandbox.phone.twiml import Verb
 
 SOUND_SECONDS = 10.0
 """What ``<Play>`` plays is not fetched; it lasts so long on the call."""

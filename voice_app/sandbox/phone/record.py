@@ -12,11 +12,9 @@ import secrets
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from voice_app.sandbox.phone.twiml import Verb
-from voice_app.sandbox.phone.leg import API_VERSION, HungUpError
-from voice_app.sandbox.phone.race import first_of
 from voice_app.sandbox.phone.context import Recording, Station
-from voice_app.sandbox.phone.step import Jump
+from voice_app.sandbox.phone.leg import API_VERSION, HungUpError, first_of
+from voice_app.sandbox.phone.twiml import Jump, Verb
 from voice_app.sandbox.phone.voice import WORDS_PER_SECOND
 
 TIMEOUT_SECONDS = 5.0

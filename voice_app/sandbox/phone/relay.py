@@ -18,13 +18,21 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from voice_app.sandbox.phone.twiml import Verb
-from voice_app.sandbox.phone.frames import Digits, End, RefusedError, Text, decode
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.phone.race import first_of
-from voice_app.sandbox.phone.reconnecting import Backlog, Reconnecting, Setup
-from voice_app.sandbox.twilio import Side
+from voice_app.sandbox.phone.frames import (
+    Backlog,
+    Digits,
+    End,
+    Reconnecting,
+    RefusedError,
+    Setup,
+    Text,
+    decode,
+)
+from voice_app.sandbox.phone.leg import first_of
+from voice_app.sandbox.phone.twiml import Verb
 from voice_app.sandbox.phone.voice import Voice
+from voice_app.sandbox.twilio import Side
 
 MAX_MALFORMED = 10
 STALE_AFTER_SECONDS = 0.1

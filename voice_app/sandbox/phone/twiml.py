@@ -103,3 +103,25 @@ def _verb(element: Any, parent: str, problems: list[str]) -> Verb:
             verb.refused = verb.refused or f"{name} is missing"
     verb.children = [_verb(child, known.name, problems) for child in element]
     return verb
+
+
+@dataclass(slots=True, frozen=True)
+class Jump:
+    """The next document: where it is, and what it is asked with."""
+
+    url: str
+    form: dict[str, str]
+    method: str = "POST"
+    twiml: str | None = None
+    """The document itself, where it need not be asked for."""
+
+
+@dataclass(slots=True, frozen=True)
+class Stop:
+    """The end of a program, and which verb brought it about; empty when there were no more verbs."""
+
+    verb: str = ""
+
+
+Step = Jump | Stop | None
+"""Another document, the end, or the next verb."""

@@ -7,26 +7,28 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
-from uuid import uuid4
+from typing import Any, Final, Literal
 
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.twilio.faults import Faults
-from voice_app.sandbox.twilio.instructions import Instructions
-from voice_app.sandbox.twilio.operators import twilio_operators
-from voice_app.sandbox.twilio.errors import Shape
+from voice_app.sandbox.twilio.errors import Faults, Shape
+from voice_app.sandbox.twilio.records import (
+    CallRecord,
+    Instructions,
+    Letter,
+    MemoryStore,
+    Operation,
+    Resource,
+    Thread,
+    new_id,
+)
 
-Resource = dict[str, Any]
-"""A thing as the API shows it."""
-
-_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-
-def new_id(prefix: str) -> str:
-    """A TTID: the prefix, a digit up to 7, and 25 of ``[0-9a-z]``."""
-    return prefix + secrets.choice(_ALPHABET[:8]) + "".join(secrets.choice(_ALPHABET) for _ in range(25))
+_OPERATOR = "intelligence_operator_"
+SENTIMENT: Final = f"{_OPERATOR}01kcrvw16kfa88qvgrfmr7y151"
+SUMMARY: Final = f"{_OPERATOR}01kcv35pnkeysaf6z6cqtbpegn"
+NEXT_BEST_RESPONSE: Final = f"{_OPERATOR}01kea27sy7ffsafmtsfp17nzx4"
+SCRIPT_ADHERENCE: Final = f"{_OPERATOR}01kf34tcyefpyb1t4m0nbd8rxg"
 
 
 @dataclass(slots=True)
@@ -64,129 +66,6 @@ class Behaviour:
     """How a lookup says that it knows nobody."""
 
 
-@dataclass(slots=True)
-class Operation:
-    """A change behind a 202. ``effect`` is applied when it is done."""
-
-    id: str
-    related: dict[str, str]
-    created_at: float
-    effect: Callable[[], object]
-    polls: int = 0
-    completed_at: float | None = None
-    error: dict[str, Any] | None = None
-
-    @property
-    def status(self) -> str:
-        if self.completed_at is None:
-            return "PENDING"
-        return "COMPLETED" if self.error is None else "FAILED"
-
-
-@dataclass(slots=True)
-class Thread:
-    """A conversation with everything that belongs to it."""
-
-    resource: Resource
-    participants: dict[str, Resource] = field(default_factory=dict)
-    communications: dict[str, Resource] = field(default_factory=dict)
-    actions: dict[str, Resource] = field(default_factory=dict)
-    touched_at: float = 0.0
-    """When something was last said, in seconds since the epoch; both timers run from here."""
-
-    @property
-    def id(self) -> str:
-        return str(self.resource["id"])
-
-    @property
-    def status(self) -> str:
-        return str(self.resource["status"])
-
-    @property
-    def open(self) -> bool:
-        return self.status != "CLOSED"
-
-
-@dataclass(slots=True)
-class Person:
-    """A profile, and what is remembered under it."""
-
-    id: str
-    created_at: str
-    traits: dict[str, dict[str, Any]] = field(default_factory=dict)
-    observations: dict[str, Resource] = field(default_factory=dict)
-    summaries: dict[str, Resource] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class MemoryStore:
-    """A memory store with everything that is in it."""
-
-    resource: Resource
-    people: dict[str, Person] = field(default_factory=dict)
-    merged: dict[str, str] = field(default_factory=dict)
-    """The profile that took the place of another one, by the other's id."""
-    identifiers: dict[str, tuple[str, str]] = field(
-        default_factory=lambda: {"phone": ("Contact", "phone"), "email": ("Contact", "email")}
-    )
-    """The trait (group and name) that is promoted to each type of identifier."""
-    queued: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
-    """What was taken in with a 202, and the time (seconds since the epoch) at which it can be read."""
-
-    @property
-    def id(self) -> str:
-        return str(self.resource["id"])
-
-    @property
-    def active(self) -> bool:
-        return bool(self.resource["status"] == "ACTIVE")
-
-
-@dataclass(slots=True)
-class Letter:
-    """A webhook that the account sends."""
-
-    url: str
-    body: Resource
-    token: str = field(default_factory=lambda: str(uuid4()))
-    """``I-Twilio-Idempotency-Token``: the same in every repetition."""
-
-
-def _drop(letter: Letter) -> None:
-    """Nobody delivers anything."""
-
-
-@dataclass(slots=True)
-class Capture:
-    """One speech-to-text engine that listens to a call and writes to a conversation."""
-
-    thread: Thread
-    engine: str
-    stem: str
-    """The TranscriptionSid that its communications are numbered under."""
-    fragments: int = 0
-
-
-@dataclass(slots=True)
-class CallRecord:
-    """A call on the line, and who listens to it."""
-
-    sid: str
-    caller: str
-    number: str
-    direction: Literal["inbound", "outbound-api"] = "inbound"
-    active: Capture | None = None
-    """Because TwiML named a configuration or a conversation."""
-    passive: list[Capture] = field(default_factory=list)
-    """Because a capture rule matched. Beside an active one this is the second bill."""
-    created_at: float = 0.0
-    """Seconds since the epoch; 0 where nobody noted it."""
-
-    @property
-    def captures(self) -> list[Capture]:
-        return [*([self.active] if self.active else []), *self.passive]
-
-
 class Account:
     """The state of the double. Read it and change it as you like."""
 
@@ -216,7 +95,7 @@ class Account:
         self.stores: dict[str, MemoryStore] = {}
         self.intelligence: dict[str, Resource] = {}
         """The intelligence configurations."""
-        self.operators: dict[str, Resource] = twilio_operators()
+        self.operators: dict[str, Resource] = _twilio_operators()
         """Operators: Twilio's own and the account's."""
         self.results: dict[str, Resource] = {}
         """What operators have said."""
@@ -224,8 +103,8 @@ class Account:
         """Where the account's webhooks go; None as long as nobody listens."""
         self.balanced = False
         """That is a balancer, or all machines behind it: a server that says where it is changes nothing."""
-        self.send: Callable[[Letter], None] = _drop
-        """Takes what the account tells by webhook."""
+        self.send: Callable[[Letter], None] = lambda letter: None
+        """Takes what the account sends by webhook; until there is a sender, nothing is sent."""
         self.calls: dict[str, CallRecord] = {}
         """The calls that are on the line, by CallSid."""
         self.finished: dict[str, CallRecord] = {}
@@ -268,6 +147,42 @@ class Account:
         self.stores[store_id] = MemoryStore(resource | {"status": status} | fields)
         return store_id
 
+    def add_number(self, phone_number: str, **fields: Any) -> Resource:
+        """Put a phone number into the account, and give it as the API shows it."""
+        number: Resource = {
+            "sid": "PN" + secrets.token_hex(16),
+            "account_sid": self.sid,
+            "friendly_name": phone_number,
+            "phone_number": phone_number,
+            "voice_url": None,
+            "voice_method": "POST",
+            "voice_fallback_url": None,
+            "voice_fallback_method": "POST",
+            "status_callback": "",
+            "status_callback_method": "POST",
+            "voice_application_sid": None,
+            "trunk_sid": None,
+            "capabilities": {"voice": True, "sms": True, "mms": True, "fax": False},
+        } | fields
+        self.numbers.append(number)
+        return number
+
+    def add_intelligence(self, **fields: Any) -> Resource:
+        """Put an intelligence configuration into the account, unchecked."""
+        now = self.now()
+        made: Resource = {
+            "id": new_id("intelligence_configuration_"),
+            "accountId": self.sid,
+            "displayName": "sandbox",
+            "description": "",
+            "version": 1,
+            "dateCreated": now,
+            "dateUpdated": now,
+        } | copy.deepcopy(fields)
+        made["rules"] = numbered_rules(fields.get("rules", []))
+        self.intelligence[made["id"]] = made
+        return made
+
     def snapshot(self, configuration_id: str) -> Resource:
         """What a new conversation keeps of a configuration, whatever becomes of it."""
         kept = copy.deepcopy(self.configurations[configuration_id])
@@ -285,3 +200,29 @@ class Account:
         operation.completed_at = self.clock()
         if operation.error is None:
             operation.effect()
+
+
+def numbered_rules(rules: list[Resource]) -> list[Resource]:
+    """The rules of an intelligence configuration; each that has no id gets one."""
+    return [{"id": new_id("intelligence_configurationrule_")} | copy.deepcopy(rule) for rule in rules]
+
+
+def _twilio_operators() -> dict[str, dict[str, Any]]:
+    """The operators that every account has."""
+    known = (
+        (SENTIMENT, "Sentiment", "CLASSIFICATION"),
+        (SUMMARY, "Summary", "TEXT"),
+        (NEXT_BEST_RESPONSE, "Next best response", "TEXT"),
+        (SCRIPT_ADHERENCE, "Script adherence", "JSON"),
+    )
+    return {
+        operator_id: {
+            "id": operator_id,
+            "displayName": name,
+            "description": "",
+            "version": 1,
+            "author": "TWILIO",
+            "outputFormat": output,
+        }
+        for operator_id, name, output in known
+    }

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from voice_app.sandbox.twilio.account import Account, Letter, Person, Resource, Thread, new_id
+from voice_app.sandbox.twilio.account import Account
 from voice_app.sandbox.twilio.memory_store import remember, summarize
+from voice_app.sandbox.twilio.records import Letter, Person, Resource, Thread, new_id
 
 _TRIGGERS = {"INACTIVE": "CONVERSATION_INACTIVE", "CLOSED": "CONVERSATION_END"}
 

@@ -1,34 +1,30 @@
-"""``/2010-04-01/…/Calls``: places calls, reads those on the line, sends them to other TwiML, and ends them.
+"""``/2010-04-01``: calls, phone numbers and recordings, as the oldest of the REST APIs has them.
 
-The phone that has a call may run in another process: it asks for instructions at ``/_sandbox/instructions``,
-and waits there until there are some.
+Calls are placed, read, sent to other TwiML, and ended. Recordings are there until they are erased.
 
-Source: https://www.twilio.com/docs/voice/api/call-resource
+Source: https://www.twilio.com/docs/voice/api/call-resource and https://www.twilio.com/docs/voice/api/recording
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voice_app.sandbox.phone.race import first_of
-from voice_app.sandbox.twilio.account import Account, CallRecord, Resource
-from voice_app.sandbox.twilio.instructions import Instruction, Placement
+from voice_app.sandbox.twilio.account import Account
 from voice_app.sandbox.twilio.errors import RefusedError, invalid, not_found
 from voice_app.sandbox.twilio.middleware import account_of, parameters_of
+from voice_app.sandbox.twilio.records import CallRecord, Instruction, Placement, Resource
 
-LIST_PATH = "/2010-04-01/Accounts/{account_sid}/Calls.json"
-PATH = "/2010-04-01/Accounts/{account_sid}/Calls/{call_sid}.json"
-POLL_SECONDS = 20.0
-"""How long a phone waits for instructions before it asks again."""
+_CALLS = "/2010-04-01/Accounts/{account_sid}/Calls.json"
+_CALL = "/2010-04-01/Accounts/{account_sid}/Calls/{call_sid}.json"
+_RECORDING = "/2010-04-01/Accounts/{account_sid}/Recordings/{recording_sid}"
 MAX_TWIML = 4000
 """Characters of the parameter ``Twiml``."""
 MAX_RING_SECONDS = 600
@@ -49,9 +45,14 @@ _PARAMETERS = frozenset(
 """Twilio has more; what they do is not simulated, and so they are refused."""
 _NUMBER = re.compile(r"\+[1-9]\d{6,14}")
 _ADDRESS = re.compile(r"\+[1-9]\d{6,14}|client:\S+|sips?:\S+@\S+")
+_NUMBER_FILTERS = frozenset(
+    {"PageSize", "Page", "PageToken", "PhoneNumber", "FriendlyName", "Beta", "Origin"}
+)
+_DEFAULT_SIZE = 50
+_MAX_SIZE = 1000
 
 
-async def _create(request: Request) -> Response:
+async def _create_call(request: Request) -> Response:
     account = account_of(request)
     if request.path_params["account_sid"] != account.sid:
         raise not_found(request.url.path)
@@ -63,7 +64,7 @@ async def _create(request: Request) -> Response:
     return JSONResponse(_resource(account, call, "queued"), 201)
 
 
-async def _list(request: Request) -> Response:
+async def _calls(request: Request) -> Response:
     """The calls with these addresses, the newest first. Twilio filters by days; the double shows all."""
     account = account_of(request)
     if request.path_params["account_sid"] != account.sid:
@@ -81,13 +82,13 @@ async def _list(request: Request) -> Response:
     return JSONResponse({"calls": rows, "page": 0, "page_size": len(rows), "next_page_uri": None})
 
 
-async def _fetch(request: Request) -> Response:
+async def _fetch_call(request: Request) -> Response:
     account = account_of(request)
     call = _call(request, account)
     return JSONResponse(_resource(account, call, "in-progress" if call.sid in account.calls else "completed"))
 
 
-async def _update(request: Request) -> Response:
+async def _update_call(request: Request) -> Response:
     account = account_of(request)
     call = _call(request, account)
     form = {name: values[-1] for name, values in (await parameters_of(request)).items()}
@@ -98,7 +99,7 @@ async def _update(request: Request) -> Response:
     return JSONResponse(_resource(account, call, instruction.status or "in-progress"))
 
 
-async def _delete(request: Request) -> Response:
+async def _delete_call(request: Request) -> Response:
     account = account_of(request)
     call = _call(request, account)
     if call.sid in account.calls:
@@ -214,36 +215,81 @@ def _resource(account: Account, call: CallRecord, status: str) -> Resource:
     }
 
 
-async def _instructions(request: Request) -> Response:
-    """Those after the ones that a phone knows, as soon as there are any.
+# --- phone numbers
 
-    A phone that has only just come is not told of calls that were placed and are over.
-    """
+
+async def _numbers(request: Request) -> Response:
     account = account_of(request)
-    instructions = account.instructions
-    after = request.query_params.get("after", "0")
-    known = min(int(after) if after.isdecimal() else 0, len(instructions.given))
-    try:
-        await first_of(instructions.arrive(known), _gone(request), asyncio.sleep(POLL_SECONDS))
-    except asyncio.CancelledError:
-        # The server stops. This task is its own, and an answer ends it; else uvicorn logs a traceback.
-        return JSONResponse({"next": known, "instructions": []})
-    told = instructions.after(known)
-    current = [item for item in told if item["placement"] is None or item["call_sid"] in account.calls]
-    return JSONResponse({"next": known + len(told), "instructions": current})
+    if request.path_params["account_sid"] != account.sid:
+        raise not_found(request.url.path)
+    unknown = sorted(set(request.query_params) - _NUMBER_FILTERS)
+    if unknown:
+        raise RefusedError(400, 20001, f"Unknown query parameter {', '.join(unknown)}")
+    size = min(_whole(request, "PageSize", _DEFAULT_SIZE), _MAX_SIZE)
+    number = _whole(request, "Page", 0)
+    found = [item for item in account.numbers if _is_wanted_number(request, item)]
+    rows = found[number * size : (number + 1) * size]
+    more = (number + 1) * size < len(found)
+    return JSONResponse(
+        {
+            "incoming_phone_numbers": rows,
+            "page": number,
+            "page_size": size,
+            "uri": _uri(request, number, size),
+            "first_page_uri": _uri(request, 0, size),
+            "previous_page_uri": _uri(request, number - 1, size) if number else None,
+            "next_page_uri": _uri(request, number + 1, size) if more else None,
+        }
+    )
 
 
-async def _gone(request: Request) -> None:
-    """Return when the phone does not wait any more."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+def _is_wanted_number(request: Request, number: Resource) -> bool:
+    wanted = request.query_params.get("PhoneNumber")
+    return wanted is None or wanted in number["phone_number"]
+
+
+def _whole(request: Request, name: str, default: int) -> int:
+    value = request.query_params.get(name)
+    if value is None:
+        return default
+    if not value.isdecimal():
+        raise RefusedError(400, 20001, f"{name} must be a whole number")
+    return int(value)
+
+
+def _uri(request: Request, page: int, size: int) -> str:
+    """Relative to the host, as Twilio has it. Later pages are known by the number that they begin after."""
+    token = {"PageToken": f"PA{page:032x}"} if page else {}
+    path = f"/2010-04-01/Accounts/{request.path_params['account_sid']}/IncomingPhoneNumbers.json"
+    return f"{path}?{urlencode({'PageSize': size, 'Page': page, **token})}"
+
+
+# --- recordings
+
+
+async def _media(request: Request) -> Response:
+    account, sid = account_of(request), request.path_params["recording_sid"]
+    media = account.recordings.get(sid)
+    if media is None or request.path_params["account_sid"] != account.sid:
+        raise not_found(request.url.path)
+    return Response(media, media_type="audio/mpeg")
+
+
+async def _delete_recording(request: Request) -> Response:
+    account, sid = account_of(request), request.path_params["recording_sid"]
+    if sid not in account.recordings or request.path_params["account_sid"] != account.sid:
+        raise not_found(request.url.path)
+    del account.recordings[sid]
+    return Response(status_code=204)
 
 
 ROUTES = [
-    Route(LIST_PATH, _create, methods=["POST"]),
-    Route(LIST_PATH, _list, methods=["GET"]),
-    Route(PATH, _fetch, methods=["GET"]),
-    Route(PATH, _update, methods=["POST"]),
-    Route(PATH, _delete, methods=["DELETE"]),
+    Route(_CALLS, _create_call, methods=["POST"]),
+    Route(_CALLS, _calls, methods=["GET"]),
+    Route(_CALL, _fetch_call, methods=["GET"]),
+    Route(_CALL, _update_call, methods=["POST"]),
+    Route(_CALL, _delete_call, methods=["DELETE"]),
+    Route("/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers.json", _numbers, methods=["GET"]),
+    Route(f"{_RECORDING}.mp3", _media, methods=["GET"]),
+    Route(f"{_RECORDING}.json", _delete_recording, methods=["DELETE"]),
 ]
-DOOR_ROUTES = [Route("/instructions", _instructions, methods=["GET"])]

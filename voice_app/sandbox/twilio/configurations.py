@@ -11,22 +11,25 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voice_app.sandbox.twilio.account import Account, Operation, Resource, new_id
+from voice_app.sandbox.twilio.account import Account
 from voice_app.sandbox.twilio.bodies import (
     CreateConfiguration,
     PatchConfiguration,
     ReplaceConfiguration,
     accepted,
 )
-from voice_app.sandbox.twilio.paging import PAGE_NAMES, known_query, page
 from voice_app.sandbox.twilio.errors import RefusedError, conflict, invalid, not_found
 from voice_app.sandbox.twilio.middleware import (
+    PAGE_NAMES,
     accepted_later,
     account_of,
     idempotency_key,
     json_of,
+    known_query,
     operation_url,
+    page,
 )
+from voice_app.sandbox.twilio.records import Operation, Resource, new_id
 
 _READ_ONLY = ("id", "createdAt", "updatedAt", "version")
 _PARTIAL = ("id", "displayName", "version")

@@ -1,6 +1,9 @@
-"""``/_sandbox``: the way in for a phone that runs in another process, and for faults on demand."""
+"""``/_sandbox``: the control API, for a phone that runs in another process, and for faults on demand."""
 
 from __future__ import annotations
+
+import asyncio
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
@@ -9,10 +12,13 @@ from starlette.routing import Route
 
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.twilio.bodies import Body, accepted
-from voice_app.sandbox.twilio.faults import Fault
-from voice_app.sandbox.twilio.errors import not_found
-from voice_app.sandbox.twilio.transcriber import RELAY_ENGINE, Direction, LocalTranscriber, Side
+from voice_app.sandbox.twilio.errors import Fault, not_found
 from voice_app.sandbox.twilio.middleware import account_of, json_of
+from voice_app.sandbox.twilio.records import Instruction
+from voice_app.sandbox.twilio.transcriber import RELAY_ENGINE, Direction, LocalTranscriber, Side
+
+POLL_SECONDS: Final = 20.0
+"""How long a phone waits for instructions before it asks again."""
 
 
 class _Started(Body):
@@ -29,18 +35,6 @@ class _Speech(Body):
     side: Side
     text: str
     passively: bool = False
-
-
-class _FaultBody(Body):
-    path: str = "*"
-    method: str | None = None
-    status: int | None = None
-    code: int | None = None
-    html: bool = False
-    body: str | None = None
-    delay: float = 0.0
-    headers: dict[str, str] = msgspec.field(default_factory=dict)
-    times: int | None = 1
 
 
 async def _started(request: Request) -> Response:
@@ -85,9 +79,39 @@ async def _connect(request: Request) -> Response:
 
 
 async def _add_fault(request: Request) -> Response:
-    body = accepted(_FaultBody, await json_of(request))
-    account_of(request).faults.add(Fault(**msgspec.structs.asdict(body)))
+    account_of(request).faults.add(accepted(Fault, await json_of(request)))
     return JSONResponse({})
+
+
+async def _instructions(request: Request) -> Response:
+    """The instructions after those that a phone has already, as soon as there are any.
+
+    A phone that has only just come does not get calls that were placed and are over.
+    """
+    account = account_of(request)
+    instructions = account.instructions
+    after = request.query_params.get("after", "0")
+    known = min(int(after) if after.isdecimal() else 0, len(instructions.given))
+    waiting = [asyncio.create_task(instructions.arrive(known)), asyncio.create_task(_gone(request))]
+    given: list[Instruction] = []
+    try:
+        await asyncio.wait(waiting, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        given = instructions.given[known:]
+    except asyncio.CancelledError:
+        pass  # the server stops: this task is its own, and without an answer uvicorn logs a traceback
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    current = [item for item in given if item.placement is None or item.call_sid in account.calls]
+    body = msgspec.json.encode({"next": known + len(given), "instructions": current})
+    return Response(body, media_type="application/json")
+
+
+async def _gone(request: Request) -> None:
+    """Return when the phone does not wait any more."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 ROUTES = [
@@ -95,5 +119,6 @@ ROUTES = [
     Route("/calls/{call_sid}/speech", _spoken, methods=["POST"]),
     Route("/calls/{call_sid}/end", _ended, methods=["POST"]),
     Route("/network", _connect, methods=["PUT"]),
+    Route("/instructions", _instructions, methods=["GET"]),
     Route("/faults", _add_fault, methods=["POST"]),
 ]

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voice_app.sandbox.twilio.account import Account, Resource, Thread, new_id
+from voice_app.sandbox.twilio.account import Account
 from voice_app.sandbox.twilio.bodies import (
     MAX_METADATA,
     CreateAction,
@@ -20,19 +20,28 @@ from voice_app.sandbox.twilio.bodies import (
     SaveParticipant,
     accepted,
 )
-from voice_app.sandbox.twilio.lifecycle import set_status, tell
-from voice_app.sandbox.twilio.paging import PAGE_NAMES, known_query, page
-from voice_app.sandbox.twilio.errors import invalid, not_found
 from voice_app.sandbox.twilio.conversation_store import (
     add_participant,
     channel_ids,
     create_thread,
     new_participant,
     say,
+    set_status,
     shown,
     store_of,
+    tell,
 )
-from voice_app.sandbox.twilio.middleware import accepted_later, account_of, idempotency_key, json_of
+from voice_app.sandbox.twilio.errors import invalid, not_found
+from voice_app.sandbox.twilio.middleware import (
+    PAGE_NAMES,
+    accepted_later,
+    account_of,
+    idempotency_key,
+    json_of,
+    known_query,
+    page,
+)
+from voice_app.sandbox.twilio.records import Resource, Thread, new_id
 
 _STATUSES = ("ACTIVE", "INACTIVE", "CLOSED")
 _PARTIAL_CONVERSATION = ("id", "accountId", "configurationId", "status")

@@ -3,22 +3,92 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voice_app.sandbox.twilio.account import Account, Resource, new_id
-from voice_app.sandbox.twilio.bodies import accepted
-from voice_app.sandbox.twilio.intelligence_bodies import (
-    CreateIntelligence,
-    CreateOperator,
-    ReplaceIntelligence,
-)
-from voice_app.sandbox.twilio.paging import PAGE_NAMES, known_query, page
+from voice_app.sandbox.twilio.account import Account, numbered_rules
+from voice_app.sandbox.twilio.bodies import Body, NotEmpty, accepted
 from voice_app.sandbox.twilio.errors import invalid, not_found
-from voice_app.sandbox.twilio.middleware import account_of, json_of
+from voice_app.sandbox.twilio.middleware import PAGE_NAMES, account_of, json_of, known_query, page
+from voice_app.sandbox.twilio.records import Resource, new_id
+
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+Url = Annotated[str, Meta(pattern=r"^https?://")]
+
+
+class RuleOperator(Body):
+    id: Annotated[str, Meta(pattern=r"^intelligence_operator_")]
+    version: int | UnsetType = UNSET
+    parameters: dict[str, Any] | UnsetType = UNSET
+
+
+class TriggerParameters(Body):
+    count: Annotated[int, Meta(ge=1, le=20)] | UnsetType = UNSET
+
+
+class RuleTrigger(Body):
+    on: Literal["COMMUNICATION", "CONVERSATION_END", "CONVERSATION_INACTIVE"]
+    parameters: TriggerParameters | UnsetType = UNSET
+
+
+class RuleAction(Body):
+    type: Literal["WEBHOOK"]
+    method: Literal["POST"]
+    url: Url
+
+
+class ContextMemory(Body):
+    enabled: bool
+
+
+class ContextKnowledge(Body):
+    bases: list[Any]
+
+
+class RuleContext(Body):
+    memory: ContextMemory | UnsetType = UNSET
+    knowledge: ContextKnowledge | UnsetType = UNSET
+
+
+class NewRule(Body):
+    operators: Annotated[list[RuleOperator], Meta(min_length=1, max_length=5)]
+    triggers: Annotated[list[RuleTrigger], Meta(max_length=1)] = msgspec.field(default_factory=list)
+    actions: Annotated[list[RuleAction], Meta(max_length=2)] = msgspec.field(default_factory=list)
+    context: RuleContext | UnsetType = UNSET
+
+
+class ChangedRule(NewRule, kw_only=True):
+    """With the id of a rule that is there it changes that one, without it is a new one."""
+
+    id: str | UnsetType = UNSET
+
+
+class CreateIntelligence(Body):
+    display_name: Name
+    rules: Annotated[list[NewRule], Meta(max_length=5)]
+    description: str | UnsetType = UNSET
+
+
+class ReplaceIntelligence(Body):
+    display_name: Name
+    rules: Annotated[list[ChangedRule], Meta(max_length=5)]
+    description: str | UnsetType = UNSET
+
+
+class CreateOperator(Body):
+    display_name: Name
+    output_format: Literal["TEXT", "JSON", "CLASSIFICATION"]
+    prompt: NotEmpty
+    description: str | UnsetType = UNSET
+    output_schema: dict[str, Any] | UnsetType = UNSET
+    training_examples: list[dict[str, Any]] | UnsetType = UNSET
+    context: dict[str, Any] | UnsetType = UNSET
+    parameters: dict[str, Any] | UnsetType = UNSET
 
 
 async def _configurations(request: Request) -> Response:
@@ -32,7 +102,7 @@ async def _create_configuration(request: Request) -> Response:
     account, raw = account_of(request), await json_of(request)
     accepted(CreateIntelligence, raw)
     _known_operators(account, raw)
-    return JSONResponse(add_intelligence(account, **raw), 201)
+    return JSONResponse(account.add_intelligence(**raw), 201)
 
 
 async def _configuration(request: Request) -> Response:
@@ -52,7 +122,7 @@ async def _replace_configuration(request: Request) -> Response:
         raise invalid(f"There is no rule {', '.join(unknown)}")
     kept = {name: before[name] for name in ("id", "accountId", "dateCreated")}
     dates = {"dateUpdated": account.now(), "version": before["version"] + 1}
-    after = copy.deepcopy(raw) | {"rules": _rules(raw["rules"])} | kept | dates
+    after = copy.deepcopy(raw) | {"rules": numbered_rules(raw["rules"])} | kept | dates
     account.intelligence[before["id"]] = after
     return JSONResponse(after)
 
@@ -107,27 +177,6 @@ async def _delete_result(request: Request) -> Response:
     found = _one(request, account_of(request).results)
     del account_of(request).results[found["id"]]
     return Response(status_code=204)
-
-
-def add_intelligence(account: Account, **fields: Any) -> Resource:
-    """Put an intelligence configuration into the account, unchecked."""
-    now = account.now()
-    made: Resource = {
-        "id": new_id("intelligence_configuration_"),
-        "accountId": account.sid,
-        "displayName": "sandbox",
-        "description": "",
-        "version": 1,
-        "dateCreated": now,
-        "dateUpdated": now,
-    } | copy.deepcopy(fields)
-    made["rules"] = _rules(fields.get("rules", []))
-    account.intelligence[made["id"]] = made
-    return made
-
-
-def _rules(rules: list[Resource]) -> list[Resource]:
-    return [{"id": new_id("intelligence_configurationrule_")} | copy.deepcopy(rule) for rule in rules]
 
 
 def _known_operators(account: Account, raw: Resource) -> None:

@@ -13,17 +13,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voice_app.sandbox.twilio.account import Account, MemoryStore, Person, Resource
-from voice_app.sandbox.twilio.bodies import accepted
-from voice_app.sandbox.twilio.memory_bodies import (
+from voice_app.sandbox.twilio.account import Account
+from voice_app.sandbox.twilio.bodies import (
     CreateObservations,
     CreateProfile,
     CreateSummaries,
     LookUp,
     PatchProfile,
     RecallMemories,
+    accepted,
 )
-from voice_app.sandbox.twilio.paging import PAGE_NAMES, known_query, page
 from voice_app.sandbox.twilio.errors import RefusedError, invalid, not_found
 from voice_app.sandbox.twilio.memory_store import (
     add_person,
@@ -34,7 +33,8 @@ from voice_app.sandbox.twilio.memory_store import (
     summarize,
     with_identifier,
 )
-from voice_app.sandbox.twilio.middleware import account_of, json_of
+from voice_app.sandbox.twilio.middleware import PAGE_NAMES, account_of, json_of, known_query, page
+from voice_app.sandbox.twilio.records import MemoryStore, Person, Resource
 
 _MAX_PAGE = 100
 _LATER = {"message": "Accepted: it can be read once it is processed"}

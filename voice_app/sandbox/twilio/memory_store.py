@@ -6,7 +6,8 @@ import copy
 import re
 from typing import Any
 
-from voice_app.sandbox.twilio.account import Account, MemoryStore, Person, Resource, new_id
+from voice_app.sandbox.twilio.account import Account
+from voice_app.sandbox.twilio.records import MemoryStore, Person, Resource, new_id
 
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 

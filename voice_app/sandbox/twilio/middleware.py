@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
+from collections.abc import Collection, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -15,9 +16,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voice_app.sandbox.twilio.account import Account, Operation
-from voice_app.sandbox.twilio.lifecycle import settle
+from voice_app.sandbox.twilio.account import Account
+from voice_app.sandbox.twilio.conversation_store import settle
 from voice_app.sandbox.twilio.errors import RefusedError, Shape, invalid, not_found
+from voice_app.sandbox.twilio.records import Operation, Resource
 
 DOOR = "/_sandbox"
 """Where the paths begin that Twilio does not have."""
@@ -161,3 +163,55 @@ def _known_caller(request: Request, account: Account) -> None:
         raise RefusedError(401, 20003, "Authenticate")
     if username in account.restricted:
         raise RefusedError(401, 70004, "The API key lacks the permission for this resource")
+
+
+PAGE_NAMES = ("pageSize", "pageToken")
+_DEFAULT_SIZE = 50
+_MAX_SIZE = 1000
+
+
+def known_query(request: Request, names: Collection[str] = ()) -> None:
+    """Raises `RefusedError` for a parameter that does not exist, which Twilio may ignore in silence."""
+    unknown = sorted(set(request.query_params) - set(names))
+    if unknown:
+        allowed = ", ".join(names) or "none"
+        raise invalid(f"Unknown query parameter {', '.join(unknown)}; known here: {allowed}", fields=unknown)
+
+
+def page(
+    request: Request, key: str, items: Iterable[Resource | str], *, most: int = _MAX_SIZE
+) -> dict[str, Any]:
+    """One page of a list with its ``meta``. Raises `RefusedError` for a bad size or token."""
+    rows = list(items)
+    size = _size(request.query_params.get("pageSize"), most)
+    start = _start(request.query_params.get("pageToken"))
+    meta: dict[str, Any] = {"key": key, "pageSize": size}
+    if start + size < len(rows):
+        meta["nextToken"] = _token(start + size)
+    if start > 0:
+        meta["previousToken"] = _token(max(0, start - size))
+    return {key: rows[start : start + size], "meta": meta}
+
+
+def _size(value: str | None, most: int) -> int:
+    if value is None:
+        return _DEFAULT_SIZE
+    if not value.isdecimal() or not 1 <= int(value) <= most:
+        raise invalid(f"pageSize must be between 1 and {most}", pageSize=value)
+    return int(value)
+
+
+def _token(start: int) -> str:
+    return base64.urlsafe_b64encode(f"from:{start}".encode()).decode()
+
+
+def _start(token: str | None) -> int:
+    if token is None:
+        return 0
+    try:
+        word, _, number = base64.urlsafe_b64decode(token).decode().partition(":")
+    except (binascii.Error, ValueError):
+        word, number = "", ""
+    if word != "from" or not number.isdecimal():
+        raise invalid("pageToken is not one that a page gave out", pageToken=token)
+    return int(number)

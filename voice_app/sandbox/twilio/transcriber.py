@@ -12,8 +12,7 @@ from typing import Any, Literal, Protocol
 
 import aiohttp
 
-from voice_app.sandbox.twilio.account import Account, CallRecord, Capture, Resource, Thread
-from voice_app.sandbox.twilio.lifecycle import set_status, settle
+from voice_app.sandbox.twilio.account import Account
 from voice_app.sandbox.twilio.conversation_store import (
     create_thread,
     grouping_key,
@@ -21,8 +20,11 @@ from voice_app.sandbox.twilio.conversation_store import (
     new_participant,
     open_thread,
     say,
+    set_status,
+    settle,
 )
 from voice_app.sandbox.twilio.middleware import DOOR
+from voice_app.sandbox.twilio.records import CallRecord, Capture, Resource, Thread
 
 Side = Literal["caller", "agent"]
 Direction = Literal["inbound", "outbound"]

@@ -15,7 +15,8 @@ import aiohttp
 import msgspec
 
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.twilio.account import Account, Letter
+from voice_app.sandbox.twilio.account import Account
+from voice_app.sandbox.twilio.records import Letter
 
 SECONDS = 5.0
 """How long an answer is waited for."""
