@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voice_app.calls.handoff import TABLE
 from voice_app.handoff import MISSES, Handoff, State, Step
-from voice_app.handoff.machine import TABLE
 from voice_app.journal import Entry
 from voice_app.journal.events import HandedOff
 

@@ -190,7 +190,7 @@ class ToolReturned(_Event, tag="tool-result", frozen=True):
 
 
 class HandedOff(_Event, tag="handoff", frozen=True):
-    """A step on the way to a person and back; see ``voice_app/handoff/machine.py``."""
+    """A step on the way to a person and back; see ``voice_app/calls/handoff.py``."""
 
     step: str
     reason: str = ""

@@ -165,21 +165,22 @@ class Journal:
             await self._reading.aclose()
             await self._shut()
 
-    def write(self, call_sid: str, event: Event, *, once: str = "") -> None:
-        """Add an event to a call's journal. Returns at once, whatever the database does.
+    def write(self, call_sid: str, event: Event, *, once: str = "") -> Entry:
+        """Add an event to a call's journal. Returns the entry at once, whatever the database does.
 
         ``once`` is a name for what happened: an entry is left out if the journal has one of that name,
         whoever wrote it and when.
         """
+        entry = Entry(str(uuid_utils.uuid7()), self._clock(), call_sid, event, once)
         if self._closed:
             self._late += 1
             _log.error("journal: an event of call %s came after the journal was closed and is lost", call_sid)
-            return
-        entry = Entry(str(uuid_utils.uuid7()), self._clock(), call_sid, event, once)
+            return entry
         self._writer.put(entry)
         self._recent.add(entry)
         if self._live.readers:
             self._live.tell(entry)
+        return entry
 
     def feed(self) -> AbstractContextManager[asyncio.Queue[Entry]]:
         """Everything that is written while the block runs, as it is written, by whatever server.

@@ -54,7 +54,7 @@ class _Caller:
 class Recalls:
     """Looks callers up, one task for each call."""
 
-    def __init__(self, api: TwilioApi, settings: Settings, record: Callable[[str, Event], None]) -> None:
+    def __init__(self, api: TwilioApi, settings: Settings, record: Callable[[str, Event], object]) -> None:
         """``record`` is told what was noted, by CallSid."""
         self._memory = Memory(api)
         self._stores = _Store(Configurations(api), settings.conversation_configuration or "")

@@ -10,9 +10,8 @@
         │                └──voicemail─▶ RECORDING ──recorded───▶ OVER
         └── (nobody to ring: as from MISSED)          hung up, once requested ─▶ OVER
 
-Where a handoff stands is not kept anywhere but in the journal: any machine that is asked about a call
-folds its events (`Handoff.of`). A step that does not fit the state is a repeated or late callback, and
-changes nothing.
+Where a handoff stands is kept in the journal alone: any machine that is asked about a call folds its events
+(`CallState.handoff`). A step that does not fit the state is a repeated or late callback, and changes nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from voice_app.journal import Entry
 from voice_app.journal.events import HandedOff
 
 
-class State(StrEnum):
+class HandoffState(StrEnum):
     NONE = "none"
     REQUESTED = "requested"
     RINGING = "ringing"
@@ -37,7 +36,7 @@ class State(StrEnum):
     OVER = "over"
 
 
-class Step(StrEnum):
+class HandoffStep(StrEnum):
     REQUESTED = "requested"
     RANG = "rang"
     ACCEPTED = "accepted"
@@ -52,26 +51,30 @@ class Step(StrEnum):
     HUNG_UP = "hung-up"
 
 
-MISSES: Final = frozenset({Step.BUSY, Step.NO_ANSWER, Step.DECLINED, Step.FAILED})
+MISSES: Final = frozenset({HandoffStep.BUSY, HandoffStep.NO_ANSWER, HandoffStep.DECLINED, HandoffStep.FAILED})
 
-TABLE: Final[dict[tuple[State, Step], State]] = {
-    (State.NONE, Step.REQUESTED): State.REQUESTED,
-    (State.REQUESTED, Step.RANG): State.RINGING,
-    (State.REQUESTED, Step.RETURNED): State.WITH_AGENT,
-    (State.REQUESTED, Step.VOICEMAIL): State.RECORDING,
-    (State.RINGING, Step.ACCEPTED): State.TALKING,
-    (State.RINGING, Step.BUSY): State.MISSED,
-    (State.RINGING, Step.NO_ANSWER): State.MISSED,
-    (State.RINGING, Step.DECLINED): State.MISSED,
-    (State.RINGING, Step.FAILED): State.MISSED,
-    (State.TALKING, Step.FAILED): State.MISSED,
-    (State.TALKING, Step.FINISHED): State.OVER,
-    (State.MISSED, Step.RANG): State.RINGING,
-    (State.MISSED, Step.RETURNED): State.WITH_AGENT,
-    (State.MISSED, Step.VOICEMAIL): State.RECORDING,
-    (State.WITH_AGENT, Step.REQUESTED): State.REQUESTED,
-    (State.RECORDING, Step.RECORDED): State.OVER,
-    **{(state, Step.HUNG_UP): State.OVER for state in State if state not in (State.NONE, State.OVER)},
+TABLE: Final[dict[tuple[HandoffState, HandoffStep], HandoffState]] = {
+    (HandoffState.NONE, HandoffStep.REQUESTED): HandoffState.REQUESTED,
+    (HandoffState.REQUESTED, HandoffStep.RANG): HandoffState.RINGING,
+    (HandoffState.REQUESTED, HandoffStep.RETURNED): HandoffState.WITH_AGENT,
+    (HandoffState.REQUESTED, HandoffStep.VOICEMAIL): HandoffState.RECORDING,
+    (HandoffState.RINGING, HandoffStep.ACCEPTED): HandoffState.TALKING,
+    (HandoffState.RINGING, HandoffStep.BUSY): HandoffState.MISSED,
+    (HandoffState.RINGING, HandoffStep.NO_ANSWER): HandoffState.MISSED,
+    (HandoffState.RINGING, HandoffStep.DECLINED): HandoffState.MISSED,
+    (HandoffState.RINGING, HandoffStep.FAILED): HandoffState.MISSED,
+    (HandoffState.TALKING, HandoffStep.FAILED): HandoffState.MISSED,
+    (HandoffState.TALKING, HandoffStep.FINISHED): HandoffState.OVER,
+    (HandoffState.MISSED, HandoffStep.RANG): HandoffState.RINGING,
+    (HandoffState.MISSED, HandoffStep.RETURNED): HandoffState.WITH_AGENT,
+    (HandoffState.MISSED, HandoffStep.VOICEMAIL): HandoffState.RECORDING,
+    (HandoffState.WITH_AGENT, HandoffStep.REQUESTED): HandoffState.REQUESTED,
+    (HandoffState.RECORDING, HandoffStep.RECORDED): HandoffState.OVER,
+    **{
+        (state, HandoffStep.HUNG_UP): HandoffState.OVER
+        for state in HandoffState
+        if state not in (HandoffState.NONE, HandoffState.OVER)
+    },
 }
 
 
@@ -79,7 +82,7 @@ TABLE: Final[dict[tuple[State, Step], State]] = {
 class Handoff:
     """Where the handoff of one call stands."""
 
-    state: State = State.NONE
+    state: HandoffState = HandoffState.NONE
     attempt: int = 0
     """How many targets were rung since the handoff was requested."""
     rounds: int = 0
@@ -98,18 +101,18 @@ class Handoff:
                 handoff = handoff.after(event)
         return handoff
 
-    def allows(self, step: Step) -> bool:
+    def allows(self, step: HandoffStep) -> bool:
         return (self.state, step) in TABLE
 
     def after(self, event: HandedOff) -> Handoff:
         """Where it stands after this step; the same, if the step does not fit."""
         try:
-            step = Step(event.step)
+            step = HandoffStep(event.step)
             state = TABLE[self.state, step]
         except (KeyError, ValueError):
             return self
         match step:
-            case Step.REQUESTED:
+            case HandoffStep.REQUESTED:
                 return replace(
                     self,
                     state=state,
@@ -119,7 +122,7 @@ class Handoff:
                     summary=event.summary,
                     target="",
                 )
-            case Step.RANG:
+            case HandoffStep.RANG:
                 return replace(self, state=state, attempt=self.attempt + 1, target=event.target)
             case _:
                 return replace(self, state=state)

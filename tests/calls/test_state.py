@@ -1,0 +1,198 @@
+"""The one fold of a call: what each event changes, and that to add events one by one is to fold them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voice_app.calls import INVITED, CallState, HandoffState, Parties
+from voice_app.journal import Entry
+from voice_app.journal.events import (
+    Acted,
+    Closed,
+    Connected,
+    Conversed,
+    Disconnected,
+    Event,
+    Failed,
+    HandedOff,
+    Heard,
+    KeysAwaited,
+    Opened,
+    Played,
+    Pressed,
+    Prompted,
+    Recognised,
+    Reconnected,
+    Replied,
+    Served,
+    SessionEnded,
+    SocketOpened,
+    ToolCalled,
+    ToolReturned,
+    Transcribed,
+    Transcription,
+    Typing,
+    Unknown,
+)
+
+ids = st.sampled_from(["VX1", "VX2", ""])
+words = st.sampled_from(["", "Yes", "Yes, we are open.", "One moment."])
+numbers = st.integers(0, 3)
+any_event: st.SearchStrategy[Event | Unknown] = st.one_of(
+    st.builds(Opened, words, words, st.sampled_from(["inbound", "outbound-api", ""])),
+    st.builds(Served, words, words, words, st.sampled_from(["", "relay", "transcription"])),
+    st.builds(SocketOpened, st.sampled_from(["one", "two"])),
+    st.builds(Connected, ids),
+    st.builds(Reconnected, ids),
+    st.builds(Conversed, words, words),
+    st.builds(Prompted, words),
+    st.builds(Pressed, st.sampled_from(["", "12"])),
+    st.builds(Typing, st.sampled_from(["1", "12"])),
+    st.builds(KeysAwaited, numbers, st.just("#"), st.just(2.0), st.booleans()),
+    st.builds(Replied, numbers, ids, words, st.booleans(), more=st.booleans()),
+    st.builds(Played, numbers, ids, st.integers(0, 20)),
+    st.builds(Heard, numbers, ids, words),
+    st.builds(Acted, st.sampled_from(["transfer", "end-call", "switch-language", INVITED]), words),
+    st.builds(ToolCalled, numbers, words, words),
+    st.builds(ToolReturned, numbers, words, words, words),
+    st.builds(HandedOff, st.sampled_from(["requested", "rang", "accepted", "busy", "hung-up", "?"]), words),
+    st.builds(Transcribed, words, numbers, st.sampled_from(["caller", "person"]), words, st.booleans()),
+    st.builds(Transcription, words, st.sampled_from(["started", "stopped", "error", "?"])),
+    st.builds(Failed, st.sampled_from(["webhook", "agent"])),
+    st.builds(Disconnected, ids, st.sampled_from([1000, 1006, 1012]), st.booleans()),
+    st.builds(SessionEnded, ids, st.sampled_from(["completed", "ended", "failed"])),
+    st.builds(Recognised, words),
+    st.just(Closed("completed")),
+    st.just(Unknown("from-the-future", "{}")),
+)
+
+
+def told(*events: Event | Unknown) -> list[Entry]:
+    return [Entry(f"{number:04}", float(number), "CA1", event) for number, event in enumerate(events)]
+
+
+def state(*events: Event | Unknown) -> CallState:
+    return CallState.of(told(*events))
+
+
+def known(call: CallState) -> dict[str, Any]:
+    """Everything that can be asked of a fold."""
+    return {
+        **{name: value for name, value in vars(call).items() if not name.startswith("_")},
+        "transcript": call.transcript.lines(),
+        "sessions": list(call.sessions),
+        "transcriptions": set(call.transcriptions),
+        "tools": [(use.called, use.returned, use.prompt, use.lines) for use in call.tools.values()],
+        "breaks": (call.sessions.breaks, call.sessions.resumes),
+        "resume": call.resume_state(99.0, filler="One moment.", reconnect=True),
+        "rejoin": [call.session_to_rejoin(ticket) for ticket in ("one", "two")],
+        "ids": (call.conversation_id, call.configuration_id, call.profile_id, call.invited),
+        "counts": (call.webhook_failures, call.served, call.tickets, call.reports("VX1")),
+        "actions": call.timed(Acted),
+    }
+
+
+@given(st.lists(any_event, max_size=25), st.lists(st.integers(0, 25)))
+def test_to_add_events_one_by_one_is_to_fold_them_all(
+    events: Sequence[Event | Unknown], looks: list[int]
+) -> None:
+    """Also if the fold is asked in between: a question changes nothing."""
+    growing = CallState()
+    for number, entry in enumerate(told(*events)):
+        growing.take(entry)
+        if number in looks:
+            assert known(growing) == known(CallState.of(told(*events[: number + 1])))
+    assert known(growing) == known(state(*events))
+
+
+def test_of_a_call_that_nobody_knows_nothing_is_known() -> None:
+    assert not state().opened
+    assert state().parties == Parties()
+    assert state().conversation_id is None
+    assert state().handoff.state is HandoffState.NONE
+
+
+@pytest.mark.parametrize(
+    ("direction", "caller", "number"),
+    [
+        ("inbound", "+1", "+2"),
+        ("", "+1", "+2"),
+        ("outbound-api", "+2", "+1"),
+        ("outbound-dial", "+2", "+1"),
+        ("outbound", "+2", "+1"),
+    ],
+)
+def test_the_direction_tells_who_calls(direction: str, caller: str, number: str) -> None:
+    parties = state(Opened("+1", "+2", direction)).parties
+    assert (parties.caller, parties.number) == (caller, number)
+
+
+def test_a_call_is_between_those_that_it_was_opened_for() -> None:
+    assert state(Opened("+1", "+2", "inbound"), Opened("+3", "+4", "outbound-api")).parties.caller == "+1"
+
+
+def test_the_latest_document_tells_what_listens() -> None:
+    assert state(Served("answer.xml", "answer", engine="relay")).engine == "relay"
+    assert state(Served("answer.xml", "answer", engine="relay"), Served("goodbye.xml", "x")).engine == ""
+
+
+def test_a_transcription_runs_until_it_is_stopped_or_fails() -> None:
+    running = [Transcription("GT1", "started"), Transcription("GT2", "started")]
+    assert state(*running).transcriptions == {"GT1", "GT2"}
+    assert state(*running, Transcription("GT1", "stopped")).transcriptions == {"GT2"}
+    assert state(*running, Transcription("GT2", "error")).transcriptions == {"GT1"}
+
+
+def test_the_latest_conversation_is_the_one_of_the_call() -> None:
+    found = state(Conversed("one", "configuration"), Conversed("two"))
+    assert (found.conversation_id, found.configuration_id) == ("two", None)
+
+
+def test_a_handoff_knows_when_it_was_asked_for() -> None:
+    found = state(Opened(), HandedOff("requested", "billing"), HandedOff("rang", target="+1"))
+    assert (found.handoff.state, found.handoff_requested_at) == (HandoffState.RINGING, 1.0)
+
+
+def test_a_break_is_a_session_that_ended_without_order() -> None:
+    assert state(Connected("VX1"), SessionEnded("VX1", "failed")).sessions.breaks == 1
+    assert state(Connected("VX1"), SessionEnded("VX1", "ended")).sessions.breaks == 0
+    assert state(Connected("VX1"), Connected("VX2")).sessions.breaks == 1
+    assert state(Connected("VX1")).sessions.breaks == 0
+
+
+def test_a_break_that_is_told_twice_is_one_unless_nobody_knows_of_which_session() -> None:
+    assert state(*[SessionEnded("VX1", "failed")] * 2).sessions.breaks == 1
+    assert state(*[SessionEnded("", "failed")] * 2).sessions.breaks == 2
+
+
+def test_a_session_that_our_server_gave_up_is_no_break() -> None:
+    assert state(Disconnected("VX1", 1012), SessionEnded("VX1", "failed")).sessions.breaks == 0
+
+
+def test_a_session_after_a_person_resumes_nothing() -> None:
+    ended = Connected("VX1"), SessionEnded("VX1", "ended")
+    assert state(*ended, Connected("VX2")).sessions.resumes == 0
+    assert state(Connected("VX1"), SessionEnded("VX1", "failed"), Connected("VX2")).sessions.resumes == 1
+    assert state(Connected("VX1"), Disconnected("VX1", 1006), Reconnected("VX1")).sessions.resumes == 1
+
+
+def test_what_is_told_late_of_a_former_session_does_not_end_the_latest_one() -> None:
+    events = SocketOpened("one"), Connected("VX1"), SocketOpened("two"), Connected("VX2")
+    assert state(*events, SessionEnded("VX1", "failed")).session_to_rejoin("two") == "VX2"
+    assert state(*events, SessionEnded("VX2", "failed")).session_to_rejoin("two") is None
+
+
+def test_a_tool_belongs_after_the_prompt_that_it_answers() -> None:
+    call, back = ToolCalled(1, "a", "refund", "{}"), ToolReturned(1, "a", "refund", "done")
+    [use] = state(Replied(0, "VX1", "Hello!"), Prompted("A refund."), call, back).tools.values()
+    assert (use.prompt, use.lines, use.returned) == ("A refund.", 2, back)
+
+
+def test_a_kind_that_is_not_kept_cannot_be_asked_for() -> None:
+    with pytest.raises(ValueError, match="Replied"):
+        state().events(Replied)

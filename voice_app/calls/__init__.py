@@ -1,0 +1,32 @@
+"""The one fold of a call's events: who calls whom, what was said, what was decided, what comes next."""
+
+from voice_app.calls.handoff import MISSES, Handoff, HandoffState, HandoffStep
+from voice_app.calls.party import Parties
+from voice_app.calls.resuming import MAX_RECONNECTS, Question, ReconnectState, ResumeState
+from voice_app.calls.sessions import CLOSED_IN_ORDER, GIVEN_UP, RelaySession, Sessions
+from voice_app.calls.state import INVITED, CallState, Engine, ToolUse
+from voice_app.calls.transcript import HistoryLine, SpokenLine, Transcript, pressed
+
+__all__ = [
+    "CLOSED_IN_ORDER",
+    "GIVEN_UP",
+    "INVITED",
+    "MAX_RECONNECTS",
+    "MISSES",
+    "CallState",
+    "Engine",
+    "Handoff",
+    "HandoffState",
+    "HandoffStep",
+    "HistoryLine",
+    "Parties",
+    "Question",
+    "ReconnectState",
+    "RelaySession",
+    "ResumeState",
+    "Sessions",
+    "SpokenLine",
+    "ToolUse",
+    "Transcript",
+    "pressed",
+]

@@ -1,0 +1,294 @@
+"""What is known of one call: the one fold of its events.
+
+Whoever has to know something about a call reads its events once and folds them once, and adds what it writes
+itself as it writes it:
+
+    state = CallState.of(await journal.events(call_sid))
+    state.take(journal.write(call_sid, HandedOff("requested")))
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, Self, TypeAlias, TypeVar, cast
+
+from voice_app.calls.handoff import Handoff, HandoffStep
+from voice_app.calls.party import Parties
+from voice_app.calls.resuming import LatestSession, ResumeState
+from voice_app.calls.sessions import Sessions
+from voice_app.calls.transcript import Transcript
+from voice_app.journal.entries import Entry
+from voice_app.journal.events import (
+    Acted,
+    Analysed,
+    CallbackWanted,
+    Called,
+    CalledBack,
+    Closed,
+    Connected,
+    Conversed,
+    Event,
+    Failed,
+    FollowedUp,
+    HandedOff,
+    KeysAwaited,
+    Noted,
+    Opened,
+    Pressed,
+    Prompted,
+    Recognised,
+    Reconnected,
+    Served,
+    SocketOpened,
+    Speculated,
+    Stored,
+    ToolCalled,
+    ToolReturned,
+    Transcription,
+    Typing,
+    Voicemail,
+)
+
+Engine: TypeAlias = Literal["", "relay", "transcription"]
+"""The speech-to-text that listens to a call; empty: none."""
+
+INVITED: Final = "invited"
+"""`Acted`: we placed a call to the person who is to take this one; the detail is its CallSid."""
+
+_E = TypeVar("_E", bound=Event)
+
+_KEPT: Final[frozenset[type]] = frozenset(
+    {
+        *(Acted, Analysed, CallbackWanted, Called, CalledBack, Closed, Conversed, Failed, FollowedUp),
+        *(HandedOff, Noted, Pressed, Recognised, Served, SocketOpened, Speculated, Stored, Voicemail),
+    }
+)
+"""The kinds that `CallState.events` gives back one by one: what a call has few of."""
+
+
+@dataclass(slots=True)
+class ToolUse:
+    """A tool that the agent's model called."""
+
+    called: ToolCalled
+    at: float
+    """When it was called, in seconds since the epoch."""
+    prompt: str
+    """What the caller had said last."""
+    lines: int
+    """How many lines the caller and the agent had said by then."""
+    returned: ToolReturned | None = None
+
+
+class CallState:
+    """Everything that is known of a call after the events that it was given, in the order of writing."""
+
+    def __init__(self) -> None:
+        self.began_at: float | None = None
+        """When the first event was written, in seconds since the epoch; `None` without any."""
+        self.opened = False
+        """Whether it is known that Twilio asked what to do with the call, and so who calls whom."""
+        self.parties = Parties()
+        self.engine: Engine = ""
+        """What listens to the call now, as far as the documents that went out tell."""
+        self.transcriptions: set[str] = set()
+        """The transcriptions (``GT…``) that have begun and not ended."""
+        self.handoff = Handoff()
+        self.handoff_requested_at: float | None = None
+        """When a person was asked for last, in seconds since the epoch."""
+        self.greeting = ""
+        """What the latest document has Twilio speak first; empty once a session has begun with it."""
+        self.keys: KeysAwaited | None = None
+        """How the agent wanted keys to be collected, if it said so."""
+        self.digits = ""
+        """The keys of an entry that is not complete."""
+        self.tts_language: str | None = None
+        """The voice's language, if the agent has switched it."""
+        self.transcription_language: str | None = None
+        self.decided: Acted | None = None
+        """The transfer or the end that the agent has decided on, and that has not come about."""
+        self.sockets = 0
+        """How many sockets sessions of this call have had, on all machines."""
+        self.tools: dict[tuple[int, str], ToolUse] = {}
+        """By round and id, in the order of calling."""
+        self.sessions = Sessions()
+        self.transcript = Transcript(self.sessions)
+        self._latest = LatestSession()
+        self._prompt = ""
+        self._entries: defaultdict[type, list[Entry]] = defaultdict(list)
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Self:
+        """Fold all that happened on a call, in the order of writing."""
+        state = cls()
+        for entry in entries:
+            state.take(entry)
+        return state
+
+    # --- what was told of one kind of event ------------------------------------------------------
+
+    def events(self, kind: type[_E]) -> list[_E]:
+        """The events of one kind, in the order of writing. Not every kind is kept: see ``_KEPT``."""
+        return [event for _, event in self.timed(kind)]
+
+    def timed(self, kind: type[_E]) -> list[tuple[float, _E]]:
+        """The same, each with the time of its writing in seconds since the epoch."""
+        if kind not in _KEPT:
+            raise ValueError(f"the fold of a call does not keep {kind.__name__} events one by one")
+        return [(entry.at, cast(_E, entry.event)) for entry in self._entries.get(kind, ())]
+
+    def last(self, kind: type[_E]) -> _E | None:
+        """The latest event of a kind."""
+        found = self.events(kind)
+        return found[-1] if found else None
+
+    # --- what follows from them ------------------------------------------------------------------
+
+    @property
+    def served(self) -> bool:
+        """Whether a document of ours went out."""
+        return bool(self._entries.get(Served))
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The Orchestrator conversation of the call, ``conv_conversation_…``."""
+        conversed = self.last(Conversed)
+        return None if conversed is None else conversed.conversation_id
+
+    @property
+    def configuration_id(self) -> str | None:
+        """The configuration of that conversation."""
+        conversed = self.last(Conversed)
+        return None if conversed is None else conversed.configuration_id or None
+
+    @property
+    def profile_id(self) -> str | None:
+        """Who calls, in Twilio's Memory."""
+        recognised = self.last(Recognised)
+        return None if recognised is None else recognised.profile_id
+
+    @property
+    def tickets(self) -> frozenset[str]:
+        """The nonces of the session tokens that have opened a socket."""
+        return frozenset(event.ticket for event in self.events(SocketOpened))
+
+    @property
+    def webhook_failures(self) -> int:
+        """How often Twilio had no use for an answer of ours, and asked the fallback URL."""
+        return sum(event.what == "webhook" for event in self.events(Failed))
+
+    @property
+    def invited(self) -> str | None:
+        """The CallSid of the call that we placed to a person last."""
+        invited = [event.detail for event in self.events(Acted) if event.action == INVITED]
+        return invited[-1] if invited else None
+
+    def reports(self, session_id: str) -> int:
+        """How often Twilio has reported the end of this session."""
+        session = self.sessions.get(session_id)
+        return 0 if session is None else session.reports
+
+    def session_to_rejoin(self, ticket: str) -> str | None:
+        """The session that Twilio may come back to with this ticket: the latest one, if it is not over.
+
+        Empty if its socket was lost before the setup; `None` if there is no such session.
+        """
+        opened = self.last(SocketOpened)
+        if opened is None or opened.ticket != ticket or not self._latest.may_reconnect:
+            return None
+        return self._latest.id
+
+    def resume_state(self, now: float, *, filler: str = "", reconnect: bool = False) -> ResumeState:
+        """What the next session has to know.
+
+        Args:
+            now: seconds since the epoch.
+            filler: what is said while an answer is awaited, and is no answer.
+            reconnect: whether Twilio comes back to the session that was opened last (`session_to_rejoin`).
+        """
+        history = self.transcript.as_heard()
+        return ResumeState(
+            # Takes away from the history, so it comes first.
+            reconnect=self._latest.reconnect_state(history, filler) if reconnect else None,
+            history=history,
+            greeting=self.greeting,
+            age=0.0 if self.began_at is None else max(0.0, now - self.began_at),
+            keys=self.keys,
+            digits=self.digits,
+            decided=self.decided,
+            tts_language=self.tts_language,
+            transcription_language=self.transcription_language,
+        )
+
+    # --- the fold --------------------------------------------------------------------------------
+
+    def take(self, entry: Entry) -> None:
+        """Add what happened next on the call."""
+        if self.began_at is None:
+            self.began_at = entry.at
+        if type(entry.event) in _KEPT:
+            self._entries[type(entry.event)].append(entry)
+        self.sessions.take(entry)
+        self.transcript.take(entry)
+        self._latest.take(entry)
+        match entry.event:
+            case Opened() as event if not self.opened:
+                self.opened, self.parties = True, Parties.of(event)
+            case Served(greeting=greeting, engine=engine):
+                self.greeting, self.engine = greeting, cast(Engine, engine)
+            case SocketOpened():
+                self.sockets += 1
+                self.decided = None
+            case Connected():
+                self.greeting = ""
+            case Reconnected():
+                self.sockets += 1
+            case Prompted(text=text):
+                self._prompt = text
+                self._stay()
+            case Pressed():
+                self.digits = ""
+                self._stay()
+            case Typing(digits=digits):
+                self.digits = digits
+            case KeysAwaited() as event:
+                self.keys = event
+            case Acted() as event:
+                self._act(event)
+            case HandedOff() as event:
+                self._hand_off(event, entry.at)
+            case ToolCalled() as event:
+                use = ToolUse(event, entry.at, self._prompt, self.transcript.with_the_agent)
+                self.tools[event.round, event.id] = use
+            case ToolReturned() as event if (use_ := self.tools.get((event.round, event.id))) is not None:
+                use_.returned = event
+            case Transcription(transcription_sid=sid, state="started"):
+                self.transcriptions.add(sid)
+            case Transcription(transcription_sid=sid, state="stopped" | "error"):
+                self.transcriptions.discard(sid)
+            case _:
+                pass
+
+    def _stay(self) -> None:
+        """A caller who cuts into the goodbye stays."""
+        if self.decided is not None and self.decided.action == "end-call":
+            self.decided = None
+
+    def _act(self, event: Acted) -> None:
+        match event.action:
+            case "transfer" | "end-call":
+                self.decided = event
+            case "switch-language":
+                spoken, _, heard = event.detail.partition(" ")
+                self.tts_language = spoken or self.tts_language
+                self.transcription_language = heard or self.transcription_language
+            case _:
+                pass
+
+    def _hand_off(self, event: HandedOff, at: float) -> None:
+        self.decided = None
+        self.handoff = self.handoff.after(event)
+        if event.step == HandoffStep.REQUESTED:
+            self.handoff_requested_at = at
