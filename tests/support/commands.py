@@ -1,4 +1,9 @@
-"""Runs ``voice-app`` as a user would: in a process and a folder of its own."""
+"""Runs ``voice-app`` as a user would: in a folder of its own, and in a process of its own where that matters.
+
+Most commands are run in a thread of this process, with their own arguments, environment and streams: what is
+tested is what they say and do, and a process would take a second to start. `voice_app_process` is for what a
+process alone can show.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +11,30 @@ import asyncio
 import os
 import signal
 import sys
+import traceback
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, chdir
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+from unittest.mock import patch
+from weakref import WeakKeyDictionary
+
+from typer.testing import CliRunner
+
+from voice_app.cli import main
 
 TESTS = Path(__file__).parents[1]
 # A busy machine is late now and then, which makes a server turn callers away; that is tested by itself.
 _QUIET = {"NO_COLOR": "1", "COLUMNS": "200", "VOICE_APP_MAX_LAG_MS": "0"}
+
+
+_ONE_AT_A_TIME: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]] = WeakKeyDictionary()
+
+
+def _ours(name: str) -> bool:
+    """Whether a variable of the environment is a setting."""
+    return name.startswith(("TWILIO_", "VOICE_APP_", "OPENAI_"))
 
 
 @dataclass(slots=True)
@@ -26,7 +47,35 @@ class Finished:
 
 
 async def voice_app(folder: Path, *arguments: str, stdin: str = "", **environment: str) -> Finished:
-    """Run a command to its end."""
+    """Run a command to its end in this process, one at a time: it has its folder and environment."""
+    async with _ONE_AT_A_TIME.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        return await asyncio.to_thread(_run, folder, arguments, stdin, environment)
+
+
+def _run(folder: Path, arguments: tuple[str, ...], stdin: str, environment: dict[str, str]) -> Finished:
+    changed: dict[str, str | None] = dict.fromkeys(filter(_ours, os.environ))
+    with (
+        chdir(folder),
+        patch.object(sys, "argv", ["voice-app", *arguments]),
+        CliRunner().isolation(stdin, {**changed, **_QUIET, **environment}) as (out, err, _),
+    ):
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        except Exception:
+            traceback.print_exc()
+            code = 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return Finished(
+            code if isinstance(code, int) else 0, out.getvalue().decode(), err.getvalue().decode()
+        )
+
+
+async def voice_app_process(folder: Path, *arguments: str, stdin: str = "", **environment: str) -> Finished:
+    """Run a command to its end, in a process of its own."""
     process = await _start(folder, arguments, environment)
     async with asyncio.timeout(60):
         out, err = await process.communicate(stdin.encode())
@@ -80,9 +129,7 @@ async def started(
 async def _start(
     folder: Path, arguments: tuple[str, ...], environment: dict[str, str]
 ) -> asyncio.subprocess.Process:
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("TWILIO_", "VOICE_APP_"))
-    }
+    kept = {name: value for name, value in os.environ.items() if not _ours(name)}
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
