@@ -15,6 +15,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 SHARED_METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The folder in which several workers keep their metrics: each can then tell those of all."""
 
+_LOG_AGAIN_SECONDS: Final = 30.0
+
 REGISTRY = CollectorRegistry()
 
 CALLS = Counter("voice_app_calls_total", "Calls that were answered", registry=REGISTRY)
@@ -95,6 +97,28 @@ FOLLOW_UPS = Counter(
 FOLLOW_UP_RETRIES = Counter(
     "voice_app_follow_up_retries_total", "Attempts that have to be made again", ["step"], registry=REGISTRY
 )
+
+
+class LogThrottle:
+    """A condition that may last for a while: logged when it begins, and then twice a minute."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self._logged_at: float | None = None
+
+    def is_due(self) -> bool:
+        """Whether to log it now. True counts as logged."""
+        now = time.monotonic()
+        if self._logged_at is not None and now - self._logged_at < _LOG_AGAIN_SECONDS:
+            return False
+        self._logged_at = now
+        return True
+
+    def end(self) -> bool:
+        """The condition is over. Whether it had been logged."""
+        logged, self._logged_at = self._logged_at is not None, None
+        self.on = False
+        return logged
 
 
 def metrics() -> bytes:

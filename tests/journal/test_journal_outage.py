@@ -14,8 +14,7 @@ import pytest
 from support.postgres import Postgres
 from support.tools import unavailable
 from support.waiting import until
-from voice_app.journal import Entry, Journal, JournalError, Line
-from voice_app.journal import reading as reading_module
+from voice_app.journal import Entry, Journal, JournalError, Line, circuit_breaker
 from voice_app.journal import writer as writer_module
 from voice_app.journal.events import Closed, Event, Opened, Prompted, Replied
 
@@ -29,7 +28,7 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "_SPILL_S", 0.05)
     monkeypatch.setattr(writer_module, "_BACKOFF_S", (0.02, 0.1))
     monkeypatch.setattr(writer_module, "_CLOSING_S", 1.0)
-    monkeypatch.setattr(reading_module, "_PROBE_S", 0.05)
+    monkeypatch.setattr(circuit_breaker, "_PROBE_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -275,8 +274,8 @@ async def test_a_call_is_forgotten_by_memory_once_it_is_over_and_kept(tmp_path: 
         happened: list[Event] = [Opened("+15550100001"), Prompted("one"), Closed("completed")]
         for event in happened:
             journal.write("CA1", event)
-        assert len(journal._recent) == 3
+        assert len(journal._cache) == 3
         await journal.flush()
-        assert len(journal._recent) == 0
+        assert len(journal._cache) == 0
         assert [entry.event for entry in await journal.events("CA1")] == happened
-        assert len(journal._recent) == 0
+        assert len(journal._cache) == 0

@@ -65,7 +65,7 @@ async def test_a_forgotten_caller_is_forgotten_by_memory_too_and_comes_back_by_n
         journal.write("CA2", Opened("+15550100009", "+15550100002", "inbound"))
         forgotten = await journal.forget(CALLER)
         assert (forgotten.call_sids, forgotten.events) == (("CA1",), 2)
-        assert journal._recent.of("CA1") == []
+        assert journal._cache.of("CA1") == []
         journal.write("CA1", Closed("completed"))
         await journal.flush()
         assert await journal.events("CA1") == []

@@ -14,13 +14,13 @@ from typing import Final, Literal, Self, TypeVar, TypeVarTuple
 
 import uuid_utils
 
+from voice_app.journal.call_cache import CallCache
+from voice_app.journal.circuit_breaker import ReadCircuitBreaker
 from voice_app.journal.database import JournalError
 from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server
+from voice_app.journal.event_feed import EventFeed
 from voice_app.journal.events import Event
 from voice_app.journal.history import Line, as_heard
-from voice_app.journal.live import Live
-from voice_app.journal.reading import Reading
-from voice_app.journal.recent import Recent
 from voice_app.journal.selection import EVERY, Selection
 from voice_app.journal.store import Store
 from voice_app.journal.writer import Disk, Writer
@@ -86,9 +86,9 @@ class Journal:
         self._read_s = read_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._threads = ThreadPoolExecutor(max_workers=_READERS, thread_name_prefix="journal-read")
-        self._reading = Reading(self._threads, lambda: self._store.call(""))
-        self._recent = Recent()
-        self._live = Live(self._store, self._reading)
+        self._breaker = ReadCircuitBreaker(self._threads, lambda: self._store.call(""))
+        self._cache = CallCache()
+        self._feed = EventFeed(self._store, self._breaker)
         self._writer = Writer(
             self._store.append,
             thread=self._thread,
@@ -161,8 +161,8 @@ class Journal:
             await self._writer.aclose()
         finally:
             self._open = False
-            await self._live.aclose()
-            await self._reading.aclose()
+            await self._feed.aclose()
+            await self._breaker.aclose()
             await self._shut()
 
     def write(self, call_sid: str, event: Event, *, once: str = "") -> Entry:
@@ -177,9 +177,9 @@ class Journal:
             _log.error("journal: an event of call %s came after the journal was closed and is lost", call_sid)
             return entry
         self._writer.put(entry)
-        self._recent.add(entry)
-        if self._live.readers:
-            self._live.tell(entry)
+        self._cache.add(entry)
+        if self._feed.readers:
+            self._feed.tell(entry)
         return entry
 
     def feed(self) -> AbstractContextManager[asyncio.Queue[Entry]]:
@@ -188,7 +188,7 @@ class Journal:
         A reader that falls behind by more than a thousand entries loses the oldest. What other servers write
         comes a moment later, and after an interruption of the connection to the database it is made good.
         """
-        return self._live.follow()
+        return self._feed.follow()
 
     async def flush(self) -> None:
         """Return when all that was written before is in the database. While the database fails, it waits.
@@ -215,24 +215,24 @@ class Journal:
         Raises:
             JournalError: the database cannot be read, and nothing is known of the call here.
         """
-        if self._writer.outage and self._recent.is_whole(call_sid):
-            return self._recent.of(call_sid)
+        if self._writer.outage and self._cache.is_whole(call_sid):
+            return self._cache.of(call_sid)
         # Before the read and after it: what becomes durable meanwhile is in both, never in neither.
         durable = self._durable
-        waiting = self._recent.of(call_sid, after=durable)
-        patience = self._read_s if self._recent.is_whole(call_sid) else self._read_s * 5
+        waiting = self._cache.of(call_sid, after=durable)
+        patience = self._read_s if self._cache.is_whole(call_sid) else self._read_s * 5
         try:
-            entries = await self._reading.ask(self._store.events, call_sid, within=patience)
+            entries = await self._breaker.ask(self._store.events, call_sid, within=patience)
         except JournalError:
-            known = self._recent.of(call_sid)
+            known = self._cache.of(call_sid)
             if not known:
                 raise
             return known
-        waiting += self._recent.of(call_sid, after=durable)
+        waiting += self._cache.of(call_sid, after=durable)
         if waiting:
             merged = {entry.id: entry for entry in (*entries, *waiting)}
             entries = sorted(merged.values(), key=lambda entry: entry.id)
-        self._recent.learn(call_sid, entries)
+        self._cache.learn(call_sid, entries)
         return [*entries]
 
     async def history(self, call_sid: str) -> list[Line]:
@@ -255,7 +255,7 @@ class Journal:
         last: CallRecord | None = None
         while limit is None or limit > 0:
             page = _PAGE if limit is None else min(limit, _PAGE)
-            found = await self._reading.ask(
+            found = await self._breaker.ask(
                 self._store.select, selection, page, last, newest_first, within=_LIST_S
             )
             for record in found:
@@ -272,7 +272,7 @@ class Journal:
             JournalError: the database cannot be read.
         """
         await self.settle(_PATIENCE_S)
-        return await self._reading.ask(self._store.call, call_sid, within=_LIST_S)
+        return await self._breaker.ask(self._store.call, call_sid, within=_LIST_S)
 
     async def forget(self, address: str) -> Forgotten:
         """Erase all that is kept of the calls from and to an address, for good, whatever is still on its way.
@@ -283,7 +283,7 @@ class Journal:
         """
         await self.settle(_PATIENCE_S)
         forgotten = await self._in(self._erasing, self._store.forget, address)
-        self._recent.forget((*forgotten.call_sids, *forgotten.conversation_ids))
+        self._cache.forget((*forgotten.call_sids, *forgotten.conversation_ids))
         return forgotten
 
     async def purge(self, before: float) -> int:
@@ -314,7 +314,7 @@ class Journal:
         """
         if not self.shared:
             return []
-        return await self._reading.ask(self._store.servers, within_s, within=_LIST_S)
+        return await self._breaker.ask(self._store.servers, within_s, within=_LIST_S)
 
     async def lost_servers(self, after_s: float) -> list[str]:
         """The servers that have not been alive for so many seconds and have not signed off: their ids.
@@ -324,7 +324,7 @@ class Journal:
         """
         if not self.shared:
             return []
-        return await self._reading.ask(self._store.lost_servers, after_s, within=_LIST_S)
+        return await self._breaker.ask(self._store.lost_servers, after_s, within=_LIST_S)
 
     async def sign_off(self, server_id: str = "") -> None:
         """A server is gone for good: this one, unless another is named.
@@ -357,7 +357,7 @@ class Journal:
 
     def _now_durable(self, last: str) -> None:
         self._durable = max(self._durable, last)
-        self._recent.durable(last)
+        self._cache.durable(last)
 
 
 def _identity(store: Store) -> str:

@@ -24,7 +24,7 @@ from typing import Final, Self
 
 import uuid_utils
 
-from voice_app.journal.backlog import superseded
+from voice_app.journal.bounded_queue import superseded
 from voice_app.journal.entries import Entry
 from voice_app.journal.segment import Segment, count, record, write_all
 

@@ -25,11 +25,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 from voice_app import telemetry
-from voice_app.journal.backlog import Backlog
+from voice_app.journal.bounded_queue import BoundedQueue
 from voice_app.journal.database import JournalError
 from voice_app.journal.entries import Entry
 from voice_app.journal.spool import Spool, SpoolError
-from voice_app.journal.trouble import Trouble
 
 _Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
@@ -96,7 +95,7 @@ class Writer:
         self._durable = durable
         self._disk = disk
         self._gather_s = gather_s
-        self._backlog = Backlog(capacity)
+        self._queue = BoundedQueue(capacity)
         self._batch: Sequence[Entry] = ()
         """Taken from memory, on its way to the database, and not on the disk yet."""
         self._chunk: Sequence[Entry] = ()
@@ -111,9 +110,9 @@ class Writer:
         self._hurry = asyncio.Event()
         self._waiters: list[tuple[str, asyncio.Future[None]]] = []
         self._last_id = self._delivered_id = ""
-        self._outage = Trouble()
-        self._overload = Trouble()
-        self._disk_trouble = Trouble()
+        self._outage = telemetry.LogThrottle()
+        self._overload = telemetry.LogThrottle()
+        self._disk_failure = telemetry.LogThrottle()
         self._superseded = 0
         self._closed = False
         self._lost = 0
@@ -123,7 +122,7 @@ class Writer:
     def waiting(self) -> int:
         """How many entries of this process are not in the database yet."""
         spooled = len(self._spool) if self._spool is not None else 0
-        return len(self._batch) + len(self._chunk) + len(self._backlog) + spooled
+        return len(self._batch) + len(self._chunk) + len(self._queue) + spooled
 
     @property
     def outage(self) -> bool:
@@ -134,13 +133,13 @@ class Writer:
     def superseded(self) -> int:
         """How many entries were dropped for want of room because later ones say it all."""
         spool = self._spool.superseded if self._spool is not None else 0
-        return self._superseded + self._backlog.superseded + spool
+        return self._superseded + self._queue.superseded + spool
 
     @property
     def lost(self) -> int:
         """How many others were lost."""
         spool = self._spool.lost if self._spool is not None else 0
-        return self._lost + self._backlog.lost + spool
+        return self._lost + self._queue.lost + spool
 
     @property
     def _settled(self) -> bool:
@@ -150,7 +149,7 @@ class Writer:
     def put(self, entry: Entry) -> None:
         """Have an entry written. Returns at once."""
         self._last_id = entry.id
-        self._backlog.append(entry)
+        self._queue.append(entry)
         if not self._wake.is_set():
             self._wake.set()
 
@@ -222,18 +221,18 @@ class Writer:
     async def _deliver(self) -> None:
         while True:
             await self._wake.wait()
-            if self._spool is None and len(self._backlog) < _BATCH:
+            if self._spool is None and len(self._queue) < _BATCH:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._gather_s):
                         await self._hurry.wait()
             self._wake.clear()
             self._hurry.clear()
-            if (self._spool is not None and len(self._spool) > _BATCH) or len(self._backlog) > _CROWD:
+            if (self._spool is not None and len(self._spool) > _BATCH) or len(self._queue) > _CROWD:
                 await self._spill()
             if self._spool is not None:
                 await self._deliver_from(self._spool)
-            elif self._backlog:
-                batch = self._batch = self._backlog.take(_BATCH)
+            elif self._queue:
+                batch = self._batch = self._queue.take(_BATCH)
                 await self._patiently(batch)
                 self._batch = ()
                 self._delivered(batch[-1].id)
@@ -286,7 +285,7 @@ class Writer:
                 await self._salvage(batch)
                 return
             else:
-                if self._outage.over():
+                if self._outage.end():
                     _log.warning("journal: the database works again and takes %d entries", self.waiting)
                 return
             await asyncio.sleep(pause)
@@ -304,7 +303,7 @@ class Writer:
     async def _spill(self) -> None:
         """Put what is in memory on the disk, the oldest first, as far as the disk takes it."""
         now = time.monotonic()
-        if self._disk is None or now < self._disk_rests_until or not (self._batch or self._backlog):
+        if self._disk is None or now < self._disk_rests_until or not (self._batch or self._queue):
             return
         try:
             if self._spool is None:
@@ -313,18 +312,18 @@ class Writer:
             while self._batch:
                 await self._on_disk(self._spool.append, self._batch[:_CHUNK])
                 self._batch = self._batch[_CHUNK:]
-            while self._backlog:
-                self._chunk = self._backlog.take(_CHUNK)
+            while self._queue:
+                self._chunk = self._queue.take(_CHUNK)
                 await self._on_disk(self._spool.append, self._chunk)
                 self._chunk = ()
         except SpoolError as error:
-            self._backlog.put_back(self._chunk)
+            self._queue.put_back(self._chunk)
             self._chunk = ()
             self._disk_rests_until = now + _DISK_PAUSE_S
-            if self._disk_trouble.worth_saying():
-                _log.error("journal: %s Calls go on; %d entries wait in memory.", error, len(self._backlog))
+            if self._disk_failure.is_due():
+                _log.error("journal: %s Calls go on; %d entries wait in memory.", error, len(self._queue))
         else:
-            if self._disk_trouble.over():
+            if self._disk_failure.end():
                 _log.warning("journal: the disk takes entries again")
 
     async def _inherit(self) -> None:
@@ -353,7 +352,7 @@ class Writer:
     async def _leave(self) -> None:
         """Nothing will be written any more: what is left is for the disk, and then for the next process."""
         for taken in (self._chunk, self._batch):
-            self._backlog.put_back(taken)
+            self._queue.put_back(taken)
         self._chunk = self._batch = ()
         self._disk_rests_until = 0.0
         await self._spill()
@@ -365,7 +364,7 @@ class Writer:
         for spool in self._inherited:
             await self._retire(spool)
         self._inherited.clear()
-        if lost := len(self._backlog.take(len(self._backlog))):
+        if lost := len(self._queue.take(len(self._queue))):
             _log.error("journal: it was closed: %d entries could not be written and are lost", lost)
         self._lost += lost
         error = JournalError("The journal was closed before everything was in the database.")
@@ -396,7 +395,7 @@ class Writer:
 
     def _complain(self, what: str) -> None:
         self._outage.on = True
-        if self._outage.worth_saying():
+        if self._outage.is_due():
             place = "on the disk" if self._spool is not None else "in memory"
             _log.error("journal: %s Calls go on; %d entries wait %s.", what, self.waiting, place)
 
@@ -410,7 +409,7 @@ class Writer:
         if lost > self._told_lost:
             telemetry.JOURNAL_LOST.inc(lost - self._told_lost)
             self._told_lost = lost
-            if self._overload.worth_saying():
+            if self._overload.is_due():
                 _log.error("journal: %d entries are lost so far", lost)
 
 

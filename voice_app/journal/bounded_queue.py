@@ -9,7 +9,7 @@ from voice_app.journal.entries import Entry
 from voice_app.journal.events import Heard, Pressed, Prompted, Replied, Transcribed
 
 
-class Backlog:
+class BoundedQueue:
     """Entries in the order of writing, oldest first.
 
     When it is full a tenth is shed at once, so that the price of looking for what can go (some milliseconds)

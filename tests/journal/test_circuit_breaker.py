@@ -8,9 +8,8 @@ from itertools import count
 
 import pytest
 
-from voice_app.journal import JournalError
-from voice_app.journal import reading as reading_module
-from voice_app.journal.reading import Reading
+from voice_app.journal import JournalError, circuit_breaker
+from voice_app.journal.circuit_breaker import ReadCircuitBreaker
 
 
 class Oracle:
@@ -39,65 +38,67 @@ def oracle() -> Oracle:
 
 
 @pytest.fixture
-async def reading(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reading]:
-    monkeypatch.setattr(reading_module, "_PROBE_S", 0.01)
+async def breaker(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReadCircuitBreaker]:
+    monkeypatch.setattr(circuit_breaker, "_PROBE_SECONDS", 0.01)
     with ThreadPoolExecutor(3) as threads:
-        made = Reading(threads, oracle.probe)
+        made = ReadCircuitBreaker(threads, oracle.probe)
         yield made
         oracle.speaks.set()
         await made.aclose()
 
 
-async def recovered(reading: Reading) -> str:
+async def recovered(breaker: ReadCircuitBreaker) -> str:
     async with asyncio.timeout(20):
         while True:
             try:
-                return await reading.ask(Oracle().answer, "well", within=20)
+                return await breaker.ask(Oracle().answer, "well", within=20)
             except JournalError:
                 await asyncio.sleep(0.002)
 
 
-async def test_an_answer_is_handed_on(reading: Reading, oracle: Oracle) -> None:
-    assert await reading.ask(oracle.answer, "yes", within=20) == "YES"
+async def test_an_answer_is_handed_on(breaker: ReadCircuitBreaker, oracle: Oracle) -> None:
+    assert await breaker.ask(oracle.answer, "yes", within=20) == "YES"
 
 
 async def test_after_a_failure_nobody_asks_until_the_database_is_back(
-    reading: Reading, oracle: Oracle, caplog: pytest.LogCaptureFixture
+    breaker: ReadCircuitBreaker, oracle: Oracle, caplog: pytest.LogCaptureFixture
 ) -> None:
     oracle.fails = True
     with pytest.raises(JournalError, match="down"):
-        await reading.ask(oracle.answer, "one", within=20)
+        await breaker.ask(oracle.answer, "one", within=20)
     ours = count()
     with pytest.raises(JournalError, match="down"):
-        await reading.ask(lambda: next(ours), within=20)
+        await breaker.ask(lambda: next(ours), within=20)
     assert next(ours) == 0
     oracle.fails = False
-    assert await recovered(reading) == "WELL"
+    assert await recovered(breaker) == "WELL"
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
 
-async def test_silence_is_a_failure(reading: Reading, oracle: Oracle) -> None:
+async def test_silence_is_a_failure(breaker: ReadCircuitBreaker, oracle: Oracle) -> None:
     oracle.speaks.clear()
     with pytest.raises(JournalError, match=r"did not answer within 0\.01 s"):
-        await reading.ask(oracle.answer, "one", within=0.01)
+        await breaker.ask(oracle.answer, "one", within=0.01)
     with pytest.raises(JournalError, match="did not answer"):
-        await reading.ask(oracle.answer, "two", within=3600)
+        await breaker.ask(oracle.answer, "two", within=3600)
     oracle.speaks.set()
-    assert await recovered(reading) == "WELL"
+    assert await recovered(breaker) == "WELL"
 
 
-async def test_other_errors_are_nobodys_outage(reading: Reading, oracle: Oracle) -> None:
+async def test_other_errors_are_nobodys_outage(breaker: ReadCircuitBreaker, oracle: Oracle) -> None:
     def wrong() -> None:
         raise ValueError("wrong")
 
     with pytest.raises(ValueError, match="wrong"):
-        await reading.ask(wrong, within=20)
-    assert await reading.ask(oracle.answer, "yes", within=20) == "YES"
+        await breaker.ask(wrong, within=20)
+    assert await breaker.ask(oracle.answer, "yes", within=20) == "YES"
 
 
-async def test_it_can_be_closed_while_the_database_is_away(reading: Reading, oracle: Oracle) -> None:
+async def test_it_can_be_closed_while_the_database_is_away(
+    breaker: ReadCircuitBreaker, oracle: Oracle
+) -> None:
     oracle.fails = True
     with pytest.raises(JournalError):
-        await reading.ask(oracle.answer, "one", within=20)
-    await reading.aclose()
-    await reading.aclose()
+        await breaker.ask(oracle.answer, "one", within=20)
+    await breaker.aclose()
+    await breaker.aclose()

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, cast
 
+from voice_app.journal.circuit_breaker import ReadCircuitBreaker
 from voice_app.journal.database import JournalError
 from voice_app.journal.entries import Entry
-from voice_app.journal.reading import Reading
 from voice_app.journal.store import Store
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _PAUSE_S: Final = 1.0
 _READ_S: Final = 10.0
 
 
-class Live:
+class EventFeed:
     """Hands entries to readers: our own at once, those of others when the database tells of them.
 
     The database is listened to only while there is a reader. When that connection was lost and is there
@@ -39,9 +39,9 @@ class Live:
     the entries of different servers not in the order of their ids.
     """
 
-    def __init__(self, store: Store, reading: Reading) -> None:
+    def __init__(self, store: Store, breaker: ReadCircuitBreaker) -> None:
         self._store = store
-        self._reading = reading
+        self._breaker = breaker
         self.readers: set[asyncio.Queue[Entry]] = set()
         self._listening: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -136,7 +136,7 @@ class Live:
         while self._noticed:
             ids = [self._noticed.popleft() for _ in range(min(_PAGE, len(self._noticed)))]
             try:
-                entries = await self._reading.ask(self._store.entries, ids, within=_READ_S)
+                entries = await self._breaker.ask(self._store.entries, ids, within=_READ_S)
             except JournalError:
                 self._noticed.extendleft(reversed(ids))
                 raise
@@ -149,7 +149,7 @@ class Live:
             return
         milliseconds = int(self._blind_since * 1000)
         last = f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}"  # the beginning of a UUIDv7
-        while page := await self._reading.ask(self._store.since, last, _PAGE, within=_READ_S):
+        while page := await self._breaker.ask(self._store.since, last, _PAGE, within=_READ_S):
             for entry in page:
                 self.tell(entry)
             last = page[-1].id

@@ -1,4 +1,4 @@
-"""Reading from a database that may fail, or hang: nobody waits for it longer than they can afford."""
+"""A circuit breaker for reads: a database that fails or hangs holds nobody up for long."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 
-_PROBE_S: Final = 1.0
-"""How often a database that failed is tried."""
+_PROBE_SECONDS: Final = 1.0
+"""The pause between two probes."""
 
 
-class Reading:
-    """Asks the database in threads of its own, so that no question waits for a long write.
+class ReadCircuitBreaker:
+    """Runs queries in threads of their own, so that none waits for a long write.
 
-    After a question that failed or took too long the database counts as down, and further questions fail at
-    once, until a task that tries it in the background gets an answer.
+    A query that fails or takes too long opens the circuit: further queries fail at once, until a task that
+    probes the database in the background gets an answer.
 
     Args:
-        threads: where the questions are asked.
-        probe: a question that costs little, to find out whether the database is back.
+        threads: where queries run.
+        probe: a cheap query that tells whether the database is back.
     """
 
     def __init__(self, threads: Executor, probe: Callable[[], object]) -> None:
@@ -37,15 +37,15 @@ class Reading:
         self._down: JournalError | None = None
         self._recovery: asyncio.Task[None] | None = None
 
-    async def ask(self, question: Callable[[*_Args], _T], *args: *_Args, within: float) -> _T:
-        """The database's answer, ``within`` so many seconds.
+    async def ask(self, query: Callable[[*_Args], _T], *args: *_Args, within: float) -> _T:
+        """The database's answer, ``within`` seconds at most.
 
         Raises:
             JournalError: it cannot be read, or does not answer in time.
         """
         if self._down is not None:
             raise JournalError(str(self._down)) from self._down
-        asked = asyncio.get_running_loop().run_in_executor(self._threads, question, *args)
+        asked = asyncio.get_running_loop().run_in_executor(self._threads, query, *args)
         try:
             async with asyncio.timeout(within):
                 return await asked
@@ -58,7 +58,7 @@ class Reading:
         if self._down is None:
             self._down = error
             _log.error("journal: %s Calls of this server go on with what is in memory.", error)
-            self._recovery = asyncio.create_task(self._recover(), name="journal-reading")
+            self._recovery = asyncio.create_task(self._recover(), name="journal-recovery")
         raise error
 
     async def aclose(self) -> None:
@@ -69,7 +69,7 @@ class Reading:
     async def _recover(self) -> None:
         loop = asyncio.get_running_loop()
         while self._down is not None:
-            await asyncio.sleep(_PROBE_S)
+            await asyncio.sleep(_PROBE_SECONDS)
             with suppress(JournalError):
                 await loop.run_in_executor(self._threads, self._probe)
                 self._down = None

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_app.journal import Entry, as_heard
+from voice_app.journal.call_cache import CallCache
 from voice_app.journal.events import Closed, Connected, Event, Heard, Opened, Prompted, Replied, Transcribed
-from voice_app.journal.recent import Recent
 
 TRANSCRIPT = Transcribed("GT1", 1, "caller", "Hi")
 
@@ -16,33 +16,33 @@ class Writing:
     """Writes entries with growing ids."""
 
     def __init__(self, capacity: int = 1000) -> None:
-        self.recent = Recent(capacity)
+        self.cache = CallCache(capacity)
         self._ids = map("{:06}".format, count())
         self.last = ""
 
     def write(self, call_sid: str, *events: Event) -> None:
         for event in events:
             self.last = next(self._ids)
-            self.recent.add(Entry(self.last, 1.5, call_sid, event))
+            self.cache.add(Entry(self.last, 1.5, call_sid, event))
 
     def read(self, call_sid: str, *events: Event) -> list[Entry]:
         """Entries as another server wrote them."""
         return [Entry(next(self._ids), 1.5, call_sid, event) for event in events]
 
     def events(self, call_sid: str) -> list[object]:
-        return [entry.event for entry in self.recent.of(call_sid)]
+        return [entry.event for entry in self.cache.of(call_sid)]
 
 
 def test_a_call_that_began_here_is_known_as_a_whole_until_it_is_over_and_durable() -> None:
     writing = Writing()
     writing.write("CA1", Opened(), Prompted("Hi"))
-    writing.recent.durable(writing.last)
-    assert writing.recent.is_whole("CA1")
+    writing.cache.durable(writing.last)
+    assert writing.cache.is_whole("CA1")
     writing.write("CA1", Closed("completed"))
     assert writing.events("CA1") == [Opened(), Prompted("Hi"), Closed("completed")]
-    writing.recent.durable(writing.last)
+    writing.cache.durable(writing.last)
     assert writing.events("CA1") == []
-    assert len(writing.recent) == 0
+    assert len(writing.cache) == 0
 
 
 def test_what_is_told_of_a_call_after_its_end_is_kept_until_it_is_durable() -> None:
@@ -50,46 +50,46 @@ def test_what_is_told_of_a_call_after_its_end_is_kept_until_it_is_durable() -> N
     writing.write("CA1", Opened(), Closed("completed"))
     over = writing.last
     writing.write("CA1", TRANSCRIPT)
-    writing.recent.durable(over)
+    writing.cache.durable(over)
     assert writing.events("CA1") == [Opened(), Closed("completed"), TRANSCRIPT]
-    writing.recent.durable(writing.last)
-    assert len(writing.recent) == 0
+    writing.cache.durable(writing.last)
+    assert len(writing.cache) == 0
     writing.write("CA1", TRANSCRIPT)
-    writing.recent.durable(writing.last)
-    assert len(writing.recent) == 0
+    writing.cache.durable(writing.last)
+    assert len(writing.cache) == 0
 
 
 def test_a_call_of_another_server_is_kept_until_it_is_durable() -> None:
     writing = Writing()
     writing.write("CA1", TRANSCRIPT)
-    assert not writing.recent.is_whole("CA1")
-    writing.recent.durable(writing.last)
-    assert len(writing.recent) == 0
+    assert not writing.cache.is_whole("CA1")
+    writing.cache.durable(writing.last)
+    assert len(writing.cache) == 0
 
 
 def test_a_call_whose_session_is_here_is_kept_though_it_began_elsewhere() -> None:
     writing = Writing()
     writing.write("CA1", Connected("VX1"))
-    writing.recent.durable(writing.last)
+    writing.cache.durable(writing.last)
     assert writing.events("CA1") == [Connected("VX1")]
-    assert not writing.recent.is_whole("CA1")
+    assert not writing.cache.is_whole("CA1")
 
 
 def test_a_call_that_was_read_is_known_as_a_whole() -> None:
     writing = Writing()
-    writing.recent.learn("CA1", writing.read("CA1", Opened(), Prompted("Hi")))
+    writing.cache.learn("CA1", writing.read("CA1", Opened(), Prompted("Hi")))
     writing.write("CA1", Prompted("there"))
-    writing.recent.durable(writing.last)
+    writing.cache.durable(writing.last)
     assert writing.events("CA1") == [Opened(), Prompted("Hi"), Prompted("there")]
-    assert writing.recent.is_whole("CA1")
+    assert writing.cache.is_whole("CA1")
 
 
 def test_of_what_is_read_only_calls_that_go_on_are_kept() -> None:
     writing = Writing()
-    writing.recent.learn("CA1", writing.read("CA1", Opened(), Closed("completed")))
-    writing.recent.learn("CA2", [])
-    writing.recent.learn("conv_conversation_1", writing.read("conv_conversation_1", Prompted("Hi")))
-    assert len(writing.recent) == 0
+    writing.cache.learn("CA1", writing.read("CA1", Opened(), Closed("completed")))
+    writing.cache.learn("CA2", [])
+    writing.cache.learn("conv_conversation_1", writing.read("conv_conversation_1", Prompted("Hi")))
+    assert len(writing.cache) == 0
 
 
 def test_only_what_comes_after_an_id_can_be_asked_for() -> None:
@@ -97,14 +97,14 @@ def test_only_what_comes_after_an_id_can_be_asked_for() -> None:
     writing.write("CA1", Prompted("one"))
     first = writing.last
     writing.write("CA1", Prompted("two"))
-    assert [entry.event for entry in writing.recent.of("CA1", after=first)] == [Prompted("two")]
+    assert [entry.event for entry in writing.cache.of("CA1", after=first)] == [Prompted("two")]
 
 
 def test_a_forgotten_call_is_gone() -> None:
     writing = Writing()
     writing.write("CA1", Opened(), Prompted("Hi"))
-    writing.recent.forget(["CA1", "CA2"])
-    assert len(writing.recent) == 0
+    writing.cache.forget(["CA1", "CA2"])
+    assert len(writing.cache) == 0
 
 
 def test_the_calls_that_nobody_touched_for_longest_go_first() -> None:
@@ -118,9 +118,9 @@ def test_the_calls_that_nobody_touched_for_longest_go_first() -> None:
 def test_of_one_endless_call_the_oldest_entries_go() -> None:
     writing = Writing(capacity=100_000)
     writing.write("CA1", Opened(), *(Prompted(f"{number}") for number in range(5000)))
-    assert len(writing.recent) == 4500
+    assert len(writing.cache) == 4500
     assert writing.events("CA1")[-1] == Prompted("4999")
-    assert not writing.recent.is_whole("CA1")
+    assert not writing.cache.is_whole("CA1")
 
 
 replies = st.builds(Replied, st.integers(0, 1), st.just("VX1"), st.text("ab", max_size=3), st.booleans())
@@ -139,4 +139,4 @@ def test_every_conversation_reads_as_it_was_written(written: list[tuple[str, Eve
         entries.append(Entry(writing.last, 1.5, call_sid, event))
     for call_sid in ("CA1", "CA2"):
         whole = [entry for entry in entries if entry.call_sid == call_sid]
-        assert as_heard(writing.recent.of(call_sid)) == as_heard(whole)
+        assert as_heard(writing.cache.of(call_sid)) == as_heard(whole)

@@ -27,7 +27,7 @@ class _Call:
         self.closed = False
 
 
-class Recent:
+class CallCache:
     """The entries of recent calls. The calls that nobody has touched for longest go first.
 
     A call that is ours is kept until it is closed and all of it is durable; one that is not, of which we only
