@@ -166,20 +166,47 @@ class Settings(BaseSettings, Line):
         env_prefix=PREFIX, env_file=".env", extra="ignore", populate_by_name=True, env_ignore_empty=True
     )
 
-    account_sid: AccountSid | None = Field(None, validation_alias="TWILIO_ACCOUNT_SID")
-    auth_token: SecretStr | None = Field(None, validation_alias="TWILIO_AUTH_TOKEN")
-    auth_token_secondary: SecretStr | None = Field(None, validation_alias="TWILIO_AUTH_TOKEN_SECONDARY")
+    account_sid: AccountSid | None = Field(
+        None,
+        validation_alias="TWILIO_ACCOUNT_SID",
+        description="the account; without it everything runs in the sandbox",
+    )
+    auth_token: SecretStr | None = Field(
+        None, validation_alias="TWILIO_AUTH_TOKEN", description="its auth token: checks signatures"
+    )
+    auth_token_secondary: SecretStr | None = Field(
+        None, validation_alias="TWILIO_AUTH_TOKEN_SECONDARY", description="the other token during a rotation"
+    )
     webhook_shared_keys: dict[str, SecretStr] = Field(
-        default_factory=dict, validation_alias="TWILIO_WEBHOOK_SHARED_KEYS"
+        default_factory=dict,
+        validation_alias="TWILIO_WEBHOOK_SHARED_KEYS",
+        description="secrets of webhook shared keys by their id, as JSON",
     )
-    api_key: ApiKeySid | None = Field(None, validation_alias="TWILIO_API_KEY")
-    api_secret: SecretStr | None = Field(None, validation_alias="TWILIO_API_SECRET")
-    phone_number: PhoneNumber | None = Field(None, validation_alias="TWILIO_PHONE_NUMBER")
-    public_domain: str | None = Field(None, validation_alias="TWILIO_VOICE_PUBLIC_DOMAIN")
+    api_key: ApiKeySid | None = Field(
+        None,
+        validation_alias="TWILIO_API_KEY",
+        description="an API key for Twilio's APIs, instead of the auth token",
+    )
+    api_secret: SecretStr | None = Field(None, validation_alias="TWILIO_API_SECRET", description="its secret")
+    phone_number: PhoneNumber | None = Field(
+        None, validation_alias="TWILIO_PHONE_NUMBER", description="our number, E.164"
+    )
+    public_domain: str | None = Field(
+        None,
+        validation_alias="TWILIO_VOICE_PUBLIC_DOMAIN",
+        description="the host name under which Twilio reaches us",
+    )
     conversation_configuration: ConfigurationId | None = Field(
-        None, validation_alias="TWILIO_CONVERSATION_CONFIGURATION_ID"
+        None,
+        validation_alias="TWILIO_CONVERSATION_CONFIGURATION_ID",
+        description="the Orchestrator configuration that calls are written to",
     )
-    region: str | None = Field(None, validation_alias="TWILIO_REGION", pattern=r"^[a-z]{2}\d$")
+    region: str | None = Field(
+        None,
+        validation_alias="TWILIO_REGION",
+        pattern=r"^[a-z]{2}\d$",
+        description="Twilio's region, e.g. `ie1`",
+    )
     twilio_base_url: str | None = Field(
         None, description="where Twilio's APIs are, e.g. a double on loopback"
     )
@@ -187,8 +214,12 @@ class Settings(BaseSettings, Line):
     agent: str = Field("receptionist", description="a built-in agent, or module:name")
     receptionist: Path | None = Field(None, description="TOML file of questions and answers")
     model: str | None = Field(None, description="the model of the agent `chat`")
-    openai_base_url: str = Field("https://api.openai.com/v1", validation_alias="OPENAI_BASE_URL")
-    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    openai_base_url: str = Field(
+        "https://api.openai.com/v1",
+        validation_alias="OPENAI_BASE_URL",
+        description="the endpoint of the agent `chat`, OpenAI's or a compatible one",
+    )
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY", description="its key")
     fallback_model: str | None = Field(None, description="the model to ask when the first one fails")
     fallback_base_url: str | None = Field(None, description="where it is; empty: at the same endpoint")
     fallback_api_key: SecretStr | None = Field(None, description="its key, if it is another one")
@@ -276,7 +307,7 @@ class Settings(BaseSettings, Line):
     drain_seconds: float = Field(
         300, ge=0, le=14_400, description="so long calls may go on once the server is told to stop"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
     relay_token_seconds: int = Field(
         60, ge=5, le=600, description="how long the address of a session may be used to open it"
     )

@@ -1,0 +1,91 @@
+"""The pages that are made from the code: the table of settings and that of rules.
+
+python -m voice_app.docs.generated     # writes both again, after a setting or a rule has changed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from voice_app import guard, twiml
+from voice_app.settings import Line, Settings, environment_name
+
+FOLDER: Final = Path(__file__).parent
+
+_SETTINGS: Final = """\
+# Settings
+
+From the environment, then from `.env` in the working directory. A name that begins with `VOICE_APP_` and is
+not in this table stops the start, with the name that was probably meant.
+
+| setting | default | what it is |
+|---|---|---|
+{table}
+
+## Single numbers
+
+`VOICE_APP_NUMBERS` names a TOML file in which single numbers are answered differently. What a number does not
+say comes from the settings:
+
+```toml
+["+15550100002"]
+greeting = "Hola, ¿en qué puedo ayudarle?"
+language = "es-ES"
+```
+
+The names in it are {names}.
+"""
+
+_RULES: Final = """\
+# Rules
+
+What `voice-app lint`, `check` and `serve` report. An error refuses the start; a warning does with `--strict`;
+`voice-app explain ID` tells more about one.
+
+| rule | what it finds | |
+|---|---|---|
+{table}
+"""
+
+
+def settings_page() -> str:
+    """``settings.md``: every setting with its name in the environment, its default, and what it is."""
+    rows = (
+        f"| `{environment_name(field)}` | {_default(info.default)} | {info.description} |"
+        for field, info in sorted(
+            Settings.model_fields.items(), key=lambda item: item[0] in Line.model_fields
+        )
+    )
+    names = ", ".join(f"`{field}`" for field in Line.model_fields)
+    return _SETTINGS.format(table="\n".join(rows), names=names)
+
+
+def rules_page() -> str:
+    """``rules.md``: every rule with its id, title, and usual severity."""
+    rules = {**twiml.RULES, **guard.RULES}
+    rows = (f"| {rule_id} | {rule.title} | {rule.severity} |" for rule_id, rule in sorted(rules.items()))
+    return _RULES.format(table="\n".join(rows))
+
+
+PAGES: Final = {"settings.md": settings_page, "rules.md": rules_page}
+
+
+def _default(value: Any) -> str:
+    """A default as it would be written in the environment; nothing where there is none."""
+    if isinstance(value, str | int | float | Path) and str(value):
+        return f"`{value}`"
+    if isinstance(value, Iterable) and not isinstance(value, str) and tuple(value):
+        return f"`{','.join(map(str, value))}`"
+    return ""
+
+
+def main() -> None:
+    """Write the pages."""
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page(), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
