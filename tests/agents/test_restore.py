@@ -13,6 +13,7 @@ from voice_app.agents import messages
 from voice_app.agents.protocol import Call, Message, Turn
 from voice_app.agents.toolbox import CANCELLED, LONGEST, ToolBox, ToolRun
 from voice_app.agents.tools import tool
+from voice_app.calls import CallState
 from voice_app.journal import Entry
 from voice_app.journal.events import Event, Prompted, Replied, ToolCalled, ToolReturned
 
@@ -86,7 +87,7 @@ async def ran(call: Call, turn: Turn, *runs: ToolRun, wait: bool = True) -> None
 def restored(log: Written) -> Call:
     """The call as another machine takes it over."""
     call = Call("CA1")
-    messages.restore(call, log.entries())
+    messages.restore(call, CallState.of(log.entries()).tools.values())
     return call
 
 

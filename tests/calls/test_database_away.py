@@ -7,7 +7,8 @@ from pathlib import Path
 
 from support.postgres import Postgres
 from support.sandbox import sandbox
-from voice_app.journal import Journal, dialogue
+from voice_app.calls import CallState
+from voice_app.journal import Journal
 from voice_app.journal.events import Closed, Opened
 from voice_app.sandbox.phone import Person
 
@@ -38,10 +39,12 @@ async def test_a_call_goes_on_though_the_database_is_stopped(
         finally:
             await asyncio.to_thread(postgres.start)
     async with Journal(postgres_url) as journal:
-        lines = [line.text for line in dialogue(await journal.events(before.sid))]
+        lines = [line.text for line in CallState.of(await journal.events(before.sid)).transcript.lines()]
         assert lines[1] == "What are your hours?"
         assert {WISH, "Anna here."} <= set(lines)
         kinds = [type(entry.event) for entry in await journal.events(during.sid)]
         assert kinds[0] is Opened
         assert Closed in kinds
-        assert "What are your hours?" in [line.text for line in dialogue(await journal.events(during.sid))]
+        assert "What are your hours?" in [
+            line.text for line in CallState.of(await journal.events(during.sid)).transcript.lines()
+        ]

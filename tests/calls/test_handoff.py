@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from support.sandbox import Sandbox, happened, recorded, sandbox
-from voice_app.handoff import Handoff, State
-from voice_app.journal import dialogue, events
+from voice_app.calls import CallState
+from voice_app.handoff import State
+from voice_app.journal import events
 from voice_app.sandbox.phone import Person, PhoneCall
 from voice_app.twilio import Conversations
 from voice_app.twiml import lint_text
@@ -72,8 +73,10 @@ async def test_a_person_answers_and_what_is_said_is_written_down(tmp_path: Path)
         assert conversation.metadata["handoff_summary"] == WISH
     assert WISH in " ".join(person.heard)
     entries = await recorded(tmp_path, call.sid)
-    assert Handoff.of(entries).state is State.OVER
-    lines = [(line.role, line.content) for line in dialogue(entries) if line.transcribed]
+    assert CallState.of(entries).handoff.state is State.OVER
+    lines = [
+        (line.role, line.content) for line in CallState.of(entries).transcript.lines() if line.transcribed
+    ]
     assert lines == [
         ("person", "Anna here."),
         ("user", "My order is late."),
@@ -120,7 +123,7 @@ async def test_nobody_takes_the_call_and_a_message_is_left(tmp_path: Path, kind:
         await call.over.wait()
     entries = await recorded(tmp_path, call.sid)
     assert any(isinstance(entry.event, events.Voicemail) for entry in entries)
-    assert Handoff.of(entries).state is State.OVER
+    assert CallState.of(entries).handoff.state is State.OVER
 
 
 async def test_nobody_takes_the_call_and_the_agent_goes_on(tmp_path: Path) -> None:
@@ -135,14 +138,14 @@ async def test_a_caller_who_hangs_up_while_it_rings_ends_it(tmp_path: Path) -> N
     async with handed_over(tmp_path, Person("no-answer")) as (_, call):
         await happened(tmp_path, call.sid, events.HandedOff, times=2)
         await call.hang_up()
-    assert Handoff.of(await recorded(tmp_path, call.sid)).state is State.OVER
+    assert CallState.of(await recorded(tmp_path, call.sid)).handoff.state is State.OVER
 
 
 async def test_a_caller_who_hangs_up_while_talking_ends_it(tmp_path: Path) -> None:
     async with handed_over(tmp_path, Person("answers", says=["Hi."])) as (_, call):
         await call.bridged()
         await call.hang_up()
-    assert Handoff.of(await recorded(tmp_path, call.sid)).state is State.OVER
+    assert CallState.of(await recorded(tmp_path, call.sid)).handoff.state is State.OVER
 
 
 async def test_a_queue_plays_and_a_person_takes_the_caller_out(tmp_path: Path) -> None:
@@ -184,7 +187,7 @@ async def test_a_person_joins_a_conference_after_the_summary(tmp_path: Path) -> 
         await call.person_hangs_up()
         await call.over.wait()
     assert WISH in person.heard[0]
-    assert Handoff.of(await recorded(tmp_path, call.sid)).state is State.OVER
+    assert CallState.of(await recorded(tmp_path, call.sid)).handoff.state is State.OVER
 
 
 @pytest.mark.parametrize("kind", ["busy", "no-answer", "declines", "voicemail"])
@@ -226,6 +229,10 @@ async def test_callbacks_out_of_order_twice_or_never_strand_nobody(tmp_path: Pat
             await call.say("Thanks.")
             assert (await call.reply()).text == "Bye."
         assert call.engine_overlaps == []
-    lines = [line.content for line in dialogue(await recorded(tmp_path, call.sid)) if line.transcribed]
+    lines = [
+        line.content
+        for line in CallState.of(await recorded(tmp_path, call.sid)).transcript.lines()
+        if line.transcribed
+    ]
     if disorder != "missing":
         assert lines == ["Anna here.", "Thanks.", "Bye."]

@@ -9,7 +9,8 @@ from support.figures import Record, show
 from support.fleet import closed, fleet
 from support.postgres import Postgres
 from support.waiting import until
-from voice_app.journal import Journal, dialogue
+from voice_app.calls import CallState
+from voice_app.journal import Journal
 from voice_app.journal.events import Prompted
 from voice_app.sandbox.load.call_fleet import Caller, Script
 
@@ -61,7 +62,7 @@ async def differences(journal: Journal, caller: Caller) -> list[str]:
     asked = [entry.event.text for entry in entries if isinstance(entry.event, Prompted)]
     answers = [
         " ".join(line.content.split())
-        for line in dialogue(entries)
+        for line in CallState.of(entries).transcript.lines()
         if line.role == "assistant" and "Answer" in line.content
     ]
     found = []

@@ -7,6 +7,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voice_app.calls import CallState
 from voice_app.followups import CallReport, encode, report
 from voice_app.journal import CallRecord, Entry
 from voice_app.journal.events import (
@@ -39,7 +40,8 @@ RECORDING = "RE" + "7" * 32
 
 
 def told(*events: Event) -> CallReport:
-    return report(RECORD, [Entry(f"{n:036}", 100.0 + n, CALL, event) for n, event in enumerate(events)])
+    entries = [Entry(f"{n:036}", 100.0 + n, CALL, event) for n, event in enumerate(events)]
+    return report(RECORD, CallState.of(entries))
 
 
 def test_it_names_the_call_and_its_version() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from support.sandbox import Sandbox, recorded, sandbox
+from voice_app.calls import CallState
 from voice_app.guard.engines import Engine, engine_after
-from voice_app.handoff import Handoff, State
+from voice_app.handoff import State
 from voice_app.journal import events
 from voice_app.twiml import lint_text
 from voice_app.webhooks.desk import parsed
@@ -84,7 +85,7 @@ async def test_the_person_hears_what_it_is_about_and_takes_the_call_with_1(tmp_p
         assert "<Hangup/>" not in await line.presses("1")
         goodbye = await line.missed(1, "completed")
         assert "<Say>" not in goodbye
-    assert Handoff.of(await recorded(tmp_path, CALL)).state is State.OVER
+    assert CallState.of(await recorded(tmp_path, CALL)).handoff.state is State.OVER
 
 
 @pytest.mark.parametrize("digits", ["2", "", "11"])
@@ -133,7 +134,7 @@ async def test_nobody_answers_and_the_caller_may_leave_a_message(tmp_path: Path)
         )
         assert response.status == 204
     entries = await recorded(tmp_path, CALL)
-    assert Handoff.of(entries).state is State.OVER
+    assert CallState.of(entries).handoff.state is State.OVER
     messages = [entry.event for entry in entries if isinstance(entry.event, events.Voicemail)]
     assert messages[-1].text == "Call me."
 
@@ -175,7 +176,7 @@ async def test_a_connection_that_broke_too_often_is_a_reason_of_its_own(tmp_path
                 "/voice/relay-ended", SessionId=session, SessionStatus="failed", ErrorCode="64105"
             )
     assert FIRST in document
-    assert Handoff.of(await recorded(tmp_path, CALL)).reason == "agent-failed"
+    assert CallState.of(await recorded(tmp_path, CALL)).handoff.reason == "agent-failed"
 
 
 @pytest.mark.parametrize("times", [2, 3])
@@ -305,7 +306,7 @@ async def test_the_last_words_are_the_summary_where_nobody_wrote_one(tmp_path: P
             "HandoffData": '{"reason":"x"}',
         }
         await server.post("/voice/relay-ended", **{**FORM, **form})
-    assert Handoff.of(await recorded(tmp_path, call.sid)).summary == "My bike is broken."
+    assert CallState.of(await recorded(tmp_path, call.sid)).handoff.summary == "My bike is broken."
 
 
 async def test_what_is_said_to_the_person_is_kept(tmp_path: Path) -> None:

@@ -8,11 +8,15 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from voice_app import Call, Message, Piece, Turn
+from voice_app.calls import HistoryLine
 from voice_app.handoff import summary
 from voice_app.handoff.summary import brief
-from voice_app.journal import Line
 
-LINES = [Line("user", "My order is broken."), Line("assistant", "Which one?"), Line("user", "Number 81.")]
+LINES = [
+    HistoryLine("user", "My order is broken."),
+    HistoryLine("assistant", "Which one?"),
+    HistoryLine("user", "Number 81."),
+]
 
 
 class Writer:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from support.sandbox import Sandbox, recorded, sandbox
-from voice_app.handoff import Handoff
+from voice_app.calls import CallState
 from voice_app.sandbox.phone import Person, PhoneCall
 
 TOKEN = "a token that is long enough"
@@ -38,7 +38,7 @@ async def test_a_live_call_is_pulled_to_a_person(tmp_path: Path) -> None:
         assert status == 202
         await call.reply()
     assert call.endings[0].handoff_data == '{"reason":"vip","summary":"Be nice."}'
-    handoff = Handoff.of(await recorded(tmp_path, call.sid))
+    handoff = CallState.of(await recorded(tmp_path, call.sid)).handoff
     assert (handoff.reason, handoff.summary) == ("vip", "Be nice.")
 
 

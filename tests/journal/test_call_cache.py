@@ -5,7 +5,8 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.journal import Entry, as_heard
+from voice_app.calls import CallState
+from voice_app.journal import Entry
 from voice_app.journal.call_cache import CallCache
 from voice_app.journal.events import Closed, Connected, Event, Heard, Opened, Prompted, Replied, Transcribed
 
@@ -139,4 +140,7 @@ def test_every_conversation_reads_as_it_was_written(written: list[tuple[str, Eve
         entries.append(Entry(writing.last, 1.5, call_sid, event))
     for call_sid in ("CA1", "CA2"):
         whole = [entry for entry in entries if entry.call_sid == call_sid]
-        assert as_heard(writing.cache.of(call_sid)) == as_heard(whole)
+        assert (
+            CallState.of(writing.cache.of(call_sid)).transcript.as_heard()
+            == CallState.of(whole).transcript.as_heard()
+        )

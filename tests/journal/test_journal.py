@@ -13,7 +13,8 @@ from typing import cast
 import pytest
 
 from support.waiting import until
-from voice_app.journal import Entry, Journal, JournalError, Line
+from voice_app.calls import CallState, HistoryLine
+from voice_app.journal import Entry, Journal, JournalError
 from voice_app.journal import writer as writer_module
 from voice_app.journal.database import database
 from voice_app.journal.events import Closed, Opened, Prompted, Replied
@@ -105,11 +106,11 @@ asyncio.run(main())
 """
     assert subprocess.run([sys.executable, "-c", writer, database_url], check=False).returncode == 9
 
-    async def read() -> list[Line]:
+    async def read() -> list[HistoryLine]:
         async with Journal(database_url, create=False) as journal:
-            return await journal.history("CA1")
+            return CallState.of(await journal.events("CA1")).transcript.as_heard()
 
-    assert asyncio.run(read()) == [Line("user", "Remember me")]
+    assert asyncio.run(read()) == [HistoryLine("user", "Remember me")]
 
 
 async def test_closing_writes_what_is_left(url: str, elsewhere: Elsewhere) -> None:
@@ -169,7 +170,10 @@ async def test_reads_see_what_was_written_just_now(database_url: str) -> None:
         await journal.flush()
         journal.write("CA1", Prompted("Hi"))
         journal.write("CA2", Prompted("Not me"))
-        assert await journal.history("CA1") == [Line("assistant", "Hello!"), Line("user", "Hi")]
+        assert CallState.of(await journal.events("CA1")).transcript.as_heard() == [
+            HistoryLine("assistant", "Hello!"),
+            HistoryLine("user", "Hi"),
+        ]
         assert journal.waiting == 2
         journal.write("CA1", Closed("completed"))
         call = await journal.call("CA1")

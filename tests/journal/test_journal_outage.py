@@ -14,7 +14,8 @@ import pytest
 from support.postgres import Postgres
 from support.tools import unavailable
 from support.waiting import until
-from voice_app.journal import Entry, Journal, JournalError, Line, circuit_breaker
+from voice_app.calls import CallState, HistoryLine
+from voice_app.journal import Entry, Journal, JournalError, circuit_breaker
 from voice_app.journal import writer as writer_module
 from voice_app.journal.events import Closed, Event, Opened, Prompted, Replied
 
@@ -131,10 +132,10 @@ async def test_a_call_that_another_server_began_is_known_once_it_was_read(
         async with down(postgres):
             journal.write("CA1", Prompted("three"))
             await until(lambda: on_disk(journal) > 0)
-            assert await journal.history("CA1") == [
-                Line("user", "one"),
-                Line("user", "two"),
-                Line("user", "three"),
+            assert CallState.of(await journal.events("CA1")).transcript.as_heard() == [
+                HistoryLine("user", "one"),
+                HistoryLine("user", "two"),
+                HistoryLine("user", "three"),
             ]
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from support.driver import CALL, Driver
 from voice_app import Break, EndCall, Message, Play, SendDigits, SwitchLanguage, Transfer
+from voice_app.calls import HistoryLine
 from voice_app.journal import events
 from voice_app.relay.session import SECONDS_TO_CLOSE, State
 from voice_app.relay.turns import MAX_FAILURES, SECONDS_TO_SPEAK_UP
@@ -133,7 +134,7 @@ def test_the_greeting_is_cut_like_any_reply() -> None:
 
 
 def test_the_history_of_earlier_sessions_comes_first() -> None:
-    driver = Driver(greeting="Sorry, go on.", history=[Message("user", "When?")])
+    driver = Driver(greeting="Sorry, go on.", history=[HistoryLine("user", "When?")])
     driver.prompt("I said when?")
     assert driver.call.history == [Message("user", "When?"), Message("assistant", "Sorry, go on.")]
 

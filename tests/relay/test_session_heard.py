@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from support.driver import Driver
 from voice_app import Break, EndCall
-from voice_app.journal import Entry, as_heard
+from voice_app.calls import CallState
+from voice_app.journal import Entry
 from voice_app.journal.events import Disconnected, Heard, Played, Replied, SessionEnded
 from voice_app.relay.speaker import SECONDS_BETWEEN_RECORDS
 from voice_app.settings import Line
@@ -156,7 +157,7 @@ def test_whatever_is_lost_the_history_is_a_beginning_of_what_was_sent(
         driver.collect()
     events = [*driver.events, SessionEnded("VX1", "failed")]
     entries = [Entry(f"{number:05}", driver.now, "CA1", event) for number, event in enumerate(events)]
-    lines = [line.content for line in as_heard(entries) if line.role == "assistant"]
+    lines = [line.content for line in CallState.of(entries).transcript.as_heard() if line.role == "assistant"]
     heard = " ".join(lines).replace(".", "").split()
     assert spoken[: len(heard)] == heard
     if graceful or pause >= SECONDS_BETWEEN_RECORDS:

@@ -9,6 +9,7 @@ import pytest
 
 from support.driver import Driver
 from voice_app import Break, Keys, Message, Ssml, Turn
+from voice_app.calls import HistoryLine
 from voice_app.journal import events
 from voice_app.relay.session import State
 from voice_app.settings import Line
@@ -165,7 +166,7 @@ def test_the_agent_is_asked_about_silence_where_no_line_is_set() -> None:
 
 
 def test_a_resumed_call_without_a_greeting_is_the_agents() -> None:
-    resumed = Driver(history=[Message("user", "When?")])
+    resumed = Driver(history=[HistoryLine("user", "When?")])
     assert resumed.asked == Turn("", "resumed")
     assert resumed.call.history == [Message("user", "When?")]
 

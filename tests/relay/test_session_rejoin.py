@@ -7,26 +7,41 @@ from typing import Any
 import pytest
 
 from support.driver import Driver
-from voice_app import EndCall, Keys, Message, Transfer, Turn
-from voice_app.journal.events import Acted, Connected, Heard, KeysAwaited, Played, Pressed, Replied, Typing
-from voice_app.relay.past import Lost, Past
+from voice_app import Keys, Message, Transfer, Turn
+from voice_app.calls import HistoryLine, ReconnectState, ResumeState
+from voice_app.journal.events import (
+    Acted,
+    Connected,
+    Heard,
+    KeysAwaited,
+    Played,
+    Pressed,
+    Prompted,
+    Replied,
+    Typing,
+)
 from voice_app.relay.session import State
 from voice_app.settings import Line
 
-ASKED = Message("user", "When are you open?")
+ASKED = HistoryLine("user", "When are you open?")
 LINE = Line(reconnect=True, resume_greeting="Sorry, go on.")
 
 
 def rejoined(
-    *, line: Line = LINE, action: Any = None, digits: str = "", keys: Keys | None = None, **lost: Any
+    *,
+    line: Line = LINE,
+    decided: Acted | None = None,
+    digits: str = "",
+    keys: KeysAwaited | None = None,
+    **lost: Any,
 ) -> Driver:
     """A session that Twilio has come back to, and that has had no setup."""
-    past = Past(
+    past = ResumeState(
         history=[ASKED],
-        action=action,
+        decided=decided,
         digits=digits,
         keys=keys,
-        lost=Lost(**{"session_id": "VX1", "replies": 3, **lost}),
+        reconnect=ReconnectState(**{"session_id": "VX1", "replies": 3, **lost}),
     )
     return Driver(past=past, line=line, setup=False)
 
@@ -47,7 +62,7 @@ def test_the_caller_is_answered_without_a_setup() -> None:
     driver.agent("Closed.")
     assert driver.spoken + "".join(frame["token"] for frame in driver.flush()) == "Closed."
     assert driver.of(Replied) == [Replied(3, "VX1", "Closed.", True, 0.0, 0.0)]
-    assert driver.call.history == [ASKED]
+    assert driver.call.history == [Message("user", ASKED.content)]
 
 
 def test_a_setup_of_the_same_session_changes_nothing() -> None:
@@ -87,7 +102,7 @@ def test_what_was_sent_before_goes_on_being_played_and_may_be_cut() -> None:
 
 
 def test_a_question_that_nothing_was_said_to_is_answered() -> None:
-    driver = rejoined(questions=[Turn("And on"), Turn("Sundays?")])
+    driver = rejoined(questions=[Prompted("And on"), Prompted("Sundays?")])
     assert driver.asked == Turn("And on Sundays?")
     driver.agent("Closed.")
     assert driver.flush()[-1] == {"type": "text", "token": "Closed.", "last": True}
@@ -106,22 +121,22 @@ def test_an_answer_that_was_cut_off_is_the_agents_where_there_is_no_line() -> No
 
 
 @pytest.mark.parametrize(
-    ("action", "frame"),
+    ("decided", "frame"),
     [
         (
-            Transfer("billing", "A refund."),
+            Acted("transfer", "billing", "A refund."),
             {"type": "end", "handoffData": '{"reason":"billing","summary":"A refund."}'},
         ),
-        (EndCall(), {"type": "end"}),
+        (Acted("end-call", "finished"), {"type": "end"}),
     ],
 )
-def test_what_the_agent_had_decided_comes_about(action: Any, frame: dict[str, Any]) -> None:
-    driver = rejoined(action=action)
+def test_what_the_agent_had_decided_comes_about(decided: Acted, frame: dict[str, Any]) -> None:
+    driver = rejoined(decided=decided)
     assert driver.flush() == [frame]
 
 
 def test_what_the_agent_had_decided_waits_until_its_words_were_played() -> None:
-    driver = rejoined(action=Transfer("billing"), unplayed=[(2, "I connect you.")])
+    driver = rejoined(decided=Acted("transfer", "billing"), unplayed=[(2, "I connect you.")])
     assert "end" not in [frame["type"] for frame in driver.flush()]
     driver.info("tokensPlayed", "I connect you.")
     assert [frame["type"] for frame in driver.flush()] == ["end"]
@@ -167,18 +182,18 @@ def test_how_keys_are_collected_is_written_down_as_soon_as_it_changes() -> None:
 
 @pytest.mark.parametrize("lost", [True, False])
 def test_keys_go_on_where_they_were(*, lost: bool) -> None:
-    keys = Keys(4, sensitive=True)
+    keys = KeysAwaited(4, "#", 2.0, True)
     if lost:
         driver = rejoined(digits="12", keys=keys)
     else:
-        driver = Driver(past=Past(history=[ASKED], greeting="Sorry.", digits="12", keys=keys))
+        driver = Driver(past=ResumeState(history=[ASKED], greeting="Sorry.", digits="12", keys=keys))
     driver.receive(type="dtmf", digit="3")
     driver.receive(type="dtmf", digit="4")
     assert driver.asked == Turn("1234", "keys", sensitive=True)
 
 
 def test_keys_that_nothing_follows_are_an_entry() -> None:
-    driver = Driver(past=Past(history=[ASKED], greeting="Sorry.", digits="12"))
+    driver = Driver(past=ResumeState(history=[ASKED], greeting="Sorry.", digits="12"))
     driver.pass_time(driver.call.keys.seconds)
     assert driver.asked == Turn("12", "keys")
 
@@ -187,7 +202,7 @@ def test_keys_that_nothing_follows_are_an_entry() -> None:
 
 
 def test_what_was_said_last_time_is_not_said_again() -> None:
-    past = Past(history=[ASKED, Message("assistant", "Sorry, go on.")])
+    past = ResumeState(history=[ASKED, HistoryLine("assistant", "Sorry, go on.")])
     driver = Driver(past=past, line=LINE)
     assert driver.turns == []
     assert driver.flush() == []
@@ -203,7 +218,7 @@ def test_a_transfer_is_written_down_with_what_the_person_has_to_know() -> None:
 
 
 def test_a_session_needs_a_setup_unless_twilio_comes_back_to_it() -> None:
-    driver = Driver(past=Past(history=[ASKED]), setup=False)
+    driver = Driver(past=ResumeState(history=[ASKED]), setup=False)
     driver.prompt("Hello?")
     assert driver.closed is not None
     assert driver.closed.code == 1008

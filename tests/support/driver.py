@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from voice_app import Call, Message, Piece, Turn
+from voice_app import Call, Piece, Turn
+from voice_app.calls import HistoryLine, ResumeState
 from voice_app.journal import events
 from voice_app.relay.commands import AdoptTurn, Close, Pull, Record, StartTurn, StopTurn
-from voice_app.relay.past import Past
 from voice_app.relay.playback import SECONDS_ON_THE_WAY
 from voice_app.relay.session import Session
 from voice_app.settings import Line
@@ -26,8 +26,8 @@ class Driver:
         self,
         *,
         greeting: str = "",
-        history: Sequence[Message] = (),
-        past: Past | None = None,
+        history: Sequence[HistoryLine] = (),
+        past: ResumeState | None = None,
         line: Line | None = None,
         setup: bool = True,
     ) -> None:
@@ -38,7 +38,7 @@ class Driver:
             line or Line(),
             account_sid=ACCOUNT,
             now=self.now,
-            past=past or Past(greeting=greeting, history=history),
+            past=past or ResumeState(greeting=greeting, history=history),
         )
         self.turns: list[StartTurn] = []
         self.stops = 0

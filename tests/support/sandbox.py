@@ -12,7 +12,8 @@ from typing import Any
 import aiohttp
 
 from voice_app import server
-from voice_app.journal import Entry, Journal, Line
+from voice_app.calls import CallState, HistoryLine
+from voice_app.journal import Entry, Journal
 from voice_app.journal.events import Event
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone import Happening, Person, Phone, PhoneCall
@@ -84,10 +85,10 @@ async def recorded(folder: Path, call_sid: str) -> list[Entry]:
         return list(await journal.events(call_sid))
 
 
-async def remembered(folder: Path, call_sid: str) -> list[Line]:
+async def remembered(folder: Path, call_sid: str) -> list[HistoryLine]:
     """The history of a call, after the server has stopped."""
     async with Journal(database(folder)) as journal:
-        return list(await journal.history(call_sid))
+        return CallState.of(await journal.events(call_sid)).transcript.as_heard()
 
 
 async def happened(folder: Path, call_sid: str, kind: type[Event], times: int = 1) -> None:

@@ -10,17 +10,15 @@ crash `restore` reads them from there, so that nothing is done twice.
 from __future__ import annotations
 
 import re
-from bisect import bisect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from voice_app import journal
 from voice_app.agents.protocol import Call, Message, Turn
 from voice_app.agents.toolbox import CANCELLED, ToolRun
-from voice_app.journal.events import Prompted, ToolCalled, ToolReturned
+from voice_app.calls import ToolUse
 
 ROUNDS: Final = "chat.rounds"
 """Key in `Call.state`: a list of `Round`, the oldest first."""
@@ -78,31 +76,18 @@ def remember(call: Call, turn: Turn, runs: list[ToolRun]) -> None:
     del kept[:-MAX_ROUNDS]
 
 
-def restore(call: Call, entries: Sequence[journal.Entry]) -> None:
+def restore(call: Call, tools: Iterable[ToolUse]) -> None:
     """Give a call its rounds back, as the journal has them. What never returned counts as unknown."""
-    if not any(isinstance(entry.event, ToolCalled) for entry in entries):
-        return
-    lines = journal.dialogue(entries)
-    said = [line.entry_id for line in lines if line.role != "person" and not line.transcribed]
     found: dict[int, Round] = {}
-    runs: dict[tuple[int, str], ToolRun] = {}
-    prompt = ""
-    for entry in entries:
-        match entry.event:
-            case Prompted(text=text):
-                prompt = text
-            case ToolCalled() as event:
-                at = max(0, bisect(said, entry.id) - 1)
-                item = found.setdefault(event.round, Round(prompt, at, [], event.round))
-                outcome = LOST if event.acts else CANCELLED
-                run = ToolRun(event.id, event.name, event.arguments, outcome, round=event.round)
-                item.runs.append(run)
-                runs[event.round, event.id] = run
-            case ToolReturned() as event if (event.round, event.id) in runs:
-                runs[event.round, event.id].outcome = event.outcome or HIDDEN
-            case _:
-                pass
-    call.state[ROUNDS] = list(found.values())[-MAX_ROUNDS:]
+    for use in tools:
+        event = use.called
+        outcome = LOST if event.acts else CANCELLED
+        if use.returned is not None:
+            outcome = use.returned.outcome or HIDDEN
+        item = found.setdefault(event.round, Round(use.prompt, max(0, use.lines - 1), [], event.round))
+        item.runs.append(ToolRun(event.id, event.name, event.arguments, outcome, round=event.round))
+    if found:
+        call.state[ROUNDS] = list(found.values())[-MAX_ROUNDS:]
 
 
 def entries(system: str, call: Call, turn: Turn) -> list[Entry]:

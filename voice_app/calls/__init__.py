@@ -3,9 +3,9 @@
 from voice_app.calls.handoff import MISSES, Handoff, HandoffState, HandoffStep
 from voice_app.calls.party import Parties
 from voice_app.calls.resuming import MAX_RECONNECTS, Question, ReconnectState, ResumeState
-from voice_app.calls.sessions import CLOSED_IN_ORDER, GIVEN_UP, RelaySession, Sessions
+from voice_app.calls.sessions import CLOSED_IN_ORDER, GIVEN_UP, SessionRecord, Sessions
 from voice_app.calls.state import INVITED, CallState, Engine, ToolUse
-from voice_app.calls.transcript import HistoryLine, SpokenLine, Transcript, pressed
+from voice_app.calls.transcript import CallTranscript, HistoryLine, SpokenLine, pressed
 
 __all__ = [
     "CLOSED_IN_ORDER",
@@ -14,6 +14,7 @@ __all__ = [
     "MAX_RECONNECTS",
     "MISSES",
     "CallState",
+    "CallTranscript",
     "Engine",
     "Handoff",
     "HandoffState",
@@ -22,11 +23,10 @@ __all__ = [
     "Parties",
     "Question",
     "ReconnectState",
-    "RelaySession",
     "ResumeState",
+    "SessionRecord",
     "Sessions",
     "SpokenLine",
     "ToolUse",
-    "Transcript",
     "pressed",
 ]

@@ -16,12 +16,10 @@ Where a handoff stands is kept in the journal alone: any machine that is asked a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from voice_app.journal import Entry
 from voice_app.journal.events import HandedOff
 
 
@@ -91,15 +89,6 @@ class Handoff:
     summary: str = ""
     target: str = ""
     """Who is being rung, or was rung last."""
-
-    @classmethod
-    def of(cls, entries: Iterable[Entry]) -> Handoff:
-        """Fold what happened on a call."""
-        handoff = cls()
-        for entry in entries:
-            if isinstance(event := entry.event, HandedOff):
-                handoff = handoff.after(event)
-        return handoff
 
     def allows(self, step: HandoffStep) -> bool:
         return (self.state, step) in TABLE

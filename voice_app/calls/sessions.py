@@ -40,7 +40,7 @@ GIVEN_UP: Final = 1012
 
 
 @dataclass(slots=True, kw_only=True)
-class RelaySession:
+class SessionRecord:
     """One session, as far as the journal tells."""
 
     id: str
@@ -95,16 +95,16 @@ class Sessions:
     """The sessions of one call, in the order in which they were first heard of."""
 
     def __init__(self) -> None:
-        self._sessions: dict[str, RelaySession] = {}
+        self._sessions: dict[str, SessionRecord] = {}
         self._current = ""
         self._nameless_breaks = 0
         self.resumes = 0
         """How often the call went on after a break: in a new session, or in the same one."""
 
-    def __iter__(self) -> Iterator[RelaySession]:
+    def __iter__(self) -> Iterator[SessionRecord]:
         return iter(self._sessions.values())
 
-    def get(self, session_id: str) -> RelaySession | None:
+    def get(self, session_id: str) -> SessionRecord | None:
         return self._sessions.get(session_id)
 
     @property
@@ -136,13 +136,13 @@ class Sessions:
             case _:
                 pass
 
-    def _of(self, session_id: str, at: float) -> RelaySession:
+    def _of(self, session_id: str, at: float) -> SessionRecord:
         session = self._sessions.get(session_id)
         if session is None:
-            session = self._sessions[session_id] = RelaySession(id=session_id, at=at)
+            session = self._sessions[session_id] = SessionRecord(id=session_id, at=at)
         return session
 
-    def _active(self, session_id: str, at: float) -> RelaySession:
+    def _active(self, session_id: str, at: float) -> SessionRecord:
         session = self._of(session_id, at)
         session.active_at = at
         return session

@@ -18,7 +18,7 @@ from voice_app.calls.handoff import Handoff, HandoffStep
 from voice_app.calls.party import Parties
 from voice_app.calls.resuming import LatestSession, ResumeState
 from voice_app.calls.sessions import Sessions
-from voice_app.calls.transcript import Transcript
+from voice_app.calls.transcript import CallTranscript
 from voice_app.journal.entries import Entry
 from voice_app.journal.events import (
     Acted,
@@ -114,7 +114,7 @@ class CallState:
         self.tools: dict[tuple[int, str], ToolUse] = {}
         """By round and id, in the order of calling."""
         self.sessions = Sessions()
-        self.transcript = Transcript(self.sessions)
+        self.transcript = CallTranscript(self.sessions)
         self._latest = LatestSession()
         self._prompt = ""
         self._entries: defaultdict[type, list[Entry]] = defaultdict(list)

@@ -52,11 +52,11 @@ def pressed(digits: str) -> str:
     return f"(pressed {digits or 'keys, hidden'})"
 
 
-class Transcript:
+class CallTranscript:
     """Every line of a call, in the order in which they first appeared.
 
     Of the entries of one reply the last one counts, and what was heard counts above what was sent, whichever
-    was written first. Where a session broke off without telling, it is what `RelaySession.heard` makes of it.
+    was written first. Where a session broke off without telling, `SessionRecord.heard` tells what was heard.
     """
 
     def __init__(self, sessions: Sessions) -> None:

@@ -11,8 +11,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from voice_app.calls import CallState, SpokenLine
 from voice_app.cli.output import plain, printable
-from voice_app.journal import CallRecord, Entry, Utterance, as_heard, dialogue
+from voice_app.journal import CallRecord, Entry
 from voice_app.journal.events import (
     Connected,
     Event,
@@ -45,8 +46,9 @@ def document(call: CallRecord, entries: Sequence[Entry]) -> dict[str, Any]:
 
     ``dialogue`` is who said what, with what of it was heard; ``history`` is the same as a model is told it.
     """
+    said = CallState.of(entries).transcript
     told: dict[str, Any] = msgspec.to_builtins(
-        {"call": call, "history": as_heard(entries), "dialogue": dialogue(entries), "events": entries}
+        {"call": call, "history": said.as_heard(), "dialogue": said.lines(), "events": entries}
     )
     return told
 
@@ -99,13 +101,13 @@ def _dialogue_table(call: CallRecord, entries: Sequence[Entry]) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_column(justify="right", style="dim", no_wrap=True)
-    utterances = {utterance.entry_id: utterance for utterance in dialogue(entries)}
+    lines = {line.entry_id: line for line in CallState.of(entries).transcript.lines()}
     for entry in entries:
         at = _length(max(0.0, entry.at - call.opened_at))
-        if utterance := utterances.get(entry.id):
-            who = _WHO[utterance.role]
-            quickness = utterance.first_token_ms
-            grid.add_row(at, who, _said(utterance), "" if quickness is None else f"{quickness:.0f} ms")
+        if line := lines.get(entry.id):
+            who = _WHO[line.role]
+            quickness = line.first_token_ms
+            grid.add_row(at, who, _said(line), "" if quickness is None else f"{quickness:.0f} ms")
         elif not isinstance(entry.event, _WITHIN) and not _is_echo(entry.event):
             grid.add_row(at, Text("·", "dim"), plain(_note(entry.event), "dim"), "")
     return grid
@@ -116,13 +118,13 @@ def _is_echo(event: Event | Unknown) -> bool:
     return isinstance(event, Notified) and event.event_type.startswith("COMMUNICATION_")
 
 
-def _said(utterance: Utterance) -> Text:
+def _said(line: SpokenLine) -> Text:
     """What was said; of an interrupted reply also what the caller didn't hear of it."""
-    text, heard = plain(utterance.text), utterance.heard
-    if heard is None or heard == utterance.text:
+    text, heard = plain(line.text), line.heard
+    if heard is None or heard == line.text:
         return text
-    if utterance.text.startswith(heard):
-        unheard = Text(f"[not heard: {printable(utterance.text[len(heard) :]).strip()}]", "dim")
+    if line.text.startswith(heard):
+        unheard = Text(f"[not heard: {printable(line.text[len(heard) :]).strip()}]", "dim")
         return Text(" ").join([plain(heard.rstrip()), unheard]) if heard.strip() else unheard
     return Text(" ").join([plain(heard), Text(f"[was to be: {text.plain}]", "dim")])
 

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from rich.table import Table
 
+from voice_app.calls import CallState, Parties
 from voice_app.cli.call_sheet import time_of
 from voice_app.cli.output import plain
 from voice_app.journal import CallRecord, Entry, Journal, Selection
@@ -37,7 +38,7 @@ class Caller(msgspec.Struct, kw_only=True):
     @property
     def ours(self) -> bool:
         """Whether this is a number that the server answers, and not a caller's."""
-        return any(_number(call) == self.address for call in self.calls)
+        return any(Parties.of(call).number == self.address for call in self.calls)
 
     @property
     def on_the_line(self) -> list[CallRecord]:
@@ -49,18 +50,11 @@ class Caller(msgspec.Struct, kw_only=True):
         """One more call."""
         self.calls.append(call)
         self.events += len(entries)
-        for entry in entries:
-            match entry.event:
-                case Conversed(conversation_id=conversation_id):
-                    _put(self.conversations, conversation_id)
-                case Recognised(profile_id=profile_id):
-                    _put(self.profiles, profile_id)
-                case Voicemail(recording_sid=recording_sid):
-                    _put(self.recordings, recording_sid)
-                case Stored(file=file):
-                    _put(self.files, file)
-                case _:
-                    pass
+        state = CallState.of(entries)
+        _put(self.conversations, (event.conversation_id for event in state.events(Conversed)))
+        _put(self.profiles, (event.profile_id for event in state.events(Recognised)))
+        _put(self.recordings, (event.recording_sid for event in state.events(Voicemail)))
+        _put(self.files, (event.file for event in state.events(Stored)))
 
 
 async def read(journal: Journal, address: str) -> Caller:
@@ -97,11 +91,6 @@ def table(caller: Caller, at_twilio: Mapping[str, Sequence[str]] | None) -> Tabl
     return grid
 
 
-def _number(call: CallRecord) -> str:
-    """Our side of the call."""
-    return call.from_ if call.direction.startswith("outbound") else call.to
-
-
-def _put(ids: list[str], value: str) -> None:
-    if value and value not in ids:
-        ids.append(value)
+def _put(ids: list[str], values: Iterable[str]) -> None:
+    """Add what is not there yet."""
+    ids[:] = dict.fromkeys([*ids, *filter(None, values)])

@@ -10,10 +10,11 @@ import typer
 
 from voice_app import server
 from voice_app.app import scope
+from voice_app.calls import CallState, SpokenLine
 from voice_app.cli.output import print_findings, run
 from voice_app.cli.transcript import Transcript
 from voice_app.guard import check
-from voice_app.journal import Journal, Utterance, dialogue
+from voice_app.journal import Journal
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone import CallOverError, Person, Phone, PhoneCall
 from voice_app.settings import Settings
@@ -120,11 +121,15 @@ async def _hand_over(settings: Settings, base_url: str) -> None:
         typer.echo(f"  {'caller' if line.role == 'user' else line.role:<10} {line.content}")
 
 
-async def _written_down(settings: Settings, call_sid: str, *, lines: int) -> list[Utterance]:
+async def _written_down(settings: Settings, call_sid: str, *, lines: int) -> list[SpokenLine]:
     """What ``<Transcription>`` heard. Its last callbacks may come after the call."""
     async with Journal(settings.database_url) as journal:
         for _ in range(100):
-            found = [line for line in dialogue(await journal.events(call_sid)) if line.transcribed]
+            found = [
+                line
+                for line in CallState.of(await journal.events(call_sid)).transcript.lines()
+                if line.transcribed
+            ]
             if len(found) >= lines:
                 return found
             await asyncio.sleep(0.05)
@@ -135,7 +140,7 @@ async def _show_memory(settings: Settings, call: PhoneCall) -> None:
     """The history holds what was heard, not what was sent."""
     _headline("What the agent remembers: what the caller heard")
     async with Journal(settings.database_url) as journal:
-        history = await journal.history(call.sid)
+        history = CallState.of(await journal.events(call.sid)).transcript.as_heard()
     for line in history:
         typer.echo(f"  {line.role:<10} {line.content}")
     heard = [reply.text for reply in call.replies if reply.interrupted]

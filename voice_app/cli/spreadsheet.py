@@ -10,9 +10,10 @@ from datetime import datetime
 from statistics import median
 from typing import Final
 
+from voice_app.calls import CallState
 from voice_app.cli.output import printable
-from voice_app.journal import CallRecord, Entry, dialogue
-from voice_app.journal.events import Conversed, HandedOff
+from voice_app.journal import CallRecord, Entry
+from voice_app.journal.events import HandedOff
 
 COLUMNS: Final = (
     *("call_sid", "from", "to", "direction", "status", "opened", "closed", "seconds"),
@@ -48,10 +49,10 @@ def cell(text: str) -> str:
 
 def row(call: CallRecord, entries: Sequence[Entry]) -> list[str | float | None]:
     """One call, in the order of `COLUMNS`. Times are those of this machine's time zone."""
-    said = dialogue(entries)
+    state = CallState.of(entries)
+    said = state.transcript.lines()
     quickness = [item.first_token_ms for item in said if item.first_token_ms is not None]
-    handoffs = [entry.event for entry in entries if isinstance(entry.event, HandedOff)]
-    found = [entry.event.conversation_id for entry in entries if isinstance(entry.event, Conversed)]
+    handoffs = state.events(HandedOff)
     return [
         call.call_sid,
         call.from_,
@@ -66,7 +67,7 @@ def row(call: CallRecord, entries: Sequence[Entry]) -> list[str | float | None]:
         round(median(quickness), 1) if quickness else None,
         handoffs[-1].step if handoffs else "",
         next((event.reason for event in handoffs if event.reason), ""),
-        found[-1] if found else "",
+        state.conversation_id or "",
         "\n".join(f"{_WHO[item.role]}: {printable(item.content)}" for item in said if item.content.strip()),
     ]
 

@@ -15,8 +15,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from voice_app.agents.protocol import EndCall, Transfer
+from voice_app.calls import CallState
 from voice_app.console.feed import feed
-from voice_app.handoff import Handoff, Step
+from voice_app.handoff import Step
 from voice_app.journal.events import HandedOff
 from voice_app.twilio import ApiError
 from voice_app.webhooks import Desk
@@ -68,7 +69,7 @@ async def _take_away(desk: Desk, call_sid: str, action: Transfer | EndCall) -> N
         await desk.calls.complete(call_sid)
         return
     requested = HandedOff("requested", action.reason, action.summary)
-    if not Handoff.of(await desk.entries(call_sid)).allows(Step.REQUESTED):
+    if not CallState.of(await desk.entries(call_sid)).handoff.allows(Step.REQUESTED):
         return  # a person is being rung already
     desk.journal.write(call_sid, requested)
     await desk.calls.redirect(call_sid, desk.settings.origin + PULLED)

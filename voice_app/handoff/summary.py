@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from voice_app.agents.protocol import Agent, Message
-from voice_app.journal import Line
+from voice_app.calls import HistoryLine
 
 SECONDS_TO_SUMMARISE = 3.0
 """How long an agent may take to write a summary: the caller is waiting."""
@@ -16,7 +16,7 @@ LAST_LINES = 4
 log = logging.getLogger(__name__)
 
 
-async def brief(agent: Agent, lines: Sequence[Line]) -> str:
+async def brief(agent: Agent, lines: Sequence[HistoryLine]) -> str:
     """A summary of the conversation: the agent's, if it can write one in time, else the last lines."""
     summarise = getattr(agent, "summarise", None)
     if summarise is not None and lines:

@@ -3,7 +3,6 @@
 from voice_app.journal import events
 from voice_app.journal.database import JournalError, place
 from voice_app.journal.entries import CallRecord, Entry, Server
-from voice_app.journal.history import Line, Utterance, as_heard, dialogue, pressed
 from voice_app.journal.journal import Journal
 from voice_app.journal.selection import Selection
 
@@ -12,13 +11,8 @@ __all__ = [
     "Entry",
     "Journal",
     "JournalError",
-    "Line",
     "Selection",
     "Server",
-    "Utterance",
-    "as_heard",
-    "dialogue",
     "events",
     "place",
-    "pressed",
 ]

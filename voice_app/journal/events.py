@@ -18,21 +18,6 @@ class Opened(_Event, tag="opened", frozen=True):
     to: str = ""
     direction: str = ""
 
-    @property
-    def outbound(self) -> bool:
-        """Whether it was us who called."""
-        return self.direction.startswith("outbound")
-
-    @property
-    def number(self) -> str:
-        """Our number."""
-        return self.from_ if self.outbound else self.to
-
-    @property
-    def caller(self) -> str:
-        """The other person's address."""
-        return self.to if self.outbound else self.from_
-
 
 class Served(_Event, tag="served", frozen=True):
     """TwiML went out."""

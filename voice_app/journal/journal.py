@@ -20,7 +20,6 @@ from voice_app.journal.database import JournalError
 from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server
 from voice_app.journal.event_feed import EventFeed
 from voice_app.journal.events import Event
-from voice_app.journal.history import Line, as_heard
 from voice_app.journal.selection import EVERY, Selection
 from voice_app.journal.store import Store
 from voice_app.journal.writer import Disk, Writer
@@ -234,14 +233,6 @@ class Journal:
             entries = sorted(merged.values(), key=lambda entry: entry.id)
         self._cache.learn(call_sid, entries)
         return [*entries]
-
-    async def history(self, call_sid: str) -> list[Line]:
-        """The conversation of a call as the caller heard it, up to what was written just now.
-
-        Raises:
-            JournalError: as for ``events``.
-        """
-        return as_heard(await self.events(call_sid))
 
     async def select(
         self, selection: Selection = EVERY, *, limit: int | None = None, newest_first: bool = True

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from voice_app.agents.protocol import Message, Turn
-from voice_app.journal import pressed
+from voice_app.calls import HistoryLine, Question, pressed
+from voice_app.journal.events import Prompted
 from voice_app.relay.playback import Speech
 
 
@@ -31,8 +32,8 @@ class Dialogue:
 
     __slots__ = ("_log", "_past")
 
-    def __init__(self, past: Iterable[Message]) -> None:
-        self._past = list(past)
+    def __init__(self, past: Iterable[HistoryLine]) -> None:
+        self._past = [Message(line.role, line.content) for line in past]
         self._log: list[Asked | Speech] = []
 
     def add(self, entry: Asked | Speech) -> None:
@@ -54,6 +55,13 @@ class Dialogue:
         self._past += _messages(log[:settled])
         del log[:settled]
         return self._past + _messages(entry for entry in log if entry is not without)
+
+
+def turn_of(question: Question) -> Turn:
+    """What the caller had asked before the socket was lost, to be asked again."""
+    if isinstance(question, Prompted):
+        return Turn(question.text, language=question.language)
+    return Turn(question.digits, "keys")
 
 
 def _is_settled(entry: Asked | Speech) -> bool:

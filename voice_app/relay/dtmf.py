@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from voice_app.agents.protocol import Keys
+from voice_app.journal.events import KeysAwaited
 
 MAX_LENGTH = 100
 """Nobody types more than this in one go."""
+
+
+def keys_of(event: KeysAwaited) -> Keys:
+    """How an agent wanted keys to be collected, in an earlier session of the call."""
+    return Keys(event.length, event.terminator, event.seconds, sensitive=event.sensitive)
 
 
 class Keypad:

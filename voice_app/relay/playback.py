@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from voice_app.journal.breaks import SECONDS_PER_CHARACTER, SECONDS_TO_FIRST_SOUND
+from voice_app.calls.sessions import SECONDS_PER_CHARACTER, SECONDS_TO_FIRST_SOUND
 from voice_app.relay.alignment import cut, heard_prefix
 
 SECONDS_ON_THE_WAY: Final = 0.5

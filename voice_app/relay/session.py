@@ -27,14 +27,13 @@ from enum import Enum, auto
 import msgspec
 
 from voice_app.agents.protocol import Call, EndCall, Piece, Transfer, Turn
+from voice_app.calls import CLOSED_IN_ORDER, ReconnectState, ResumeState
 from voice_app.journal import events
-from voice_app.journal.breaks import IN_ORDER
 from voice_app.relay import frames
 from voice_app.relay.backchannels import is_backchannel
 from voice_app.relay.commands import Close, Command, Pull, Record
-from voice_app.relay.conversation_log import Dialogue
-from voice_app.relay.dtmf import Keypad
-from voice_app.relay.past import Lost, Past
+from voice_app.relay.conversation_log import Dialogue, turn_of
+from voice_app.relay.dtmf import Keypad, keys_of
 from voice_app.relay.speaker import Speaker
 from voice_app.relay.timers import Timers
 from voice_app.relay.turns import SECONDS_TO_SPEAK_UP, Turns
@@ -50,7 +49,7 @@ SECONDS_OF_WARNING = 60.0
 """So long before the end of the longest call the caller is warned."""
 
 
-NOTHING_BEFORE = Past()
+NOTHING_BEFORE = ResumeState()
 """What the first session of a call knows."""
 
 
@@ -75,7 +74,7 @@ class Session:
         *,
         account_sid: str,
         now: float,
-        past: Past = NOTHING_BEFORE,
+        past: ResumeState = NOTHING_BEFORE,
         setup_seconds: float = 10.0,
     ) -> None:
         self.call = call
@@ -101,13 +100,13 @@ class Session:
             idle=self._listen,
         )
         self._keypad = Keypad(past.digits)
-        self._keys = call.keys = past.keys or call.keys
+        self._keys = call.keys = call.keys if past.keys is None else keys_of(past.keys)
         self._silences = 0
         self._end: frames.End | None = None
-        if past.lost is None:
+        if past.reconnect is None:
             self._timers.set(self._setup_is_late, now + setup_seconds)
         else:
-            self._rejoin(past.lost, now)
+            self._rejoin(past.reconnect, now)
 
     # --- outputs ---------------------------------------------------------------------------------
 
@@ -160,7 +159,7 @@ class Session:
                 self._receive_key(frame.digit, now)
             case frames.Error():
                 self._record(events.Failed("relay", frame.description[:500]))
-            case frames.Setup() if self._past.lost is not None:
+            case frames.Setup() if self._past.reconnect is not None:
                 self._receive_setup_again(frame, now)
             case _:
                 pass  # a second setup, and whatever Twilio adds: taken in without harm
@@ -265,7 +264,7 @@ class Session:
 
     # --- coming back -----------------------------------------------------------------------------
 
-    def _rejoin(self, lost: Lost, now: float) -> None:
+    def _rejoin(self, lost: ReconnectState, now: float) -> None:
         """Twilio came back to a session whose socket was lost. Nobody is greeted.
 
         What the agent had decided is done, a question that nothing was said to is answered. The one short
@@ -276,11 +275,11 @@ class Session:
         self._speaker.rejoin(lost, now)
         self._limit_the_call(now)
         self._await_the_rest_of_an_entry(now)
-        if self._past.action is not None:
-            self._leave(self._past.action, now)
+        if self._past.decided is not None:
+            self._leave(_decision(self._past.decided), now)
         elif lost.questions:
-            for turn in lost.questions:
-                self._turns.ask(turn, now)
+            for question in lost.questions:
+                self._turns.ask(turn_of(question), now)
         elif lost.cut_off and self.line.resume_greeting:
             self._speaker.line(self.line.resume_greeting, now)
             self._listen(now)
@@ -488,7 +487,7 @@ class Session:
         self._commands.append(Close(code, reason))
 
     def _finish(self, code: int, now: float) -> None:
-        told = code == IN_ORDER or not self.line.reconnect
+        told = code == CLOSED_IN_ORDER or not self.line.reconnect
         self._turns.close(now)
         self._speaker.disconnected(now, tell=told and self.state is not State.ENDING)
         self._timers.clear()
@@ -497,6 +496,13 @@ class Session:
 
     def _record(self, event: events.Event) -> None:
         self._commands.append(Record(event))
+
+
+def _decision(event: events.Acted) -> Transfer | EndCall:
+    """What the agent had decided on before the socket was lost."""
+    if event.action == "transfer":
+        return Transfer(event.detail, event.summary)
+    return EndCall(event.detail)
 
 
 def _milliseconds(value: float | str | None) -> float | None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from voice_app.calls import ReconnectState
 from voice_app.journal import events
 from voice_app.relay import frames
 from voice_app.relay.conversation_log import Dialogue
 from voice_app.relay.outbox import Outbox
-from voice_app.relay.past import Lost
 from voice_app.relay.playback import Playback, Speech
 
 SECONDS_BETWEEN_RECORDS = 0.4
@@ -49,7 +49,7 @@ class Speaker:
         self.playback.sent(len(text), now)
         self._record(events.Replied(0, self.session_id, text, done=True))
 
-    def rejoin(self, lost: Lost, now: float) -> None:
+    def rejoin(self, lost: ReconnectState, now: float) -> None:
         """Go on with a session whose socket was lost: what it had sent may still be played."""
         self.session_id = lost.session_id
         self._numbers = lost.replies

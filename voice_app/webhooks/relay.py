@@ -16,11 +16,11 @@ from starlette.datastructures import Headers
 from voice_app import telemetry
 from voice_app.agents import messages
 from voice_app.agents.protocol import Agent, Call, Keys
+from voice_app.calls import CallState
 from voice_app.guard import best_of
-from voice_app.journal import Entry, Journal
-from voice_app.journal.events import Conversed, Event, Failed, Opened, Reconnected, SocketOpened, Speculated
+from voice_app.journal import Journal
+from voice_app.journal.events import Conversed, Event, Failed, Reconnected, SocketOpened, Speculated
 from voice_app.relay.connection import Connection
-from voice_app.relay.past import past_of, session_to_rejoin
 from voice_app.relay.session import Session
 from voice_app.relay.session_token import Ticket, TicketError
 from voice_app.twilio import Conversation
@@ -62,14 +62,14 @@ class RelayEndpoint:
                 raw_target(scope["raw_path"], scope["query_string"]), Headers(scope=scope)
             )
             ticket = desk.tickets.read(scope["path_params"]["token"])
-            entries, rejoin = await self._admit(ticket)
+            state, rejoin = await self._admit(ticket)
         except (RefusedError, TicketError) as error:
             log.warning("refused the socket /relay: %s", error)
             telemetry.REFUSED.labels("socket").inc()
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
         call_sid = ticket.call_sid
-        session, agent = self._session(call_sid, entries, rejoin=rejoin)
+        session, agent = self._session(call_sid, state, rejoin=rejoin)
         await send({"type": "websocket.accept"})
         over = asyncio.Event()
         if desk.lookout is not None:
@@ -88,8 +88,8 @@ class RelayEndpoint:
                 del desk.sessions[call_sid]
                 desk.roster.disconnected(call_sid)
 
-    async def _admit(self, ticket: Ticket) -> tuple[Sequence[Entry], bool]:
-        """Take a ticket: what happened on its call, and whether Twilio comes back to a session of it.
+    async def _admit(self, ticket: Ticket) -> tuple[CallState, bool]:
+        """Take a ticket: what is known of its call, and whether Twilio comes back to a session of it.
 
         A ticket opens one socket, on whichever machine. Where Twilio may come back, it opens another one for
         the same session after the first was lost, also if this process has not noticed yet that it was.
@@ -97,56 +97,59 @@ class RelayEndpoint:
         """
         desk, call_sid = self._desk, ticket.call_sid
         entries = await desk.entries(call_sid)
-        used = {entry.event.ticket for entry in entries if isinstance(entry.event, SocketOpened)}
-        known = ticket.nonce in used or desk.tickets.is_used(ticket)
-        session_id = session_to_rejoin(entries, ticket.nonce) if known else None
-        if session_id is None or not desk.line(_opened(entries).number).reconnect:
+        state = CallState.of(entries)
+        known = ticket.nonce in state.tickets or desk.tickets.is_used(ticket)
+        session_id = state.session_to_rejoin(ticket.nonce) if known else None
+        if session_id is None or not desk.line(state.parties.number).reconnect:
             try:
-                desk.tickets.redeem(ticket, used)
+                desk.tickets.redeem(ticket, state.tickets)
             except TicketError as error:
                 desk.journal.write(call_sid, Failed("socket", str(error)))
                 raise
             desk.journal.write(call_sid, SocketOpened(ticket.nonce))
             if desk.journal.shared:
                 await desk.journal.settle(SECONDS_TO_SETTLE)
-            return entries, False
+            return state, False
         if (lost := desk.sessions.get(call_sid)) is not None:
             lost.close(1012, "Another socket has taken the place of this one.")
         desk.journal.write(call_sid, Reconnected(session_id))
         telemetry.RECONNECTED.inc()
-        return await desk.entries(call_sid), True
+        known_ids = {entry.id for entry in entries}
+        for entry in await desk.entries(call_sid):  # what was written as the first socket was lost
+            if entry.id not in known_ids:
+                state.take(entry)
+        return state, True
 
-    def _session(self, call_sid: str, entries: Sequence[Entry], *, rejoin: bool) -> tuple[Session, Agent]:
+    def _session(self, call_sid: str, state: CallState, *, rejoin: bool) -> tuple[Session, Agent]:
         """A session that knows what happened on the call before, on whichever machine that was.
 
         And the agent to ask on it: ours, which may have to wait for the caller's memory.
         """
-        desk, opened = self._desk, _opened(entries)
-        line = desk.line(opened.number)
+        desk, parties = self._desk, state.parties
+        line = desk.line(parties.number)
         keys = getattr(desk.agent, "keys", None)
         if not isinstance(keys, Keys):
             keys = Keys(line.keys_length, line.keys_terminator, line.keys_seconds)
         call = Call(
             call_sid,
-            opened.from_,
-            opened.to,
-            "outbound" if opened.outbound else "inbound",
+            parties.from_,
+            parties.to,
+            "outbound" if parties.outbound else "inbound",
             keys=keys,
             filler=line.filler,
             log=CallLog(desk.journal, call_sid),
         )
-        sockets = sum(isinstance(entry.event, SocketOpened | Reconnected) for entry in entries)
-        if not self._remember(call, sockets if rejoin else sockets + 1):
-            messages.restore(call, entries)
+        if not self._remember(call, state.sockets if rejoin else state.sockets + 1):
+            messages.restore(call, state.tools.values())
         agent = desk.agent
         if desk.recalls is not None:
-            agent = desk.recalls.attach(call, opened.caller, agent)
+            agent = desk.recalls.attach(call, parties.caller, agent)
         session = Session(
             call,
             line,
             account_sid=desk.settings.account_sid or "",
             now=asyncio.get_running_loop().time(),
-            past=past_of(entries, now=time.time(), filler=line.filler, rejoin=rejoin),
+            past=state.resume_state(time.time(), filler=line.filler, reconnect=rejoin),
             setup_seconds=desk.settings.setup_seconds,
         )
         return session, agent
@@ -218,8 +221,3 @@ def _found(desk: Desk, call_sid: str, found: Sequence[Conversation]) -> None:
         desk.directory.link(conversation.id, call_sid)
         if desk.recalls is not None:
             desk.recalls.conversed(call_sid, conversation.id)
-
-
-def _opened(entries: Sequence[Entry]) -> Opened:
-    """Who calls whom."""
-    return next((entry.event for entry in entries if isinstance(entry.event, Opened)), Opened())

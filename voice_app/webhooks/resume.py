@@ -14,11 +14,10 @@ from typing import Final
 from starlette.responses import Response
 
 from voice_app import telemetry
-from voice_app.agents.protocol import EndCall, Message, Transfer
+from voice_app.calls import CallState, HistoryLine, ResumeState
 from voice_app.handoff import State
 from voice_app.journal import Entry
-from voice_app.journal.events import Disconnected, Opened, SessionEnded
-from voice_app.relay.past import Past, past_of
+from voice_app.journal.events import Acted, Disconnected, Opened, SessionEnded
 from voice_app.settings import Line
 from voice_app.webhooks.desk import NOTHING, OVER, RESUME, Desk, twiml
 from voice_app.webhooks.signature import Form
@@ -52,11 +51,11 @@ async def take_up(desk: Desk, form: Form, call_sid: str, entries: Sequence[Entry
     way = Way(desk, form, call_sid, entries)
     if way.handoff.state not in WITH_THE_AGENT:
         return way.document()
-    past = past_of(entries, now=0.0)
-    match past.action:
-        case Transfer(reason=reason, summary=summary):
+    past = CallState.of(entries).resume_state(0.0)
+    match past.decided:
+        case Acted(action="transfer", detail=reason, summary=summary):
             return await way.begin(reason, summary)
-        case EndCall():
+        case Acted():
             return desk.serve("goodbye.xml", way.context("finished"), entries)
         case None:
             pass
@@ -73,11 +72,11 @@ async def take_up(desk: Desk, form: Form, call_sid: str, entries: Sequence[Entry
     return desk.serve("resume.xml", context, entries)
 
 
-def _greeting(past: Past, line: Line) -> str:
+def _greeting(past: ResumeState, line: Line) -> str:
     """The one short line with which the agent goes on."""
     if not past.history:
         return line.greeting  # nobody has heard anything yet
-    if past.history[-1] == Message("assistant", line.resume_greeting):
+    if past.history[-1] == HistoryLine("assistant", line.resume_greeting):
         return ""  # it was said, and nothing since
     return line.resume_greeting
 

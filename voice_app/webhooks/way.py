@@ -1,6 +1,6 @@
 """The way of one call to a person and back: who is rung next, and what the caller's line does meanwhile.
 
-Everything follows from the journal (`Handoff.of`), so that a repeated callback, and one that another machine
+Everything follows from the journal (`CallState`), so that a repeated callback, and one that another machine
 gets, is answered alike.
 """
 
@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 
 from starlette.responses import Response
 
-from voice_app.handoff import Handoff, State, Step, Target, choose
+from voice_app.calls import CallState
+from voice_app.handoff import State, Step, Target, choose
 from voice_app.handoff.summary import brief
-from voice_app.journal import Entry, as_heard
+from voice_app.journal import Entry
 from voice_app.journal.events import Acted, Conversed, HandedOff, Opened
-from voice_app.relay.past import past_of
 from voice_app.twilio import ApiError, Conversations
 from voice_app.twiml.templates import Context
 from voice_app.webhooks.desk import PULLED, Desk
@@ -45,7 +45,8 @@ class Way:
         self._form = _about(call_sid, form, entries)
         self._call_sid = call_sid
         self.entries = entries
-        self.handoff = Handoff.of(entries)
+        self._state = CallState.of(entries)
+        self.handoff = self._state.handoff
 
     @classmethod
     async def of(cls, desk: Desk, form: Form, call_sid: str = "") -> Way:
@@ -62,7 +63,7 @@ class Way:
     async def begin(self, reason: str, summary: str) -> Response:
         """Somebody asked for a person."""
         if not summary:
-            summary = await brief(self._desk.agent, as_heard(self.entries))
+            summary = await brief(self._desk.agent, self._state.transcript.as_heard())
         self.step(Step.REQUESTED, reason=reason, summary=summary)
         conversation_id = self.context("").conversation_id
         if conversation_id is not None and self._desk.conversations is not None:
@@ -184,7 +185,7 @@ class Way:
     def _return(self) -> Response:
         """The agent takes the caller again. What it says first tells both what happened."""
         context = self.context("returned", "/voice/relay-ended")
-        line, past = self._desk.line(context.number), past_of(self.entries, now=0.0)
+        line, past = self._desk.line(context.number), self._state
         return self._serve(
             "resume.xml",
             replace(

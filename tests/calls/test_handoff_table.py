@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voice_app.calls import CallState
 from voice_app.calls.handoff import TABLE
 from voice_app.handoff import MISSES, Handoff, State, Step
 from voice_app.journal import Entry
@@ -13,7 +14,7 @@ def walked(*steps: Step) -> Handoff:
         Entry(str(n), float(n), "CA1", HandedOff(step, "billing", "A refund.", "+1"))
         for n, step in enumerate(steps)
     ]
-    return Handoff.of(entries)
+    return CallState.of(entries).handoff
 
 
 @pytest.mark.parametrize(
