@@ -36,7 +36,7 @@ from voice_app.journal.events import (
 )
 from voice_app.sandbox.network import WebhookError
 from voice_app.sandbox.phone import Person, PhoneCall
-from voice_app.sandbox.phone.frames import Reconnecting, Setup
+from voice_app.sandbox.phone.frames import Reconnecting, ReconnectSetup
 from voice_app.twiml import lint_text
 
 NUMBERS = ("+15550100010",)
@@ -331,7 +331,7 @@ async def test_the_line_is_not_excused_twice_in_a_row(tmp_path: Path) -> None:
 @pytest.fixture(params=["same", "new", "none"])
 def habits(request: pytest.FixtureRequest) -> Reconnecting:
     """Every way in which Twilio may come back."""
-    setup: Setup = request.param
+    setup: ReconnectSetup = request.param
     return Reconnecting(setup=setup, every_seconds=0.01)
 
 

@@ -10,12 +10,12 @@ import aiohttp
 import pytest
 
 from support.commands import serving
-from voice_app.sandbox.load.bench import Load, Plan
-from voice_app.sandbox.load.target import Target, listening
+from voice_app.sandbox.load.bench import LoadPlan, LoadTest
+from voice_app.sandbox.load.target import LoadTarget, listening
 from voice_app.sandbox.network import Network
 from voice_app.settings import Settings
 
-MINUTE = Plan(calls=300, turns=60, warm_up=1, pause=0.6, interrupts=0.3)
+MINUTE = LoadPlan(calls=300, turns=60, warm_up=1, pause=0.6, interrupts=0.3)
 """With a reply of 0.4 s this takes about a minute."""
 
 
@@ -33,12 +33,12 @@ async def test_three_hundred_calls_leave_nothing_behind(tmp_path: Path) -> None:
     }
     async with serving(tmp_path, **stub) as base_url:
         server = listening("127.0.0.1", urlsplit(base_url).port or 0)
-        target = Target(
+        target = LoadTarget(
             network=Network(base_url, account.origin, account.signing_tokens[0]),
             webhook=f"{account.origin}/voice",
             account_sid=account.account_sid or "",
         )
-        load = Load(target, server)
+        load = LoadTest(target, server)
         await load.idle(300)
         tasks = await _metric(base_url, "voice_app_tasks")
         resident = []

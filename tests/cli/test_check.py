@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from support.commands import served, voice_app
-from voice_app.sandbox.twilio import Account, Behaviour, Fault, double
+from voice_app.sandbox.twilio import Behaviour, Fault, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 
 SID = "AC" + "1" * 32
@@ -24,9 +24,11 @@ TIMEOUTS = {"inactive": 5, "closed": 30}
 SMS = {"captureRules": [{"from": "*", "to": NUMBER}, {"from": NUMBER, "to": "*"}]}
 
 
-def account(**behaviour: Any) -> Account:
+def account(**behaviour: Any) -> SandboxAccount:
     """An account whose number leads to us."""
-    found = Account(SID, "token", behaviour=Behaviour(retry_after=0, operation_seconds=60, **behaviour))
+    found = SandboxAccount(
+        SID, "token", behaviour=Behaviour(retry_after=0, operation_seconds=60, **behaviour)
+    )
     webhook = "https://voice.example.com/voice"
     found.add_number(
         NUMBER,
@@ -37,7 +39,7 @@ def account(**behaviour: Any) -> Account:
     return found
 
 
-def named(twilio: Account, *rules: Any, **fields: Any) -> str:
+def named(twilio: SandboxAccount, *rules: Any, **fields: Any) -> str:
     """The configuration that our TwiML names, with these VOICE capture rules."""
     voice = {"statusTimeouts": TIMEOUTS, "captureRules": list(rules)}
     return twilio.add_configuration(
@@ -46,9 +48,9 @@ def named(twilio: Account, *rules: Any, **fields: Any) -> str:
 
 
 @asynccontextmanager
-async def environment(twilio: Account, configuration_id: str) -> AsyncIterator[dict[str, str]]:
+async def environment(twilio: SandboxAccount, configuration_id: str) -> AsyncIterator[dict[str, str]]:
     """The settings of a server that works on this account."""
-    async with serve(double(twilio)) as base_url:
+    async with serve(double_app(twilio)) as base_url:
         yield {
             "TWILIO_ACCOUNT_SID": SID,
             "TWILIO_AUTH_TOKEN": "token",

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from support.commands import TESTS, serving, voice_app
 from support.double import served
 from voice_app.cli.main import app
-from voice_app.sandbox.twilio import Account, Behaviour, Fault, double, new_id
+from voice_app.sandbox.twilio import Behaviour, Fault, SandboxAccount, double_app, new_id
 from voice_app.sandbox.twilio.app import serve
 
 SID = "AC" + "1" * 32
@@ -44,13 +44,13 @@ def environment(base_url: str, named: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def account() -> Account:
+def account() -> SandboxAccount:
     behaviour = Behaviour(operation_seconds=float("inf"), retry_after=0)
-    return Account(SID, "token", behaviour=behaviour)
+    return SandboxAccount(SID, "token", behaviour=behaviour)
 
 
 @pytest.fixture
-def named(account: Account) -> str:
+def named(account: SandboxAccount) -> str:
     """The configuration that our TwiML names."""
     return account.add_configuration(
         displayName="voice", description="All calls", channelSettings={"VOICE": VOICE}
@@ -58,7 +58,7 @@ def named(account: Account) -> str:
 
 
 @pytest.fixture
-def other(account: Account) -> str:
+def other(account: SandboxAccount) -> str:
     """One with every field, and with one that nobody knows."""
     account.behaviour.undocumented |= {"somethingNew"}
     return account.add_configuration(
@@ -80,7 +80,9 @@ def other(account: Account) -> str:
 
 
 @pytest.fixture
-def run(account: Account, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def run(
+    account: SandboxAccount, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Run]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     with served(account) as base_url:
@@ -90,13 +92,13 @@ def run(account: Account, named: str, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture(params=["PATCH", "PUT"])
-def method(request: pytest.FixtureRequest, account: Account) -> str:
+def method(request: pytest.FixtureRequest, account: SandboxAccount) -> str:
     """Accounts of both kinds."""
     account.behaviour.patch = request.param == "PATCH"
     return str(request.param)
 
 
-def writes(account: Account) -> list[str]:
+def writes(account: SandboxAccount) -> list[str]:
     return [line[0] for line in account.requests if line[0] != "GET"]
 
 
@@ -121,7 +123,7 @@ def test_list_marks_what_our_twiml_names_and_counts(run: Run, named: str, other:
     assert lines[3] == "2 of 10 configurations."
 
 
-def test_list_as_json_has_what_twilio_has(run: Run, account: Account, other: str) -> None:
+def test_list_as_json_has_what_twilio_has(run: Run, account: SandboxAccount, other: str) -> None:
     shown = json.loads(run("list", "--json").stdout)
     assert shown == {"configurations": list(account.configurations.values())}
 
@@ -134,12 +136,14 @@ def test_show_tells_timeouts_and_rules(run: Run, named: str, other: str) -> None
     assert "Our TwiML names this configuration" in run("show", named).stdout
 
 
-def test_show_as_json_is_exactly_what_twilio_has(run: Run, account: Account, other: str) -> None:
+def test_show_as_json_is_exactly_what_twilio_has(run: Run, account: SandboxAccount, other: str) -> None:
     assert json.loads(run("show", other, "--json").stdout) == account.configurations[other]
 
 
 @pytest.mark.parametrize("words", [["list"], ["show"]])
-def test_nothing_that_twilio_says_steers_the_terminal(run: Run, account: Account, words: list[str]) -> None:
+def test_nothing_that_twilio_says_steers_the_terminal(
+    run: Run, account: SandboxAccount, words: list[str]
+) -> None:
     nasty = "\x1b[2J\x07\x9b\u202e[bold]not bold[/bold][/nonsense]"
     odd = account.add_configuration(displayName=nasty, description=nasty, memoryStoreId=nasty)
     result = run(*words, *([odd] if words == ["show"] else []))
@@ -192,7 +196,7 @@ def test_diff_compares_two_configurations(run: Run, named: str, other: str) -> N
 # A new one
 
 
-def test_create_shows_asks_and_makes_one_that_twiml_can_name(run: Run, account: Account) -> None:
+def test_create_shows_asks_and_makes_one_that_twiml_can_name(run: Run, account: SandboxAccount) -> None:
     before = set(account.configurations)
     result = make(run, "--capture", "SMS=+1 555 010 0003", input="y\n")
     assert result.exit_code == 0, result.output
@@ -215,7 +219,7 @@ def test_create_shows_asks_and_makes_one_that_twiml_can_name(run: Run, account: 
     [("SMS", 10, OURS), ("RCS", 10, f"rcs:{OURS}"), ("WHATSAPP", 10, f"whatsapp:{OURS}")],
 )
 def test_messages_are_captured_in_both_directions_with_the_recommended_timeouts(
-    run: Run, account: Account, channel: str, inactive: int, address: str
+    run: Run, account: SandboxAccount, channel: str, inactive: int, address: str
 ) -> None:
     made = json.loads(make(run, "--capture", f"{channel}={OURS}", "--yes", "--json").stdout)
     setting = account.configurations[made["configuration_id"]]["channelSettings"][channel]
@@ -226,7 +230,7 @@ def test_messages_are_captured_in_both_directions_with_the_recommended_timeouts(
     ]
 
 
-def test_a_chat_has_its_own_timeouts_and_comes_through_a_bridge(run: Run, account: Account) -> None:
+def test_a_chat_has_its_own_timeouts_and_comes_through_a_bridge(run: Run, account: SandboxAccount) -> None:
     service = "IS" + "a" * 32
     made = json.loads(make(run, "--channel", "chat", "--bridge", service, "--yes", "--json").stdout)
     stored = account.configurations[made["configuration_id"]]
@@ -235,7 +239,7 @@ def test_a_chat_has_its_own_timeouts_and_comes_through_a_bridge(run: Run, accoun
 
 
 @pytest.mark.parametrize("suffix", ["json", "toml"])
-def test_create_takes_a_file_and_flags_beat_it(run: Run, account: Account, suffix: str) -> None:
+def test_create_takes_a_file_and_flags_beat_it(run: Run, account: SandboxAccount, suffix: str) -> None:
     texts = {
         "json": json.dumps({"displayName": "file", "description": "D", "memoryStoreId": STORE}),
         "toml": f'displayName = "file"\ndescription = "D"\nmemoryStoreId = "{STORE}"\n',
@@ -248,14 +252,14 @@ def test_create_takes_a_file_and_flags_beat_it(run: Run, account: Account, suffi
 
 
 @pytest.mark.parametrize("answer", ["n\n", ""])
-def test_without_a_yes_nothing_is_made(run: Run, account: Account, answer: str) -> None:
+def test_without_a_yes_nothing_is_made(run: Run, account: SandboxAccount, answer: str) -> None:
     result = make(run, input=answer)
     assert result.exit_code == (0 if answer else 2)
     assert "Nothing was done" in result.output
     assert writes(account) == []
 
 
-def test_create_names_everything_that_twilio_would_refuse(run: Run, account: Account) -> None:
+def test_create_names_everything_that_twilio_would_refuse(run: Run, account: SandboxAccount) -> None:
     Path("bad.json").write_text(
         json.dumps(
             {
@@ -280,7 +284,7 @@ def test_create_names_everything_that_twilio_would_refuse(run: Run, account: Acc
     assert writes(account) == []
 
 
-def test_a_misspelt_field_is_told_and_not_sent(run: Run, account: Account) -> None:
+def test_a_misspelt_field_is_told_and_not_sent(run: Run, account: SandboxAccount) -> None:
     Path("bad.json").write_text(json.dumps({"display_name": "shop", "memoryStoreId": STORE}))
     result = run("create", "bad.json", "--name", "shop", "--yes")
     assert result.exit_code == 2
@@ -288,7 +292,9 @@ def test_a_misspelt_field_is_told_and_not_sent(run: Run, account: Account) -> No
     assert writes(account) == []
 
 
-def test_the_eleventh_configuration_is_refused_unless_twilio_shall_decide(run: Run, account: Account) -> None:
+def test_the_eleventh_configuration_is_refused_unless_twilio_shall_decide(
+    run: Run, account: SandboxAccount
+) -> None:
     for number in range(9):
         account.add_configuration(displayName=f"number {number}")
     result = make(run, "--yes")
@@ -300,7 +306,7 @@ def test_the_eleventh_configuration_is_refused_unless_twilio_shall_decide(run: R
     assert make(run, "--yes", "--beyond-limits").exit_code == 0
 
 
-def test_a_name_that_is_taken_is_refused(run: Run, account: Account, named: str) -> None:
+def test_a_name_that_is_taken_is_refused(run: Run, account: SandboxAccount, named: str) -> None:
     result = run("create", "--name", "voice", "--memory-store", STORE, "--yes")
     assert result.exit_code == 2
     assert f"{named} is called voice already" in result.stderr
@@ -338,7 +344,9 @@ def test_a_file_that_is_none_is_a_usage_error(run: Run, name: str, text: str | b
 # Changes
 
 
-def test_a_change_differs_in_that_field_alone(run: Run, account: Account, other: str, method: str) -> None:
+def test_a_change_differs_in_that_field_alone(
+    run: Run, account: SandboxAccount, other: str, method: str
+) -> None:
     before = copy.deepcopy(account.configurations[other])
     result = run("set", other, "--description", "Changed", "--yes")
     assert result.exit_code == 0, result.output
@@ -346,7 +354,9 @@ def test_a_change_differs_in_that_field_alone(run: Run, account: Account, other:
     assert fields(account.configurations[other]) == fields(before) | {"description": "Changed"}
 
 
-def test_a_rule_is_added_beside_everything_else(run: Run, account: Account, other: str, method: str) -> None:
+def test_a_rule_is_added_beside_everything_else(
+    run: Run, account: SandboxAccount, other: str, method: str
+) -> None:
     before = copy.deepcopy(account.configurations[other])
     assert run("add-rule", other, "SMS", "--number", "+15550100004", "--yes").exit_code == 0
     before["channelSettings"]["SMS"]["captureRules"] += [
@@ -357,7 +367,7 @@ def test_a_rule_is_added_beside_everything_else(run: Run, account: Account, othe
 
 
 def test_what_was_shown_can_be_changed_and_written_back(
-    run: Run, account: Account, other: str, method: str
+    run: Run, account: SandboxAccount, other: str, method: str
 ) -> None:
     shown = json.loads(run("show", other, "--json").stdout)
     shown["channelSettings"]["SMS"]["statusTimeouts"]["closed"] = 90
@@ -373,7 +383,7 @@ def test_what_was_shown_can_be_changed_and_written_back(
 
 @pytest.mark.parametrize("settings", [[], "SMS", {"SMS": []}, {"SMS": {"captureRules": {}}}])
 def test_settings_of_another_shape_are_a_sentence(
-    run: Run, account: Account, other: str, settings: Any
+    run: Run, account: SandboxAccount, other: str, settings: Any
 ) -> None:
     Path("odd.json").write_text(json.dumps({"channelSettings": settings}))
     for words in (["create", "odd.json", "--name", "x"], ["set", other, "odd.json", "--channel", "SMS"]):
@@ -384,7 +394,7 @@ def test_settings_of_another_shape_are_a_sentence(
 
 
 def test_what_twilio_shows_beyond_its_limits_does_not_stand_in_the_way(
-    run: Run, account: Account, other: str
+    run: Run, account: SandboxAccount, other: str
 ) -> None:
     callback = {"url": "https://voice.example.com/x", "method": "POST"}
     account.configurations[other]["statusCallbacks"] = [callback] * 3
@@ -394,7 +404,7 @@ def test_what_twilio_shows_beyond_its_limits_does_not_stand_in_the_way(
 
 
 def test_a_file_that_was_made_from_an_older_version_is_refused(
-    run: Run, account: Account, other: str
+    run: Run, account: SandboxAccount, other: str
 ) -> None:
     Path("old.json").write_text(run("show", other, "--json").stdout)
     run("set", other, "--description", "Newer", "--yes")
@@ -412,7 +422,9 @@ def test_a_file_about_another_configuration_is_refused(run: Run, named: str, oth
     assert f"The file is about {other}, not about {named}" in result.stderr
 
 
-def test_fields_and_channels_can_be_removed(run: Run, account: Account, other: str, method: str) -> None:
+def test_fields_and_channels_can_be_removed(
+    run: Run, account: SandboxAccount, other: str, method: str
+) -> None:
     words = ["--unset", "statusCallbacks", "--unset", "channelSettings.WHATSAPP", "--yes"]
     assert run("set", other, *words).exit_code == 0
     stored = account.configurations[other]
@@ -420,7 +432,7 @@ def test_fields_and_channels_can_be_removed(run: Run, account: Account, other: s
     assert list(stored["channelSettings"]) == ["VOICE", "SMS"]
 
 
-def test_a_channel_is_set_up_and_its_timeouts_changed(run: Run, account: Account, other: str) -> None:
+def test_a_channel_is_set_up_and_its_timeouts_changed(run: Run, account: SandboxAccount, other: str) -> None:
     words = ["--channel", "rcs", "--timeouts", "SMS=20/80", "--yes"]
     assert run("set", other, *words).exit_code == 0
     settings = account.configurations[other]["channelSettings"]
@@ -428,7 +440,7 @@ def test_a_channel_is_set_up_and_its_timeouts_changed(run: Run, account: Account
     assert settings["SMS"] == {"statusTimeouts": {"inactive": 20, "closed": 80}, "captureRules": RULES}
 
 
-def test_a_change_that_changes_nothing_is_not_written(run: Run, account: Account, other: str) -> None:
+def test_a_change_that_changes_nothing_is_not_written(run: Run, account: SandboxAccount, other: str) -> None:
     result = run("set", other, "--description", "All messages", "--yes")
     assert result.exit_code == 0
     assert "There is nothing to change" in result.stdout
@@ -437,7 +449,7 @@ def test_a_change_that_changes_nothing_is_not_written(run: Run, account: Account
 
 
 def test_another_grouping_is_refused_with_the_command_that_works(
-    run: Run, account: Account, other: str
+    run: Run, account: SandboxAccount, other: str
 ) -> None:
     result = run("set", other, "--grouping", "addresses", "--yes")
     assert result.exit_code == 1
@@ -467,7 +479,7 @@ def test_another_grouping_is_refused_with_the_command_that_works(
     ],
 )
 def test_a_dry_run_shows_everything_and_writes_nothing(
-    run: Run, account: Account, other: str, words: list[str]
+    run: Run, account: SandboxAccount, other: str, words: list[str]
 ) -> None:
     result = run(words[0], other, *words[1:], "--dry-run", "--json")
     assert result.exit_code == 0, result.output
@@ -480,7 +492,7 @@ def test_a_dry_run_shows_everything_and_writes_nothing(
 # Rules
 
 
-def test_the_named_configuration_gets_no_voice_rule(run: Run, account: Account, named: str) -> None:
+def test_the_named_configuration_gets_no_voice_rule(run: Run, account: SandboxAccount, named: str) -> None:
     result = run("add-rule", named, "VOICE", "--number", OURS, "--yes")
     assert result.exit_code == 1
     assert "error STT101" in result.stdout
@@ -489,7 +501,7 @@ def test_the_named_configuration_gets_no_voice_rule(run: Run, account: Account, 
     assert writes(account) == []
 
 
-def test_neither_do_a_file_or_a_copy_bring_it_one(run: Run, account: Account, named: str) -> None:
+def test_neither_do_a_file_or_a_copy_bring_it_one(run: Run, account: SandboxAccount, named: str) -> None:
     rule = {"from": "*", "to": OURS, "metadata": {"callType": "PSTN"}}
     Path("rule.json").write_text(json.dumps({"channelSettings": {"VOICE": {"captureRules": [rule]}}}))
     result = run("set", named, "rule.json", "--yes", "--json")
@@ -498,7 +510,7 @@ def test_neither_do_a_file_or_a_copy_bring_it_one(run: Run, account: Account, na
     assert writes(account) == []
 
 
-def test_its_voice_rules_can_be_removed_one_by_one(run: Run, account: Account, named: str) -> None:
+def test_its_voice_rules_can_be_removed_one_by_one(run: Run, account: SandboxAccount, named: str) -> None:
     rules = [{"from": "*", "to": f"+1555010000{n}", "metadata": {"callType": "PSTN"}} for n in (1, 2)]
     account.configurations[named]["channelSettings"] = {"VOICE": VOICE | {"captureRules": rules}}
     result = run("remove-rule", named, "VOICE", "--number", OURS, "--yes")
@@ -507,7 +519,7 @@ def test_its_voice_rules_can_be_removed_one_by_one(run: Run, account: Account, n
 
 
 def test_another_configuration_may_capture_other_lines_but_not_ours(
-    run: Run, account: Account, other: str
+    run: Run, account: SandboxAccount, other: str
 ) -> None:
     result = run("add-rule", other, "VOICE", "--number", OURS, "--yes")
     assert result.exit_code == 1
@@ -538,7 +550,7 @@ def test_the_traps_are_told_in_the_words_of_the_guard(
     assert findings[rule]["fix"]
 
 
-def test_what_was_wrong_before_is_not_told_again(run: Run, account: Account, other: str) -> None:
+def test_what_was_wrong_before_is_not_told_again(run: Run, account: SandboxAccount, other: str) -> None:
     lonely = [{"from": "*", "to": "+15550100008", "metadata": {}}]
     account.configurations[other]["channelSettings"]["SMS"]["captureRules"] = lonely
     result = run("set", other, "--description", "x", "--yes", "--json")
@@ -552,7 +564,9 @@ def test_a_rule_that_is_not_there_is_named_with_those_that_are(run: Run, other: 
     assert "Its SMS rules are: from +15550100003 to *; from * to +15550100003" in result.stderr
 
 
-def test_a_rule_that_was_written_wrongly_can_be_removed(run: Run, account: Account, other: str) -> None:
+def test_a_rule_that_was_written_wrongly_can_be_removed(
+    run: Run, account: SandboxAccount, other: str
+) -> None:
     wrong = {"from": "+1555*", "to": "anybody", "metadata": {}}
     account.configurations[other]["channelSettings"]["SMS"]["captureRules"] = [*RULES, wrong]
     words = ["SMS", "--from", "+1555*", "--to", "anybody", "--yes"]
@@ -560,7 +574,7 @@ def test_a_rule_that_was_written_wrongly_can_be_removed(run: Run, account: Accou
     assert account.configurations[other]["channelSettings"]["SMS"]["captureRules"] == RULES
 
 
-def test_rule_101_is_refused_before_the_write(run: Run, account: Account, other: str) -> None:
+def test_rule_101_is_refused_before_the_write(run: Run, account: SandboxAccount, other: str) -> None:
     rules = [{"from": "*", "to": f"+1555010{n:04}", "metadata": {}} for n in range(1000, 1099)]
     account.configurations[other]["channelSettings"]["SMS"]["captureRules"] = rules
     result = run("add-rule", other, "SMS", "--number", "+15550100009", "--yes")
@@ -587,7 +601,9 @@ def test_a_rule_that_cannot_be_meant_is_a_usage_error(run: Run, other: str, word
 # Intelligence
 
 
-def test_intelligence_is_linked_up_to_five_and_unlinked(run: Run, account: Account, other: str) -> None:
+def test_intelligence_is_linked_up_to_five_and_unlinked(
+    run: Run, account: SandboxAccount, other: str
+) -> None:
     made = [new_id("intelligence_configuration_") for _ in range(5)]
     for intelligence_id in made:
         account.intelligence[intelligence_id] = {"id": intelligence_id, "rules": []}
@@ -604,7 +620,7 @@ def test_intelligence_is_linked_up_to_five_and_unlinked(run: Run, account: Accou
     assert f"{made[0]} is not linked to {other}" in strange.stderr
 
 
-def test_what_does_not_exist_is_not_linked(run: Run, account: Account, other: str) -> None:
+def test_what_does_not_exist_is_not_linked(run: Run, account: SandboxAccount, other: str) -> None:
     result = run("link-intelligence", other, new_id("intelligence_configuration_"), "--yes")
     assert result.exit_code == 2
     assert "404" in result.stderr
@@ -614,14 +630,14 @@ def test_what_does_not_exist_is_not_linked(run: Run, account: Account, other: st
 # Deleting
 
 
-def test_the_named_configuration_is_not_deleted(run: Run, account: Account, named: str) -> None:
+def test_the_named_configuration_is_not_deleted(run: Run, account: SandboxAccount, named: str) -> None:
     result = run("delete", named, "--yes")
     assert result.exit_code == 1
     assert "our TwiML names" in result.stderr
     assert named in account.configurations
 
 
-def test_another_one_is_deleted_after_the_question(run: Run, account: Account, other: str) -> None:
+def test_another_one_is_deleted_after_the_question(run: Run, account: SandboxAccount, other: str) -> None:
     result = run("delete", other, input="y\n")
     assert result.exit_code == 0, result.output
     assert "(messages), which 0 open conversations belong to?" in result.stdout
@@ -632,7 +648,7 @@ def test_another_one_is_deleted_after_the_question(run: Run, account: Account, o
 # When it goes wrong
 
 
-def test_a_failed_operation_says_why(run: Run, account: Account, other: str) -> None:
+def test_a_failed_operation_says_why(run: Run, account: SandboxAccount, other: str) -> None:
     account.next_failure = {"type": "x", "title": "Bad request", "status": 400, "detail": "No such store."}
     result = run("set", other, "--description", "x", "--yes")
     assert result.exit_code == 1
@@ -640,20 +656,20 @@ def test_a_failed_operation_says_why(run: Run, account: Account, other: str) -> 
     assert account.configurations[other]["description"] == "All messages"
 
 
-def test_the_operation_is_watched(run: Run, account: Account, other: str) -> None:
+def test_the_operation_is_watched(run: Run, account: SandboxAccount, other: str) -> None:
     account.behaviour.operation_statuses = ("PENDING", "PENDING", "RUNNING")
     lines = run("set", other, "--description", "x", "--yes").stderr.splitlines()
     assert [line.rsplit(maxsplit=1)[1] for line in lines] == ["PENDING", "RUNNING", "COMPLETED"]
 
 
-def test_too_many_requests_are_waited_for(run: Run, account: Account, other: str) -> None:
+def test_too_many_requests_are_waited_for(run: Run, account: SandboxAccount, other: str) -> None:
     for method in ("GET", "PATCH"):
         account.faults.add(Fault(method=method, status=429, headers={"Retry-After": "0"}))
     assert run("set", other, "--description", "x", "--yes").exit_code == 0
     assert [line[2] for line in account.requests].count(429) == 2
 
 
-def test_too_many_requests_for_long_are_an_unknown(run: Run, account: Account) -> None:
+def test_too_many_requests_for_long_are_an_unknown(run: Run, account: SandboxAccount) -> None:
     account.faults.add(Fault(status=429, headers={"Retry-After": "90"}))
     result = run("list")
     assert result.exit_code == 3
@@ -670,7 +686,7 @@ def test_too_many_requests_for_long_are_an_unknown(run: Run, account: Account) -
     ],
 )
 def test_errors_are_sentences_with_advice(
-    run: Run, account: Account, fault: Fault, code: int, told: str
+    run: Run, account: SandboxAccount, fault: Fault, code: int, told: str
 ) -> None:
     account.faults.add(fault)
     result = run("list")
@@ -688,9 +704,9 @@ def test_an_unknown_configuration_and_a_wrong_id_are_told(run: Run) -> None:
 
 
 async def test_somebody_who_writes_before_the_answer_is_noticed(
-    account: Account, named: str, other: str, tmp_path: Path
+    account: SandboxAccount, named: str, other: str, tmp_path: Path
 ) -> None:
-    async with serve(double(account)) as base_url:
+    async with serve(double_app(account)) as base_url:
         process = await started(tmp_path, base_url, named, "set", other, "--description", "Mine")
         assert process.stdout is not None
         await process.stdout.readuntil(b"[y/N]")
@@ -703,10 +719,10 @@ async def test_somebody_who_writes_before_the_answer_is_noticed(
 
 
 async def test_somebody_who_writes_at_the_same_time_is_reported(
-    account: Account, named: str, other: str, tmp_path: Path
+    account: SandboxAccount, named: str, other: str, tmp_path: Path
 ) -> None:
     account.behaviour.operation_statuses = ("PENDING",) * 10
-    async with serve(double(account)) as base_url:
+    async with serve(double_app(account)) as base_url:
         words = ("set", other, "--description", "Mine", "--yes", "--json")
         process = await started(tmp_path, base_url, named, *words)
         async with asyncio.timeout(30):
@@ -765,7 +781,9 @@ def portfolio(numbers: int, channels: str = "") -> None:
     Path("numbers.csv").write_text("\n".join(lines))
 
 
-def test_101_numbers_take_two_configurations_and_the_commands_make_them(run: Run, account: Account) -> None:
+def test_101_numbers_take_two_configurations_and_the_commands_make_them(
+    run: Run, account: SandboxAccount
+) -> None:
     portfolio(101)
     result = run("plan", "numbers.csv", "--memory-store", STORE)
     assert result.exit_code == 0, result.output

@@ -17,10 +17,10 @@ from support.double import served
 from voice_app.cli.main import app
 from voice_app.sandbox.twilio import (
     SUMMARY,
-    Account,
     Behaviour,
     Fault,
     LocalTranscriber,
+    SandboxAccount,
     new_id,
 )
 from voice_app.sandbox.twilio.conversation_store import set_status
@@ -48,13 +48,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def account(clock: Clock) -> Account:
+def account(clock: Clock) -> SandboxAccount:
     behaviour = Behaviour(operation_seconds=float("inf"), retry_after=0)
-    return Account(SID, "token", behaviour=behaviour, clock=clock)
+    return SandboxAccount(SID, "token", behaviour=behaviour, clock=clock)
 
 
 @pytest.fixture
-def configuration(account: Account) -> str:
+def configuration(account: SandboxAccount) -> str:
     summaries = {"operators": [{"id": SUMMARY}], "triggers": [{"on": "CONVERSATION_END"}]}
     linked = account.add_intelligence(rules=[summaries])["id"]
     return account.add_configuration(
@@ -65,7 +65,7 @@ def configuration(account: Account) -> str:
 
 
 @pytest.fixture
-def run(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def run(account: SandboxAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("TZ", "UTC")
@@ -81,7 +81,7 @@ def run(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.fixture
-def called(account: Account, configuration: str, clock: Clock) -> Callable[..., str]:
+def called(account: SandboxAccount, configuration: str, clock: Clock) -> Callable[..., str]:
     """Somebody phones, and a minute later the next may."""
     calls = iter(range(1, 100))
 
@@ -108,14 +108,14 @@ def called(account: Account, configuration: str, clock: Clock) -> Callable[..., 
     return call
 
 
-def changed(account: Account, configuration: str, clock: Clock) -> None:
+def changed(account: SandboxAccount, configuration: str, clock: Clock) -> None:
     """The configuration gets its next version."""
     clock.now += 60
     stored = account.configurations[configuration]
     stored |= {"version": stored["version"] + 1, "updatedAt": account.now()}
 
 
-def statuses(account: Account) -> list[str]:
+def statuses(account: SandboxAccount) -> list[str]:
     return [thread.status for thread in account.threads.values()]
 
 
@@ -133,7 +133,7 @@ def test_the_newest_conversation_is_listed_first(run: Run, called: Callable[...,
 @pytest.mark.parametrize("partial", [False, True])
 def test_a_list_is_filtered_by_status_call_configuration_and_date(
     run: Run,
-    account: Account,
+    account: SandboxAccount,
     called: Callable[..., str],
     configuration: str,
     clock: Clock,
@@ -188,7 +188,7 @@ def test_show_is_a_dialogue_with_whole_replies(run: Run, called: Callable[..., s
 
 
 def test_show_as_json_has_the_utterances_with_their_fragments(
-    run: Run, account: Account, called: Callable[..., str]
+    run: Run, account: SandboxAccount, called: Callable[..., str]
 ) -> None:
     conversation_id = called("Are you open?", REPLY)
     shown = json.loads(run("show", conversation_id, "--json").stdout)
@@ -204,7 +204,7 @@ def test_a_silent_conversation_can_be_shown(run: Run, called: Callable[..., str]
 
 @pytest.mark.parametrize("words", [["list"], ["show"], ["show", "--json"], ["export"]])
 def test_nothing_that_anybody_says_steers_the_terminal(
-    run: Run, account: Account, called: Callable[..., str], words: list[str]
+    run: Run, account: SandboxAccount, called: Callable[..., str], words: list[str]
 ) -> None:
     nasty = "\x1b[2J\x07\x9b\u202e[bold]not bold[/bold][/nonsense]"
     conversation_id = called(nasty)
@@ -227,7 +227,9 @@ def test_an_unknown_conversation_and_a_wrong_id_are_told(run: Run) -> None:
 # Closing
 
 
-def test_one_is_closed_after_the_question(run: Run, account: Account, called: Callable[..., str]) -> None:
+def test_one_is_closed_after_the_question(
+    run: Run, account: SandboxAccount, called: Callable[..., str]
+) -> None:
     conversation_id = called("Hello?")
     assert "Nothing was done" in run("close", conversation_id, input="n\n").stdout
     assert statuses(account) == ["ACTIVE"]
@@ -240,7 +242,7 @@ def test_one_is_closed_after_the_question(run: Run, account: Account, called: Ca
 
 
 def test_those_that_keep_an_older_configuration_are_counted_and_closed(
-    run: Run, account: Account, called: Callable[..., str], configuration: str, clock: Clock
+    run: Run, account: SandboxAccount, called: Callable[..., str], configuration: str, clock: Clock
 ) -> None:
     for _ in range(3):
         called("Hello?")
@@ -258,7 +260,7 @@ def test_those_that_keep_an_older_configuration_are_counted_and_closed(
 
 
 def test_without_a_version_it_is_the_current_one(
-    run: Run, account: Account, called: Callable[..., str], configuration: str, clock: Clock
+    run: Run, account: SandboxAccount, called: Callable[..., str], configuration: str, clock: Clock
 ) -> None:
     called("Hello?")
     changed(account, configuration, clock)
@@ -268,7 +270,7 @@ def test_without_a_version_it_is_the_current_one(
 
 
 def test_only_those_of_a_status_are_closed(
-    run: Run, account: Account, called: Callable[..., str], configuration: str, clock: Clock
+    run: Run, account: SandboxAccount, called: Callable[..., str], configuration: str, clock: Clock
 ) -> None:
     quiet = called("Hello?")
     called("Hello?")
@@ -279,7 +281,7 @@ def test_only_those_of_a_status_are_closed(
 
 
 def test_what_cannot_be_told_is_left_alone(
-    run: Run, account: Account, called: Callable[..., str], configuration: str, clock: Clock
+    run: Run, account: SandboxAccount, called: Callable[..., str], configuration: str, clock: Clock
 ) -> None:
     called("Hello?")
     for _ in range(3):
@@ -300,7 +302,7 @@ def test_a_version_that_does_not_exist_yet_is_refused(run: Run, configuration: s
     assert "is at version 1: there is no version 2 yet" in result.stderr
 
 
-def test_a_dry_run_closes_nothing(run: Run, account: Account, called: Callable[..., str]) -> None:
+def test_a_dry_run_closes_nothing(run: Run, account: SandboxAccount, called: Callable[..., str]) -> None:
     result = run("close", called("Hello?"), "--dry-run", "--json")
     assert result.exit_code == 0
     assert [len(json.loads(result.stdout)[name]) for name in ("chosen", "closed")] == [1, 0]
@@ -308,7 +310,7 @@ def test_a_dry_run_closes_nothing(run: Run, account: Account, called: Callable[.
 
 
 def test_one_that_cannot_be_closed_stops_no_other(
-    run: Run, account: Account, called: Callable[..., str]
+    run: Run, account: SandboxAccount, called: Callable[..., str]
 ) -> None:
     stuck, fine = called("Hello?"), called("Hello?")
     account.faults.add(Fault(f"*/{stuck}", method="PATCH", status=400))
@@ -335,7 +337,7 @@ def test_a_close_that_cannot_be_meant_is_a_usage_error(run: Run, words: list[str
 # Exporting
 
 
-def test_export_has_everything(run: Run, account: Account, called: Callable[..., str]) -> None:
+def test_export_has_everything(run: Run, account: SandboxAccount, called: Callable[..., str]) -> None:
     conversation_id = called("Are you open?", REPLY)
     set_status(account, account.threads[conversation_id], "CLOSED")
     exported = json.loads(run("export", conversation_id).stdout)
@@ -347,7 +349,7 @@ def test_export_has_everything(run: Run, account: Account, called: Callable[...,
     assert exported["operatorResults"]
 
 
-def test_export_writes_a_vcon_file(run: Run, account: Account, called: Callable[..., str]) -> None:
+def test_export_writes_a_vcon_file(run: Run, account: SandboxAccount, called: Callable[..., str]) -> None:
     conversation_id = called("Are you open?", REPLY, caller=CALLER)
     set_status(account, account.threads[conversation_id], "CLOSED")
     result = run("export", conversation_id, "--format", "vcon", "-o", "call.vcon")
@@ -360,7 +362,7 @@ def test_export_writes_a_vcon_file(run: Run, account: Account, called: Callable[
 
 
 def test_an_account_without_intelligence_exports_without_analysis(
-    run: Run, account: Account, called: Callable[..., str]
+    run: Run, account: SandboxAccount, called: Callable[..., str]
 ) -> None:
     account.faults.add(Fault("*/OperatorResults*", status=404))
     result = run("export", called("Hello?"))

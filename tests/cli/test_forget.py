@@ -25,9 +25,9 @@ from voice_app.journal.events import (
     Prompted,
     Stored,
 )
-from voice_app.sandbox.twilio import Account, Behaviour, Fault, new_id
-from voice_app.sandbox.twilio.memory_store import add_person, remember
-from voice_app.sandbox.twilio.records import CallRecord
+from voice_app.sandbox.twilio import Behaviour, Fault, SandboxAccount, new_id
+from voice_app.sandbox.twilio.memory_store import add_profile, remember
+from voice_app.sandbox.twilio.records import SandboxCall
 
 ANN, BOB, OURS = "+15550100001", "client:bob", "+15550100009"
 ANN_CALL, ANN_AGAIN, BOB_CALL = (f"CA{number:032}" for number in range(3))
@@ -175,16 +175,16 @@ def test_it_tells_that_events_wait_which_the_database_does_not_know_yet(run: Run
 
 class TestAtTwilio:
     @pytest.fixture
-    def account(self) -> Account:
+    def account(self) -> SandboxAccount:
         behaviour = Behaviour(operation_seconds=float("inf"), retry_after=0)
-        return Account("AC" + "1" * 32, "token", behaviour=behaviour)
+        return SandboxAccount("AC" + "1" * 32, "token", behaviour=behaviour)
 
     @pytest.fixture(autouse=True)
-    def credentials(self, account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def credentials(self, account: SandboxAccount, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         configuration_id = account.add_configuration()
         self.store = account.stores[account.configurations[configuration_id]["memoryStoreId"]]
-        account.finished[ANN_CALL] = CallRecord(ANN_CALL, ANN, OURS)
-        person = add_person(account, self.store, {"Contact": {"phone": ANN}})
+        account.finished[ANN_CALL] = SandboxCall(ANN_CALL, ANN, OURS)
+        person = add_profile(account, self.store, {"Contact": {"phone": ANN}})
         remember(account, person, {"content": "Rides a red bike.", "source": "test"})
         with served(account) as base_url:
             for name, value in {
@@ -197,8 +197,10 @@ class TestAtTwilio:
                 monkeypatch.setenv(name, value)
             yield
 
-    def test_everything_there_is_erased_as_well(self, run: Run, account: Account, database_url: str) -> None:
-        bob = add_person(account, self.store, {"Contact": {"phone": "+15550100002"}})
+    def test_everything_there_is_erased_as_well(
+        self, run: Run, account: SandboxAccount, database_url: str
+    ) -> None:
+        bob = add_profile(account, self.store, {"Contact": {"phone": "+15550100002"}})
         result = run(ANN, "--at-twilio", "--yes")
         assert result.exit_code == 0, result.output
         assert "profiles at Twilio" in result.output
@@ -207,7 +209,7 @@ class TestAtTwilio:
         assert kept(database_url)[ANN_CALL] == 0
 
     def test_what_fails_there_leaves_the_journal_with_the_ids(
-        self, run: Run, account: Account, database_url: str
+        self, run: Run, account: SandboxAccount, database_url: str
     ) -> None:
         account.faults.add(Fault(path="*/Calls/*", method="DELETE", status=403))
         result = run(ANN, "--at-twilio", "--yes", "--json")
@@ -220,7 +222,7 @@ class TestAtTwilio:
         assert kept(database_url)[ANN_CALL] == 0
 
     def test_a_twilio_that_cannot_be_asked_stops_it_before_anything_is_erased(
-        self, run: Run, account: Account, database_url: str
+        self, run: Run, account: SandboxAccount, database_url: str
     ) -> None:
         account.faults.add(Fault(status=401, times=None))
         result = run(ANN, "--at-twilio", "--yes")
@@ -228,7 +230,9 @@ class TestAtTwilio:
         assert "Check TWILIO_ACCOUNT_SID" in result.output
         assert kept(database_url)[ANN_CALL] == 5
 
-    def test_who_is_no_longer_in_the_journal_is_still_looked_for(self, run: Run, account: Account) -> None:
+    def test_who_is_no_longer_in_the_journal_is_still_looked_for(
+        self, run: Run, account: SandboxAccount
+    ) -> None:
         assert run(ANN, "--yes").exit_code == 0
         result = run(ANN, "--at-twilio", "--yes")
         assert result.exit_code == 0, result.output

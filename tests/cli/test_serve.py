@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from support.commands import serving, voice_app
-from voice_app.sandbox.twilio import Account, Fault, double
+from voice_app.sandbox.twilio import Fault, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 
 SID = "AC" + "1" * 32
@@ -83,9 +83,9 @@ async def test_a_misspelt_attribute_stops_the_start(tmp_path: Path) -> None:
 
 
 async def test_voice_capture_rules_stop_the_start(tmp_path: Path) -> None:
-    twilio = Account(SID, "token")
+    twilio = SandboxAccount(SID, "token")
     configuration_id = twilio.add_configuration(channelSettings={"VOICE": {"captureRules": [VOICE_RULE]}})
-    async with serve(double(twilio)) as base_url:
+    async with serve(double_app(twilio)) as base_url:
         result = await voice_app(tmp_path, "serve", **account(base_url, configuration_id))
     assert result.code == 1
     assert "STT101" in result.err
@@ -95,9 +95,9 @@ async def test_voice_capture_rules_stop_the_start(tmp_path: Path) -> None:
 
 
 async def test_voice_capture_rules_are_not_forgiven_by_a_lenient_guard(tmp_path: Path) -> None:
-    twilio = Account(SID, "token")
+    twilio = SandboxAccount(SID, "token")
     configuration_id = twilio.add_configuration(channelSettings={"VOICE": {"captureRules": [VOICE_RULE]}})
-    async with serve(double(twilio)) as base_url:
+    async with serve(double_app(twilio)) as base_url:
         result = await voice_app(
             tmp_path, "serve", VOICE_APP_GUARD="lenient", **account(base_url, configuration_id)
         )
@@ -105,10 +105,10 @@ async def test_voice_capture_rules_are_not_forgiven_by_a_lenient_guard(tmp_path:
 
 
 async def test_a_clean_configuration_is_served(tmp_path: Path) -> None:
-    twilio = Account(SID, "token")
+    twilio = SandboxAccount(SID, "token")
     configuration_id = twilio.add_configuration(channelSettings={"VOICE": {"captureRules": []}})
     async with (
-        serve(double(twilio)) as base_url,
+        serve(double_app(twilio)) as base_url,
         serving(tmp_path, **account(base_url, configuration_id)) as server,
         aiohttp.ClientSession() as http,
         http.get(f"{server}/sandbox.json") as response,
@@ -129,10 +129,10 @@ async def test_a_clean_configuration_is_served(tmp_path: Path) -> None:
 async def test_a_configuration_that_cannot_be_read_stops_the_start(
     tmp_path: Path, fault: Fault, told: str
 ) -> None:
-    twilio = Account(SID, "token")
+    twilio = SandboxAccount(SID, "token")
     configuration_id = twilio.add_configuration(channelSettings={})
     twilio.faults.add(fault)
-    async with serve(double(twilio)) as base_url:
+    async with serve(double_app(twilio)) as base_url:
         result = await voice_app(tmp_path, "serve", **account(base_url, configuration_id))
     assert result.code == 3
     assert "STT106" in result.err

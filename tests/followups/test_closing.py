@@ -6,7 +6,7 @@ from support.followups import CALL, Office
 from voice_app.followups.closing import Closing
 from voice_app.journal.events import Closed, Conversed, Opened
 from voice_app.sandbox.twilio import Fault
-from voice_app.sandbox.twilio.records import CallRecord
+from voice_app.sandbox.twilio.records import SandboxCall
 from voice_app.twilio import Calls, Conversations
 
 OTHER = "CA" + "8" * 32
@@ -58,7 +58,7 @@ async def test_one_in_which_text_messages_go_on_is_left_open(office: Office) -> 
 
 
 async def test_one_with_another_call_that_goes_on_is_left_open(office: Office) -> None:
-    office.account.calls[OTHER] = CallRecord(OTHER, "+15550199999", "+15550100001")
+    office.account.calls[OTHER] = SandboxCall(OTHER, "+15550199999", "+15550100001")
     conversation_id = office.conversation({"channel": "VOICE", "address": "+15550199998", "channelId": OTHER})
     office.write(Opened(), Conversed(conversation_id), Closed("completed"))
     await office.attempt(closing(office))
@@ -70,7 +70,7 @@ async def test_one_whose_other_calls_are_over_is_closed(office: Office, known_to
     if known_to == "us":
         office.write(Opened(), Closed("completed"), call_sid=OTHER)
     if known_to == "Twilio":
-        office.account.finished[OTHER] = CallRecord(OTHER, "+15550199999", "+15550100001")
+        office.account.finished[OTHER] = SandboxCall(OTHER, "+15550199999", "+15550100001")
     conversation_id = office.conversation({"channel": "VOICE", "address": "+15550199998", "channelId": OTHER})
     office.write(Opened(), Conversed(conversation_id), Closed("completed"))
     await office.attempt(closing(office))

@@ -26,9 +26,9 @@ from support.receiver import SECRET, Receiver, receiving
 from support.traps import Trap, Trapped
 from voice_app.journal import Journal
 from voice_app.journal.events import Closed, Conversed, FollowedUp, Noted, Opened, Prompted, Voicemail
-from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.twilio import SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
-from voice_app.sandbox.twilio.conversation_store import create_thread
+from voice_app.sandbox.twilio.conversation_store import create_conversation
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
 
 CALL = "CA" + "7" * 32
@@ -60,7 +60,7 @@ ALL_WELL = {
 class World:
     """Twilio's double with traps in it, a receiver of reports, and what a server needs to know of both."""
 
-    account: Account
+    account: SandboxAccount
     twilio: Trapped
     receiver: Receiver
     conversation_id: str
@@ -91,10 +91,10 @@ class World:
 
 @asynccontextmanager
 async def world(folder: Path, database_url: str, traps: Iterable[Trap]) -> AsyncIterator[World]:
-    account = Account(SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN)
+    account = SandboxAccount(SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN)
     configuration_id = account.add_configuration()
     voice = {"channel": "VOICE", "channelId": CALL}
-    thread = create_thread(
+    thread = create_conversation(
         account,
         configuration_id,
         [
@@ -103,7 +103,7 @@ async def world(folder: Path, database_url: str, traps: Iterable[Trap]) -> Async
         ],
     )
     account.recordings[RECORDING] = AUDIO
-    twilio = Trapped(double(account), traps)
+    twilio = Trapped(double_app(account), traps)
     async with serve(twilio) as base_url, receiving() as receiver:
         environment = {
             "TWILIO_CONVERSATION_CONFIGURATION_ID": configuration_id,

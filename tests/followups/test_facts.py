@@ -5,8 +5,8 @@ from voice_app.followups.facts import Facts
 from voice_app.journal.events import Acted, Closed, Noted, Opened, Recognised
 from voice_app.sandbox.twilio import Fault
 from voice_app.sandbox.twilio.conversation_store import settle
-from voice_app.sandbox.twilio.memory_store import add_person
-from voice_app.sandbox.twilio.records import Person
+from voice_app.sandbox.twilio.memory_store import add_profile
+from voice_app.sandbox.twilio.records import StoredProfile
 from voice_app.twilio import Configurations, Memory
 
 NUTS, TEA = "Is allergic to nuts.", "Likes tea."
@@ -22,12 +22,12 @@ def facts(office: Office) -> Facts:
     )
 
 
-def caller(office: Office) -> Person:
+def caller(office: Office) -> StoredProfile:
     store_id = office.account.configurations[office.configuration_id]["memoryStoreId"]
-    return add_person(office.account, office.account.stores[store_id], {"Contact": {"phone": CALLER}})
+    return add_profile(office.account, office.account.stores[store_id], {"Contact": {"phone": CALLER}})
 
 
-def contents(office: Office, person: Person) -> list[str]:
+def contents(office: Office, person: StoredProfile) -> list[str]:
     settle(office.account)
     return [str(item["content"]) for item in person.observations.values()]
 

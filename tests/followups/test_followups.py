@@ -21,24 +21,24 @@ from support.sandbox import Sandbox, database, sandbox
 from voice_app.followups import Followups, Rhythm
 from voice_app.journal import Journal
 from voice_app.journal.events import CallbackWanted, Closed, Event, FollowedUp, Noted, Opened
-from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.twilio import SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
-from voice_app.sandbox.twilio.records import CallRecord
+from voice_app.sandbox.twilio.records import SandboxCall
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
 from voice_app.twilio import Calls, TwilioApi
 
 
 @pytest.fixture
-def account() -> Account:
-    return Account(SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN)
+def account() -> SandboxAccount:
+    return SandboxAccount(SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN)
 
 
 @asynccontextmanager
-async def serving(folder: Path, account: Account, **settings: Any) -> AsyncIterator[Sandbox]:
+async def serving(folder: Path, account: SandboxAccount, **settings: Any) -> AsyncIterator[Sandbox]:
     if not account.configurations:
         account.add_configuration()
     async with (
-        serve(double(account)) as base_url,
+        serve(double_app(account)) as base_url,
         sandbox(
             folder,
             twilio_base_url=base_url,
@@ -84,7 +84,7 @@ def dbos_runs() -> bool:
 
 
 async def test_a_call_is_closed_and_reported_when_it_is_over(
-    tmp_path: Path, account: Account, receiver: Receiver, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, account: SandboxAccount, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(tmp_path, account, **reporting(receiver), close_conversation="call-end") as server:
         call_sid = await talked(server, "What are your hours?")
@@ -102,7 +102,9 @@ async def test_a_call_is_closed_and_reported_when_it_is_over(
     assert not dbos_runs()
 
 
-async def test_a_server_that_is_asked_for_nothing_has_no_dbos(tmp_path: Path, account: Account) -> None:
+async def test_a_server_that_is_asked_for_nothing_has_no_dbos(
+    tmp_path: Path, account: SandboxAccount
+) -> None:
     async with serving(tmp_path, account) as server:
         await talked(server)
         assert not dbos_runs()
@@ -110,7 +112,7 @@ async def test_a_server_that_is_asked_for_nothing_has_no_dbos(tmp_path: Path, ac
 
 
 async def test_what_was_begun_goes_on_after_the_next_start(
-    tmp_path: Path, account: Account, receiver: Receiver
+    tmp_path: Path, account: SandboxAccount, receiver: Receiver
 ) -> None:
     receiver.answers, receiver.headers = [503], {"Retry-After": "1"}
     async with serving(tmp_path, account, **reporting(receiver)) as server:
@@ -123,7 +125,7 @@ async def test_what_was_begun_goes_on_after_the_next_start(
 
 
 async def test_two_servers_in_one_process_take_turns(
-    tmp_path: Path, account: Account, receiver: Receiver
+    tmp_path: Path, account: SandboxAccount, receiver: Receiver
 ) -> None:
     (tmp_path / "other").mkdir()
     async with serving(tmp_path / "other", account, **reporting(receiver)) as second:
@@ -135,9 +137,9 @@ async def test_two_servers_in_one_process_take_turns(
 
 
 async def test_a_call_whose_end_nobody_told_us_about_is_asked_about(
-    tmp_path: Path, account: Account, receiver: Receiver
+    tmp_path: Path, account: SandboxAccount, receiver: Receiver
 ) -> None:
-    account.finished[CALL] = CallRecord(CALL, CALLER, OURS)
+    account.finished[CALL] = SandboxCall(CALL, CALLER, OURS)
     await write(database(tmp_path), {CALL: [Opened(CALLER, OURS, "inbound")]}, at=_hours_ago(1))
     async with serving(tmp_path, account, **reporting(receiver)):
         report = await receiver.get(1)
@@ -145,7 +147,7 @@ async def test_a_call_whose_end_nobody_told_us_about_is_asked_about(
 
 
 async def test_what_was_noted_and_not_written_is_found_at_the_next_start(
-    tmp_path: Path, account: Account
+    tmp_path: Path, account: SandboxAccount
 ) -> None:
     events: list[Event] = [Opened(CALLER, OURS, "inbound"), Noted("Likes tea."), Closed("completed")]
     await write(database(tmp_path), {CALL: events}, at=_hours_ago(1))
@@ -153,7 +155,7 @@ async def test_what_was_noted_and_not_written_is_found_at_the_next_start(
         assert (await followed(tmp_path, CALL, "facts"))["facts"] == "written"
 
 
-async def test_a_wish_to_be_called_back_is_seen_to(tmp_path: Path, account: Account) -> None:
+async def test_a_wish_to_be_called_back_is_seen_to(tmp_path: Path, account: SandboxAccount) -> None:
     account.add_number(OURS)
     events: list[Event] = [Opened(CALLER, OURS, "inbound"), CallbackWanted(CALLER, OURS), Closed("completed")]
     await write(database(tmp_path), {CALL: events}, at=_hours_ago(0.1))

@@ -15,7 +15,7 @@ import pytest
 
 from voice_app.findings import Finding, Severity
 from voice_app.guard import Report, Scope, Verdict, check, facts, overview, report, verdict
-from voice_app.sandbox.twilio import Account, Fault, double
+from voice_app.sandbox.twilio import Fault, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 from voice_app.twilio import Configurations, Conversations, Credentials, Patience, TwilioApi
 
@@ -27,8 +27,10 @@ RULE = {"from": "*", "to": NUMBER, "metadata": {"callType": "PSTN"}}
 
 
 @contextlib.asynccontextmanager
-async def api_of(account: Account, *, token: str = TOKEN, seconds: float = 10.0) -> AsyncIterator[TwilioApi]:
-    async with serve(double(account)) as base_url, aiohttp.ClientSession() as session:
+async def api_of(
+    account: SandboxAccount, *, token: str = TOKEN, seconds: float = 10.0
+) -> AsyncIterator[TwilioApi]:
+    async with serve(double_app(account)) as base_url, aiohttp.ClientSession() as session:
         yield TwilioApi(
             session,
             Credentials(account.sid, token),
@@ -39,7 +41,7 @@ async def api_of(account: Account, *, token: str = TOKEN, seconds: float = 10.0)
 
 
 async def checked(
-    account: Account,
+    account: SandboxAccount,
     configuration_id: str | None,
     *,
     token: str = TOKEN,
@@ -55,42 +57,42 @@ async def looked(api: TwilioApi, configuration_id: str | None, **scope: Any) -> 
 
 
 @pytest.fixture
-def account() -> Account:
+def account() -> SandboxAccount:
     """Everything about it is as it should be."""
-    account = Account(token=TOKEN)
+    account = SandboxAccount(token=TOKEN)
     account.add_number(NUMBER, voice_url=f"{ORIGIN}/voice", voice_fallback_url="https://a.example.com")
     account.numbers[0]["status_callback"] = f"{ORIGIN}/voice/status"
     return account
 
 
-def add(account: Account, configuration_id: str | None = None, **fields: Any) -> str:
+def add(account: SandboxAccount, configuration_id: str | None = None, **fields: Any) -> str:
     """A configuration with which nothing is wrong, but for ``fields``."""
     given = {"channelSettings": {"VOICE": {}}, "memoryExtractionEnabled": True, **fields}
     return account.add_configuration(configuration_id, **given)
 
 
-async def test_a_configuration_without_voice_capture_is_accepted(account: Account) -> None:
+async def test_a_configuration_without_voice_capture_is_accepted(account: SandboxAccount) -> None:
     findings = await checked(account, add(account, channelSettings={"VOICE": {"statusTimeouts": None}}))
     assert findings == []
     assert verdict(findings) is Verdict.FINE
 
 
 @pytest.mark.parametrize("strict", [True, False])
-async def test_a_voice_capture_rule_is_refused_in_either_mode(account: Account, strict: bool) -> None:
+async def test_a_voice_capture_rule_is_refused_in_either_mode(account: SandboxAccount, strict: bool) -> None:
     configuration_id = add(account, channelSettings={"VOICE": {"captureRules": [RULE]}})
     findings = await checked(account, configuration_id, strict=strict)
     assert [finding.rule for finding in findings] == ["STT101"]
     assert verdict(findings) is Verdict.REFUSED
 
 
-async def test_without_a_configuration_the_others_are_read_all_the_same(account: Account) -> None:
+async def test_without_a_configuration_the_others_are_read_all_the_same(account: SandboxAccount) -> None:
     """ConversationRelay listens in any case, and so does a rule that matches."""
     other = add(account, channelSettings={"VOICE": {"captureRules": [RULE]}})
     [finding] = await checked(account, None, numbers=(NUMBER,))
     assert (finding.rule, finding.severity, finding.where) == ("STT102", Severity.ERROR, other)
 
 
-async def test_our_numbers_are_those_of_the_account_that_lead_here(account: Account) -> None:
+async def test_our_numbers_are_those_of_the_account_that_lead_here(account: SandboxAccount) -> None:
     ours = add(account)
     other = add(account, channelSettings={"VOICE": {"captureRules": [RULE]}}, displayName="other")
     scope: dict[str, Any] = {"origin": ORIGIN, "account_sid": account.sid}
@@ -101,7 +103,7 @@ async def test_our_numbers_are_those_of_the_account_that_lead_here(account: Acco
     assert rules == {"STT102": Severity.WARNING, "NUM101": Severity.WARNING}
 
 
-async def test_numbers_are_read_on_all_pages(account: Account) -> None:
+async def test_numbers_are_read_on_all_pages(account: SandboxAccount) -> None:
     for n in range(1500):
         account.add_number(f"+1555020{n:04}", voice_url=f"{ORIGIN}/voice")
     async with api_of(account) as api:
@@ -109,7 +111,7 @@ async def test_numbers_are_read_on_all_pages(account: Account) -> None:
     assert len(found.reading.numbers) == 1501
 
 
-async def test_the_configuration_behind_a_conversation_in_a_template_is_read(account: Account) -> None:
+async def test_the_configuration_behind_a_conversation_in_a_template_is_read(account: SandboxAccount) -> None:
     ours, other = add(account), add(account, displayName="other")
     async with api_of(account) as api:
         conversation = await Conversations(api).create(other)
@@ -120,7 +122,7 @@ async def test_the_configuration_behind_a_conversation_in_a_template_is_read(acc
     assert f"named by {conversation.id}" in finding.evidence
 
 
-async def test_a_wrong_id_is_refused_and_nothing_is_asked_about_it(account: Account) -> None:
+async def test_a_wrong_id_is_refused_and_nothing_is_asked_about_it(account: SandboxAccount) -> None:
     wrong = "conv_conversation_00000000000000000000000001"
     findings = await checked(account, wrong)
     assert [finding.rule for finding in findings] == ["CFG101"]
@@ -128,7 +130,7 @@ async def test_a_wrong_id_is_refused_and_nothing_is_asked_about_it(account: Acco
     assert not any(wrong in path for _, path, _ in account.requests)
 
 
-async def test_the_check_only_ever_reads(account: Account) -> None:
+async def test_the_check_only_ever_reads(account: SandboxAccount) -> None:
     configuration_id = add(account, intelligenceConfigurationIds=["intelligence_configuration_1"])
     await checked(account, configuration_id, origin=ORIGIN, account_sid=account.sid)
     assert {method for method, _, _ in account.requests} == {"GET"}
@@ -136,19 +138,19 @@ async def test_the_check_only_ever_reads(account: Account) -> None:
     assert paths == {"api", "conversations", "memory", "intelligence"}
 
 
-async def test_a_memory_store_that_is_gone_is_refused(account: Account) -> None:
+async def test_a_memory_store_that_is_gone_is_refused(account: SandboxAccount) -> None:
     configuration_id = add(account)
     account.stores.clear()
     [finding] = await checked(account, configuration_id)
     assert (finding.rule, finding.severity) == ("MEM101", Severity.ERROR)
 
 
-async def test_an_intelligence_configuration_that_is_gone_is_told(account: Account) -> None:
+async def test_an_intelligence_configuration_that_is_gone_is_told(account: SandboxAccount) -> None:
     [finding] = await checked(account, add(account, intelligenceConfigurationIds=[LINK]))
     assert (finding.rule, finding.where) == ("INT101", LINK)
 
 
-async def test_open_conversations_are_looked_at(account: Account) -> None:
+async def test_open_conversations_are_looked_at(account: SandboxAccount) -> None:
     configuration_id = add(account)
     async with api_of(account) as api:
         await Conversations(api).create(configuration_id)
@@ -179,7 +181,9 @@ FAULTS: dict[str, tuple[Fault, str]] = {
 
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("strict", [True, False])
-async def test_what_cannot_be_read_is_told_with_the_reason(account: Account, name: str, strict: bool) -> None:
+async def test_what_cannot_be_read_is_told_with_the_reason(
+    account: SandboxAccount, name: str, strict: bool
+) -> None:
     fault, told = FAULTS[name]
     account.faults.add(dataclasses.replace(fault, times=None))
     configuration_id = add(account)
@@ -202,7 +206,7 @@ async def test_what_cannot_be_read_is_told_with_the_reason(account: Account, nam
     ],
 )
 async def test_each_part_that_cannot_be_read_is_told_by_itself(
-    account: Account, path: str, rule: str
+    account: SandboxAccount, path: str, rule: str
 ) -> None:
     account.faults.add(Fault(path, status=503, times=None))
     configuration_id = add(account, intelligenceConfigurationIds=[LINK])
@@ -215,7 +219,7 @@ async def test_each_part_that_cannot_be_read_is_told_by_itself(
     assert verdict(findings) is Verdict.FINE
 
 
-async def test_the_whole_look_is_bounded_in_time(account: Account) -> None:
+async def test_the_whole_look_is_bounded_in_time(account: SandboxAccount) -> None:
     account.faults.add(Fault(delay=30, times=None))
     async with api_of(account, seconds=30) as api, asyncio.timeout(10):
         found = await check(api, Scope(configuration_id=add(account)), seconds=0.2)
@@ -223,19 +227,19 @@ async def test_the_whole_look_is_bounded_in_time(account: Account) -> None:
     assert "not read within 0.2 s" in report(found.findings).plain
 
 
-async def test_a_deleted_configuration_cannot_be_verified(account: Account) -> None:
+async def test_a_deleted_configuration_cannot_be_verified(account: SandboxAccount) -> None:
     [finding] = await checked(account, "conv_configuration_00000000000000000000000001")
     assert finding.rule == "STT106"
     assert "404 (20404)" in finding.message
 
 
-async def test_wrong_credentials_cannot_verify(account: Account) -> None:
+async def test_wrong_credentials_cannot_verify(account: SandboxAccount) -> None:
     findings = await checked(account, add(account), token="wrong")
     assert "401 (20003)" in findings[0].message
     assert "terms of service" in findings[0].fix
 
 
-async def test_a_closed_port_cannot_verify(account: Account) -> None:
+async def test_a_closed_port_cannot_verify(account: SandboxAccount) -> None:
     async with api_of(account) as api:
         pass
     async with aiohttp.ClientSession() as session:
@@ -250,12 +254,12 @@ async def test_a_closed_port_cannot_verify(account: Account) -> None:
     assert "no connection" in found.findings[0].message
 
 
-async def test_a_passing_weakness_of_the_network_is_survived(account: Account) -> None:
+async def test_a_passing_weakness_of_the_network_is_survived(account: SandboxAccount) -> None:
     account.faults.add(Fault(status=503, times=1))
     assert await checked(account, add(account)) == []
 
 
-async def test_the_facts_say_what_the_verdict_rests_on(account: Account) -> None:
+async def test_the_facts_say_what_the_verdict_rests_on(account: SandboxAccount) -> None:
     configuration_id = add(account, displayName="acme")
     async with api_of(account) as api:
         found = await looked(api, configuration_id, origin=ORIGIN, account_sid=account.sid)
@@ -307,7 +311,7 @@ def test_a_report_has_everything_and_the_gravest_first() -> None:
     assert report([]).plain == ""
 
 
-async def test_a_hostile_name_cannot_steer_the_terminal(account: Account) -> None:
+async def test_a_hostile_name_cannot_steer_the_terminal(account: SandboxAccount) -> None:
     settings: dict[str, Any] = {"VOICE": {"captureRules": [{"from": "\x1b[2J", "to": "[red]x[/]"}]}}
     configuration_id = add(account, displayName="\x1b]0;x\x07\r\n", channelSettings=settings)
     async with api_of(account) as api:
@@ -320,7 +324,7 @@ async def test_a_hostile_name_cannot_steer_the_terminal(account: Account) -> Non
 
 @pytest.mark.parametrize("patch", [True, False])
 async def test_twilios_quickstart_is_refused_then_fixed_as_told_then_accepted(
-    account: Account, patch: bool
+    account: SandboxAccount, patch: bool
 ) -> None:
     account.behaviour.patch = patch
     account.behaviour.retry_after = 0

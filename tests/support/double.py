@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.twilio import SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 
 
 @contextmanager
-def served(account: Account) -> Iterator[str]:
+def served(account: SandboxAccount) -> Iterator[str]:
     """Serve while the block runs, and give the base URL."""
     started: Future[str] = Future()
     stop = asyncio.Event()
 
     async def main() -> None:
-        async with serve(double(account)) as url:
+        async with serve(double_app(account)) as url:
             started.set_result(url)
             await stop.wait()
 

@@ -12,7 +12,7 @@ from voice_app.cli.children import Child
 from voice_app.cli.machines import Machines, free_ports, machines
 from voice_app.journal import Entry, Journal
 from voice_app.journal.events import Closed
-from voice_app.sandbox.load.call_fleet import Crowd
+from voice_app.sandbox.load.call_fleet import CallFleet
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone import Phone
 
@@ -33,7 +33,7 @@ class Fleet:
     machines: Machines
     network: Network
     phone: Phone
-    crowd: Crowd
+    crowd: CallFleet
 
     @property
     def servers(self) -> list[Child]:
@@ -57,7 +57,7 @@ async def fleet(
         network = running.network()
         origin = running.account.origin
         async with running.phone(network, words_per_second=pace) as phone:
-            crowd = Crowd(phone, f"{origin}/voice", f"{origin}/voice/status")
+            crowd = CallFleet(phone, f"{origin}/voice", f"{origin}/voice/status")
             try:
                 yield Fleet(running, network, phone, crowd)
             finally:

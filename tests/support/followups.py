@@ -15,9 +15,9 @@ from voice_app.followups.case import Task
 from voice_app.followups.work import Work
 from voice_app.journal import Journal
 from voice_app.journal.events import Event, FollowedUp
-from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.twilio import SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
-from voice_app.sandbox.twilio.conversation_store import create_thread
+from voice_app.sandbox.twilio.conversation_store import create_conversation
 from voice_app.twilio import Credentials, Patience, TwilioApi
 
 CALL = "CA" + "7" * 32
@@ -29,7 +29,7 @@ class Office:
     """Where a task is tried by hand."""
 
     journal: Journal
-    account: Account
+    account: SandboxAccount
     api: TwilioApi
     configuration_id: str
     ago: float = 0.0
@@ -42,7 +42,7 @@ class Office:
             {"type": "CUSTOMER", "addresses": [{**voice, "address": CALLER}, *more]},
             {"type": "AI_AGENT", "addresses": [{**voice, "address": OURS}]},
         ]
-        return create_thread(self.account, configuration_id or self.configuration_id, people).id
+        return create_conversation(self.account, configuration_id or self.configuration_id, people).id
 
     def write(self, *events: Event, call_sid: str = CALL) -> None:
         for event in events:
@@ -70,17 +70,17 @@ class Office:
 
 
 @pytest.fixture
-def account() -> Account:
-    return Account()
+def account() -> SandboxAccount:
+    return SandboxAccount()
 
 
 @pytest.fixture
-async def office(account: Account, tmp_path: Path) -> AsyncIterator[Office]:
+async def office(account: SandboxAccount, tmp_path: Path) -> AsyncIterator[Office]:
     def clock() -> float:
         return time.time() - found.ago
 
     async with (
-        serve(double(account)) as base_url,
+        serve(double_app(account)) as base_url,
         aiohttp.ClientSession() as http,
         Journal(f"sqlite:///{tmp_path}/journal.db", clock=clock) as journal,
     ):

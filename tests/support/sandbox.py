@@ -16,7 +16,7 @@ from voice_app.calls import CallState, HistoryLine
 from voice_app.journal import Entry, Journal
 from voice_app.journal.events import Event
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.phone import Happening, Person, Phone, PhoneCall
+from voice_app.sandbox.phone import Person, Phone, PhoneCall, PhoneEvent
 from voice_app.settings import Settings
 from voice_app.twilio import TwilioApi
 
@@ -39,7 +39,7 @@ class Sandbox:
         return self.phone.network
 
     def call(
-        self, *people: Person, watch: Callable[[Happening], None] = lambda happening: None
+        self, *people: Person, watch: Callable[[PhoneEvent], None] = lambda happening: None
     ) -> AbstractAsyncContextManager[PhoneCall]:
         """Phone the server. ``people`` are there when it rings somebody."""
         origin = self.settings.origin

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from voice_app.sandbox.twilio import Account, Behaviour, double
+from voice_app.sandbox.twilio import Behaviour, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 from voice_app.twilio import Credentials, Patience, TwilioApi
 
@@ -15,15 +15,15 @@ TOKEN = "token-of-the-test"
 
 
 @pytest.fixture
-def account() -> Account:
+def account() -> SandboxAccount:
     """Operations are done when they are polled, never by time."""
     behaviour = Behaviour(operation_seconds=float("inf"), retry_after=0)
-    return Account("AC" + "1" * 32, TOKEN, behaviour=behaviour)
+    return SandboxAccount("AC" + "1" * 32, TOKEN, behaviour=behaviour)
 
 
 @pytest.fixture
-async def base_url(account: Account) -> AsyncIterator[str]:
-    async with serve(double(account)) as url:
+async def base_url(account: SandboxAccount) -> AsyncIterator[str]:
+    async with serve(double_app(account)) as url:
         yield url
 
 
@@ -34,7 +34,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture
-def api(session: aiohttp.ClientSession, base_url: str, account: Account) -> TwilioApi:
+def api(session: aiohttp.ClientSession, base_url: str, account: SandboxAccount) -> TwilioApi:
     return TwilioApi(
         session,
         Credentials(account.sid, TOKEN),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.sandbox.twilio import Account, Fault, new_id
+from voice_app.sandbox.twilio import Fault, SandboxAccount, new_id
 from voice_app.twilio import ApiError, Configuration, Configurations, Trouble, TwilioApi
 from voice_app.twilio.changes import READ_ONLY, Difference, differences, lost, merged, writable
 from voice_app.twilio.configurations import Update
@@ -48,13 +48,13 @@ def configurations(api: TwilioApi) -> Configurations:
 
 
 @pytest.fixture(params=["PATCH", "PUT"])
-def method(request: pytest.FixtureRequest, account: Account) -> str:
+def method(request: pytest.FixtureRequest, account: SandboxAccount) -> str:
     """Accounts of both kinds."""
     account.behaviour.patch = request.param == "PATCH"
     return str(request.param)
 
 
-def writes(account: Account) -> list[str]:
+def writes(account: SandboxAccount) -> list[str]:
     return [line[0] for line in account.requests if line[0] != "GET" and line[2] == 202]
 
 
@@ -74,7 +74,7 @@ async def test_one_is_created_and_read_back(configurations: Configurations) -> N
     "statuses", [(), ("PENDING",), ("PENDING", "RUNNING", "IN_PROGRESS", "NEVER-HEARD-OF")]
 )
 async def test_an_operation_is_polled_until_it_is_over(
-    configurations: Configurations, account: Account, statuses: tuple[str, ...]
+    configurations: Configurations, account: SandboxAccount, statuses: tuple[str, ...]
 ) -> None:
     account.behaviour.operation_statuses = statuses
     seen: list[Operation] = []
@@ -84,7 +84,7 @@ async def test_an_operation_is_polled_until_it_is_over(
 
 @pytest.mark.parametrize("related", ["present", "null", "missing"])
 async def test_the_id_comes_from_the_operation(
-    configurations: Configurations, account: Account, related: Any
+    configurations: Configurations, account: SandboxAccount, related: Any
 ) -> None:
     account.behaviour.related = related
     created = await configurations.create(everything())
@@ -92,7 +92,7 @@ async def test_the_id_comes_from_the_operation(
 
 
 async def test_the_id_is_found_by_name_when_the_operation_does_not_tell_it(
-    configurations: Configurations, account: Account
+    configurations: Configurations, account: SandboxAccount
 ) -> None:
     done = '{"operationId": "proc_job_1", "status": "COMPLETED"}'
     account.behaviour.operation_seconds = 0
@@ -101,7 +101,7 @@ async def test_the_id_is_found_by_name_when_the_operation_does_not_tell_it(
     assert created.display_name == "acme-voice"
 
 
-async def test_a_failed_operation_says_why(configurations: Configurations, account: Account) -> None:
+async def test_a_failed_operation_says_why(configurations: Configurations, account: SandboxAccount) -> None:
     account.next_failure = {"type": "x", "title": "Bad request", "status": 400, "detail": "No such store."}
     with pytest.raises(ApiError, match="is FAILED: Bad request: No such store") as caught:
         await configurations.create(everything())
@@ -109,14 +109,16 @@ async def test_a_failed_operation_says_why(configurations: Configurations, accou
     assert account.configurations == {}
 
 
-async def test_a_cancelled_operation_is_a_failure(configurations: Configurations, account: Account) -> None:
+async def test_a_cancelled_operation_is_a_failure(
+    configurations: Configurations, account: SandboxAccount
+) -> None:
     account.behaviour.operation_statuses = ("CANCELLED",)
     with pytest.raises(ApiError, match="is CANCELLED"):
         await configurations.create(everything())
 
 
 async def test_an_operation_that_is_never_over_ends_with_the_deadline(
-    api: TwilioApi, account: Account
+    api: TwilioApi, account: SandboxAccount
 ) -> None:
     account.behaviour.operation_statuses = ("RUNNING",) * 10_000
     with pytest.raises(ApiError, match=r"was still RUNNING after 0\.2 s") as caught:
@@ -135,7 +137,7 @@ async def test_an_operation_that_is_never_over_ends_with_the_deadline(
     ],
 )
 async def test_credentials_go_to_no_other_host(
-    configurations: Configurations, account: Account, base_url: str, status_url: str
+    configurations: Configurations, account: SandboxAccount, base_url: str, status_url: str
 ) -> None:
     account.behaviour.status_url = status_url.format(base=base_url)
     with pytest.raises(ApiError, match="not asked there"):
@@ -143,7 +145,7 @@ async def test_credentials_go_to_no_other_host(
     assert [line[0] for line in account.requests] == ["POST"]
 
 
-async def test_a_repeated_write_is_made_once(configurations: Configurations, account: Account) -> None:
+async def test_a_repeated_write_is_made_once(configurations: Configurations, account: SandboxAccount) -> None:
     """The first answer gets lost; the idempotency key keeps the second attempt from making another one."""
     lost_answer = Fault(path="*/Configurations", method="POST", status=503)
     account.faults.add(lost_answer)
@@ -160,7 +162,7 @@ async def test_a_conflict_names_what_is_in_the_way(configurations: Configuration
     assert first.id in str(caught.value)
 
 
-async def test_all_pages_are_listed(configurations: Configurations, account: Account) -> None:
+async def test_all_pages_are_listed(configurations: Configurations, account: SandboxAccount) -> None:
     store = new_id("mem_store_")
     ids = [account.add_configuration(displayName=f"c{n}") for n in range(3)]
     ids.append(account.add_configuration(memoryStoreId=store))
@@ -169,7 +171,7 @@ async def test_all_pages_are_listed(configurations: Configurations, account: Acc
 
 
 async def test_items_that_the_list_shows_in_part_are_fetched(
-    configurations: Configurations, account: Account
+    configurations: Configurations, account: SandboxAccount
 ) -> None:
     account.add_configuration(channelSettings={"VOICE": {"captureRules": [VOICE_RULE]}})
     account.behaviour.partial_lists = True
@@ -194,7 +196,7 @@ async def test_items_that_the_list_shows_in_part_are_fetched(
     ],
 )
 async def test_a_change_touches_its_own_field_alone(
-    configurations: Configurations, account: Account, method: str, changes: dict[str, Any]
+    configurations: Configurations, account: SandboxAccount, method: str, changes: dict[str, Any]
 ) -> None:
     """Also where the account has fields that we don't know."""
     account.behaviour.undocumented |= {"brandNew"}
@@ -218,7 +220,7 @@ async def test_a_change_touches_its_own_field_alone(
 
 
 async def test_nothing_is_written_where_nothing_changes(
-    configurations: Configurations, account: Account
+    configurations: Configurations, account: SandboxAccount
 ) -> None:
     before = await configurations.create(everything())
     update = await configurations.update(before.id, {"description": before.description})
@@ -226,7 +228,9 @@ async def test_nothing_is_written_where_nothing_changes(
     assert writes(account) == ["POST"]
 
 
-async def test_the_grouping_cannot_be_changed(configurations: Configurations, account: Account) -> None:
+async def test_the_grouping_cannot_be_changed(
+    configurations: Configurations, account: SandboxAccount
+) -> None:
     before = await configurations.create(everything())
     with pytest.raises(ValueError, match="create a new configuration"):
         await configurations.update(before.id, {"conversationGroupingType": "GROUP_BY_PARTICIPANT_ADDRESSES"})
@@ -240,7 +244,7 @@ async def test_the_same_grouping_is_no_change(configurations: Configurations) ->
 
 
 async def test_a_field_that_a_put_cannot_carry_stops_it(
-    configurations: Configurations, account: Account
+    configurations: Configurations, account: SandboxAccount
 ) -> None:
     """An account without PATCH, whose PUT does not take all that it shows: better nothing at all."""
     account.behaviour.patch = False
@@ -252,7 +256,7 @@ async def test_a_field_that_a_put_cannot_carry_stops_it(
 
 
 async def test_somebody_else_writing_is_noticed(
-    configurations: Configurations, account: Account, method: str
+    configurations: Configurations, account: SandboxAccount, method: str
 ) -> None:
     before = await configurations.create(everything())
     other = account.configurations[before.id]
@@ -269,7 +273,7 @@ async def test_somebody_else_writing_is_noticed(
     assert [item.path for item in update.unexpected] == ([] if overwritten else ["description"])
 
 
-async def test_one_is_deleted(configurations: Configurations, account: Account) -> None:
+async def test_one_is_deleted(configurations: Configurations, account: SandboxAccount) -> None:
     created = await configurations.create(everything())
     await configurations.delete(created.id)
     assert account.configurations == {}
@@ -280,14 +284,16 @@ async def test_one_is_deleted(configurations: Configurations, account: Account) 
 
 @pytest.mark.parametrize("value", ["", "conv_conversation_1", "../Operations", "conv_configuration_1?x=y"])
 async def test_an_id_that_is_none_is_not_sent(
-    configurations: Configurations, account: Account, value: str
+    configurations: Configurations, account: SandboxAccount, value: str
 ) -> None:
     with pytest.raises(ValueError, match="is not the id of a configuration"):
         await configurations.fetch(value)
     assert len(account.requests) == 0
 
 
-async def test_many_at_once_share_the_session(configurations: Configurations, account: Account) -> None:
+async def test_many_at_once_share_the_session(
+    configurations: Configurations, account: SandboxAccount
+) -> None:
     configuration_id = account.add_configuration()
     found = await asyncio.gather(*(configurations.fetch(configuration_id) for _ in range(20)))
     assert {item.id for item in found} == {configuration_id}
@@ -334,7 +340,7 @@ def test_a_field_that_would_be_lost_is_named() -> None:
 
 
 async def test_two_of_the_same_name_leave_the_id_open(
-    configurations: Configurations, account: Account
+    configurations: Configurations, account: SandboxAccount
 ) -> None:
     account.behaviour.operation_seconds = 0
     account.add_configuration(displayName="other")
@@ -346,7 +352,7 @@ async def test_two_of_the_same_name_leave_the_id_open(
 
 
 async def test_a_patch_that_is_refused_is_not_tried_as_a_put(
-    configurations: Configurations, account: Account
+    configurations: Configurations, account: SandboxAccount
 ) -> None:
     configuration_id = account.add_configuration()
     with pytest.raises(ApiError) as caught:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from voice_app.sandbox.twilio import Account, Fault, LocalTranscriber
+from voice_app.sandbox.twilio import Fault, LocalTranscriber, SandboxAccount
 from voice_app.twilio import ApiError, Conversations, Trouble, TwilioApi
 
 CALL = "CA" + "1" * 32
@@ -24,12 +24,12 @@ def conversations(api: TwilioApi) -> Conversations:
 
 
 @pytest.fixture
-def configuration_id(account: Account) -> str:
+def configuration_id(account: SandboxAccount) -> str:
     return account.add_configuration(channelSettings={"VOICE": {"statusTimeouts": {"closed": 30}}})
 
 
 @pytest.fixture
-def transcriber(account: Account) -> LocalTranscriber:
+def transcriber(account: SandboxAccount) -> LocalTranscriber:
     return LocalTranscriber(account)
 
 
@@ -67,7 +67,7 @@ async def test_participants_who_are_talking_already_are_a_conflict(
 
 
 async def test_an_error_other_than_a_conflict_is_passed_on(
-    conversations: Conversations, account: Account, configuration_id: str
+    conversations: Conversations, account: SandboxAccount, configuration_id: str
 ) -> None:
     account.faults.add(Fault(method="POST", status=400))
     with pytest.raises(ApiError) as caught:
@@ -87,7 +87,10 @@ async def test_a_call_is_found_by_its_sid(
 
 
 async def test_two_engines_on_one_call_are_two_conversations(
-    conversations: Conversations, account: Account, configuration_id: str, transcriber: LocalTranscriber
+    conversations: Conversations,
+    account: SandboxAccount,
+    configuration_id: str,
+    transcriber: LocalTranscriber,
 ) -> None:
     """A capture rule on a configuration that nobody named: this is how the second bill shows."""
     rule = {"from": "*", "to": NUMBER, "metadata": {"callType": "PSTN"}}
@@ -98,7 +101,10 @@ async def test_two_engines_on_one_call_are_two_conversations(
 
 
 async def test_a_conversation_is_waited_for(
-    conversations: Conversations, account: Account, configuration_id: str, transcriber: LocalTranscriber
+    conversations: Conversations,
+    account: SandboxAccount,
+    configuration_id: str,
+    transcriber: LocalTranscriber,
 ) -> None:
     conversation_id = await on_a_call(transcriber, configuration_id)
     not_yet = '{"conversations": [], "meta": {"key": "conversations", "pageSize": 50}}'
@@ -113,7 +119,7 @@ async def test_waiting_has_an_end(conversations: Conversations) -> None:
 
 @pytest.mark.parametrize("partial", [False, True])
 async def test_lists_are_filtered_and_complete(
-    conversations: Conversations, account: Account, configuration_id: str, partial: bool
+    conversations: Conversations, account: SandboxAccount, configuration_id: str, partial: bool
 ) -> None:
     now = datetime(2026, 11, 22, 12, tzinfo=UTC)
     account.clock = lambda: now.timestamp()
@@ -145,7 +151,7 @@ async def test_closing_is_final(conversations: Conversations, configuration_id: 
 
 
 async def test_closing_works_without_patch_and_loses_nothing(
-    conversations: Conversations, account: Account, configuration_id: str
+    conversations: Conversations, account: SandboxAccount, configuration_id: str
 ) -> None:
     created = await conversations.create(configuration_id, name="81", metadata={"order": "81"})
     account.faults.add(Fault(method="PATCH", status=405))
@@ -153,7 +159,9 @@ async def test_closing_works_without_patch_and_loses_nothing(
     assert (closed.status, closed.name, closed.metadata) == ("CLOSED", "81", {"order": "81"})
 
 
-async def test_one_is_erased(conversations: Conversations, account: Account, configuration_id: str) -> None:
+async def test_one_is_erased(
+    conversations: Conversations, account: SandboxAccount, configuration_id: str
+) -> None:
     created = await conversations.create(configuration_id)
     await conversations.delete(created.id)
     assert account.threads == {}
@@ -177,7 +185,7 @@ async def test_participants_are_added_and_changed(
 @pytest.mark.parametrize("partial", [False, True])
 async def test_a_call_is_read_as_a_dialogue(
     conversations: Conversations,
-    account: Account,
+    account: SandboxAccount,
     configuration_id: str,
     transcriber: LocalTranscriber,
     partial: bool,
@@ -241,7 +249,7 @@ async def test_a_message_is_sent(conversations: Conversations, configuration_id:
 
 
 async def test_unknown_fields_are_kept_and_nulls_are_as_absent(
-    conversations: Conversations, account: Account, configuration_id: str
+    conversations: Conversations, account: SandboxAccount, configuration_id: str
 ) -> None:
     created = await conversations.create(configuration_id)
     account.threads[created.id].resource |= {"brandNew": [1], "name": None, "metadata": None}
@@ -251,7 +259,7 @@ async def test_unknown_fields_are_kept_and_nulls_are_as_absent(
 
 
 async def test_a_field_of_another_type_is_told_as_what_it_is(
-    conversations: Conversations, account: Account, configuration_id: str
+    conversations: Conversations, account: SandboxAccount, configuration_id: str
 ) -> None:
     created = await conversations.create(configuration_id)
     account.threads[created.id].resource["createdAt"] = 7
@@ -262,7 +270,7 @@ async def test_a_field_of_another_type_is_told_as_what_it_is(
 
 @pytest.mark.parametrize("value", ["", "conv_configuration_1", "x/../y"])
 async def test_an_id_that_is_none_is_not_sent(
-    conversations: Conversations, account: Account, value: str
+    conversations: Conversations, account: SandboxAccount, value: str
 ) -> None:
     with pytest.raises(ValueError, match="is not the id of a conversation"):
         await conversations.fetch(value)

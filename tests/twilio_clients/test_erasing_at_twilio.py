@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from voice_app.sandbox.twilio import Account, Fault, new_id
-from voice_app.sandbox.twilio.memory_store import add_person, merge
-from voice_app.sandbox.twilio.records import CallRecord
+from voice_app.sandbox.twilio import Fault, SandboxAccount, new_id
+from voice_app.sandbox.twilio.memory_store import add_profile, merge
+from voice_app.sandbox.twilio.records import SandboxCall
 from voice_app.twilio import ApiError, Conversations, Memory, Trouble, TwilioApi
 from voice_app.twilio.erasure import Clues, Erasure, Traces
 
@@ -17,17 +17,17 @@ CALL = "CA" + "1" * 32
 
 
 @pytest.fixture
-def configuration_id(account: Account) -> str:
+def configuration_id(account: SandboxAccount) -> str:
     return account.add_configuration()
 
 
 @pytest.fixture
-def store_id(account: Account, configuration_id: str) -> str:
+def store_id(account: SandboxAccount, configuration_id: str) -> str:
     return str(account.configurations[configuration_id]["memoryStoreId"])
 
 
 @pytest.fixture
-def erasure(api: TwilioApi, account: Account) -> Erasure:
+def erasure(api: TwilioApi, account: SandboxAccount) -> Erasure:
     return Erasure(api, account.sid)
 
 
@@ -47,8 +47,8 @@ async def conversation(
     return found.id
 
 
-def person(account: Account, store_id: str, phone: str = ANN) -> str:
-    return add_person(account, account.stores[store_id], {"Contact": {"phone": phone}}).id
+def person(account: SandboxAccount, store_id: str, phone: str = ANN) -> str:
+    return add_profile(account, account.stores[store_id], {"Contact": {"phone": phone}}).id
 
 
 class TestFinding:
@@ -60,7 +60,7 @@ class TestFinding:
         found = await erasure.find(clues(conversation_ids=[known], call_sids=["CA" + "2" * 32]))
         assert set(found.conversations) == {known, captured}
 
-    async def test_what_is_no_id_is_not_asked_for(self, erasure: Erasure, account: Account) -> None:
+    async def test_what_is_no_id_is_not_asked_for(self, erasure: Erasure, account: SandboxAccount) -> None:
         found = await erasure.find(
             clues(conversation_ids=["../x"], profile_ids=["y"], recording_sids=["../z"])
         )
@@ -71,13 +71,13 @@ class TestFinding:
         assert not (await erasure.find(clues(conversation_ids=[new_id("conv_conversation_")]))).conversations
 
     async def test_the_profile_is_found_by_the_number(
-        self, erasure: Erasure, account: Account, configuration_id: str, store_id: str
+        self, erasure: Erasure, account: SandboxAccount, configuration_id: str, store_id: str
     ) -> None:
         ann, _ = person(account, store_id), person(account, store_id, BOB)
         assert (await erasure.find(clues(configuration_id))).profiles == [(store_id, ann)]
 
     async def test_a_client_is_known_by_the_profile_of_the_participant(
-        self, erasure: Erasure, api: TwilioApi, account: Account, configuration_id: str, store_id: str
+        self, erasure: Erasure, api: TwilioApi, account: SandboxAccount, configuration_id: str, store_id: str
     ) -> None:
         conversation_id, profile_id = (
             await conversation(api, configuration_id, "ann"),
@@ -89,7 +89,7 @@ class TestFinding:
         assert found.profiles == [(store_id, profile_id)]
 
     async def test_nobody_else_in_a_conversation_is_meant(
-        self, erasure: Erasure, api: TwilioApi, account: Account, configuration_id: str, store_id: str
+        self, erasure: Erasure, api: TwilioApi, account: SandboxAccount, configuration_id: str, store_id: str
     ) -> None:
         conversation_id = await conversation(api, configuration_id, BOB)
         [participant] = account.threads[conversation_id].participants.values()
@@ -97,20 +97,20 @@ class TestFinding:
         assert not (await erasure.find(clues(conversation_ids=[conversation_id]))).profiles
 
     async def test_a_profile_that_was_merged_is_found_under_the_id_that_counts(
-        self, erasure: Erasure, account: Account, configuration_id: str, store_id: str
+        self, erasure: Erasure, account: SandboxAccount, configuration_id: str, store_id: str
     ) -> None:
         old, new = person(account, store_id, BOB), person(account, store_id)
         merge(account.stores[store_id], old, new)
         assert (await erasure.find(clues(configuration_id, profile_ids=[old]))).profiles == [(store_id, new)]
 
     async def test_everybody_who_withholds_the_number_shares_one_and_nobody_is_looked_up_by_it(
-        self, erasure: Erasure, account: Account, configuration_id: str, store_id: str
+        self, erasure: Erasure, account: SandboxAccount, configuration_id: str, store_id: str
     ) -> None:
         person(account, store_id, "+266696687")
         assert not (await erasure.find(clues(configuration_id, address="+266696687"))).profiles
 
     async def test_what_operators_said_of_the_conversation_is_found(
-        self, erasure: Erasure, api: TwilioApi, account: Account, configuration_id: str
+        self, erasure: Erasure, api: TwilioApi, account: SandboxAccount, configuration_id: str
     ) -> None:
         conversation_id = await conversation(api, configuration_id)
         result_id = new_id("intelligence_operatorresult_")
@@ -123,7 +123,7 @@ class TestFinding:
         assert (await erasure.find(clues(conversation_ids=[conversation_id]))).results == [result_id]
 
     async def test_what_cannot_be_read_is_an_error_and_not_nothing(
-        self, erasure: Erasure, account: Account, configuration_id: str
+        self, erasure: Erasure, account: SandboxAccount, configuration_id: str
     ) -> None:
         account.faults.add(Fault(path="*/Lookup", status=403))
         with pytest.raises(ApiError) as raised:
@@ -133,9 +133,9 @@ class TestFinding:
 
 class TestErasing:
     async def test_everything_that_was_found_is_gone(
-        self, erasure: Erasure, api: TwilioApi, account: Account, configuration_id: str, store_id: str
+        self, erasure: Erasure, api: TwilioApi, account: SandboxAccount, configuration_id: str, store_id: str
     ) -> None:
-        account.finished[CALL] = CallRecord(CALL, ANN, OURS)
+        account.finished[CALL] = SandboxCall(CALL, ANN, OURS)
         account.recordings["RE1"] = b"..."
         profile_id = person(account, store_id)
         await Memory(api).observe(store_id, profile_id, ["Rides a red bike.", "Is left-handed."])
@@ -154,7 +154,7 @@ class TestErasing:
         assert [*left.conversations, *left.profiles, *left.results] == []
 
     async def test_memories_are_erased_one_by_one_before_the_profile(
-        self, erasure: Erasure, api: TwilioApi, account: Account, configuration_id: str, store_id: str
+        self, erasure: Erasure, api: TwilioApi, account: SandboxAccount, configuration_id: str, store_id: str
     ) -> None:
         profile_id = person(account, store_id)
         memory = Memory(api)
@@ -172,7 +172,7 @@ class TestErasing:
         ]
 
     async def test_what_fails_is_told_and_does_not_stop_the_rest(
-        self, erasure: Erasure, api: TwilioApi, account: Account, configuration_id: str, store_id: str
+        self, erasure: Erasure, api: TwilioApi, account: SandboxAccount, configuration_id: str, store_id: str
     ) -> None:
         conversation_id = await conversation(api, configuration_id)
         person(account, store_id)
@@ -185,7 +185,7 @@ class TestErasing:
         assert not (await erasure.find(clues(configuration_id))).profiles
 
     async def test_to_erase_twice_is_harmless(
-        self, erasure: Erasure, api: TwilioApi, account: Account, configuration_id: str, store_id: str
+        self, erasure: Erasure, api: TwilioApi, account: SandboxAccount, configuration_id: str, store_id: str
     ) -> None:
         person(account, store_id)
         conversation_id = await conversation(api, configuration_id)
@@ -195,7 +195,9 @@ class TestErasing:
         await erasure.erase(found)
         assert await erasure.erase(found) == {}
 
-    async def test_the_record_of_a_call_on_the_line_stays(self, erasure: Erasure, account: Account) -> None:
-        account.calls[CALL] = CallRecord(CALL, ANN, OURS)
+    async def test_the_record_of_a_call_on_the_line_stays(
+        self, erasure: Erasure, account: SandboxAccount
+    ) -> None:
+        account.calls[CALL] = SandboxCall(CALL, ANN, OURS)
         failures = await erasure.erase(Traces(calls=[CALL]))
         assert failures[CALL].trouble is Trouble.CONFLICT

@@ -8,7 +8,7 @@ import logging
 import aiohttp
 import pytest
 
-from voice_app.sandbox.twilio import Account, Fault, double
+from voice_app.sandbox.twilio import Fault, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 from voice_app.twilio import ApiError, Credentials, Patience, Trouble, TwilioApi
 from voice_app.twilio.errors import seconds_to_wait
@@ -46,7 +46,7 @@ async def test_a_reply_is_decoded(api: TwilioApi) -> None:
     ],
 )
 async def test_both_shapes_of_errors_are_read(
-    api: TwilioApi, account: Account, shape: str, status: int, code: int, trouble: Trouble
+    api: TwilioApi, account: SandboxAccount, shape: str, status: int, code: int, trouble: Trouble
 ) -> None:
     account.behaviour.error_shape = "A" if shape == "A" else "B"
     account.faults.add(Fault(status=status, code=code, times=None))
@@ -57,13 +57,13 @@ async def test_both_shapes_of_errors_are_read(
     assert f"GET {api.url('conversations', LIST)}" in str(error)
 
 
-async def test_an_rfc_9457_problem_is_read(api: TwilioApi, account: Account) -> None:
+async def test_an_rfc_9457_problem_is_read(api: TwilioApi, account: SandboxAccount) -> None:
     problem = '{"type": "x", "title": "Bad rule", "status": 400, "detail": "No such number"}'
     account.faults.add(Fault(status=400, body=problem))
     assert (await failure(api)).message == "No such number"
 
 
-async def test_a_redirect_is_not_followed(api: TwilioApi, account: Account) -> None:
+async def test_a_redirect_is_not_followed(api: TwilioApi, account: SandboxAccount) -> None:
     """Our credentials would go with it."""
     account.faults.add(Fault(status=307, headers={"Location": api.url("conversations", "/v2/elsewhere")}))
     error = await failure(api)
@@ -74,7 +74,7 @@ async def test_a_redirect_is_not_followed(api: TwilioApi, account: Account) -> N
 
 @pytest.mark.parametrize(("status", "trouble"), [(200, Trouble.UNREADABLE), (502, Trouble.SERVER)])
 async def test_a_page_of_html_is_told_as_what_it_is(
-    api: TwilioApi, account: Account, status: int, trouble: Trouble
+    api: TwilioApi, account: SandboxAccount, status: int, trouble: Trouble
 ) -> None:
     account.faults.add(Fault(status=status, html=True, times=None))
     error = await failure(api)
@@ -83,7 +83,9 @@ async def test_a_page_of_html_is_told_as_what_it_is(
 
 
 @pytest.mark.parametrize("body", ["[1]", "7", '"text"', "null"])
-async def test_json_that_is_no_object_is_unreadable(api: TwilioApi, account: Account, body: str) -> None:
+async def test_json_that_is_no_object_is_unreadable(
+    api: TwilioApi, account: SandboxAccount, body: str
+) -> None:
     account.faults.add(Fault(body=body))
     with pytest.raises(ApiError, match="not an object"):
         await api.get("conversations", LIST)
@@ -93,19 +95,21 @@ async def test_json_that_is_no_object_is_unreadable(api: TwilioApi, account: Acc
     "body",
     ["{}", '{"meta": {}}', '{"meta": {"key": "things"}}', '{"meta": 1}', '{"meta": {"key": "x"}, "x": {}}'],
 )
-async def test_a_list_without_items_is_unreadable(api: TwilioApi, account: Account, body: str) -> None:
+async def test_a_list_without_items_is_unreadable(api: TwilioApi, account: SandboxAccount, body: str) -> None:
     account.faults.add(Fault(body=body))
     with pytest.raises(ApiError, match=r"meta\.key"):
         _ = [item async for item in api.items("conversations", LIST)]
 
 
-async def test_pages_that_go_in_a_circle_end(api: TwilioApi, account: Account) -> None:
+async def test_pages_that_go_in_a_circle_end(api: TwilioApi, account: SandboxAccount) -> None:
     account.faults.add(Fault(body='{"x": [{}], "meta": {"key": "x", "nextToken": "again"}}', times=None))
     with pytest.raises(ApiError, match="circle"):
         _ = [item async for item in api.items("conversations", LIST)]
 
 
-async def test_no_answer_in_time_is_a_timeout_and_not_repeated(api: TwilioApi, account: Account) -> None:
+async def test_no_answer_in_time_is_a_timeout_and_not_repeated(
+    api: TwilioApi, account: SandboxAccount
+) -> None:
     account.faults.add(Fault(delay=30, times=None))
     with pytest.raises(ApiError) as caught:
         await api.request("GET", "conversations", LIST, within=0.05)
@@ -114,8 +118,8 @@ async def test_no_answer_in_time_is_a_timeout_and_not_repeated(api: TwilioApi, a
     assert len(account.requests) == 0
 
 
-async def test_a_closed_port_is_unreachable(session: aiohttp.ClientSession, account: Account) -> None:
-    async with serve(double(account)) as url:
+async def test_a_closed_port_is_unreachable(session: aiohttp.ClientSession, account: SandboxAccount) -> None:
+    async with serve(double_app(account)) as url:
         pass
     api = TwilioApi(
         session, Credentials("AC", "x"), base_url=url, patience=Patience(attempts=2, first_wait=0)
@@ -126,32 +130,38 @@ async def test_a_closed_port_is_unreachable(session: aiohttp.ClientSession, acco
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-async def test_a_read_is_repeated_until_it_succeeds(api: TwilioApi, account: Account, status: int) -> None:
+async def test_a_read_is_repeated_until_it_succeeds(
+    api: TwilioApi, account: SandboxAccount, status: int
+) -> None:
     account.faults.add(Fault(status=status, times=2))
     await api.get("conversations", LIST)
     assert [line[2] for line in account.requests] == [status, status, 200]
 
 
-async def test_a_read_is_repeated_a_bounded_number_of_times(api: TwilioApi, account: Account) -> None:
+async def test_a_read_is_repeated_a_bounded_number_of_times(api: TwilioApi, account: SandboxAccount) -> None:
     account.faults.add(Fault(status=503, times=None))
     await failure(api)
     assert len(account.requests) == 3
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 501])
-async def test_what_will_not_change_is_not_repeated(api: TwilioApi, account: Account, status: int) -> None:
+async def test_what_will_not_change_is_not_repeated(
+    api: TwilioApi, account: SandboxAccount, status: int
+) -> None:
     account.faults.add(Fault(status=status, times=None))
     await failure(api)
     assert len(account.requests) == 1
 
 
-async def test_retry_after_is_heeded_when_it_is_short(api: TwilioApi, account: Account) -> None:
+async def test_retry_after_is_heeded_when_it_is_short(api: TwilioApi, account: SandboxAccount) -> None:
     account.faults.add(Fault(status=429, headers={"Retry-After": "0"}))
     await api.get("conversations", LIST)
     assert [line[2] for line in account.requests] == [429, 200]
 
 
-async def test_a_long_retry_after_is_told_instead_of_waited_for(api: TwilioApi, account: Account) -> None:
+async def test_a_long_retry_after_is_told_instead_of_waited_for(
+    api: TwilioApi, account: SandboxAccount
+) -> None:
     account.faults.add(Fault(status=429, headers={"Retry-After": "60"}, times=None))
     error = await failure(api)
     assert error.retry_after == 60
@@ -159,14 +169,14 @@ async def test_a_long_retry_after_is_told_instead_of_waited_for(api: TwilioApi, 
     assert len(account.requests) == 1
 
 
-async def test_a_write_is_not_repeated(api: TwilioApi, account: Account) -> None:
+async def test_a_write_is_not_repeated(api: TwilioApi, account: SandboxAccount) -> None:
     account.faults.add(Fault(status=503, times=None))
     with pytest.raises(ApiError):
         await api.request("POST", "conversations", LIST, body={})
     assert len(account.requests) == 1
 
 
-async def test_a_write_with_an_idempotency_key_is_repeated(api: TwilioApi, account: Account) -> None:
+async def test_a_write_with_an_idempotency_key_is_repeated(api: TwilioApi, account: SandboxAccount) -> None:
     account.faults.add(Fault(status=503, times=1))
     with pytest.raises(ApiError) as caught:
         await api.request("POST", "conversations", LIST, body={}, idempotency_key="not looked at here")
@@ -174,7 +184,7 @@ async def test_a_write_with_an_idempotency_key_is_repeated(api: TwilioApi, accou
     assert caught.value.trouble is Trouble.REFUSED
 
 
-async def test_nulls_and_empty_lists_leave_as_they_are(api: TwilioApi, account: Account) -> None:
+async def test_nulls_and_empty_lists_leave_as_they_are(api: TwilioApi, account: SandboxAccount) -> None:
     with pytest.raises(ApiError) as caught:
         await api.request("POST", "conversations", LIST, body={"name": None})
     assert "`$.name`" in caught.value.message
@@ -207,7 +217,7 @@ async def test_a_dropped_connection_is_repeated(session: aiohttp.ClientSession) 
 
 
 async def test_credentials_stay_out_of_errors_and_logs(
-    api: TwilioApi, account: Account, caplog: pytest.LogCaptureFixture
+    api: TwilioApi, account: SandboxAccount, caplog: pytest.LogCaptureFixture
 ) -> None:
     account.faults.add(Fault(status=500, times=None))
     with caplog.at_level(logging.DEBUG):
@@ -277,24 +287,24 @@ def test_retry_after_is_read(value: str, seconds: float | None) -> None:
     assert seconds_to_wait({}) is None
 
 
-async def test_an_empty_answer_is_no_body(api: TwilioApi, account: Account) -> None:
+async def test_an_empty_answer_is_no_body(api: TwilioApi, account: SandboxAccount) -> None:
     account.faults.add(Fault(body=""))
     assert (await api.request("DELETE", "conversations", LIST)).body is None
     account.faults.add(Fault(body="", status=400))
     assert (await failure(api)).message == "an empty answer"
 
 
-async def test_a_code_that_is_no_number_is_left_out(api: TwilioApi, account: Account) -> None:
+async def test_a_code_that_is_no_number_is_left_out(api: TwilioApi, account: SandboxAccount) -> None:
     account.faults.add(Fault(status=400, body='{"code": "E_BAD", "message": "Bad."}'))
     error = await failure(api)
     assert (error.code, error.answer) == (None, "400: Bad")
 
 
-async def test_an_error_in_another_shape_is_quoted(api: TwilioApi, account: Account) -> None:
+async def test_an_error_in_another_shape_is_quoted(api: TwilioApi, account: SandboxAccount) -> None:
     account.faults.add(Fault(status=400, body='{"code": [1], "message": {"deep": true}}'))
     assert '{"code": [1]' in (await failure(api)).message
 
 
-async def test_items_that_are_no_objects_are_left_out(api: TwilioApi, account: Account) -> None:
+async def test_items_that_are_no_objects_are_left_out(api: TwilioApi, account: SandboxAccount) -> None:
     account.faults.add(Fault(body='{"x": [1, {"id": "a"}, null], "meta": {"key": "x"}}'))
     assert [item async for item in api.items("conversations", LIST)] == [{"id": "a"}]

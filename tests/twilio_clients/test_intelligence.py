@@ -9,9 +9,9 @@ import pytest
 from voice_app.sandbox.twilio import (
     SENTIMENT,
     SUMMARY,
-    Account,
     Behaviour,
     LocalTranscriber,
+    SandboxAccount,
     new_id,
 )
 from voice_app.twilio import ApiError, Configurations, Intelligence, OperatorResult, Trouble, TwilioApi
@@ -30,7 +30,7 @@ def rule(on: str = "CONVERSATION_END", *operators: str, count: int | None = None
     return {"operators": [{"id": item} for item in operators or (SUMMARY,)], "triggers": [trigger]}
 
 
-async def analysed(account: Account, *rules: dict[str, Any]) -> str:
+async def analysed(account: SandboxAccount, *rules: dict[str, Any]) -> str:
     """A call whose conversation the rules have read; gives the conversation's id."""
     linked = [account.add_intelligence(rules=list(rules))["id"]]
     configuration_id = account.add_configuration(intelligenceConfigurationIds=linked)
@@ -47,7 +47,7 @@ async def analysed(account: Account, *rules: dict[str, Any]) -> str:
 
 class TestReading:
     async def test_a_configuration_tells_which_operators_run_when(
-        self, intelligence: Intelligence, account: Account
+        self, intelligence: Intelligence, account: SandboxAccount
     ) -> None:
         wanted = rule("COMMUNICATION", SENTIMENT, count=5)
         wanted["actions"] = [{"type": "WEBHOOK", "method": "POST", "url": "https://voice.example.com/x"}]
@@ -59,12 +59,12 @@ class TestReading:
         assert found.rules[1].triggers[0].count == 1
         assert found.rules[0].actions[0].url == "https://voice.example.com/x"
 
-    async def test_all_of_them_are_listed(self, intelligence: Intelligence, account: Account) -> None:
+    async def test_all_of_them_are_listed(self, intelligence: Intelligence, account: SandboxAccount) -> None:
         made = [account.add_intelligence(displayName=f"number {number}")["id"] for number in range(3)]
         assert [item.id for item in await intelligence.configurations()] == made
 
     async def test_operators_are_twilios_and_our_own(
-        self, intelligence: Intelligence, account: Account
+        self, intelligence: Intelligence, account: SandboxAccount
     ) -> None:
         summary = await intelligence.operator(SUMMARY)
         assert (summary.display_name, summary.author, summary.output_format) == ("Summary", "TWILIO", "TEXT")
@@ -81,7 +81,9 @@ class TestReading:
             await getattr(intelligence, method)(new_id(prefix))
         assert raised.value.trouble is Trouble.NOT_FOUND
 
-    async def test_a_rule_is_no_configuration(self, intelligence: Intelligence, account: Account) -> None:
+    async def test_a_rule_is_no_configuration(
+        self, intelligence: Intelligence, account: SandboxAccount
+    ) -> None:
         with pytest.raises(ValueError, match="begins with intelligence_configuration_"):
             await intelligence.configuration(new_id("intelligence_configurationrule_"))
         assert not account.requests
@@ -89,7 +91,7 @@ class TestReading:
 
 class TestResults:
     async def test_they_are_read_by_conversation_operator_and_id(
-        self, intelligence: Intelligence, account: Account
+        self, intelligence: Intelligence, account: SandboxAccount
     ) -> None:
         conversation_id = await analysed(account, rule("CONVERSATION_END", SUMMARY, SENTIMENT))
         found = await intelligence.results(conversation_id=conversation_id)
@@ -121,11 +123,11 @@ class TestResults:
 @pytest.mark.parametrize("patch", [True, False])
 class TestLinks:
     @pytest.fixture(autouse=True)
-    def _account_with_or_without_patch(self, account: Account, patch: bool) -> None:
+    def _account_with_or_without_patch(self, account: SandboxAccount, patch: bool) -> None:
         account.behaviour = Behaviour(operation_seconds=float("inf"), retry_after=0, patch=patch)
 
     async def test_linking_changes_one_field_and_nothing_else(
-        self, intelligence: Intelligence, api: TwilioApi, account: Account
+        self, intelligence: Intelligence, api: TwilioApi, account: SandboxAccount
     ) -> None:
         first, second = (account.add_intelligence(displayName=name)["id"] for name in ("one", "two"))
         configuration_id = account.add_configuration(
@@ -143,7 +145,7 @@ class TestLinks:
         assert (await intelligence.unlink(configuration_id, first)).method == "none"
 
     async def test_what_does_not_exist_cannot_be_linked(
-        self, intelligence: Intelligence, account: Account
+        self, intelligence: Intelligence, account: SandboxAccount
     ) -> None:
         configuration_id = account.add_configuration()
         with pytest.raises(ApiError) as raised:
@@ -151,14 +153,16 @@ class TestLinks:
         assert raised.value.trouble is Trouble.NOT_FOUND
         assert "intelligenceConfigurationIds" not in account.configurations[configuration_id]
 
-    async def test_what_is_gone_can_be_unlinked(self, intelligence: Intelligence, account: Account) -> None:
+    async def test_what_is_gone_can_be_unlinked(
+        self, intelligence: Intelligence, account: SandboxAccount
+    ) -> None:
         gone = new_id("intelligence_configuration_")
         configuration_id = account.add_configuration(intelligenceConfigurationIds=[gone])
         update = await intelligence.unlink(configuration_id, gone)
         assert update.after.intelligence_configuration_ids == []
 
     async def test_a_sixth_is_refused_before_it_is_sent(
-        self, intelligence: Intelligence, account: Account
+        self, intelligence: Intelligence, account: SandboxAccount
     ) -> None:
         ids = [account.add_intelligence(displayName=f"number {number}")["id"] for number in range(6)]
         configuration_id = account.add_configuration(intelligenceConfigurationIds=ids[:5])

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from voice_app.sandbox.twilio import Account, Fault, new_id
-from voice_app.sandbox.twilio.memory_store import add_person, merge
+from voice_app.sandbox.twilio import Fault, SandboxAccount, new_id
+from voice_app.sandbox.twilio.memory_store import add_profile, merge
 from voice_app.twilio import ApiError, Memory, Trouble, TwilioApi
 from voice_app.twilio.memory import instant
 
@@ -21,13 +21,13 @@ def memory(api: TwilioApi) -> Memory:
 
 
 @pytest.fixture
-def store_id(account: Account) -> str:
+def store_id(account: SandboxAccount) -> str:
     return account.add_store()
 
 
-def person(account: Account, store_id: str, **contact: Any) -> str:
+def person(account: SandboxAccount, store_id: str, **contact: Any) -> str:
     """A profile in the store."""
-    return add_person(account, account.stores[store_id], {"Contact": {"phone": PHONE, **contact}}).id
+    return add_profile(account, account.stores[store_id], {"Contact": {"phone": PHONE, **contact}}).id
 
 
 class TestStores:
@@ -35,7 +35,7 @@ class TestStores:
         ("status", "alive"), [("ACTIVE", True), ("QUEUED", False), ("PROVISIONING", False), ("FAILED", False)]
     )
     async def test_only_an_active_store_is_alive(
-        self, memory: Memory, account: Account, status: str, alive: bool
+        self, memory: Memory, account: SandboxAccount, status: str, alive: bool
     ) -> None:
         store = await memory.store(account.add_store(status=status))
         assert (store.status, store.active) == (status, alive)
@@ -45,11 +45,11 @@ class TestStores:
             await memory.store(new_id("mem_store_"))
         assert raised.value.trouble is Trouble.NOT_FOUND
 
-    async def test_an_older_prefix_is_a_store_too(self, memory: Memory, account: Account) -> None:
+    async def test_an_older_prefix_is_a_store_too(self, memory: Memory, account: SandboxAccount) -> None:
         store_id = account.add_store(new_id("mem_service_"))
         assert (await memory.store(store_id)).id == store_id
 
-    async def test_what_is_no_id_is_never_asked_for(self, memory: Memory, account: Account) -> None:
+    async def test_what_is_no_id_is_never_asked_for(self, memory: Memory, account: SandboxAccount) -> None:
         with pytest.raises(ValueError, match="begins with mem_store_"):
             await memory.store("../Operations/x")
         assert not account.requests
@@ -57,20 +57,20 @@ class TestStores:
 
 class TestLookUp:
     async def test_a_number_is_known_however_it_is_written(
-        self, memory: Memory, account: Account, store_id: str
+        self, memory: Memory, account: SandboxAccount, store_id: str
     ) -> None:
         profile_id = person(account, store_id)
         assert await memory.lookup(store_id, "+1 555 010-0002") == [profile_id]
 
     async def test_several_people_may_share_a_number(
-        self, memory: Memory, account: Account, store_id: str
+        self, memory: Memory, account: SandboxAccount, store_id: str
     ) -> None:
         both = [person(account, store_id, firstName=name) for name in ("Ada", "Grace")]
         assert await memory.lookup(store_id, PHONE) == both
 
     @pytest.mark.parametrize("answer", ["empty", "null", "missing", "404"])
     async def test_nobody_is_an_empty_list_however_it_is_said(
-        self, memory: Memory, account: Account, store_id: str, answer: Any
+        self, memory: Memory, account: SandboxAccount, store_id: str, answer: Any
     ) -> None:
         account.behaviour.no_match = answer
         assert await memory.lookup(store_id, PHONE) == []
@@ -81,7 +81,7 @@ class TestLookUp:
         assert raised.value.trouble is Trouble.NOT_FOUND
 
     async def test_it_is_asked_again_after_a_429(
-        self, memory: Memory, account: Account, store_id: str
+        self, memory: Memory, account: SandboxAccount, store_id: str
     ) -> None:
         profile_id = person(account, store_id)
         account.faults.add(Fault(path="*/Lookup", status=429, headers={"Retry-After": "0"}))
@@ -89,7 +89,7 @@ class TestLookUp:
 
 
 class TestProfiles:
-    async def test_traits_come_by_group(self, memory: Memory, account: Account, store_id: str) -> None:
+    async def test_traits_come_by_group(self, memory: Memory, account: SandboxAccount, store_id: str) -> None:
         profile_id = person(account, store_id, firstName="Ada")
         account.stores[store_id].people[profile_id].traits["Account"] = {"plan": "gold"}
         everything = await memory.profile(store_id, profile_id)
@@ -109,7 +109,7 @@ class TestProfiles:
         assert raised.value.trouble is Trouble.REFUSED
 
     async def test_traits_are_patched_and_removed(
-        self, memory: Memory, account: Account, store_id: str
+        self, memory: Memory, account: SandboxAccount, store_id: str
     ) -> None:
         profile_id = person(account, store_id, firstName="Ada", city="London")
         assert await memory.patch_traits(store_id, profile_id, {"Contact": {"city": None}}) == profile_id
@@ -117,7 +117,7 @@ class TestProfiles:
         assert contact == {"phone": PHONE, "firstName": "Ada"}
 
     async def test_a_profile_without_a_readable_id_is_an_error(
-        self, memory: Memory, account: Account, store_id: str
+        self, memory: Memory, account: SandboxAccount, store_id: str
     ) -> None:
         account.faults.add(Fault(path="*/Profiles", body='{"id":"../x"}'))
         with pytest.raises(ApiError) as raised:
@@ -127,7 +127,7 @@ class TestProfiles:
 
 class TestMemories:
     async def test_the_newest_come_first_and_without_scores(
-        self, memory: Memory, account: Account, store_id: str
+        self, memory: Memory, account: SandboxAccount, store_id: str
     ) -> None:
         profile_id = person(account, store_id)
         for content in ("Likes tea.", "Has a dog."):
@@ -141,14 +141,14 @@ class TestMemories:
         assert recalled.query_ms is not None
 
     async def test_the_call_start_asks_with_neither_query_nor_conversation(
-        self, memory: Memory, account: Account, store_id: str
+        self, memory: Memory, account: SandboxAccount, store_id: str
     ) -> None:
         profile_id = person(account, store_id)
         account.faults.add(Fault(path="*/Recall", body='{"observations":null,"meta":null}'))
         recalled = await memory.recall(store_id, profile_id, query="")
         assert (list(recalled.observations), recalled.query_ms) == ([], None)
 
-    async def test_a_query_ranks(self, memory: Memory, account: Account, store_id: str) -> None:
+    async def test_a_query_ranks(self, memory: Memory, account: SandboxAccount, store_id: str) -> None:
         profile_id = person(account, store_id)
         await memory.observe(store_id, profile_id, ["Has a dog called Rex", "Likes green tea"])
         recalled = await memory.recall(store_id, profile_id, query="green tea", relevance=0.1)
@@ -156,7 +156,7 @@ class TestMemories:
         assert recalled.observations[0].score == 1.0
 
     async def test_observations_are_read_on_all_pages_and_filtered(
-        self, memory: Memory, account: Account, store_id: str
+        self, memory: Memory, account: SandboxAccount, store_id: str
     ) -> None:
         profile_id, conversation_id = person(account, store_id), new_id("conv_conversation_")
         for batch in range(11):
@@ -178,7 +178,7 @@ class TestMemories:
         assert len(await memory.observations(store_id, profile_id, created_before=tomorrow)) == 111
 
     async def test_what_is_written_can_be_read_some_time_later(
-        self, memory: Memory, account: Account, store_id: str
+        self, memory: Memory, account: SandboxAccount, store_id: str
     ) -> None:
         now = 1_000.0
         account.clock = lambda: now
@@ -190,7 +190,7 @@ class TestMemories:
         assert len(await memory.observations(store_id, profile_id)) == 1
 
     async def test_an_observation_is_never_said_twice(
-        self, memory: Memory, account: Account, store_id: str
+        self, memory: Memory, account: SandboxAccount, store_id: str
     ) -> None:
         profile_id = person(account, store_id)
         account.faults.add(Fault(path="*/Observations", status=503))
@@ -200,7 +200,7 @@ class TestMemories:
 
     @pytest.mark.parametrize("contents", [[], ["x"] * 11, [""], ["x" * 4097]])
     async def test_too_much_is_refused_before_it_is_sent(
-        self, memory: Memory, account: Account, store_id: str, contents: list[str]
+        self, memory: Memory, account: SandboxAccount, store_id: str, contents: list[str]
     ) -> None:
         with pytest.raises(ValueError, match="observation"):
             await memory.observe(store_id, new_id("mem_profile_"), contents)
@@ -209,7 +209,7 @@ class TestMemories:
 
 class TestMergedProfiles:
     @pytest.fixture
-    def old_and_new(self, account: Account, store_id: str) -> tuple[str, str]:
+    def old_and_new(self, account: SandboxAccount, store_id: str) -> tuple[str, str]:
         old, new = person(account, store_id, firstName="Ada"), person(account, store_id, lastName="Byron")
         merge(account.stores[store_id], old, new)
         return old, new
@@ -236,7 +236,7 @@ class TestMergedProfiles:
         )
 
     async def test_a_chain_of_merges_is_followed(
-        self, memory: Memory, account: Account, store_id: str, old_and_new: tuple[str, str]
+        self, memory: Memory, account: SandboxAccount, store_id: str, old_and_new: tuple[str, str]
     ) -> None:
         last = person(account, store_id)
         merge(account.stores[store_id], old_and_new[1], last)
@@ -244,7 +244,7 @@ class TestMergedProfiles:
         assert (await memory.profile(store_id, old_and_new[0])).id == last
 
     async def test_merges_in_a_circle_come_to_an_end(
-        self, memory: Memory, account: Account, store_id: str
+        self, memory: Memory, account: SandboxAccount, store_id: str
     ) -> None:
         one, two = new_id("mem_profile_"), new_id("mem_profile_")
         account.stores[store_id].merged |= {one: two, two: one}
@@ -263,7 +263,7 @@ class TestMergedProfiles:
         ],
     )
     async def test_a_redirect_to_anywhere_else_is_not_followed(
-        self, memory: Memory, account: Account, base_url: str, store_id: str, location: str
+        self, memory: Memory, account: SandboxAccount, base_url: str, store_id: str, location: str
     ) -> None:
         profile_id, target = person(account, store_id), person(account, store_id)
         url = location.format(base=base_url, store=store_id, other=account.add_store(), profile=target)

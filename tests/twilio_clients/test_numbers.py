@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from voice_app.sandbox.twilio import Account, Fault
+from voice_app.sandbox.twilio import Fault, SandboxAccount
 from voice_app.twilio import ApiError, Trouble, TwilioApi
 from voice_app.twilio.numbers import IncomingNumber, Numbers
 
 PATH = "/2010-04-01/Accounts/{}/IncomingPhoneNumbers.json"
 
 
-async def test_a_number_says_where_its_calls_go(api: TwilioApi, account: Account) -> None:
+async def test_a_number_says_where_its_calls_go(api: TwilioApi, account: SandboxAccount) -> None:
     account.add_number("+15550100001", voice_url="https://voice.example.com/voice", friendly_name="desk")
     [number] = await Numbers(api, account.sid).list()
     assert number.phone_number == "+15550100001"
@@ -22,7 +22,7 @@ async def test_a_number_says_where_its_calls_go(api: TwilioApi, account: Account
     assert number.voice_fallback_url == number.voice_application_sid == ""
 
 
-async def test_all_pages_are_read(api: TwilioApi, account: Account) -> None:
+async def test_all_pages_are_read(api: TwilioApi, account: SandboxAccount) -> None:
     for n in range(2001):
         account.add_number(f"+1555010{n:04}")
     found = await Numbers(api, account.sid).list()
@@ -30,7 +30,7 @@ async def test_all_pages_are_read(api: TwilioApi, account: Account) -> None:
     assert len(account.requests) == 3
 
 
-async def test_an_account_without_numbers_has_none(api: TwilioApi, account: Account) -> None:
+async def test_an_account_without_numbers_has_none(api: TwilioApi, account: SandboxAccount) -> None:
     assert await Numbers(api, account.sid).list() == []
 
 
@@ -49,7 +49,7 @@ async def test_another_account_is_not_found(api: TwilioApi) -> None:
     ],
 )
 async def test_a_next_page_elsewhere_is_not_followed(
-    api: TwilioApi, account: Account, following: str
+    api: TwilioApi, account: SandboxAccount, following: str
 ) -> None:
     body = json.dumps({"incoming_phone_numbers": [], "next_page_uri": following})
     account.faults.add(Fault(body=body))
@@ -58,7 +58,7 @@ async def test_a_next_page_elsewhere_is_not_followed(
     assert len(account.requests) == 1
 
 
-async def test_pages_in_a_circle_end(api: TwilioApi, account: Account) -> None:
+async def test_pages_in_a_circle_end(api: TwilioApi, account: SandboxAccount) -> None:
     following = PATH.format(account.sid) + "?PageSize=1000&Page=1"
     body = json.dumps({"incoming_phone_numbers": [], "next_page_uri": following})
     account.faults.add(Fault(body=body, times=None))
@@ -66,7 +66,7 @@ async def test_pages_in_a_circle_end(api: TwilioApi, account: Account) -> None:
         await Numbers(api, account.sid).list()
 
 
-async def test_another_answer_is_told(api: TwilioApi, account: Account) -> None:
+async def test_another_answer_is_told(api: TwilioApi, account: SandboxAccount) -> None:
     account.faults.add(Fault(body='{"numbers": []}'))
     with pytest.raises(ApiError, match="incoming_phone_numbers"):
         await Numbers(api, account.sid).list()

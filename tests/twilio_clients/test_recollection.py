@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.sandbox.twilio import Account, Fault
-from voice_app.sandbox.twilio.memory_store import add_person, remember, summarize
+from voice_app.sandbox.twilio import Fault, SandboxAccount
+from voice_app.sandbox.twilio.memory_store import add_profile, remember, summarize
 from voice_app.twilio import ApiError, Memory, TwilioApi
 from voice_app.twilio.memories import Observation, Summary
 from voice_app.twilio.recollection import (
@@ -28,11 +28,11 @@ PHONE = "+15550100002"
 
 
 @pytest.fixture
-def store_id(account: Account) -> str:
+def store_id(account: SandboxAccount) -> str:
     """A store that knows one person."""
     store_id = account.add_store()
     contact = {"phone": PHONE, "firstName": "Ada"}
-    ada = add_person(account, account.stores[store_id], {"Contact": contact, "Secret": {"pin": "1234"}})
+    ada = add_profile(account, account.stores[store_id], {"Contact": contact, "Secret": {"pin": "1234"}})
     remember(account, ada, {"content": "Likes tea.", "source": "test", "occurredAt": "2026-01-02T10:00:00Z"})
     summary = {"content": "Bought tea.", "conversationId": "conv_conversation_1"}
     summarize(account, ada, summary | {"occurredAt": "2026-01-03T10:00:00Z"})
@@ -52,7 +52,7 @@ async def test_a_caller_is_looked_up_and_what_is_known_is_said_in_lines(
     ]
 
 
-async def test_nobody_knows_a_stranger(api: TwilioApi, store_id: str, account: Account) -> None:
+async def test_nobody_knows_a_stranger(api: TwilioApi, store_id: str, account: SandboxAccount) -> None:
     known = Recollection()
     await recollect(Memory(api), store_id, "+15550100099", known)
     assert (known.profile_id, known.lines()) == (None, [])
@@ -64,7 +64,7 @@ async def test_nobody_knows_a_stranger(api: TwilioApi, store_id: str, account: A
     [("*/Recall", ["contact, first name: Ada"]), ("*/mem_profile_*", [])],
 )
 async def test_what_could_be_read_stays_when_the_rest_fails(
-    api: TwilioApi, store_id: str, account: Account, path: str, left: list[str]
+    api: TwilioApi, store_id: str, account: SandboxAccount, path: str, left: list[str]
 ) -> None:
     account.faults.add(Fault(path=path, status=400, times=None))
     known = Recollection()

@@ -15,7 +15,7 @@ import pytest
 from voice_app.guard import CallInspector
 from voice_app.journal import Journal
 from voice_app.journal.events import Failed
-from voice_app.sandbox.twilio import Account, Fault, LocalTranscriber, double
+from voice_app.sandbox.twilio import Fault, LocalTranscriber, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 from voice_app.twilio import (
     Configurations,
@@ -33,8 +33,8 @@ CAPTURING = {"VOICE": {"captureRules": [{"from": "*", "to": NUMBER}]}}
 
 
 @pytest.fixture
-def account() -> Account:
-    return Account(token="token")
+def account() -> SandboxAccount:
+    return SandboxAccount(token="token")
 
 
 @dataclass
@@ -47,10 +47,12 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched(account: Account, configuration_id: str, *, soon: float = 60) -> AsyncIterator[Watched]:
+async def watched(
+    account: SandboxAccount, configuration_id: str, *, soon: float = 60
+) -> AsyncIterator[Watched]:
     """A look-out for the call, whose session is over at the end of the block."""
     watched = Watched()
-    async with serve(double(account)) as base_url, aiohttp.ClientSession() as http, asyncio.timeout(20):
+    async with serve(double_app(account)) as base_url, aiohttp.ClientSession() as http, asyncio.timeout(20):
         patience = Patience(attempts=1)
         api = TwilioApi(http, Credentials(account.sid, "token"), base_url=base_url, patience=patience)
         conversations = Conversations(api)
@@ -65,7 +67,7 @@ async def watched(account: Account, configuration_id: str, *, soon: float = 60) 
     watched.alarms += [entry.event.what for entry in entries if isinstance(entry.event, Failed)]
 
 
-async def begin(account: Account, configuration_id: str, *said: str) -> None:
+async def begin(account: SandboxAccount, configuration_id: str, *said: str) -> None:
     """The call begins, and the caller says something."""
     line = LocalTranscriber(account)
     await line.call_started(CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id)
@@ -73,11 +75,11 @@ async def begin(account: Account, configuration_id: str, *said: str) -> None:
         await line.spoken(CALL, "caller", text)
 
 
-def add(account: Account, **fields: Any) -> str:
+def add(account: SandboxAccount, **fields: Any) -> str:
     return account.add_configuration(**fields)
 
 
-async def test_the_conversation_is_told_and_nothing_is_wrong(account: Account) -> None:
+async def test_the_conversation_is_told_and_nothing_is_wrong(account: SandboxAccount) -> None:
     configuration_id = add(account)
     await begin(account, configuration_id, "hello")
     async with watched(account, configuration_id) as call:
@@ -86,14 +88,14 @@ async def test_the_conversation_is_told_and_nothing_is_wrong(account: Account) -
     assert call.alarms == []
 
 
-async def test_a_call_without_a_conversation_is_told(account: Account) -> None:
+async def test_a_call_without_a_conversation_is_told(account: SandboxAccount) -> None:
     async with watched(account, add(account)) as call:
         pass
     assert call.found == []
     assert call.alarms == ["CFG201"]
 
 
-async def test_it_looks_while_the_call_goes_on(account: Account) -> None:
+async def test_it_looks_while_the_call_goes_on(account: SandboxAccount) -> None:
     configuration_id = add(account)
     add(account, channelSettings=CAPTURING)
     await begin(account, configuration_id)
@@ -104,7 +106,7 @@ async def test_it_looks_while_the_call_goes_on(account: Account) -> None:
     assert "STT201" in call.alarms
 
 
-async def test_it_looks_again_at_the_end_and_says_nothing_twice(account: Account) -> None:
+async def test_it_looks_again_at_the_end_and_says_nothing_twice(account: SandboxAccount) -> None:
     configuration_id = add(account, channelSettings=CAPTURING)
     await begin(account, configuration_id)
     async with watched(account, configuration_id, soon=0) as call:
@@ -115,7 +117,7 @@ async def test_it_looks_again_at_the_end_and_says_nothing_twice(account: Account
 
 
 async def test_a_call_that_joins_a_conversation_of_a_capturing_configuration_is_told(
-    account: Account,
+    account: SandboxAccount,
 ) -> None:
     """What our TwiML names by conversationId has a configuration, too."""
     await begin(account, add(account, channelSettings=CAPTURING))
@@ -125,7 +127,7 @@ async def test_a_call_that_joins_a_conversation_of_a_capturing_configuration_is_
 
 
 async def test_what_cannot_be_looked_up_is_one_line_in_the_log(
-    account: Account, caplog: pytest.LogCaptureFixture
+    account: SandboxAccount, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     account.faults.add(Fault(status=503, times=None))

@@ -13,11 +13,11 @@ import pytest
 
 from support.sandbox import Sandbox, recorded, sandbox
 from voice_app.journal import events
-from voice_app.sandbox.twilio import Account, Fault, double, new_id
+from voice_app.sandbox.twilio import Fault, SandboxAccount, double_app, new_id
 from voice_app.sandbox.twilio.app import serve
 from voice_app.sandbox.twilio.conversation_store import settle
-from voice_app.sandbox.twilio.memory_store import add_person, merge, remember
-from voice_app.sandbox.twilio.records import Person
+from voice_app.sandbox.twilio.memory_store import add_profile, merge, remember
+from voice_app.sandbox.twilio.records import StoredProfile
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
 
 CALL = "CA" + "7" * 32
@@ -26,30 +26,32 @@ THEN = "2026-01-02T10:00:00Z"
 
 
 @pytest.fixture
-def account() -> Account:
-    return Account(SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN)
+def account() -> SandboxAccount:
+    return SandboxAccount(SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN)
 
 
 @pytest.fixture
-def store_id(account: Account) -> str:
+def store_id(account: SandboxAccount) -> str:
     return account.add_store()
 
 
 @pytest.fixture
-def ada(account: Account, store_id: str) -> Person:
+def ada(account: SandboxAccount, store_id: str) -> StoredProfile:
     """Who calls."""
     contact = {"phone": CALLER, "firstName": "Ada"}
-    person = add_person(account, account.stores[store_id], {"Contact": contact, "Secret": {"pin": "1234"}})
+    person = add_profile(account, account.stores[store_id], {"Contact": contact, "Secret": {"pin": "1234"}})
     remember(account, person, {"content": "Likes tea.", "source": "test", "occurredAt": THEN})
     return person
 
 
 @asynccontextmanager
-async def serving(folder: Path, account: Account, store_id: str, **settings: Any) -> AsyncIterator[Sandbox]:
+async def serving(
+    folder: Path, account: SandboxAccount, store_id: str, **settings: Any
+) -> AsyncIterator[Sandbox]:
     """A server in front of this account."""
     configuration_id = account.add_configuration(memoryStoreId=store_id)
     async with (
-        serve(double(account)) as base_url,
+        serve(double_app(account)) as base_url,
         sandbox(
             folder,
             agent="support.agents:knowing",
@@ -68,7 +70,7 @@ async def first_answer(server: Sandbox, text: str = "Hello?") -> str:
 
 
 async def test_what_is_known_is_there_when_the_agent_first_speaks(
-    tmp_path: Path, account: Account, store_id: str, ada: Person
+    tmp_path: Path, account: SandboxAccount, store_id: str, ada: StoredProfile
 ) -> None:
     async with serving(tmp_path, account, store_id) as server:
         answer = await first_answer(server)
@@ -76,7 +78,7 @@ async def test_what_is_known_is_there_when_the_agent_first_speaks(
 
 
 async def test_the_first_turn_waits_for_it_while_there_is_time(
-    tmp_path: Path, account: Account, store_id: str, ada: Person
+    tmp_path: Path, account: SandboxAccount, store_id: str, ada: StoredProfile
 ) -> None:
     account.faults.add(Fault(path="*/Lookup", delay=0.3))
     async with serving(tmp_path, account, store_id, memory_seconds=10) as server:
@@ -84,7 +86,11 @@ async def test_the_first_turn_waits_for_it_while_there_is_time(
 
 
 async def test_what_is_not_there_in_time_is_left_out(
-    tmp_path: Path, account: Account, store_id: str, ada: Person, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    account: SandboxAccount,
+    store_id: str,
+    ada: StoredProfile,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     account.faults.add(Fault(path="*/Lookup", delay=60))
     async with serving(tmp_path, account, store_id, memory_seconds=0.05) as server:
@@ -94,7 +100,7 @@ async def test_what_is_not_there_in_time_is_left_out(
 
 
 async def test_what_came_in_time_is_used_though_the_rest_did_not(
-    tmp_path: Path, account: Account, store_id: str, ada: Person
+    tmp_path: Path, account: SandboxAccount, store_id: str, ada: StoredProfile
 ) -> None:
     account.faults.add(Fault(path="*/Recall", delay=60))
     async with serving(tmp_path, account, store_id, memory_seconds=3) as server:
@@ -102,7 +108,7 @@ async def test_what_came_in_time_is_used_though_the_rest_did_not(
 
 
 async def test_neither_the_twiml_nor_the_greeting_waits_for_it(
-    tmp_path: Path, account: Account, store_id: str
+    tmp_path: Path, account: SandboxAccount, store_id: str
 ) -> None:
     account.faults.add(Fault(path="*/Lookup", delay=60))
     async with (
@@ -128,9 +134,9 @@ async def test_neither_the_twiml_nor_the_greeting_waits_for_it(
 )
 async def test_a_memory_that_fails_is_no_memory(
     tmp_path: Path,
-    account: Account,
+    account: SandboxAccount,
     store_id: str,
-    ada: Person,
+    ada: StoredProfile,
     fault: Fault,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -143,7 +149,7 @@ async def test_a_memory_that_fails_is_no_memory(
 
 @pytest.mark.parametrize("address", ["client:ada", "sip:ada@example.com", "+266696687", ""])
 async def test_who_shows_no_number_is_not_looked_up(
-    tmp_path: Path, account: Account, store_id: str, address: str
+    tmp_path: Path, account: SandboxAccount, store_id: str, address: str
 ) -> None:
     async with serving(tmp_path, account, store_id) as server:
         server.phone.caller = address
@@ -153,10 +159,10 @@ async def test_who_shows_no_number_is_not_looked_up(
 
 @pytest.mark.parametrize("changes", [{"memory_seconds": 0}, {"conversation_configuration": None}])
 async def test_without_a_memory_all_of_it_is_absent(tmp_path: Path, changes: dict[str, Any]) -> None:
-    account = Account(SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN)
+    account = SandboxAccount(SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN)
     configuration = {"conversation_configuration": account.add_configuration()}
     async with (
-        serve(double(account)) as base_url,
+        serve(double_app(account)) as base_url,
         sandbox(
             tmp_path, agent="support.agents:knowing", twilio_base_url=base_url, **(configuration | changes)
         ) as server,
@@ -166,12 +172,14 @@ async def test_without_a_memory_all_of_it_is_absent(tmp_path: Path, changes: dic
 
 
 async def test_a_profile_that_was_merged_is_the_one_it_became(
-    tmp_path: Path, account: Account, store_id: str, ada: Person
+    tmp_path: Path, account: SandboxAccount, store_id: str, ada: StoredProfile
 ) -> None:
     store = account.stores[store_id]
-    other = add_person(account, store, {"Contact": {"lastName": "Byron"}})
+    other = add_profile(account, store, {"Contact": {"lastName": "Byron"}})
     merge(store, ada.id, other.id)
-    store.people[ada.id] = Person(ada.id, THEN, {"Contact": {"phone": CALLER}})  # the index lags behind
+    store.people[ada.id] = StoredProfile(
+        ada.id, THEN, {"Contact": {"phone": CALLER}}
+    )  # the index lags behind
     other.traits["Contact"].pop("phone")
     async with serving(tmp_path, account, store_id) as server:
         answer = await first_answer(server, "Note she was merged.")
@@ -181,7 +189,7 @@ async def test_a_profile_that_was_merged_is_the_one_it_became(
 
 
 async def test_a_session_that_is_taken_up_again_still_knows(
-    tmp_path: Path, account: Account, store_id: str, ada: Person
+    tmp_path: Path, account: SandboxAccount, store_id: str, ada: StoredProfile
 ) -> None:
     async with serving(tmp_path, account, store_id) as server, server.call() as call:
         await call.reply()
@@ -193,7 +201,7 @@ async def test_a_session_that_is_taken_up_again_still_knows(
 
 class TestNoting:
     async def test_a_fact_is_written_to_the_profile_with_its_conversation(
-        self, tmp_path: Path, account: Account, store_id: str, ada: Person
+        self, tmp_path: Path, account: SandboxAccount, store_id: str, ada: StoredProfile
     ) -> None:
         async with serving(tmp_path, account, store_id) as server, server.call() as call:
             await call.reply()
@@ -205,7 +213,7 @@ class TestNoting:
         assert events.Acted("remember", "Has a dog.") in kept
 
     async def test_who_is_not_known_yet_gets_a_profile(
-        self, tmp_path: Path, account: Account, store_id: str
+        self, tmp_path: Path, account: SandboxAccount, store_id: str
     ) -> None:
         account.faults.add(Fault(path="*/Lookup", body="{}"))
         async with serving(tmp_path, account, store_id) as server:
@@ -215,7 +223,12 @@ class TestNoting:
         assert person.traits == {"Contact": {"phone": CALLER}}
 
     async def test_a_failure_is_told_and_harms_nobody(
-        self, tmp_path: Path, account: Account, store_id: str, ada: Person, caplog: pytest.LogCaptureFixture
+        self,
+        tmp_path: Path,
+        account: SandboxAccount,
+        store_id: str,
+        ada: StoredProfile,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         account.faults.add(Fault(path="*/Observations", status=503))
         async with serving(tmp_path, account, store_id) as server:
@@ -224,7 +237,7 @@ class TestNoting:
         assert "my secret" not in caplog.text
 
     async def test_there_is_an_end_to_it(
-        self, tmp_path: Path, account: Account, store_id: str, ada: Person
+        self, tmp_path: Path, account: SandboxAccount, store_id: str, ada: StoredProfile
     ) -> None:
         async with serving(tmp_path, account, store_id) as server, server.call() as call:
             await call.reply()
@@ -235,6 +248,6 @@ class TestNoting:
         assert len(ada.observations) == 11
 
 
-async def test_a_store_that_is_gone_is_no_memory(tmp_path: Path, account: Account) -> None:
+async def test_a_store_that_is_gone_is_no_memory(tmp_path: Path, account: SandboxAccount) -> None:
     async with serving(tmp_path, account, new_id("mem_store_")) as server:
         assert (await first_answer(server, "Note x.")).startswith("Noted: False. I know: nothing")

@@ -14,17 +14,17 @@ import typer
 from voice_app.cli.children import Child, ChildError, child
 from voice_app.cli.figures import Report, print_report
 from voice_app.cli.output import print_json, run
-from voice_app.sandbox.load.bench import Load, Plan
+from voice_app.sandbox.load.bench import LoadPlan, LoadTest
 from voice_app.sandbox.load.target import (
     LoadError,
+    LoadTarget,
     ProcessError,
     ServerProcesses,
-    Target,
     listening,
     process_of,
 )
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.twilio import SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, SANDBOX_DOMAIN, Settings, load
 
@@ -37,7 +37,7 @@ MODEL_WORDS: Final = 30
 class _Order:
     """What is to be measured."""
 
-    talk: Plan | None
+    talk: LoadPlan | None
     idle_calls: int
     webhooks: int
 
@@ -83,7 +83,7 @@ def bench(
     """
     if sum((url is not None, stub, chat)) != 1:
         raise typer.BadParameter("name one server: its URL, or --stub, or --chat to have one started")
-    talk = Plan(
+    talk = LoadPlan(
         calls=calls,
         turns=turns,
         warm_up=warm_up,
@@ -148,8 +148,8 @@ async def _started(order: _Order, *, chat: bool, tokens: int | None, token_ms: f
         return await _measure(target, process_of(server.pid), order, report)
 
 
-def _target(account: Settings, network: Network, webhook: str) -> Target:
-    return Target(
+def _target(account: Settings, network: Network, webhook: str) -> LoadTarget:
+    return LoadTarget(
         network=network,
         webhook=webhook,
         account_sid=account.account_sid or "",
@@ -183,8 +183,8 @@ async def _with_chat(words: int, word_ms: float | None) -> AsyncIterator[Child]:
 @asynccontextmanager
 async def _serve(settings: dict[str, str]) -> AsyncIterator[Child]:
     """A server in the sandbox. The double of Twilio's APIs is ours: its work is not the server's."""
-    account = Account(SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN)
-    async with serve(double(account)) as twilio_base_url:
+    account = SandboxAccount(SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN)
+    async with serve(double_app(account)) as twilio_base_url:
         ours = {
             "VOICE_APP_LOG_LEVEL": "warning",
             "VOICE_APP_MAX_LAG_MS": "0",
@@ -196,10 +196,10 @@ async def _serve(settings: dict[str, str]) -> AsyncIterator[Child]:
 
 
 async def _measure(
-    target: Target, server: ServerProcesses | ProcessError, order: _Order, report: Report
+    target: LoadTarget, server: ServerProcesses | ProcessError, order: _Order, report: Report
 ) -> Report:
     """Memory comes first: what has been freed once is used again, and no longer counts."""
-    under_load = Load(target, server)
+    under_load = LoadTest(target, server)
     if order.idle_calls:
         report.idle = await under_load.idle(order.idle_calls)
     if order.talk is not None:

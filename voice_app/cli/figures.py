@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from voice_app.cli.output import console
-from voice_app.sandbox.load.figures import Idle, Latency, Talk, Webhooks
+from voice_app.sandbox.load.figures import IdleFigures, LatencyFigures, TalkFigures, WebhookFigures
 
 
 @dataclass(slots=True, kw_only=True)
@@ -17,9 +17,9 @@ class Report:
     server: str
     start_seconds: float | None = None
     """From the start of its process until it listened; `None` if it ran already."""
-    idle: Idle | None = None
-    talk: Talk | None = None
-    webhooks: Webhooks | None = None
+    idle: IdleFigures | None = None
+    talk: TalkFigures | None = None
+    webhooks: WebhookFigures | None = None
 
     @property
     def misbehaved(self) -> bool:
@@ -46,13 +46,13 @@ def print_report(report: Report) -> None:
     console().print(table)
 
 
-def _add_idle(table: Table, idle: Idle) -> None:
+def _add_idle(table: Table, idle: IdleFigures) -> None:
     reason = idle.unknown.get("kib_per_call", "")
     note = f"resident memory with {idle.calls} silent calls, less that without them"
     table.add_row("memory per idle call", _number(idle.kib_per_call, "KiB", 1), reason or note)
 
 
-def _add_talk(table: Table, talk: Talk) -> None:
+def _add_talk(table: Table, talk: TalkFigures) -> None:
     unknown = talk.unknown
     table.add_section()
     turns = f"{talk.calls} calls, {talk.turns} turns in {talk.seconds:.1f} s"
@@ -86,7 +86,7 @@ def _add_talk(table: Table, talk: Talk) -> None:
     table.add_row("unanswered", f"{talk.unanswered_turns:,}", "prompts without a complete reply")
 
 
-def _add_webhooks(table: Table, webhooks: Webhooks) -> None:
+def _add_webhooks(table: Table, webhooks: WebhookFigures) -> None:
     unknown = webhooks.unknown
     table.add_section()
     how = f"{webhooks.requests:,} signed requests over {webhooks.connections} connections"
@@ -103,7 +103,7 @@ def _add_webhooks(table: Table, webhooks: Webhooks) -> None:
         table.add_row("refused", f"{sum(webhooks.refused.values()):,}", statuses)
 
 
-def _add_latency(table: Table, what: str, latency: Latency | None, note: str) -> None:
+def _add_latency(table: Table, what: str, latency: LatencyFigures | None, note: str) -> None:
     if latency is None:
         table.add_row(what, "unknown", note)
         return

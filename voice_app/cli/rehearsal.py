@@ -13,7 +13,7 @@ import typer
 
 from voice_app.cli.children import Child
 from voice_app.cli.machines import Machines
-from voice_app.sandbox.load.call_fleet import Caller, Crowd, Script
+from voice_app.sandbox.load.call_fleet import CallFleet, CallScript, CheckingCaller
 
 SETTINGS: Final = {
     "VOICE_APP_AGENT": "voice_app.sandbox.load.agents:counting",
@@ -24,7 +24,7 @@ SETTINGS: Final = {
 """What the servers have to be started with."""
 PACE: Final = 20.0
 """Words per second: seven times the pace of people."""
-SCRIPT: Final = Script(turns=1000, pause=0.5, crashes=True)
+SCRIPT: Final = CallScript(turns=1000, pause=0.5, crashes=True)
 WAIT_SECONDS: Final = 60.0
 
 
@@ -37,7 +37,7 @@ class Rehearsal:
     """A fleet, and the callers who talk with it while it loses machines."""
 
     running: Machines
-    crowd: Crowd
+    crowd: CallFleet
 
     @classmethod
     @asynccontextmanager
@@ -45,7 +45,7 @@ class Rehearsal:
         network = running.network(base_url)
         origin = running.account.origin
         async with running.phone(network, words_per_second=PACE) as phone:
-            crowd = Crowd(phone, f"{origin}/voice", f"{origin}/voice/status")
+            crowd = CallFleet(phone, f"{origin}/voice", f"{origin}/voice/status")
             try:
                 yield cls(running, crowd)
             finally:
@@ -77,7 +77,7 @@ class Rehearsal:
         )
         await server.start()
 
-    async def _went_on(self, since: float, before: dict[int, int]) -> list[Caller]:
+    async def _went_on(self, since: float, before: dict[int, int]) -> list[CheckingCaller]:
         """Who had to be taken up, once each of them has had two more answers."""
 
         def went_on() -> bool:

@@ -10,7 +10,7 @@ import typer
 
 from voice_app.cli.output import run
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.twilio import Postman, double
+from voice_app.sandbox.twilio import WebhookSender, double_app
 from voice_app.sandbox.twilio.app import serve
 from voice_app.server import furnished
 from voice_app.settings import Settings, SettingsError, load
@@ -50,7 +50,7 @@ async def _sandbox(settings: Settings, port: int, machines: list[str]) -> None:
         account.network = Network(first, ours.origin, ours.signing_tokens[0], tuple(others))
         account.balanced = True
     try:
-        async with Postman(account), serve(double(account), port=port) as base_url:
+        async with WebhookSender(account), serve(double_app(account), port=port) as base_url:
             typer.echo(
                 "The double of Twilio's APIs, in memory. Start each server with both of these:\n\n"
                 f"  VOICE_APP_TWILIO_BASE_URL={base_url}\n"

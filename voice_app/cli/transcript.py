@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from voice_app.cli.output import printable
-from voice_app.sandbox.phone import Happening
-from voice_app.sandbox.phone.relay import Reply
+from voice_app.sandbox.phone import PhoneEvent
+from voice_app.sandbox.phone.relay import HeardReply
 
 _LABELS = {
     "session": ("line", "dim"),
@@ -47,7 +47,7 @@ class Transcript:
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._began = time.monotonic()
 
-    def __call__(self, happening: Happening) -> None:
+    def __call__(self, happening: PhoneEvent) -> None:
         if happening.kind not in _LABELS:
             return
         label, style = _LABELS[happening.kind]
@@ -60,7 +60,7 @@ class Transcript:
         self._console.print(line)
 
 
-def _sentence(happening: Happening) -> str:
+def _sentence(happening: PhoneEvent) -> str:
     match happening.kind:
         case "session":
             return f"connected to the agent, session {happening.text}"
@@ -102,7 +102,7 @@ def _sentence(happening: Happening) -> str:
             return happening.text
 
 
-def _figures(reply: Reply) -> str:
+def _figures(reply: HeardReply) -> str:
     figures = []
     if reply.interrupted:
         figures.append(f"cut off after {len(reply.text.split())} words")

@@ -10,11 +10,11 @@ import aiohttp
 from voice_app.app import scope, twilio_api
 from voice_app.guard import Report, check
 from voice_app.sandbox.twilio import (
-    DOOR,
+    CONTROL_PATH,
     SUMMARY,
-    Account,
-    Postman,
-    double,
+    SandboxAccount,
+    WebhookSender,
+    double_app,
 )
 from voice_app.sandbox.twilio.app import serve as serve_double
 from voice_app.settings import Settings
@@ -41,21 +41,21 @@ async def _sandbox(settings: Settings) -> AsyncIterator[Settings]:
         yield settings
         return
     account, configuration_id = furnished(settings)
-    async with Postman(account), serve_double(double(account)) as base_url:
+    async with WebhookSender(account), serve_double(double_app(account)) as base_url:
         yield settings.model_copy(
             update={"twilio_base_url": base_url, "conversation_configuration": configuration_id}
         )
 
 
-def furnished(settings: Settings) -> tuple[Account, str]:
+def furnished(settings: Settings) -> tuple[SandboxAccount, str]:
     """The sandbox's account with all that calls need, and the id of its configuration."""
-    account = Account(settings.account_sid or "", settings.signing_tokens[0])
+    account = SandboxAccount(settings.account_sid or "", settings.signing_tokens[0])
     configuration_id = _furnish(account, settings)
     _point_here(account, settings)
     return account, configuration_id
 
 
-def _furnish(account: Account, settings: Settings) -> str:
+def _furnish(account: SandboxAccount, settings: Settings) -> str:
     """A configuration, with a memory and an operator, that tells us everything. Gives its id."""
     action = {"type": "WEBHOOK", "method": "POST", "url": settings.origin + INTELLIGENCE_RESULTS}
     rule = {
@@ -73,7 +73,7 @@ def _furnish(account: Account, settings: Settings) -> str:
     )
 
 
-def _point_here(account: Account, settings: Settings) -> None:
+def _point_here(account: SandboxAccount, settings: Settings) -> None:
     """The account's number, set up as README.md tells to."""
     webhook = f"{settings.origin}/voice"
     account.add_number(
@@ -102,4 +102,4 @@ async def introduce(settings: Settings, base_url: str) -> None:
     # A double that cannot be told sends no webhooks; calls work without them.
     with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
         async with aiohttp.ClientSession(timeout=timeout) as http:
-            await http.put(f"{settings.twilio_base_url}{DOOR}/network", json=told)
+            await http.put(f"{settings.twilio_base_url}{CONTROL_PATH}/network", json=told)

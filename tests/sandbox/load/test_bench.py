@@ -12,27 +12,27 @@ import pytest
 
 from support.sandbox import sandbox
 from voice_app.sandbox.load import webhook_load as volley
-from voice_app.sandbox.load.bench import Load, Plan
+from voice_app.sandbox.load.bench import LoadPlan, LoadTest
 from voice_app.sandbox.load.figures import latency
-from voice_app.sandbox.load.target import LoadError, ProcessError, Target, listening
+from voice_app.sandbox.load.target import LoadError, LoadTarget, ProcessError, listening
 from voice_app.sandbox.network import Network
 
 STUB = "voice_app.sandbox.load.agents:fixed_reply"
-PLAN = Plan(calls=4, turns=5, warm_up=1, pause=0.0, interrupts=0.5)
+PLAN = LoadPlan(calls=4, turns=5, warm_up=1, pause=0.0, interrupts=0.5)
 
 
 @asynccontextmanager
-async def under_load(folder: Path, *, key: str = "", measured: bool = True) -> AsyncIterator[Load]:
+async def under_load(folder: Path, *, key: str = "", measured: bool = True) -> AsyncIterator[LoadTest]:
     async with sandbox(folder, agent=STUB) as running:
         settings = running.settings
-        target = Target(
+        target = LoadTarget(
             network=Network(running.base_url, settings.origin, key or settings.signing_tokens[0]),
             webhook=f"{settings.origin}/voice",
             account_sid=settings.account_sid or "",
         )
         port = urlsplit(running.base_url).port or 0
         server = listening("127.0.0.1", port) if measured else ProcessError("it is not to be seen")
-        yield Load(target, server, settle_seconds=0.01)
+        yield LoadTest(target, server, settle_seconds=0.01)
 
 
 async def test_talking_is_measured_and_no_stale_word_is_heard(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ async def test_talking_is_measured_and_no_stale_word_is_heard(tmp_path: Path) ->
 
 
 async def test_the_delay_of_the_agent_is_taken_off(tmp_path: Path) -> None:
-    plan = Plan(calls=1, turns=2, warm_up=0, pause=0.0, interrupts=0.0, agent_delay_ms=60_000.0)
+    plan = LoadPlan(calls=1, turns=2, warm_up=0, pause=0.0, interrupts=0.0, agent_delay_ms=60_000.0)
     async with under_load(tmp_path) as load:
         talk = await load.talk(plan)
     assert talk.first_token is not None
@@ -60,7 +60,7 @@ async def test_the_delay_of_the_agent_is_taken_off(tmp_path: Path) -> None:
 
 async def test_what_is_unknown_is_null_with_a_reason(tmp_path: Path) -> None:
     async with under_load(tmp_path, measured=False) as load:
-        talk = await load.talk(Plan(calls=1, turns=1, warm_up=0, pause=0.0, interrupts=0.0))
+        talk = await load.talk(LoadPlan(calls=1, turns=1, warm_up=0, pause=0.0, interrupts=0.0))
         idle = await load.idle(1)
         webhooks = await load.webhooks(10)
     assert talk.server_cpu_ms_per_turn is None
@@ -109,8 +109,8 @@ async def test_a_server_that_refuses_calls_is_told(tmp_path: Path) -> None:
 
 async def test_a_server_that_is_not_there_is_told(unused_tcp_port: int) -> None:
     network = Network(f"http://127.0.0.1:{unused_tcp_port}", "https://voice.example.com", "secret")
-    target = Target(network=network, webhook="https://voice.example.com/voice", account_sid="AC1")
-    load = Load(target, ProcessError("there is none"), settle_seconds=0.0)
+    target = LoadTarget(network=network, webhook="https://voice.example.com/voice", account_sid="AC1")
+    load = LoadTest(target, ProcessError("there is none"), settle_seconds=0.0)
     with pytest.raises(LoadError, match="nothing answers at http://127"):
         await load.talk(PLAN)
     with pytest.raises(LoadError, match="nothing answers at http://127"):
@@ -133,9 +133,9 @@ async def test_a_server_that_never_answers_is_told(monkeypatch: pytest.MonkeyPat
     async with await asyncio.start_server(is_silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         network = Network(f"http://127.0.0.1:{port}", "https://voice.example.com", "secret")
-        target = Target(network=network, webhook="https://voice.example.com/voice", account_sid="AC1")
+        target = LoadTarget(network=network, webhook="https://voice.example.com/voice", account_sid="AC1")
         with pytest.raises(LoadError, match="no webhook was answered"):
-            await Load(target, ProcessError("there is none"), settle_seconds=0.0).webhooks(10)
+            await LoadTest(target, ProcessError("there is none"), settle_seconds=0.0).webhooks(10)
         await closed.acquire()
 
 

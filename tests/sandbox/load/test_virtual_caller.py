@@ -12,15 +12,15 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from voice_app.sandbox.load import virtual_caller as module
-from voice_app.sandbox.load.raw_socket import LineError, open_line
-from voice_app.sandbox.load.target import LoadError, Target
-from voice_app.sandbox.load.virtual_caller import Talker, Tally, answer
+from voice_app.sandbox.load.raw_socket import RawSocketError, open_socket
+from voice_app.sandbox.load.target import LoadError, LoadTarget
+from voice_app.sandbox.load.virtual_caller import TurnTally, VirtualCaller, answer
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.phone.twiml import Verb
+from voice_app.sandbox.phone.twiml import TwimlVerb
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
-TARGET = Target(
+TARGET = LoadTarget(
     network=Network("http://127.0.0.1:1", "https://voice.example.com", "secret"),
     webhook="https://voice.example.com/voice",
     account_sid="AC" + "1" * 32,
@@ -28,14 +28,14 @@ TARGET = Target(
 
 
 @asynccontextmanager
-async def talking(handler: Handler, events: str = "") -> AsyncIterator[Talker]:
+async def talking(handler: Handler, events: str = "") -> AsyncIterator[VirtualCaller]:
     """A call whose session is served by ``handler``."""
     async with serve(handler, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        relay = Verb("ConversationRelay", {"url": "wss://voice.example.com/relay", "events": events})
-        connect = Verb("Connect", {"action": "/voice/relay-ended"}, children=[relay])
-        line = await open_line(f"ws://127.0.0.1:{port}/relay", "signature")
-        talker = Talker(TARGET, "CA1", connect, line)
+        relay = TwimlVerb("ConversationRelay", {"url": "wss://voice.example.com/relay", "events": events})
+        connect = TwimlVerb("Connect", {"action": "/voice/relay-ended"}, children=[relay])
+        line = await open_socket(f"ws://127.0.0.1:{port}/relay", "signature")
+        talker = VirtualCaller(TARGET, "CA1", connect, line)
         yield talker
         await talker.hang_up()
 
@@ -60,7 +60,7 @@ async def test_a_reply_is_taken_in_until_its_last() -> None:
                 await say(socket, "one ", "two ", "three ", last=True)
 
     async with talking(answers) as talker:
-        tally = Tally()
+        tally = TurnTally()
         await talker.ask(tally)
         await talker.ask(tally)
         assert talker.usual_frames == 3
@@ -76,7 +76,7 @@ async def test_words_that_were_sent_before_the_server_heard_of_the_interruption_
                 await say(socket, "r1w1 ", "r1w2 ", "r1w3 ", "r1w4 ")
 
     async with talking(answers) as talker:
-        tally = Tally()
+        tally = TurnTally()
         await talker.ask(tally, cut_after=2)
     assert (tally.interrupts, tally.under_way, tally.stale) == (1, 2, 0)
 
@@ -97,7 +97,7 @@ async def test_words_that_are_sent_although_the_server_has_heard_of_it_are_stale
                 await say(socket, *words)
 
     async with talking(goes_on) as talker:
-        tally = Tally()
+        tally = TurnTally()
         await talker.ask(tally, cut_after=1)
         assert (tally.under_way, tally.stale) == (0, 0)
         may_go_on.set()
@@ -114,7 +114,7 @@ async def test_words_of_a_cut_reply_are_told_from_those_of_the_next_one() -> Non
                 await say(socket, "r1w2 ", "r2w1 ", last=True)
 
     async with talking(mixes) as talker:
-        tally = Tally()
+        tally = TurnTally()
         await talker.ask(tally, cut_after=1)
         await talker.ask(tally)
     assert (tally.stale, tally.unanswered, len(tally.first_token_ms)) == (1, 0, 2)
@@ -130,7 +130,7 @@ async def test_the_last_of_a_cut_reply_does_not_end_the_next_one() -> None:
                 await say(socket, "r2w1 ", "r2w2 ", last=True)
 
     async with talking(closes_late) as talker:
-        tally = Tally()
+        tally = TurnTally()
         await talker.ask(tally, cut_after=1)
         await talker.ask(tally)
         assert talker.usual_frames == 2
@@ -147,7 +147,7 @@ async def test_the_server_hears_of_playback_if_it_asked_for_that() -> None:
                 heard.append((frame["name"], frame["value"]))
 
     async with talking(listens, events="speaker-events tokens-played") as talker:
-        await talker.ask(Tally())
+        await talker.ask(TurnTally())
     assert heard == [("agentSpeaking", "on"), ("tokensPlayed", "one two"), ("agentSpeaking", "off")]
 
 
@@ -162,7 +162,7 @@ async def test_the_interruption_says_what_had_come_until_then() -> None:
                 interrupts.append(frame)
 
     async with talking(listens) as talker:
-        await talker.ask(Tally(), cut_after=2)
+        await talker.ask(TurnTally(), cut_after=2)
     assert [frame["utteranceUntilInterrupt"] for frame in interrupts] == ["one two"]
 
 
@@ -174,7 +174,7 @@ async def test_a_socket_that_breaks_leaves_the_turn_unanswered() -> None:
                 return
 
     async with talking(breaks) as talker:
-        tally = Tally()
+        tally = TurnTally()
         await talker.ask(tally)
         await talker.ask(tally)
     assert (tally.turns, tally.unanswered) == (2, 2)
@@ -187,7 +187,7 @@ async def test_a_reply_that_never_ends_leaves_the_turn_unanswered(monkeypatch: p
         await socket.wait_closed()
 
     async with talking(is_silent) as talker:
-        tally = Tally()
+        tally = TurnTally()
         await talker.ask(tally)
     assert tally.unanswered == 1
 
@@ -229,8 +229,8 @@ async def test_a_refused_handshake_is_told() -> None:
 
     async with serve(never, "127.0.0.1", 0, process_request=refuse) as server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(LineError, match=r"refused the WebSocket.*403"):
-            await open_line(f"ws://127.0.0.1:{port}/relay", "wrong")
+        with pytest.raises(RawSocketError, match=r"refused the WebSocket.*403"):
+            await open_socket(f"ws://127.0.0.1:{port}/relay", "wrong")
 
 
 async def arrived(condition: Callable[[], bool]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from support.twiml_server import ACCOUNT, ORIGIN, TOKEN, TwimlServer, start, twiml_server
 from voice_app.sandbox.phone import Person, PhoneCall
 from voice_app.sandbox.phone.people import PersonKind
-from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.twilio import SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 
 ROBIN = "+15550100011"
@@ -62,7 +62,7 @@ async def line(**documents: str) -> AsyncIterator[tuple[TwimlServer, Api]]:
     changed = {f"/{name}": document for name, document in documents.items()}
     authorization = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT, TOKEN)}
     async with (
-        serve(double(Account(ACCOUNT, TOKEN))) as base_url,
+        serve(double_app(SandboxAccount(ACCOUNT, TOKEN))) as base_url,
         twiml_server(DOCUMENTS | changed, twilio_base_url=base_url) as server,
         aiohttp.ClientSession(headers=authorization) as http,
     ):
@@ -281,7 +281,7 @@ async def test_a_conference_that_nobody_is_called_into_is_joined_all_the_same() 
 
 
 async def test_a_call_that_was_over_is_not_placed_again_by_the_next_phone() -> None:
-    async with serve(double(Account(ACCOUNT, TOKEN))) as base_url:
+    async with serve(double_app(SandboxAccount(ACCOUNT, TOKEN))) as base_url:
         for expected in (1, 0):
             async with (
                 twiml_server(DOCUMENTS, twilio_base_url=base_url) as server,

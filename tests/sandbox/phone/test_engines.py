@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.sandbox.phone.engines import Engine, Engines
+from voice_app.sandbox.phone.engines import EngineTimeline, SttEngine
 
 
 @given(st.lists(st.booleans(), max_size=30))
@@ -14,8 +14,8 @@ def test_there_is_an_overlap_for_every_engine_that_was_running_when_another_star
 ) -> None:
     """True starts an engine, False stops the oldest that runs."""
     problems: list[str] = []
-    engines = Engines(problems.append)
-    running: list[Engine] = []
+    engines = EngineTimeline(problems.append)
+    running: list[SttEngine] = []
     expected = 0
     for number, starts in enumerate(steps):
         if starts:
@@ -30,7 +30,7 @@ def test_there_is_an_overlap_for_every_engine_that_was_running_when_another_star
 
 
 def test_an_engine_that_is_stopped_twice_keeps_its_first_end() -> None:
-    engines = Engines(lambda text: None)
+    engines = EngineTimeline(lambda text: None)
     with engines.listening("one"):
         pass
     (engine,) = engines.timeline

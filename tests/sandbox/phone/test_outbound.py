@@ -15,7 +15,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from support.twiml_server import ACCOUNT, ORIGIN, TOKEN, TwimlServer, relay, twiml_server
-from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.twilio import SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -56,7 +56,7 @@ class Api:
 async def line() -> AsyncIterator[tuple[TwimlServer, Api]]:
     """A server to phone, and the double that its calls can be changed through."""
     async with (
-        serve(double(Account(ACCOUNT, TOKEN))) as base_url,
+        serve(double_app(SandboxAccount(ACCOUNT, TOKEN))) as base_url,
         twiml_server(DOCUMENTS, twilio_base_url=base_url) as server,
     ):
         yield server, Api(base_url)
@@ -155,11 +155,11 @@ async def test_what_twilio_would_refuse_is_refused(form: dict[str, str]) -> None
 
 
 async def test_a_phone_finds_a_double_again_that_was_gone() -> None:
-    account = Account(ACCOUNT, TOKEN)
-    async with serve(double(account)) as base_url:
+    account = SandboxAccount(ACCOUNT, TOKEN)
+    async with serve(double_app(account)) as base_url:
         port = int(base_url.rpartition(":")[2])
     async with twiml_server(DOCUMENTS, twilio_base_url=base_url) as server:
-        async with serve(double(account), port=port), server.call() as call:
+        async with serve(double_app(account), port=port), server.call() as call:
             await call.reply()
             await Api(base_url).update(call.sid, status="completed")
             await call.over.wait()

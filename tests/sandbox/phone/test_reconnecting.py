@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from support.sandbox import sandbox
-from voice_app.sandbox.phone import Happening
-from voice_app.sandbox.phone.frames import MOST_EVENTS, Backlog, Reconnecting
+from voice_app.sandbox.phone import PhoneEvent
+from voice_app.sandbox.phone.frames import MOST_EVENTS, Reconnecting, UndeliveredEvents
 
 
 def test_events_are_kept_in_order_up_to_a_bound() -> None:
-    backlog = Backlog()
+    backlog = UndeliveredEvents()
     for number in range(MOST_EVENTS + 3):
         backlog.add({"number": number})
     kept = []
@@ -24,7 +24,7 @@ def test_events_are_kept_in_order_up_to_a_bound() -> None:
 async def test_twilio_tries_again_until_the_server_is_there(tmp_path: Path) -> None:
     happened: list[str] = []
 
-    def watch(happening: Happening) -> None:
+    def watch(happening: PhoneEvent) -> None:
         happened.append(happening.kind)
 
     async with sandbox(tmp_path, agent="support.agents:echo", reconnect=True) as server:

@@ -10,8 +10,8 @@ import pytest
 
 from support.twiml_server import ACCOUNT, TOKEN, in_order, relay, start, stop, twiml_server
 from voice_app.sandbox.phone import Person
-from voice_app.sandbox.phone.callbacks import Order
-from voice_app.sandbox.twilio import Account, double
+from voice_app.sandbox.phone.callbacks import CallbackOrder
+from voice_app.sandbox.twilio import SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 
 DIAL = '<Dial action="/dialled"><Number>+15550100011</Number></Dial>'
@@ -225,7 +225,7 @@ async def test_one_after_the_other_is_none() -> None:
 MANY = {"/voice": start() + "".join(f"<Say>{number}</Say>" for number in range(20))}
 
 
-async def sequence(callbacks: Order, seed: int) -> list[int]:
+async def sequence(callbacks: CallbackOrder, seed: int) -> list[int]:
     async with twiml_server(MANY, callbacks=callbacks, seed=seed) as server:
         async with server.call() as call:
             await call.over.wait()
@@ -265,7 +265,7 @@ async def test_a_callback_that_is_refused_is_a_problem() -> None:
 
 
 async def test_what_is_said_goes_to_the_conversation_while_an_engine_writes_to_it() -> None:
-    account = Account(ACCOUNT, TOKEN)
+    account = SandboxAccount(ACCOUNT, TOKEN)
     configuration = account.add_configuration()
     named = start(conversationConfiguration=configuration)
     documents = {
@@ -274,7 +274,7 @@ async def test_what_is_said_goes_to_the_conversation_while_an_engine_writes_to_i
     }
     robin = Person("answers", says=["Robin here."])
     async with (
-        serve(double(account)) as base_url,
+        serve(double_app(account)) as base_url,
         twiml_server(documents, twilio_base_url=base_url) as server,
         server.call(robin) as call,
     ):
@@ -291,11 +291,11 @@ async def test_what_is_said_goes_to_the_conversation_while_an_engine_writes_to_i
 
 
 async def test_a_capture_rule_writes_down_a_call_that_no_engine_was_asked_for() -> None:
-    account = Account(ACCOUNT, TOKEN)
+    account = SandboxAccount(ACCOUNT, TOKEN)
     rule = {"from": "*", "to": "+15550100001", "metadata": {"callType": "PSTN"}}
     account.add_configuration(channelSettings={"VOICE": {"captureRules": [rule]}})
     async with (
-        serve(double(account)) as base_url,
+        serve(double_app(account)) as base_url,
         twiml_server({"/voice": DIAL}, twilio_base_url=base_url) as server,
         server.call(Person("answers", says=["Robin here."])) as call,
     ):

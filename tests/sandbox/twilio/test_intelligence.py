@@ -15,9 +15,9 @@ from support.official import Official
 from voice_app.sandbox.twilio import (
     SENTIMENT,
     SUMMARY,
-    Account,
     LocalTranscriber,
-    double,
+    SandboxAccount,
+    double_app,
     new_id,
 )
 from voice_app.sandbox.twilio.app import serve
@@ -30,18 +30,18 @@ HOOK = {"type": "WEBHOOK", "method": "POST", "url": "https://voice.example.com/i
 
 
 @pytest.fixture
-def account() -> Account:
-    return Account(token=TOKEN)
+def account() -> SandboxAccount:
+    return SandboxAccount(token=TOKEN)
 
 
 @pytest.fixture
-async def base_url(account: Account) -> AsyncIterator[str]:
-    async with serve(double(account)) as url:
+async def base_url(account: SandboxAccount) -> AsyncIterator[str]:
+    async with serve(double_app(account)) as url:
         yield url
 
 
 @pytest.fixture
-def sdk(base_url: str, account: Account) -> Official:
+def sdk(base_url: str, account: SandboxAccount) -> Official:
     return Official(base_url, account.sid, TOKEN)
 
 
@@ -73,7 +73,7 @@ class TestTheOfficialSdk:
             await sdk(lambda client: context.fetch())
         assert raised.value.status == 404
 
-    async def test_operators_are_twilios_and_our_own(self, sdk: Official, account: Account) -> None:
+    async def test_operators_are_twilios_and_our_own(self, sdk: Official, account: SandboxAccount) -> None:
         wanted = OperatorList.LanguageOperator(
             {"displayName": "Mood", "outputFormat": "CLASSIFICATION", "prompt": "How is the customer?"}
         )
@@ -84,7 +84,9 @@ class TestTheOfficialSdk:
         listed = await sdk(lambda client: client.intelligence.v3.operators.list(page_size=2))
         assert {item.id for item in listed} == set(account.operators)
 
-    async def test_results_are_listed_fetched_and_deleted(self, sdk: Official, account: Account) -> None:
+    async def test_results_are_listed_fetched_and_deleted(
+        self, sdk: Official, account: SandboxAccount
+    ) -> None:
         conversation_id = await talked(account, rule("CONVERSATION_END", SUMMARY, SENTIMENT))
         results = await sdk(
             lambda client: client.intelligence.v3.operator_results.list(conversation_id=conversation_id)
@@ -99,7 +101,7 @@ class TestTheOfficialSdk:
         assert [item["operator"]["id"] for item in account.results.values()] == [SENTIMENT]
 
 
-async def talked(account: Account, *rules: dict[str, Any], end: bool = True) -> str:
+async def talked(account: SandboxAccount, *rules: dict[str, Any], end: bool = True) -> str:
     """A conversation that the rules may read; gives its id."""
     linked = [account.add_intelligence(rules=list(rules))["id"]]
     configuration_id = account.add_configuration(intelligenceConfigurationIds=linked)
@@ -116,18 +118,20 @@ async def talked(account: Account, *rules: dict[str, Any], end: bool = True) -> 
 
 
 class TestRules:
-    async def test_a_rule_on_communications_runs_on_every_so_many_fragments(self, account: Account) -> None:
+    async def test_a_rule_on_communications_runs_on_every_so_many_fragments(
+        self, account: SandboxAccount
+    ) -> None:
         await talked(account, rule("COMMUNICATION", SENTIMENT, count=2), end=False)
         (thread,) = account.threads.values()
         assert (len(thread.communications), len(account.results)) == (4, 2)
 
-    async def test_a_rule_without_a_trigger_waits_to_be_asked(self, account: Account) -> None:
+    async def test_a_rule_without_a_trigger_waits_to_be_asked(self, account: SandboxAccount) -> None:
         await talked(account, {"operators": [{"id": SUMMARY}]})
         assert not account.results
 
     async def test_an_inactive_conversation_has_a_trigger_of_its_own(self) -> None:
         now = 0.0
-        account = Account(clock=lambda: now)
+        account = SandboxAccount(clock=lambda: now)
         voice = {"VOICE": {"statusTimeouts": {"inactive": 5, "closed": 30}}}
         linked = [account.add_intelligence(rules=[rule("CONVERSATION_INACTIVE")])["id"]]
         configuration_id = account.add_configuration(
@@ -144,14 +148,16 @@ class TestRules:
         triggers = [item["executionDetails"]["trigger"]["on"] for item in account.results.values()]
         assert triggers == ["CONVERSATION_INACTIVE"]
 
-    async def test_what_is_linked_later_does_not_reach_an_open_conversation(self, account: Account) -> None:
+    async def test_what_is_linked_later_does_not_reach_an_open_conversation(
+        self, account: SandboxAccount
+    ) -> None:
         await talked(account, rule(), end=False)
         (configuration,) = account.configurations.values()
         configuration["intelligenceConfigurationIds"] = []
         await LocalTranscriber(account).call_ended(CALL)
         assert len(account.results) == 1
 
-    async def test_an_operator_of_ones_own_answers_in_its_own_schema(self, account: Account) -> None:
+    async def test_an_operator_of_ones_own_answers_in_its_own_schema(self, account: SandboxAccount) -> None:
         operator_id = new_id("intelligence_operator_")
         account.operators[operator_id] = {
             "id": operator_id,
@@ -181,7 +187,7 @@ class TestRules:
         {"displayName": "x", "rules": [], "owner": "me"},
     ],
 )
-async def test_what_is_not_documented_is_refused(base_url: str, account: Account, body: Any) -> None:
+async def test_what_is_not_documented_is_refused(base_url: str, account: SandboxAccount, body: Any) -> None:
     headers = {"Authorization": aiohttp.encode_basic_auth(account.sid, TOKEN)}
     url = f"{base_url}/intelligence/v3/ControlPlane/Configurations"
     async with aiohttp.ClientSession(headers=headers) as session, session.post(url, json=body) as response:

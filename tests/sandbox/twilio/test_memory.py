@@ -15,10 +15,10 @@ from twilio.rest.memory.v1.profile import ProfileList
 from twilio.rest.memory.v1.recall import RecallList
 
 from support.official import Official
-from voice_app.sandbox.twilio import Account, LocalTranscriber, double, new_id
+from voice_app.sandbox.twilio import LocalTranscriber, SandboxAccount, double_app, new_id
 from voice_app.sandbox.twilio.app import serve
 from voice_app.sandbox.twilio.conversation_store import settle
-from voice_app.sandbox.twilio.memory_store import add_person, merge
+from voice_app.sandbox.twilio.memory_store import add_profile, merge
 
 TOKEN = "token-of-the-test"
 PHONE, NUMBER = "+15550100002", "+15550100001"
@@ -27,35 +27,35 @@ THEN = "2026-01-01T00:00:00Z"
 
 
 @pytest.fixture
-def account() -> Account:
-    return Account(token=TOKEN)
+def account() -> SandboxAccount:
+    return SandboxAccount(token=TOKEN)
 
 
 @pytest.fixture
-def store_id(account: Account) -> str:
+def store_id(account: SandboxAccount) -> str:
     return account.add_store()
 
 
 @pytest.fixture
-def profile_id(account: Account, store_id: str) -> str:
-    return add_person(account, account.stores[store_id], {"Contact": {"phone": PHONE}}).id
+def profile_id(account: SandboxAccount, store_id: str) -> str:
+    return add_profile(account, account.stores[store_id], {"Contact": {"phone": PHONE}}).id
 
 
 @pytest.fixture
-async def base_url(account: Account) -> AsyncIterator[str]:
-    async with serve(double(account)) as url:
+async def base_url(account: SandboxAccount) -> AsyncIterator[str]:
+    async with serve(double_app(account)) as url:
         yield url
 
 
 @pytest.fixture
-def sdk(base_url: str, account: Account) -> Official:
+def sdk(base_url: str, account: SandboxAccount) -> Official:
     return Official(base_url, account.sid, TOKEN)
 
 
 class Rest:
     """Plain requests, so that nothing is hidden by a client."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str, account: Account) -> None:
+    def __init__(self, session: aiohttp.ClientSession, base_url: str, account: SandboxAccount) -> None:
         self._session = session
         self._base = f"{base_url}/memory/v1"
         self._headers = {"Authorization": aiohttp.encode_basic_auth(account.sid, TOKEN)}
@@ -68,14 +68,14 @@ class Rest:
 
 
 @pytest.fixture
-async def rest(base_url: str, account: Account) -> AsyncIterator[Rest]:
+async def rest(base_url: str, account: SandboxAccount) -> AsyncIterator[Rest]:
     async with aiohttp.ClientSession() as session:
         yield Rest(session, base_url, account)
 
 
 class TestTheOfficialSdk:
     async def test_stores_are_fetched_and_listed_by_their_ids(
-        self, sdk: Official, account: Account, store_id: str
+        self, sdk: Official, account: SandboxAccount, store_id: str
     ) -> None:
         store = await sdk(lambda client: client.memory.v1.stores(store_id).fetch())
         assert (store.id, store.status, store.version) == (store_id, "ACTIVE", 1)
@@ -126,7 +126,7 @@ class TestTheOfficialSdk:
         assert [item["content"] for item in recalled.summaries] == ["Tea."]
 
     async def test_what_is_remembered_is_erased_and_so_is_the_profile(
-        self, sdk: Official, account: Account, store_id: str, profile_id: str
+        self, sdk: Official, account: SandboxAccount, store_id: str, profile_id: str
     ) -> None:
         person = account.stores[store_id].people[profile_id]
         person.observations["mem_observation_1"] = person.summaries["mem_summary_1"] = {"content": "Tea."}
@@ -143,9 +143,9 @@ class TestTheOfficialSdk:
         assert raised.value.status == 404
 
     async def test_a_merged_profile_is_no_profile_to_the_sdk(
-        self, sdk: Official, account: Account, store_id: str, profile_id: str
+        self, sdk: Official, account: SandboxAccount, store_id: str, profile_id: str
     ) -> None:
-        other = add_person(account, account.stores[store_id], {}).id
+        other = add_profile(account, account.stores[store_id], {}).id
         merge(account.stores[store_id], profile_id, other)
         fetched = await sdk(lambda client: client.memory.v1.profiles(store_id, profile_id).fetch())
         assert (fetched.id, fetched.message) == (None, "The profile was merged")
@@ -163,9 +163,9 @@ class TestTheOfficialSdk:
 
 class TestStrictness:
     async def test_a_merge_is_told_with_301_to_a_get_and_308_to_a_post(
-        self, rest: Rest, account: Account, base_url: str, store_id: str, profile_id: str
+        self, rest: Rest, account: SandboxAccount, base_url: str, store_id: str, profile_id: str
     ) -> None:
-        other = add_person(account, account.stores[store_id], {}).id
+        other = add_profile(account, account.stores[store_id], {}).id
         merge(account.stores[store_id], profile_id, other)
         home = f"/Stores/{store_id}/Profiles"
         status, body, headers = await rest("GET", f"{home}/{profile_id}?traitGroups=Contact")
@@ -235,7 +235,9 @@ class TestStrictness:
     ) -> None:
         assert (await rest("GET", path.format(store=store_id, profile=profile_id)))[0] == status
 
-    async def test_a_store_that_is_not_ready_answers_nothing(self, rest: Rest, account: Account) -> None:
+    async def test_a_store_that_is_not_ready_answers_nothing(
+        self, rest: Rest, account: SandboxAccount
+    ) -> None:
         store_id = account.add_store(status="PROVISIONING")
         status, _, headers = await rest("GET", f"/ControlPlane/Stores/{store_id}")
         assert (status, headers["ETag"]) == (200, '"1"')
@@ -245,7 +247,7 @@ class TestStrictness:
         assert status == 409
 
     async def test_a_conversation_alone_makes_twilio_invent_a_query(
-        self, rest: Rest, account: Account, store_id: str, profile_id: str
+        self, rest: Rest, account: SandboxAccount, store_id: str, profile_id: str
     ) -> None:
         configuration_id = account.add_configuration(memoryStoreId=store_id)
         transcriber = LocalTranscriber(account)
@@ -269,7 +271,7 @@ class TestStrictness:
 
 
 class TestExtraction:
-    async def talked(self, account: Account, **fields: Any) -> str:
+    async def talked(self, account: SandboxAccount, **fields: Any) -> str:
         """A caller said something, and nobody speaks any more. Gives the id of the store."""
         voice = {"VOICE": {"statusTimeouts": {"inactive": 5, "closed": 30}}}
         configuration_id = account.add_configuration(channelSettings=voice, **fields)
@@ -283,7 +285,7 @@ class TestExtraction:
 
     async def test_it_happens_when_a_conversation_rests_and_never_while_it_is_active(self) -> None:
         now = 0.0
-        account = Account(clock=lambda: now)
+        account = SandboxAccount(clock=lambda: now)
         store = account.stores[await self.talked(account, memoryExtractionEnabled=True)]
         (person,) = store.people.values()
         now = 4 * 60
@@ -300,7 +302,7 @@ class TestExtraction:
 
     async def test_it_has_to_be_switched_on(self) -> None:
         now = 0.0
-        account = Account(clock=lambda: now)
+        account = SandboxAccount(clock=lambda: now)
         store = account.stores[await self.talked(account)]
         now = 3600
         settle(account)
@@ -311,7 +313,7 @@ class TestExtraction:
     @pytest.mark.parametrize("status", ["FAILED", "PROVISIONING", None])
     async def test_a_store_that_is_not_alive_is_passed_over_in_silence(self, status: str | None) -> None:
         now = 0.0
-        account = Account(clock=lambda: now)
+        account = SandboxAccount(clock=lambda: now)
         store_id = new_id("mem_store_")
         if status is not None:
             account.add_store(store_id, status=status)
@@ -323,7 +325,7 @@ class TestExtraction:
         assert all("profileId" not in item for item in thread.participants.values())
 
     async def test_the_same_caller_is_the_same_person_and_a_client_is_nobody(self) -> None:
-        account = Account()
+        account = SandboxAccount()
         configuration_id = account.add_configuration()
         transcriber = LocalTranscriber(account)
         for number, caller in enumerate([PHONE, PHONE, "client:ada"]):

@@ -20,13 +20,13 @@ from twilio.rest.conversations.v2.participant import ParticipantList
 
 from support.official import Redirected
 from voice_app.sandbox.twilio import (
-    Account,
     Behaviour,
     Fault,
     LocalTranscriber,
     RemoteTranscriber,
+    SandboxAccount,
     Transcriber,
-    double,
+    double_app,
     new_id,
 )
 from voice_app.sandbox.twilio.app import serve
@@ -49,7 +49,7 @@ PEOPLE: list[dict[str, Any]] = [
 class Rest:
     """Plain requests, so that nothing is hidden by a client."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str, account: Account) -> None:
+    def __init__(self, session: aiohttp.ClientSession, base_url: str, account: SandboxAccount) -> None:
         self.base_url = base_url
         self._session = session
         self._headers = {"Authorization": aiohttp.encode_basic_auth(account.sid, TOKEN)}
@@ -96,13 +96,13 @@ def rule(from_: str = "*", to: str = NUMBER, **metadata: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def account() -> Account:
-    return Account(token=TOKEN, behaviour=Behaviour(operation_seconds=float("inf")))
+def account() -> SandboxAccount:
+    return SandboxAccount(token=TOKEN, behaviour=Behaviour(operation_seconds=float("inf")))
 
 
 @pytest.fixture
-async def base_url(account: Account) -> AsyncIterator[str]:
-    async with serve(double(account)) as url:
+async def base_url(account: SandboxAccount) -> AsyncIterator[str]:
+    async with serve(double_app(account)) as url:
         yield url
 
 
@@ -113,13 +113,13 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture
-def rest(session: aiohttp.ClientSession, base_url: str, account: Account) -> Rest:
+def rest(session: aiohttp.ClientSession, base_url: str, account: SandboxAccount) -> Rest:
     return Rest(session, base_url, account)
 
 
 @pytest.fixture(params=["local", "remote"])
 def transcriber(
-    request: pytest.FixtureRequest, account: Account, session: aiohttp.ClientSession, base_url: str
+    request: pytest.FixtureRequest, account: SandboxAccount, session: aiohttp.ClientSession, base_url: str
 ) -> Transcriber:
     """The phone in the same process, and in another one."""
     if request.param == "local":
@@ -131,7 +131,7 @@ class TestTheOfficialSdk:
     """Twilio's own typed resources work against the double as they are."""
 
     @pytest.fixture
-    def sdk(self, base_url: str, account: Account) -> Callable[[Callable[[Any], T]], Any]:
+    def sdk(self, base_url: str, account: SandboxAccount) -> Callable[[Callable[[Any], T]], Any]:
         client = Client(account.sid, TOKEN, http_client=Redirected(base_url))
 
         async def run(use: Callable[[Any], T]) -> T:
@@ -139,7 +139,7 @@ class TestTheOfficialSdk:
 
         return run
 
-    async def test_a_configuration_lives_its_whole_life(self, sdk: Any, account: Account) -> None:
+    async def test_a_configuration_lives_its_whole_life(self, sdk: Any, account: SandboxAccount) -> None:
         request = ConfigurationList.CreateConfigurationRequest(
             body_of(channelSettings={"VOICE": {"captureRules": [rule()]}})
         )
@@ -176,13 +176,13 @@ class TestTheOfficialSdk:
             await sdk(lambda v2: v2.configurations(configuration_id).fetch())
         assert (caught.value.status, caught.value.code) == (404, 20404)
 
-    async def test_lists_are_read_page_by_page(self, sdk: Any, account: Account) -> None:
+    async def test_lists_are_read_page_by_page(self, sdk: Any, account: SandboxAccount) -> None:
         ids = [account.add_configuration() for _ in range(5)]
         found = await sdk(lambda v2: v2.configurations.list(page_size=2))
         assert [item.id for item in found] == ids
         assert len(account.requests) == 3
 
-    async def test_a_conversation_lives_its_whole_life(self, sdk: Any, account: Account) -> None:
+    async def test_a_conversation_lives_its_whole_life(self, sdk: Any, account: SandboxAccount) -> None:
         configuration_id = account.add_configuration()
         request = ConversationList.CreateConversationWithConfigRequest(
             {"configurationId": configuration_id, "participants": PEOPLE, "metadata": {"order": "81"}}
@@ -247,7 +247,9 @@ class TestTheOfficialSdk:
         assert account.threads == {}
 
     @pytest.mark.parametrize("shape", ["A", "B"])
-    async def test_errors_of_both_shapes_are_understood(self, sdk: Any, account: Account, shape: Any) -> None:
+    async def test_errors_of_both_shapes_are_understood(
+        self, sdk: Any, account: SandboxAccount, shape: Any
+    ) -> None:
         account.behaviour.error_shape = shape
         with pytest.raises(TwilioRestException) as caught:
             await sdk(lambda v2: v2.conversations(new_id("conv_conversation_")).fetch())
@@ -283,7 +285,7 @@ class TestTheDoor:
             assert (await response.json())["code"] == 20003
 
     async def test_an_api_key_is_as_good_as_the_token(
-        self, session: aiohttp.ClientSession, base_url: str, account: Account
+        self, session: aiohttp.ClientSession, base_url: str, account: SandboxAccount
     ) -> None:
         account.credentials["SK1"] = "secret"
         headers = {"Authorization": aiohttp.encode_basic_auth("SK1", "secret")}
@@ -294,7 +296,7 @@ class TestTheDoor:
             assert (response.status, (await response.json())["code"]) == (401, 70004)
 
     async def test_terms_that_are_not_accepted_look_like_bad_credentials(
-        self, rest: Rest, account: Account
+        self, rest: Rest, account: SandboxAccount
     ) -> None:
         account.behaviour.terms_accepted = False
         status, error, _ = await rest("GET", CONVERSATIONS)
@@ -302,7 +304,7 @@ class TestTheDoor:
 
     @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", ""])
     async def test_only_json_is_taken(
-        self, session: aiohttp.ClientSession, base_url: str, account: Account, content_type: str
+        self, session: aiohttp.ClientSession, base_url: str, account: SandboxAccount, content_type: str
     ) -> None:
         headers = {
             "Authorization": aiohttp.encode_basic_auth(account.sid, TOKEN),
@@ -312,7 +314,7 @@ class TestTheDoor:
             assert (response.status, (await response.json())["code"]) == (415, 20422)
 
     async def test_broken_json_is_refused(
-        self, session: aiohttp.ClientSession, base_url: str, account: Account
+        self, session: aiohttp.ClientSession, base_url: str, account: SandboxAccount
     ) -> None:
         headers = {
             "Authorization": aiohttp.encode_basic_auth(account.sid, TOKEN),
@@ -337,7 +339,7 @@ class TestTheDoor:
         status, error, _ = await rest("GET", f"{CONVERSATIONS}?{query}")
         assert (status, error["code"]) == (400, 20001)
 
-    async def test_every_request_is_noted(self, rest: Rest, account: Account) -> None:
+    async def test_every_request_is_noted(self, rest: Rest, account: SandboxAccount) -> None:
         await rest("GET", f"{CONVERSATIONS}?pageSize=5")
         await rest("GET", f"{CONVERSATIONS}/x")
         assert list(account.requests) == [
@@ -347,7 +349,7 @@ class TestTheDoor:
 
 
 class TestConfigurations:
-    async def test_the_202_says_where_to_ask(self, rest: Rest, account: Account) -> None:
+    async def test_the_202_says_where_to_ask(self, rest: Rest, account: SandboxAccount) -> None:
         status, accepted, headers = await rest("POST", CONFIGURATIONS, body_of())
         assert status == 202
         assert headers["Location"] == accepted["statusUrl"]
@@ -357,9 +359,9 @@ class TestConfigurations:
         operation = await rest.finished(accepted)
         assert list(account.configurations) == [operation["related"]["configurationId"]]
 
-    async def test_an_operation_is_done_in_time_without_being_asked(self, account: Account) -> None:
+    async def test_an_operation_is_done_in_time_without_being_asked(self, account: SandboxAccount) -> None:
         now = 1_000.0
-        patient = Account(token=TOKEN, behaviour=Behaviour(operation_seconds=5), clock=lambda: now)
+        patient = SandboxAccount(token=TOKEN, behaviour=Behaviour(operation_seconds=5), clock=lambda: now)
         patient.start_operation({}, lambda: patient.add_configuration())
         settle(patient)
         assert patient.configurations == {}
@@ -367,7 +369,7 @@ class TestConfigurations:
         settle(patient)
         assert len(patient.configurations) == 1
 
-    async def test_a_put_deletes_what_it_leaves_out(self, rest: Rest, account: Account) -> None:
+    async def test_a_put_deletes_what_it_leaves_out(self, rest: Rest, account: SandboxAccount) -> None:
         configuration_id = await rest.created(
             statusCallbacks=[{"url": "https://a.example/x"}], memoryExtractionEnabled=True
         )
@@ -378,7 +380,7 @@ class TestConfigurations:
         assert after["memoryExtractionEnabled"] is False
         assert after["version"] == 2
 
-    async def test_a_patch_merges(self, rest: Rest, account: Account) -> None:
+    async def test_a_patch_merges(self, rest: Rest, account: SandboxAccount) -> None:
         sms = {"captureRules": [rule()], "statusTimeouts": {"inactive": 10, "closed": 60}}
         configuration_id = await rest.created(
             channelSettings={"SMS": sms, "VOICE": {"captureRules": [rule()]}, "CHAT": {}},
@@ -393,7 +395,7 @@ class TestConfigurations:
         assert "statusCallbacks" not in after
         assert after["displayName"] == "acme-voice"
 
-    async def test_patch_can_be_missing(self, rest: Rest, account: Account) -> None:
+    async def test_patch_can_be_missing(self, rest: Rest, account: SandboxAccount) -> None:
         account.behaviour.patch = False
         configuration_id = account.add_configuration()
         status, _, headers = await rest("PATCH", f"{CONFIGURATIONS}/{configuration_id}", {})
@@ -430,7 +432,7 @@ class TestConfigurations:
     )
     @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
     async def test_what_does_not_fit_the_schema_is_refused(
-        self, rest: Rest, account: Account, fields: dict[str, Any], place: str, method: str
+        self, rest: Rest, account: SandboxAccount, fields: dict[str, Any], place: str, method: str
     ) -> None:
         path = CONFIGURATIONS if method == "POST" else f"{CONFIGURATIONS}/{account.add_configuration()}"
         body = fields if method == "PATCH" else body_of(**fields)
@@ -452,14 +454,14 @@ class TestConfigurations:
         assert name in error["message"]
 
     @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-    async def test_the_grouping_is_immutable(self, rest: Rest, account: Account, method: str) -> None:
+    async def test_the_grouping_is_immutable(self, rest: Rest, account: SandboxAccount, method: str) -> None:
         configuration_id = await rest.created()
         body = body_of(conversationGroupingType="GROUP_BY_PROFILE")
         status, error, _ = await rest(method, f"{CONFIGURATIONS}/{configuration_id}", body)
         assert status == 400
         assert "cannot be changed" in error["message"]
 
-    async def test_an_account_has_ten(self, rest: Rest, account: Account) -> None:
+    async def test_an_account_has_ten(self, rest: Rest, account: SandboxAccount) -> None:
         for number in range(10):
             account.add_configuration(displayName=f"c{number}")
         status, error, _ = await rest("POST", CONFIGURATIONS, body_of())
@@ -474,7 +476,7 @@ class TestConfigurations:
             assert (status, error["code"]) == (409, 20409)
             assert headers["X-Conflicting-Resource-Id"] == first
 
-    async def test_the_same_key_twice_is_one_operation(self, rest: Rest, account: Account) -> None:
+    async def test_the_same_key_twice_is_one_operation(self, rest: Rest, account: SandboxAccount) -> None:
         key = str(uuid4())
         _, first, _ = await rest("POST", CONFIGURATIONS, body_of(), Idempotency_Key=key)
         _, second, _ = await rest("POST", CONFIGURATIONS, body_of(), Idempotency_Key=key)
@@ -482,14 +484,16 @@ class TestConfigurations:
         status, _, _ = await rest("POST", CONFIGURATIONS, body_of(), Idempotency_Key="not a uuid")
         assert status == 400
 
-    async def test_an_operation_can_fail(self, rest: Rest, account: Account) -> None:
+    async def test_an_operation_can_fail(self, rest: Rest, account: SandboxAccount) -> None:
         account.next_failure = {"type": "x", "title": "No", "status": 400, "detail": "Because"}
         _, accepted, _ = await rest("POST", CONFIGURATIONS, body_of())
         operation = await rest.finished(accepted)
         assert operation["error"]["title"] == "No"
         assert account.configurations == {}
 
-    async def test_reading_back_what_was_read_can_be_allowed(self, rest: Rest, account: Account) -> None:
+    async def test_reading_back_what_was_read_can_be_allowed(
+        self, rest: Rest, account: SandboxAccount
+    ) -> None:
         """Whether Twilio takes read-only fields in a PUT is not known."""
         configuration_id = await rest.created()
         _, whole, _ = await rest("GET", f"{CONFIGURATIONS}/{configuration_id}")
@@ -497,7 +501,7 @@ class TestConfigurations:
         account.behaviour.echoes_read_only = True
         assert (await rest("PUT", f"{CONFIGURATIONS}/{configuration_id}", whole))[0] == 202
 
-    async def test_pages(self, rest: Rest, account: Account) -> None:
+    async def test_pages(self, rest: Rest, account: SandboxAccount) -> None:
         ids = [account.add_configuration() for _ in range(3)]
         _, first, _ = await rest("GET", f"{CONFIGURATIONS}?pageSize=2")
         assert [item["id"] for item in first["configurations"]] == ids[:2]
@@ -509,11 +513,11 @@ class TestConfigurations:
 
 class TestConversations:
     @pytest.fixture
-    def configuration_id(self, account: Account) -> str:
+    def configuration_id(self, account: SandboxAccount) -> str:
         return account.add_configuration(conversationGroupingType="GROUP_BY_PARTICIPANT_ADDRESSES")
 
     async def test_the_configuration_is_pinned(
-        self, rest: Rest, account: Account, configuration_id: str
+        self, rest: Rest, account: SandboxAccount, configuration_id: str
     ) -> None:
         _, created, _ = await rest("POST", CONVERSATIONS, {"configurationId": configuration_id})
         account.configurations[configuration_id]["description"] = "Another"
@@ -533,7 +537,7 @@ class TestConversations:
         ],
     )
     async def test_grouping_decides_who_shares_a_conversation(
-        self, rest: Rest, account: Account, grouping: str, channel: str, address: str, shared: bool
+        self, rest: Rest, account: SandboxAccount, grouping: str, channel: str, address: str, shared: bool
     ) -> None:
         configuration_id = account.add_configuration(conversationGroupingType=grouping)
         first = {"configurationId": configuration_id, "participants": PEOPLE}
@@ -547,7 +551,7 @@ class TestConversations:
         assert headers.get("X-Conflicting-Resource-Id") == (created["id"] if shared else None)
 
     async def test_a_closed_one_stands_in_nobodys_way(
-        self, rest: Rest, account: Account, configuration_id: str
+        self, rest: Rest, account: SandboxAccount, configuration_id: str
     ) -> None:
         body = {"configurationId": configuration_id, "participants": PEOPLE}
         _, created, _ = await rest("POST", CONVERSATIONS, body)
@@ -555,7 +559,7 @@ class TestConversations:
         assert (await rest("POST", CONVERSATIONS, body))[0] == 201
 
     async def test_timeouts_run_from_what_was_said_last(
-        self, rest: Rest, account: Account, configuration_id: str
+        self, rest: Rest, account: SandboxAccount, configuration_id: str
     ) -> None:
         """The channel that lives longest decides."""
         account.configurations[configuration_id]["channelSettings"] = {
@@ -620,7 +624,7 @@ class TestConversations:
         assert created["configuration"] == inline
 
     async def test_lists_can_leave_fields_out(
-        self, rest: Rest, account: Account, configuration_id: str
+        self, rest: Rest, account: SandboxAccount, configuration_id: str
     ) -> None:
         await rest("POST", CONVERSATIONS, {"configurationId": configuration_id})
         account.behaviour.partial_lists = True
@@ -643,7 +647,7 @@ class TestCalls:
         return await transcriber.call_started(call, caller=CALLER, number=NUMBER, **names)
 
     async def test_a_named_configuration_makes_a_conversation(
-        self, transcriber: Transcriber, account: Account
+        self, transcriber: Transcriber, account: SandboxAccount
     ) -> None:
         configuration_id = account.add_configuration()
         conversation_id = await self.begin(transcriber, configuration_id=configuration_id)
@@ -665,14 +669,14 @@ class TestCalls:
         ],
     )
     async def test_a_name_that_does_not_exist_makes_none_and_says_nothing(
-        self, transcriber: Transcriber, account: Account, names: dict[str, str]
+        self, transcriber: Transcriber, account: SandboxAccount, names: dict[str, str]
     ) -> None:
         assert await self.begin(transcriber, **names) is None
         await transcriber.spoken(CALL, "caller", "Is anybody there?")
         assert account.threads == {}
 
     async def test_a_later_part_of_the_call_joins_by_the_conversation(
-        self, transcriber: Transcriber, account: Account
+        self, transcriber: Transcriber, account: SandboxAccount
     ) -> None:
         configuration_id = account.add_configuration()
         first = await self.begin(transcriber, configuration_id=configuration_id)
@@ -684,7 +688,7 @@ class TestCalls:
         assert len(thread.communications) == 1
 
     async def test_a_call_joins_a_conversation_that_was_made_without_it(
-        self, transcriber: Transcriber, account: Account, rest: Rest
+        self, transcriber: Transcriber, account: SandboxAccount, rest: Rest
     ) -> None:
         """And its fragments name who spoke."""
         body = {"configurationId": account.add_configuration()}
@@ -697,14 +701,14 @@ class TestCalls:
         assert said["author"]["participantId"] in thread.participants
 
     async def test_the_conversation_wins_over_the_configuration(
-        self, transcriber: Transcriber, account: Account
+        self, transcriber: Transcriber, account: SandboxAccount
     ) -> None:
         first = await self.begin(transcriber, configuration_id=account.add_configuration())
         other = account.add_configuration()
         assert await self.begin(transcriber, conversation_id=first, configuration_id=other) == first
 
     async def test_the_same_people_come_back_to_an_open_conversation(
-        self, transcriber: Transcriber, account: Account
+        self, transcriber: Transcriber, account: SandboxAccount
     ) -> None:
         timeouts = {"VOICE": {"statusTimeouts": {"inactive": 5, "closed": 30}}}
         configuration_id = account.add_configuration(channelSettings=timeouts)
@@ -714,7 +718,7 @@ class TestCalls:
         assert first == second
 
     async def test_without_timeouts_it_is_closed_with_the_call(
-        self, transcriber: Transcriber, account: Account
+        self, transcriber: Transcriber, account: SandboxAccount
     ) -> None:
         configuration_id = account.add_configuration(channelSettings={"VOICE": {"statusTimeouts": None}})
         first = await self.begin(transcriber, configuration_id=configuration_id)
@@ -725,7 +729,7 @@ class TestCalls:
         assert await self.begin(transcriber, configuration_id=configuration_id) != first
 
     async def test_what_is_said_is_written_in_fragments(
-        self, transcriber: Transcriber, account: Account
+        self, transcriber: Transcriber, account: SandboxAccount
     ) -> None:
         await self.begin(transcriber, configuration_id=account.add_configuration())
         await transcriber.spoken(CALL, "caller", "Hello, who is there?")
@@ -744,7 +748,7 @@ class TestCalls:
         assert {item["channelId"] for item in said} == {CALL}
 
     async def test_a_capture_rule_beside_it_is_a_second_engine(
-        self, transcriber: Transcriber, account: Account
+        self, transcriber: Transcriber, account: SandboxAccount
     ) -> None:
         """Same configuration: both write to one conversation, everything twice."""
         configuration_id = account.add_configuration(channelSettings={"VOICE": {"captureRules": [rule()]}})
@@ -756,13 +760,15 @@ class TestCalls:
         assert len({item["content"]["transcription"]["engine"] for item in said}) == 2
 
     async def test_a_capture_rule_elsewhere_is_a_second_conversation(
-        self, transcriber: Transcriber, account: Account
+        self, transcriber: Transcriber, account: SandboxAccount
     ) -> None:
         account.add_configuration(channelSettings={"VOICE": {"captureRules": [rule()]}})
         await self.begin(transcriber, configuration_id=account.add_configuration())
         assert len(account.threads) == 2
 
-    async def test_a_capture_rule_needs_no_twiml(self, transcriber: Transcriber, account: Account) -> None:
+    async def test_a_capture_rule_needs_no_twiml(
+        self, transcriber: Transcriber, account: SandboxAccount
+    ) -> None:
         account.add_configuration(channelSettings={"VOICE": {"captureRules": [rule()]}})
         assert await self.begin(transcriber) is None
         await transcriber.spoken(CALL, "caller", "Hello?")
@@ -813,13 +819,13 @@ class TestCalls:
 
 
 class TestFaults:
-    async def test_a_fault_hits_as_often_as_asked(self, rest: Rest, account: Account) -> None:
+    async def test_a_fault_hits_as_often_as_asked(self, rest: Rest, account: SandboxAccount) -> None:
         account.faults.add(Fault(path="*/Conversations", status=429, times=2, headers={"Retry-After": "3"}))
         answers = [await rest("GET", CONVERSATIONS) for _ in range(3)]
         assert [status for status, _, _ in answers] == [429, 429, 200]
         assert answers[0][2]["Retry-After"] == "3"
 
-    async def test_a_fault_hits_what_it_names_only(self, rest: Rest, account: Account) -> None:
+    async def test_a_fault_hits_what_it_names_only(self, rest: Rest, account: SandboxAccount) -> None:
         account.faults.add(Fault(path="*/Configurations", method="POST"))
         assert (await rest("GET", CONFIGURATIONS))[0] == 200
         assert (await rest("GET", CONVERSATIONS))[0] == 200
@@ -828,7 +834,7 @@ class TestFaults:
         await rest("POST", "/_sandbox/faults", {"status": 503, "path": "*/Conversations"})
         assert (await rest("GET", CONVERSATIONS))[0] == 503
 
-    async def test_a_delay_alone_lets_the_request_through(self, rest: Rest, account: Account) -> None:
+    async def test_a_delay_alone_lets_the_request_through(self, rest: Rest, account: SandboxAccount) -> None:
         account.faults.add(Fault(status=None, delay=0.01))
         assert (await rest("GET", CONVERSATIONS))[0] == 200
 
@@ -838,15 +844,15 @@ class TestServing:
         port = urlsplit(base_url).port
         assert port is not None
         with pytest.raises(OSError, match="in use"):
-            async with serve(double(Account()), port=port):
+            async with serve(double_app(SandboxAccount()), port=port):
                 pass
 
     async def test_it_stops_with_a_request_in_progress(
-        self, session: aiohttp.ClientSession, account: Account, caplog: pytest.LogCaptureFixture
+        self, session: aiohttp.ClientSession, account: SandboxAccount, caplog: pytest.LogCaptureFixture
     ) -> None:
         account.faults.add(Fault(delay=3_600))
         headers = {"Authorization": aiohttp.encode_basic_auth(account.sid, TOKEN)}
-        async with serve(double(account)) as url:
+        async with serve(double_app(account)) as url:
             waiting = asyncio.create_task(session.get(url + CONVERSATIONS, headers=headers))
             while account.faults.waiting:  # noqa: ASYNC110 - the server sets no event
                 await asyncio.sleep(0)

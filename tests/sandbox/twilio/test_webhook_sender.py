@@ -16,10 +16,10 @@ from twilio.request_validator import RequestValidator
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.twilio import (
     SUMMARY,
-    Account,
     LocalTranscriber,
-    Postman,
-    double,
+    SandboxAccount,
+    WebhookSender,
+    double_app,
 )
 from voice_app.sandbox.twilio.app import serve
 
@@ -54,19 +54,19 @@ class Mailbox:
 
 
 @pytest.fixture
-def account() -> Account:
-    return Account(token=TOKEN)
+def account() -> SandboxAccount:
+    return SandboxAccount(token=TOKEN)
 
 
 @pytest.fixture
-async def mailbox(account: Account) -> AsyncIterator[Mailbox]:
+async def mailbox(account: SandboxAccount) -> AsyncIterator[Mailbox]:
     mailbox = Mailbox()
     async with serve(mailbox.app) as base:
         account.network = Network(base, ORIGIN, TOKEN)
         yield mailbox
 
 
-async def a_call(account: Account, **fields: Any) -> None:
+async def a_call(account: SandboxAccount, **fields: Any) -> None:
     configuration_id = account.add_configuration(**{"statusCallbacks": [EVENTS], **fields})
     transcriber = LocalTranscriber(account)
     await transcriber.call_started(CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id)
@@ -74,8 +74,10 @@ async def a_call(account: Account, **fields: Any) -> None:
     await transcriber.call_ended(CALL)
 
 
-async def test_a_call_is_told_from_its_beginning_to_its_end(account: Account, mailbox: Mailbox) -> None:
-    async with Postman(account) as postman:
+async def test_a_call_is_told_from_its_beginning_to_its_end(
+    account: SandboxAccount, mailbox: Mailbox
+) -> None:
+    async with WebhookSender(account) as postman:
         await a_call(account)
         await postman.settled()
     assert mailbox.types == [
@@ -92,17 +94,19 @@ async def test_a_call_is_told_from_its_beginning_to_its_end(account: Account, ma
     assert customer["addresses"][0]["channelId"] == said["channelId"] == CALL
 
 
-async def test_it_is_signed_so_that_the_official_validator_agrees(account: Account, mailbox: Mailbox) -> None:
-    async with Postman(account) as postman:
+async def test_it_is_signed_so_that_the_official_validator_agrees(
+    account: SandboxAccount, mailbox: Mailbox
+) -> None:
+    async with WebhookSender(account) as postman:
         await a_call(account)
         await postman.settled()
     assert mailbox.genuine == [True] * 5
 
 
 async def test_it_may_come_backwards_and_twice_with_the_same_token(
-    account: Account, mailbox: Mailbox
+    account: SandboxAccount, mailbox: Mailbox
 ) -> None:
-    async with Postman(account, repeats=1, backwards=True) as postman:
+    async with WebhookSender(account, repeats=1, backwards=True) as postman:
         await a_call(account)
         await postman.settled()
     assert mailbox.types[:2] == ["CONVERSATION_UPDATED"] * 2
@@ -111,7 +115,7 @@ async def test_it_may_come_backwards_and_twice_with_the_same_token(
     assert len(set(mailbox.tokens)) == 5
 
 
-async def test_operators_tell_what_they_found(account: Account, mailbox: Mailbox) -> None:
+async def test_operators_tell_what_they_found(account: SandboxAccount, mailbox: Mailbox) -> None:
     hook = {"type": "WEBHOOK", "method": "POST", "url": f"{ORIGIN}/intelligence/results"}
     rule = {
         "operators": [{"id": SUMMARY}],
@@ -119,7 +123,7 @@ async def test_operators_tell_what_they_found(account: Account, mailbox: Mailbox
         "actions": [hook],
     }
     made = account.add_intelligence(displayName="calls", rules=[rule])
-    async with Postman(account) as postman:
+    async with WebhookSender(account) as postman:
         await a_call(account, statusCallbacks=[], intelligenceConfigurationIds=[made["id"]])
         await postman.settled()
     (body,) = mailbox.bodies
@@ -128,13 +132,13 @@ async def test_operators_tell_what_they_found(account: Account, mailbox: Mailbox
     assert body["conversationId"] in account.threads
 
 
-async def test_a_conversation_can_be_muted(account: Account, mailbox: Mailbox) -> None:
+async def test_a_conversation_can_be_muted(account: SandboxAccount, mailbox: Mailbox) -> None:
     async with (
-        serve(double(account)) as base_url,
+        serve(double_app(account)) as base_url,
         aiohttp.ClientSession(
             headers={"Authorization": aiohttp.encode_basic_auth(account.sid, TOKEN)}
         ) as http,
-        Postman(account) as postman,
+        WebhookSender(account) as postman,
     ):
         configuration_id = account.add_configuration(statusCallbacks=[EVENTS])
         transcriber = LocalTranscriber(account)
@@ -153,13 +157,13 @@ async def test_a_conversation_can_be_muted(account: Account, mailbox: Mailbox) -
     assert len(mailbox.bodies) == before
 
 
-async def test_a_server_says_over_http_where_it_is(account: Account, mailbox: Mailbox) -> None:
+async def test_a_server_says_over_http_where_it_is(account: SandboxAccount, mailbox: Mailbox) -> None:
     base = account.network.base if account.network is not None else ""
     account.network = None
     async with (
-        serve(double(account)) as base_url,
+        serve(double_app(account)) as base_url,
         aiohttp.ClientSession() as http,
-        Postman(account) as postman,
+        WebhookSender(account) as postman,
     ):
         await http.put(f"{base_url}/_sandbox/network", json={"base": base, "origin": ORIGIN})
         await a_call(account)
@@ -167,18 +171,18 @@ async def test_a_server_says_over_http_where_it_is(account: Account, mailbox: Ma
     assert mailbox.genuine == [True] * 5
 
 
-async def test_nobody_at_the_address_is_no_trouble(account: Account) -> None:
+async def test_nobody_at_the_address_is_no_trouble(account: SandboxAccount) -> None:
     async with serve(Starlette()) as base:
         pass
     account.network = Network(base, ORIGIN, TOKEN)
-    async with Postman(account) as postman:
+    async with WebhookSender(account) as postman:
         await a_call(account)
         await postman.settled()
     assert [item.status for item in postman.deliveries] == [None] * 5
 
 
-async def test_without_a_network_nothing_is_kept(account: Account) -> None:
-    async with Postman(account) as postman:
+async def test_without_a_network_nothing_is_kept(account: SandboxAccount) -> None:
+    async with WebhookSender(account) as postman:
         await a_call(account)
         await postman.settled()
     assert not postman.deliveries

@@ -18,17 +18,17 @@ from typing import Final
 
 import aiohttp
 
-from voice_app.sandbox.load.figures import Idle, Talk, Webhooks, latency
+from voice_app.sandbox.load.figures import IdleFigures, TalkFigures, WebhookFigures, latency
 from voice_app.sandbox.load.target import (
     LoadError,
+    LoadTarget,
     ProcessError,
     ServerProcesses,
-    Target,
     new_call_sid,
     tick_seconds,
 )
-from voice_app.sandbox.load.virtual_caller import Talker, Tally, answer
-from voice_app.sandbox.load.webhook_load import fire
+from voice_app.sandbox.load.virtual_caller import TurnTally, VirtualCaller, answer
+from voice_app.sandbox.load.webhook_load import send_webhooks
 from voice_app.sandbox.network import WebhookError
 from voice_app.sandbox.twilio import RemoteTranscriber, Transcriber
 
@@ -44,7 +44,7 @@ SPREAD: Final = (0.5, 1.5)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Plan:
+class LoadPlan:
     """What the callers do."""
 
     calls: int = 100
@@ -62,7 +62,7 @@ class Plan:
     """Who pauses how long, and who cuts in where, is drawn from this."""
 
 
-class Load:
+class LoadTest:
     """Puts one server under load.
 
     ``server`` is the server's processes, or why they cannot be measured. Each method raises `LoadError` if
@@ -71,7 +71,7 @@ class Load:
 
     def __init__(
         self,
-        target: Target,
+        target: LoadTarget,
         server: ServerProcesses | ProcessError,
         *,
         settle_seconds: float = SETTLE_SECONDS,
@@ -82,17 +82,17 @@ class Load:
         self._used = False
         self._transcriber: Transcriber | None = None
 
-    async def talk(self, plan: Plan) -> Talk:
+    async def talk(self, plan: LoadPlan) -> TalkFigures:
         """Have every caller talk, and measure the turns after the warm-up."""
         unknown: dict[str, str] = {}
         rng = random.Random(plan.seed)  # noqa: S311 - to be repeatable
-        tally = Tally()
+        tally = TurnTally()
         async with _http() as http:
             await self._make_first_calls(http)
             before = await self._resident_kib()
             async with self._calls(http, plan.calls) as talkers:
                 memory = await self._resident_kib()
-                await _converse(talkers, plan, plan.warm_up, rng, Tally())
+                await _converse(talkers, plan, plan.warm_up, rng, TurnTally())
                 meter = await self._meter()
                 with _undisturbed():
                     await _converse(talkers, plan, plan.turns, rng, tally)
@@ -109,7 +109,7 @@ class Load:
         if not tally.interrupts:
             unknown |= {"stale_frames": "no reply was interrupted"}
         self._used = True
-        return Talk(
+        return TalkFigures(
             calls=plan.calls,
             turns=tally.turns,
             seconds=round(meter.seconds, 3),
@@ -127,7 +127,7 @@ class Load:
             unknown=unknown,
         )
 
-    async def idle(self, calls: int) -> Idle:
+    async def idle(self, calls: int) -> IdleFigures:
         """Open calls on which nobody speaks, and measure the memory that they take."""
         async with _http() as http:
             await self._make_first_calls(http)
@@ -142,7 +142,7 @@ class Load:
         elif self._used:
             unknown = {"kib_per_call": USED}
         self._used = True
-        return Idle(
+        return IdleFigures(
             calls=calls,
             rss_before_kib=before,
             rss_with_calls_kib=memory,
@@ -150,19 +150,19 @@ class Load:
             unknown=unknown,
         )
 
-    async def webhooks(self, requests: int, connections: int = 16) -> Webhooks:
+    async def webhooks(self, requests: int, connections: int = 16) -> WebhookFigures:
         """Ask the voice webhook, so often and as fast as it answers.
 
         A tenth as many go before and do not count.
         """
-        await fire(self._target, max(1, requests // 10), connections)
+        await send_webhooks(self._target, max(1, requests // 10), connections)
         meter = await self._meter()
         with _undisturbed():
-            volley = await fire(self._target, requests, connections)
+            volley = await send_webhooks(self._target, requests, connections)
         meter.stop()
         await asyncio.sleep(self._settle_seconds)
         cpu = meter.cpu_seconds()
-        figures = Webhooks(
+        figures = WebhookFigures(
             requests=requests,
             connections=min(connections, requests),
             seconds=round(volley.seconds, 3),
@@ -184,7 +184,7 @@ class Load:
     async def _make_first_calls(self, http: aiohttp.ClientSession) -> None:
         self._transcriber = await self._find_transcriber(http)
         async with self._calls(http, FIRST_CALLS) as talkers:
-            tally = Tally()
+            tally = TurnTally()
             await asyncio.gather(*(talker.ask(tally) for talker in talkers))
         if tally.unanswered == tally.turns:
             raise LoadError(
@@ -204,9 +204,9 @@ class Load:
         return RemoteTranscriber(http, url) if url else None
 
     @asynccontextmanager
-    async def _calls(self, http: aiohttp.ClientSession, count: int) -> AsyncIterator[list[Talker]]:
+    async def _calls(self, http: aiohttp.ClientSession, count: int) -> AsyncIterator[list[VirtualCaller]]:
         """So many calls, each in its session. They are hung up when the block ends."""
-        talkers: list[Talker] = []
+        talkers: list[VirtualCaller] = []
         places = asyncio.Semaphore(AT_ONCE)
 
         async def dial() -> None:
@@ -218,7 +218,7 @@ class Load:
                 if self._transcriber is not None:
                     await talker.report_to(self._transcriber)
 
-        async def hang_up(talker: Talker) -> None:
+        async def hang_up(talker: VirtualCaller) -> None:
             async with places:
                 await talker.hang_up()
                 if (goodbye := talker.goodbye()) is not None:
@@ -281,11 +281,11 @@ def _own_cpu_seconds() -> float:
 
 
 async def _converse(
-    talkers: Sequence[Talker], plan: Plan, turns: int, rng: random.Random, tally: Tally
+    talkers: Sequence[VirtualCaller], plan: LoadPlan, turns: int, rng: random.Random, tally: TurnTally
 ) -> None:
     """Every caller takes so many turns. Each has its own dice: who is served first changes nothing."""
 
-    async def talk(talker: Talker, dice: random.Random) -> None:
+    async def talk(talker: VirtualCaller, dice: random.Random) -> None:
         for _ in range(turns):
             await asyncio.sleep(plan.pause * dice.uniform(*SPREAD))
             cuts_in = dice.random() < plan.interrupts

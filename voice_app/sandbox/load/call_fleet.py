@@ -11,9 +11,9 @@ from itertools import count
 from time import monotonic
 from typing import Final
 
-from voice_app.sandbox.phone.endpoint import Happening
+from voice_app.sandbox.phone.endpoint import PhoneEvent
 from voice_app.sandbox.phone.phone import CallOverError, Phone, PhoneCall
-from voice_app.sandbox.phone.relay import Reply
+from voice_app.sandbox.phone.relay import HeardReply
 
 PATIENCE_SECONDS: Final = 30.0
 """So long a caller waits for an answer."""
@@ -30,7 +30,7 @@ _ANSWER: Final = re.compile(
 
 
 @dataclass(slots=True, kw_only=True)
-class Script:
+class CallScript:
     """What a caller does."""
 
     turns: int
@@ -41,10 +41,10 @@ class Script:
 
 
 @dataclass(slots=True)
-class Caller:
+class CheckingCaller:
     """One call of a script, and what came of it."""
 
-    script: Script
+    script: CallScript
     number: str
     """The caller's own, E.164."""
     call_sid: str = ""
@@ -135,7 +135,7 @@ class Caller:
         await call.say(text)
         return sessions
 
-    async def _listen(self, call: PhoneCall) -> Reply | None:
+    async def _listen(self, call: PhoneCall) -> HeardReply | None:
         """The next reply, or nothing where it takes long. Raises `CallOverError`."""
         try:
             async with asyncio.timeout(REPEAT_SECONDS):
@@ -145,7 +145,7 @@ class Caller:
         self.spoken_to.append(monotonic())
         return reply
 
-    def _is_answer(self, number: int, reply: Reply) -> bool:
+    def _is_answer(self, number: int, reply: HeardReply) -> bool:
         """Whether this is the whole answer; what it lacks is noted."""
         found = _ANSWER.search(reply.text)
         if found is None or reply.interrupted or int(found[1]) != number:
@@ -164,18 +164,18 @@ class Caller:
         elif (complaint := f"{what} {number} was forgotten") not in self.complaints:
             self.complaints.append(complaint)
 
-    def _watch(self, happening: Happening) -> None:
+    def _watch(self, happening: PhoneEvent) -> None:
         if happening.kind == "session":
             self.sessions.append(happening.at)
         elif happening.kind == "broken":
             self.breaks.append(happening.at)
 
 
-class Crowd:
+class CallFleet:
     """Calls a server's webhook as often as it is told. Every caller has a number of its own."""
 
     def __init__(self, phone: Phone, url: str, status_url: str = "") -> None:
-        self.callers: list[Caller] = []
+        self.callers: list[CheckingCaller] = []
         """Everybody who has called, whether they still do or not."""
         self._phone = phone
         self._url = url
@@ -184,15 +184,15 @@ class Crowd:
         self._running: set[asyncio.Task[None]] = set()
         self._finishing = False
 
-    def call(self, script: Script, callers: int = 1) -> list[Caller]:
+    def call(self, script: CallScript, callers: int = 1) -> list[CheckingCaller]:
         """So many more call now."""
-        new = [Caller(script, f"+{next(self._numbers)}") for _ in range(callers)]
+        new = [CheckingCaller(script, f"+{next(self._numbers)}") for _ in range(callers)]
         for caller in new:
             self.callers.append(caller)
             self._start(self._one(caller))
         return new
 
-    def keep_calling(self, script: Script, callers: int) -> None:
+    def keep_calling(self, script: CallScript, callers: int) -> None:
         """So many at once from now on: who has said goodbye is followed by somebody new, until `finish`."""
         for _ in range(callers):
             self._start(self._one_after_another(script))
@@ -213,7 +213,7 @@ class Crowd:
     # --- what came of it -------------------------------------------------------------------------
 
     @property
-    def talking(self) -> list[Caller]:
+    def talking(self) -> list[CheckingCaller]:
         """Who has had an answer and is still on the line."""
         return [caller for caller in self.callers if caller.turns and not caller.over]
 
@@ -260,12 +260,12 @@ class Crowd:
 
     # --- inside ----------------------------------------------------------------------------------
 
-    async def _one(self, caller: Caller) -> None:
+    async def _one(self, caller: CheckingCaller) -> None:
         await caller.run(self._phone, self._url, status_url=self._status_url)
 
-    async def _one_after_another(self, script: Script) -> None:
+    async def _one_after_another(self, script: CallScript) -> None:
         while not self._finishing:
-            caller = Caller(script, f"+{next(self._numbers)}")
+            caller = CheckingCaller(script, f"+{next(self._numbers)}")
             self.callers.append(caller)
             await self._one(caller)
 

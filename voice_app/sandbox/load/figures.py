@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True, frozen=True)
-class Latency:
+class LatencyFigures:
     """Milliseconds, over so many samples. The percentiles are nearest-rank: values that did occur."""
 
     samples: int
@@ -17,7 +17,7 @@ class Latency:
     max_ms: float
 
 
-def latency(samples: Sequence[float], *, less_ms: float = 0.0) -> Latency | None:
+def latency(samples: Sequence[float], *, less_ms: float = 0.0) -> LatencyFigures | None:
     """The percentiles of samples in milliseconds, each less a constant; `None` if there are none."""
     if not samples:
         return None
@@ -26,18 +26,18 @@ def latency(samples: Sequence[float], *, less_ms: float = 0.0) -> Latency | None
     def percentile(share: float) -> float:
         return round(ranked[math.ceil(share * len(ranked)) - 1] - less_ms, 3)
 
-    return Latency(len(ranked), percentile(0.5), percentile(0.99), percentile(1.0))
+    return LatencyFigures(len(ranked), percentile(0.5), percentile(0.99), percentile(1.0))
 
 
 @dataclass(slots=True, kw_only=True)
-class Talk:
+class TalkFigures:
     """What talking cost."""
 
     calls: int
     turns: int
     seconds: float
     turns_per_second: float
-    first_token: Latency | None
+    first_token: LatencyFigures | None
     """From a prompt to the first words of its reply, less the agent's own delay."""
     server_cpu_ms_per_turn: float | None
     cpu_grain_ms_per_turn: float
@@ -58,7 +58,7 @@ class Talk:
 
 
 @dataclass(slots=True, kw_only=True)
-class Idle:
+class IdleFigures:
     """What calls cost that are open and silent."""
 
     calls: int
@@ -69,14 +69,14 @@ class Idle:
 
 
 @dataclass(slots=True, kw_only=True)
-class Webhooks:
+class WebhookFigures:
     """What answering voice webhooks cost."""
 
     requests: int
     connections: int
     seconds: float
     per_second: float
-    answer: Latency | None
+    answer: LatencyFigures | None
     """From the request to the whole answer."""
     server_cpu_ms_per_webhook: float | None
     cpu_grain_ms_per_webhook: float

@@ -18,7 +18,7 @@ from aiohttp import web
 _NUMBER: Final = re.compile(r"\d+")
 
 
-class Model:
+class LoadModel:
     """Answers with so many words, each in an event of its own, so many seconds apart."""
 
     def __init__(self, words: int, word_seconds: float) -> None:
@@ -65,4 +65,4 @@ def _event(delta: dict[str, Any], finish: str | None = None) -> bytes:
 
 
 if __name__ == "__main__":
-    asyncio.run(Model(int(sys.argv[1]), float(sys.argv[2]) / 1000).serve())
+    asyncio.run(LoadModel(int(sys.argv[1]), float(sys.argv[2]) / 1000).serve())

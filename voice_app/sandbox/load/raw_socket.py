@@ -23,11 +23,11 @@ OPEN_SECONDS = 15.0
 """How long a socket may take to open; Twilio gives up about then."""
 
 
-class LineError(Exception):
+class RawSocketError(Exception):
     """The socket could not be opened, or is gone. The text says why."""
 
 
-class Line(asyncio.Protocol):
+class RawSocket(asyncio.Protocol):
     """One WebSocket. Use `open_line` to make one."""
 
     def __init__(self, protocol: ClientProtocol, signature: str) -> None:
@@ -52,11 +52,11 @@ class Line(asyncio.Protocol):
     def ping(self) -> asyncio.Future[None]:
         """Done when the server has answered a ping: everything it wrote before that answer has come in.
 
-        Raises `LineError` if the socket is lost before.
+        Raises `RawSocketError` if the socket is lost before.
         """
         pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.lost.done():
-            pong.set_exception(LineError(self.lost.result()))
+            pong.set_exception(RawSocketError(self.lost.result()))
             return pong
         self._pongs.append(pong)
         self._protocol.send_ping(b"")
@@ -104,7 +104,7 @@ class Line(asyncio.Protocol):
             self.lost.set_result(why)
         for waiting in (self.opened, *self._pongs):
             if not waiting.done():
-                waiting.set_exception(LineError(why))
+                waiting.set_exception(RawSocketError(why))
                 waiting.exception()  # seen: nobody needs to be waiting for it
 
     # --- inside ----------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ class Line(asyncio.Protocol):
         if (refusal := self._protocol.handshake_exc) is None:
             self.opened.set_result(None)
         else:
-            self.opened.set_exception(LineError(f"the server refused the WebSocket: {refusal}"))
+            self.opened.set_exception(RawSocketError(f"the server refused the WebSocket: {refusal}"))
 
     def _received(self, frame: Frame, at: float) -> None:
         if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.CONT:
@@ -139,22 +139,22 @@ def _nobody(data: bytes, at: float) -> None:
     """Until somebody listens."""
 
 
-async def open_line(url: str, signature: str) -> Line:
-    """Open a socket (``ws://`` or ``wss://``) with its signature. Raises `LineError`."""
+async def open_socket(url: str, signature: str) -> RawSocket:
+    """Open a socket (``ws://`` or ``wss://``) with its signature. Raises `RawSocketError`."""
     parts = urlsplit(url)
     secure = parts.scheme == "wss"
     try:
         protocol = ClientProtocol(parse_uri(url), max_size=None)
         async with asyncio.timeout(OPEN_SECONDS):
             _, line = await asyncio.get_running_loop().create_connection(
-                lambda: Line(protocol, signature),
+                lambda: RawSocket(protocol, signature),
                 parts.hostname or "",
                 parts.port or (443 if secure else 80),
                 ssl=ssl.create_default_context() if secure else None,
             )
             await line.opened
     except TimeoutError:
-        raise LineError(f"the socket at {parts.netloc} did not open within {OPEN_SECONDS:g} s") from None
+        raise RawSocketError(f"the socket at {parts.netloc} did not open within {OPEN_SECONDS:g} s") from None
     except (OSError, InvalidURI) as error:
-        raise LineError(f"the socket at {parts.netloc} could not be opened: {error}") from None
+        raise RawSocketError(f"the socket at {parts.netloc} could not be opened: {error}") from None
     return line

@@ -24,7 +24,7 @@ def new_call_sid() -> str:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Target:
+class LoadTarget:
     """A voice webhook of a server, and the account whose calls it takes."""
 
     network: Network

@@ -21,9 +21,9 @@ from typing import Final
 
 import msgspec
 
-from voice_app.sandbox.load.raw_socket import Line, LineError, open_line
-from voice_app.sandbox.load.target import LoadError, Target
-from voice_app.sandbox.phone.twiml import DocumentError, Verb, read
+from voice_app.sandbox.load.raw_socket import RawSocket, RawSocketError, open_socket
+from voice_app.sandbox.load.target import LoadError, LoadTarget
+from voice_app.sandbox.phone.twiml import RefusedTwimlError, TwimlVerb, read
 from voice_app.sandbox.twilio import Transcriber
 
 PATIENCE_SECONDS: Final = 30.0
@@ -46,7 +46,7 @@ _encode: Final = msgspec.json.encode
 
 
 @dataclass(slots=True)
-class Tally:
+class TurnTally:
     """What a number of callers found, together."""
 
     first_token_ms: list[float] = field(default_factory=list)
@@ -61,21 +61,21 @@ class Tally:
     """Frames with words of an interrupted reply that were sent although the server had heard of it."""
 
 
-class Talker:
+class VirtualCaller:
     """One call. It is over when `hang_up` returns."""
 
-    def __init__(self, target: Target, call_sid: str, connect: Verb, line: Line) -> None:
+    def __init__(self, target: LoadTarget, call_sid: str, connect: TwimlVerb, line: RawSocket) -> None:
         self._target = target
         self._call_sid = call_sid
         self._session_id = "VX" + secrets.token_hex(16)
         self._connect = connect
         self._line = line
-        self._relay = connect.child("ConversationRelay") or Verb("ConversationRelay")
+        self._relay = connect.child("ConversationRelay") or TwimlVerb("ConversationRelay")
         events = self._relay.attributes.get("events", "").split()
         self._tells_speech = "speaker-events" in events
         self._tells_words = "tokens-played" in events
         self._transcriber: Transcriber | None = None
-        self._tally = Tally()
+        self._tally = TurnTally()
         self._turn = 0
         self._asked_at: float | None = None
         self._words: list[str] = []
@@ -98,7 +98,7 @@ class Talker:
         """How many frames with words the last complete reply had."""
         return self._usual
 
-    async def ask(self, tally: Tally, *, cut_after: int = 0) -> None:
+    async def ask(self, tally: TurnTally, *, cut_after: int = 0) -> None:
         """Ask one thing and take in the reply; ``cut_after`` so many frames of it, cut in (0: never)."""
         self._tally, self._cut_after = tally, cut_after
         self._turn += 1
@@ -122,7 +122,7 @@ class Talker:
                     for _ in range(_ROUND_TRIPS):
                         await self._line.ping()
                         self._heard_of_it += 1
-        except (TimeoutError, LineError):
+        except (TimeoutError, RawSocketError):
             tally.unanswered += 1
         finally:
             self._over = None
@@ -225,7 +225,7 @@ class Talker:
 
     def _lost(self, lost: asyncio.Future[str]) -> None:
         if self._over is not None and not self._over.done():
-            self._over.set_exception(LineError(lost.result()))
+            self._over.set_exception(RawSocketError(lost.result()))
 
     def _send(self, frame: dict[str, object]) -> None:
         self._line.send(_encode(frame))
@@ -253,11 +253,11 @@ class Talker:
         }
 
 
-async def answer(target: Target, call_sid: str, twiml: str) -> Talker:
+async def answer(target: LoadTarget, call_sid: str, twiml: str) -> VirtualCaller:
     """Follow the TwiML that answered a call, up to its session. Raises `LoadError`."""
     try:
         verbs = read(twiml).verbs
-    except DocumentError as error:
+    except RefusedTwimlError as error:
         raise LoadError(f"the answer to a call is no TwiML: {error}") from None
     for connect in verbs:
         relay = connect.child("ConversationRelay") if connect.name == "Connect" else None
@@ -265,10 +265,10 @@ async def answer(target: Target, call_sid: str, twiml: str) -> Talker:
             continue
         url = relay.attributes.get("url", "")
         try:
-            line = await open_line(target.network.reachable(url), target.network.sign(url))
-        except LineError as error:
+            line = await open_socket(target.network.reachable(url), target.network.sign(url))
+        except RawSocketError as error:
             raise LoadError(f"the session of a call could not be opened: {error}") from None
-        return Talker(target, call_sid, connect, line)
+        return VirtualCaller(target, call_sid, connect, line)
     raise LoadError(
         "the answer to a call has no <ConversationRelay> in it: the server does not put callers through to "
         "an agent, or has as many calls as it takes; it said: " + " ".join(twiml.split())[:200]

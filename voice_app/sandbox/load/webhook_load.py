@@ -16,14 +16,14 @@ from urllib.parse import urlencode, urlsplit
 
 import httptools
 
-from voice_app.sandbox.load.target import LoadError, Target, new_call_sid
+from voice_app.sandbox.load.target import LoadError, LoadTarget, new_call_sid
 
 ANSWER_SECONDS: Final = 15.0
 """How long Twilio waits for a webhook."""
 
 
 @dataclass(slots=True)
-class Volley:
+class WebhookLoad:
     """What came of the requests."""
 
     answer_ms: list[float] = field(default_factory=list)
@@ -38,12 +38,12 @@ class Volley:
         return len(self.answer_ms) + sum(self.refused.values())
 
 
-async def fire(target: Target, requests: int, connections: int) -> Volley:
+async def send_webhooks(target: LoadTarget, requests: int, connections: int) -> WebhookLoad:
     """Send so many webhooks over so many connections, each as soon as the one before it is answered.
 
     Raises `LoadError` if the server cannot be reached or closes a connection.
     """
-    volley = Volley()
+    volley = WebhookLoad()
     loop = asyncio.get_running_loop()
     url = urlsplit(target.network.reachable(target.webhook))
     secure = url.scheme == "https"
@@ -70,7 +70,7 @@ async def fire(target: Target, requests: int, connections: int) -> Volley:
     return volley
 
 
-async def _answered(posters: Sequence[_Poster], volley: Volley) -> None:
+async def _answered(posters: Sequence[_Poster], volley: WebhookLoad) -> None:
     """Wait for every answer, as long as there are answers at all."""
     waiting = asyncio.gather(*(poster.done for poster in posters))
     while not waiting.done():
@@ -81,7 +81,7 @@ async def _answered(posters: Sequence[_Poster], volley: Volley) -> None:
     waiting.result()
 
 
-def _request(target: Target) -> bytes:
+def _request(target: LoadTarget) -> bytes:
     form = target.form(new_call_sid())
     url = urlsplit(target.webhook)
     body = urlencode(form)
@@ -100,7 +100,7 @@ def _request(target: Target) -> bytes:
 class _Poster(asyncio.Protocol):
     """One connection that is kept open: a request, its answer, the next request."""
 
-    def __init__(self, queue: Iterator[bytes], volley: Volley) -> None:
+    def __init__(self, queue: Iterator[bytes], volley: WebhookLoad) -> None:
         loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = loop.create_future()
         self._queue = queue

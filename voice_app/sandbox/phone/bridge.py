@@ -9,11 +9,11 @@ from email.utils import format_datetime
 
 from voice_app.sandbox.load.target import new_call_sid
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.phone.context import Station
-from voice_app.sandbox.phone.leg import HungUpError, Leg, Listener, first_of
+from voice_app.sandbox.phone.context import CallContext
+from voice_app.sandbox.phone.leg import HungUpError, Leg, LegListener, first_of
 from voice_app.sandbox.phone.people import Person
-from voice_app.sandbox.phone.program import CommonVerbs, Program
-from voice_app.sandbox.phone.twiml import DocumentError, Jump, Verb
+from voice_app.sandbox.phone.program import CommonVerbs, TwimlProgram
+from voice_app.sandbox.phone.twiml import Jump, RefusedTwimlError, TwimlVerb
 from voice_app.sandbox.phone.voice import Pace
 
 RING_SECONDS = {"busy": 1.0, "answers": 4.0, "declines": 4.0, "voicemail": 8.0}
@@ -21,11 +21,18 @@ RING_SECONDS = {"busy": 1.0, "answers": 4.0, "declines": 4.0, "voicemail": 8.0}
 WHISPER_VERBS = ("Say", "Play", "Gather", "Pause", "Hangup")
 
 
-class Called:
+class DialledLeg:
     """A person's end of a call. It is the `Party` of its leg."""
 
     def __init__(
-        self, station: Station, noun: Verb, address: str, caller_id: str, url: str, *, placed_sid: str = ""
+        self,
+        station: CallContext,
+        noun: TwimlVerb,
+        address: str,
+        caller_id: str,
+        url: str,
+        *,
+        placed_sid: str = "",
     ) -> None:
         """``placed_sid`` is the CallSid of a leg of its own; else it is a child of the caller's."""
         self.person: Person = station.people.next()
@@ -57,10 +64,10 @@ class Called:
     def hear_sound(self, what: str) -> None:
         """Music tells nobody anything."""
 
-    def attend(self, listener: Listener | None) -> None:
+    def attend(self, listener: LegListener | None) -> None:
         """They act when they are asked."""
 
-    async def prompted(self, listener: Listener) -> None:
+    async def prompted(self, listener: LegListener) -> None:
         if self.person.kind == "declines" and not self.person.keys:
             self.leg.hang_up()
             self.leg.check()
@@ -73,7 +80,7 @@ class Called:
 
     # --- Twilio ----------------------------------------------------------------------------------
 
-    async def ring(self, longest: float) -> Called | None:
+    async def ring(self, longest: float) -> DialledLeg | None:
         """Ring for so many seconds of the call at most; gives itself if somebody wants to pick up."""
         self._tell("initiated")
         self.leg.status = "ringing"
@@ -108,10 +115,10 @@ class Called:
         jump = Jump(self._absolute(noun.get("url")), leg.form(), noun.get("method", "POST"))
         verbs = CommonVerbs(leg).handlers(*WHISPER_VERBS)
         try:
-            stop = await Program(leg, verbs, "may not run on a leg that is dialled").run(jump)
+            stop = await TwimlProgram(leg, verbs, "may not run on a leg that is dialled").run(jump)
         except HungUpError:
             return False
-        except (WebhookError, DocumentError) as error:
+        except (WebhookError, RefusedTwimlError) as error:
             leg.exchange.problem(f"the whisper cannot be used, and the leg is hung up: {error}")
             return False
         return stop.verb != "Hangup" and self.person.kind != "declines"
@@ -164,10 +171,10 @@ class Called:
         return self.leg.absolute(url, self._document_url)
 
 
-class Bridge:
+class PersonBridge:
     """Connects the two while `run` runs. It is what the caller speaks to."""
 
-    def __init__(self, station: Station, person: Person, *, hangup_on_star: bool = False) -> None:
+    def __init__(self, station: CallContext, person: Person, *, hangup_on_star: bool = False) -> None:
         self._station = station
         self._person = person
         self._hangup_on_star = hangup_on_star

@@ -10,19 +10,19 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.phone.bridge import Bridge
-from voice_app.sandbox.phone.callbacks import Callbacks
-from voice_app.sandbox.phone.context import Station
-from voice_app.sandbox.phone.endpoint import Handset, Happening, Kind
-from voice_app.sandbox.phone.engines import Ears, Engine, Overlap
-from voice_app.sandbox.phone.interpreter import Switchboard
-from voice_app.sandbox.phone.leg import Exchange, Leg
+from voice_app.sandbox.phone.bridge import PersonBridge
+from voice_app.sandbox.phone.callbacks import CallbackQueue
+from voice_app.sandbox.phone.context import CallContext
+from voice_app.sandbox.phone.endpoint import CallerEndpoint, PhoneEvent, PhoneEventKind
+from voice_app.sandbox.phone.engines import ActiveEngines, EngineOverlap, SttEngine
+from voice_app.sandbox.phone.interpreter import TwimlInterpreter
+from voice_app.sandbox.phone.leg import Leg, SharedCallParts
 from voice_app.sandbox.phone.outbound import OutboundCall, OutboundCalls
-from voice_app.sandbox.phone.people import Lobby, People, Person
-from voice_app.sandbox.phone.record import Recorder
-from voice_app.sandbox.phone.relay import RelaySession, Reply
-from voice_app.sandbox.phone.transcription import Scribe
-from voice_app.sandbox.phone.twiml import DocumentError, Jump
+from voice_app.sandbox.phone.people import Person, PersonQueue, WaitingRoom
+from voice_app.sandbox.phone.record import RecordVerb
+from voice_app.sandbox.phone.relay import HeardReply, RelaySession
+from voice_app.sandbox.phone.transcription import TranscriptWriter
+from voice_app.sandbox.phone.twiml import Jump, RefusedTwimlError
 from voice_app.sandbox.phone.voice import Pace
 from voice_app.sandbox.twilio import Placement
 
@@ -41,7 +41,7 @@ class PhoneCall:
         phone: Phone,
         url: str,
         status_url: str,
-        watch: Callable[[Happening], None],
+        watch: Callable[[PhoneEvent], None],
         people: Sequence[Person],
         caller: str,
     ) -> None:
@@ -54,8 +54,8 @@ class PhoneCall:
         self._status_url = status_url
         self._watch = watch
         self._began = time.monotonic()
-        self._callbacks = Callbacks(phone.network, phone.http, self._problem, phone.callbacks, phone.seed)
-        exchange = Exchange(
+        self._callbacks = CallbackQueue(phone.network, phone.http, self._problem, phone.callbacks, phone.seed)
+        exchange = SharedCallParts(
             network=phone.network,
             http=phone.http,
             callbacks=self._callbacks,
@@ -63,16 +63,16 @@ class PhoneCall:
             account_sid=phone.account_sid,
             problem=self._problem,
         )
-        self._handset = Handset(watch, lambda side, text: self._ears.spoken(side, text))
+        self._handset = CallerEndpoint(watch, lambda side, text: self._ears.spoken(side, text))
         self._leg = Leg(exchange=exchange, party=self._handset, from_=caller, to=phone.number, sid=self.sid)
-        self._scribe = Scribe(phone.transcriber, self.sid, caller, phone.number, self._problem)
-        self._ears = Ears(self._leg, self._scribe, self._problem)
-        self._station = Station(
+        self._scribe = TranscriptWriter(phone.transcriber, self.sid, caller, phone.number, self._problem)
+        self._ears = ActiveEngines(self._leg, self._scribe, self._problem)
+        self._station = CallContext(
             leg=self._leg,
             handset=self._handset,
             ears=self._ears,
-            people=People(self.people),
-            lobby=Lobby(reachable=phone.transcriber is not None),
+            people=PersonQueue(self.people),
+            lobby=WaitingRoom(reachable=phone.transcriber is not None),
             happened=self._happened,
             verified=phone.verified,
             queue_ahead=phone.queue_ahead,
@@ -111,27 +111,27 @@ class PhoneCall:
         return self._scribe.conversation_id
 
     @property
-    def engines(self) -> list[Engine]:
+    def engines(self) -> list[SttEngine]:
         """The speech-to-text engines that listened to the call, in the order in which they started."""
         return self._ears.engines.timeline
 
     @property
-    def engine_overlaps(self) -> list[Overlap]:
+    def engine_overlaps(self) -> list[EngineOverlap]:
         """Every moment at which two speech-to-text engines listened to the call: it must stay empty."""
         return self._ears.engines.overlaps
 
     # --- the caller ------------------------------------------------------------------------------
 
-    async def reply(self) -> Reply:
+    async def reply(self) -> HeardReply:
         """The next thing that the caller hears, once it is said. Raises `CallOverError`."""
         return await self._handset.reply()
 
-    async def ask(self, text: str) -> Reply:
+    async def ask(self, text: str) -> HeardReply:
         """Say something and listen to the answer. Raises `CallOverError`."""
         await self.say(text)
         return await self.reply()
 
-    def catch_up(self) -> list[Reply]:
+    def catch_up(self) -> list[HeardReply]:
         """Everything that was heard and not yet taken by `reply`."""
         return self._handset.catch_up()
 
@@ -140,9 +140,9 @@ class PhoneCall:
         match await self._handset.unless_over(self._handset.listener.get()):
             case RelaySession():
                 return "agent"
-            case Bridge():
+            case PersonBridge():
                 return "person"
-            case Recorder():
+            case RecordVerb():
                 return "recorder"
             case _:
                 return "gather"
@@ -160,7 +160,7 @@ class PhoneCall:
         self._happened("caller", text)
         await listener.say(text)
 
-    async def interrupt(self, text: str, *, after_words: int) -> Reply:
+    async def interrupt(self, text: str, *, after_words: int) -> HeardReply:
         """Wait until so many words of the reply were heard, cut in, and say something.
 
         Returns what was heard of the reply; the answer to what was said is the next `reply`.
@@ -250,8 +250,8 @@ class PhoneCall:
 
     async def _take_place(self) -> None:
         try:
-            await Switchboard(self._station).run(Jump(self._url, self._leg.form()))
-        except (WebhookError, DocumentError) as error:
+            await TwimlInterpreter(self._station).run(Jump(self._url, self._leg.form()))
+        except (WebhookError, RefusedTwimlError) as error:
             self._problem(str(error))
         finally:
             self._leg.hang_up()
@@ -302,5 +302,5 @@ class PhoneCall:
         self.problems.append(text)
         self._happened("problem", text)
 
-    def _happened(self, kind: Kind, text: str = "") -> None:
-        self._watch(Happening(kind, text))
+    def _happened(self, kind: PhoneEventKind, text: str = "") -> None:
+        self._watch(PhoneEvent(kind, text))

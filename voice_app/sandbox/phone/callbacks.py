@@ -16,7 +16,7 @@ import aiohttp
 
 from voice_app.sandbox.network import Network, WebhookError
 
-Order = Literal["ordered", "shuffled", "doubled", "missing"]
+CallbackOrder = Literal["ordered", "shuffled", "doubled", "missing"]
 """How callbacks arrive: as they happened, in another order, twice (the second time late), or with gaps."""
 
 HELD_BACK = 3
@@ -26,7 +26,7 @@ LOST = 1 / 3
 
 
 @dataclass(slots=True, frozen=True)
-class Callback:
+class QueuedCallback:
     """A callback as it is sent."""
 
     url: str
@@ -34,7 +34,7 @@ class Callback:
     form: Mapping[str, str]
 
 
-class Callbacks:
+class CallbackQueue:
     """Delivers the callbacks of one call, one after another. ``seed`` makes disorder repeatable."""
 
     def __init__(
@@ -42,23 +42,23 @@ class Callbacks:
         network: Network,
         http: aiohttp.ClientSession,
         problem: Callable[[str], None],
-        order: Order = "ordered",
+        order: CallbackOrder = "ordered",
         seed: int = 0,
     ) -> None:
         self._network = network
         self._http = http
         self._problem = problem
-        self._order: Order = order
+        self._order: CallbackOrder = order
         self._random = random.Random(seed)  # noqa: S311 - disorder, not a secret
-        self._held: list[Callback] = []
-        self._waiting: asyncio.Queue[Callback] = asyncio.Queue()
+        self._held: list[QueuedCallback] = []
+        self._waiting: asyncio.Queue[QueuedCallback] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
 
     def send(self, url: str, form: Mapping[str, str], method: str = "POST") -> None:
         """Take a callback; it is delivered in the background."""
         if self._worker is None:
             self._worker = asyncio.create_task(self._deliver(), name="callbacks")
-        self._waiting.put_nowait(Callback(url, method, form))
+        self._waiting.put_nowait(QueuedCallback(url, method, form))
 
     async def settle(self) -> None:
         """Deliver everything that is waiting or held back."""
@@ -82,7 +82,7 @@ class Callbacks:
             finally:
                 self._waiting.task_done()
 
-    def _due(self, callback: Callback) -> Iterator[Callback]:
+    def _due(self, callback: QueuedCallback) -> Iterator[QueuedCallback]:
         """What is delivered now that this callback has come up."""
         match self._order:
             case "missing":
@@ -98,7 +98,7 @@ class Callbacks:
         if len(self._held) > HELD_BACK:
             yield self._held.pop(self._random.randrange(len(self._held)))
 
-    async def _post(self, callback: Callback) -> None:
+    async def _post(self, callback: QueuedCallback) -> None:
         try:
             await self._network.tell(self._http, callback.url, callback.form, callback.method)
         except WebhookError as error:

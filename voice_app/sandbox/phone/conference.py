@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Never
 
-from voice_app.sandbox.phone.bridge import Bridge
-from voice_app.sandbox.phone.context import Station
+from voice_app.sandbox.phone.bridge import PersonBridge
+from voice_app.sandbox.phone.context import CallContext
 from voice_app.sandbox.phone.leg import HungUpError, RedirectedError, first_of
-from voice_app.sandbox.phone.people import Guest
-from voice_app.sandbox.phone.program import Waiting
-from voice_app.sandbox.phone.twiml import Verb
+from voice_app.sandbox.phone.people import ConferenceGuest
+from voice_app.sandbox.phone.program import HoldProgram
+from voice_app.sandbox.phone.twiml import TwimlVerb
 
 JOIN_SECONDS = 5.0
 """When somebody joins whom nobody has called, in seconds of the call."""
@@ -28,10 +28,10 @@ CALLED_SECONDS = 2.0
 WAIT_VERBS = ("Say", "Play", "Pause", "Redirect")
 
 
-class Conference:
+class ConferenceNoun:
     """The room of a noun, as the caller comes into it."""
 
-    def __init__(self, station: Station, noun: Verb, url: str) -> None:
+    def __init__(self, station: CallContext, noun: TwimlVerb, url: str) -> None:
         self._station = station
         self._noun = noun
         self._document_url = url
@@ -39,7 +39,7 @@ class Conference:
         self._told = 0
         self._started = False
         leg, wait_url = station.leg, noun.get("waitUrl")
-        self._waiting = Waiting(
+        self._waiting = HoldProgram(
             station, wait_url and leg.absolute(wait_url, url), noun.get("waitMethod", "POST"), WAIT_VERBS
         )
 
@@ -62,10 +62,10 @@ class Conference:
             self._tell("participant-leave")
             self._tell("conference-end")
 
-    async def _wait(self, seconds: float) -> Guest | None:
+    async def _wait(self, seconds: float) -> ConferenceGuest | None:
         """Who comes within so many seconds, while the caller hears what callers hear who wait."""
         leg = self._station.leg
-        found: list[Guest] = []
+        found: list[ConferenceGuest] = []
 
         async def come() -> None:
             found.append(await self._coming())
@@ -73,7 +73,7 @@ class Conference:
         await first_of(self._waiting.run(leg.form), come(), leg.pass_time(seconds))
         return found[0] if found else None
 
-    async def _coming(self) -> Guest:
+    async def _coming(self) -> ConferenceGuest:
         station, lobby = self._station, self._station.lobby
         patience = station.leg.exchange.pace.real(JOIN_SECONDS)
         if lobby.reachable:
@@ -86,9 +86,9 @@ class Conference:
         person = station.people.next()
         if person.kind != "answers":
             await asyncio.Event().wait()
-        return Guest(person=person)
+        return ConferenceGuest(person=person)
 
-    async def _meet(self, guest: Guest, seconds: float) -> None:
+    async def _meet(self, guest: ConferenceGuest, seconds: float) -> None:
         """Caller and guest are in the room together."""
         guest.met.set()
         self._tell("participant-join", guest.call_sid)
@@ -96,7 +96,7 @@ class Conference:
         try:
             if guest.starts or self._noun.is_true("startConferenceOnEnter", default=True):
                 self._start()
-                bridge = Bridge(self._station, guest.person)
+                bridge = PersonBridge(self._station, guest.person)
                 await first_of(bridge.run(seconds), _let_go(bridge, guest))
             else:
                 self._station.problem(
@@ -138,7 +138,7 @@ class Conference:
         leg.exchange.callbacks.send(url, form, self._noun.get("statusCallbackMethod", "POST"))
 
 
-async def _let_go(bridge: Bridge, guest: Guest) -> Never:
+async def _let_go(bridge: PersonBridge, guest: ConferenceGuest) -> Never:
     """The guest's leg may be gone for other reasons than the person's words."""
     await guest.gone.wait()
     bridge.person_hangs_up()

@@ -8,16 +8,16 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 
-from voice_app.sandbox.phone.endpoint import Handset, Kind
-from voice_app.sandbox.phone.engines import Ears
+from voice_app.sandbox.phone.endpoint import CallerEndpoint, PhoneEventKind
+from voice_app.sandbox.phone.engines import ActiveEngines
 from voice_app.sandbox.phone.frames import Reconnecting
 from voice_app.sandbox.phone.leg import Leg
-from voice_app.sandbox.phone.people import Lobby, People
-from voice_app.sandbox.phone.relay import Ending
+from voice_app.sandbox.phone.people import PersonQueue, WaitingRoom
+from voice_app.sandbox.phone.relay import SessionEnding
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Task:
+class RoutedTask:
     """A task that ``<Enqueue workflowSid>`` made for TaskRouter."""
 
     workflow_sid: str
@@ -28,7 +28,7 @@ class Task:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Recording:
+class CallerRecording:
     """What ``<Record>`` has recorded."""
 
     sid: str
@@ -39,7 +39,7 @@ class Recording:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Flow:
+class StudioFlow:
     """A Studio flow that has taken the call."""
 
     sid: str
@@ -48,15 +48,15 @@ class Flow:
 
 
 @dataclass(slots=True, kw_only=True)
-class Station:
+class CallContext:
     """What belongs to a caller on the line."""
 
     leg: Leg
-    handset: Handset
-    ears: Ears
-    people: People
-    lobby: Lobby
-    happened: Callable[[Kind, str], None]
+    handset: CallerEndpoint
+    ears: ActiveEngines
+    people: PersonQueue
+    lobby: WaitingRoom
+    happened: Callable[[PhoneEventKind, str], None]
     verified: frozenset[str] = frozenset()
     """Numbers that the account may show as its own, beside the two of the call."""
     queue_ahead: int = 0
@@ -65,10 +65,10 @@ class Station:
     """How Twilio comes back to a session whose socket was lost; None: it does not."""
     abandoned: list[ClientConnection] = field(default_factory=list)
     """Sockets that are lost, and of which the server does not know it."""
-    endings: list[Ending] = field(default_factory=list)
-    tasks: list[Task] = field(default_factory=list)
-    recordings: list[Recording] = field(default_factory=list)
-    flows: list[Flow] = field(default_factory=list)
+    endings: list[SessionEnding] = field(default_factory=list)
+    tasks: list[RoutedTask] = field(default_factory=list)
+    recordings: list[CallerRecording] = field(default_factory=list)
+    flows: list[StudioFlow] = field(default_factory=list)
 
     def answer(self) -> None:
         """The call is answered, if it was not yet."""

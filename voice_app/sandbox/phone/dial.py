@@ -10,11 +10,11 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 
-from voice_app.sandbox.phone.bridge import Bridge, Called
-from voice_app.sandbox.phone.conference import Conference
-from voice_app.sandbox.phone.context import Station
+from voice_app.sandbox.phone.bridge import DialledLeg, PersonBridge
+from voice_app.sandbox.phone.conference import ConferenceNoun
+from voice_app.sandbox.phone.context import CallContext
 from voice_app.sandbox.phone.leg import E164, HungUpError
-from voice_app.sandbox.phone.twiml import Jump, Verb
+from voice_app.sandbox.phone.twiml import Jump, TwimlVerb
 
 TIMEOUT_SECONDS = 30.0
 TIME_LIMIT_SECONDS = 14400.0
@@ -26,7 +26,7 @@ class _Outcome:
     """What became of it."""
 
     status: str
-    called: Called | None = None
+    called: DialledLeg | None = None
     """Who was dialled; the last one, if nobody picked up."""
     bridged: bool = False
 
@@ -39,10 +39,10 @@ class _Outcome:
         return fields
 
 
-class Dialling:
+class DialVerb:
     """One ``<Dial>`` of a caller, in the document at ``url``."""
 
-    def __init__(self, station: Station, verb: Verb, url: str) -> None:
+    def __init__(self, station: CallContext, verb: TwimlVerb, url: str) -> None:
         self._station = station
         self._verb = verb
         self._url = url
@@ -59,7 +59,7 @@ class Dialling:
         with suppress(HungUpError):  # the action is asked nevertheless
             if conference is not None:
                 self._outcome = _Outcome("answered")
-                await Conference(self._station, conference, self._url).run(self._time_limit)
+                await ConferenceNoun(self._station, conference, self._url).run(self._time_limit)
             else:
                 await self._reach()
         return self._request()
@@ -85,10 +85,10 @@ class Dialling:
                 await self._connect(called)
                 return
 
-    async def _ring(self, batch: list[tuple[Verb, str]]) -> Called | None:
+    async def _ring(self, batch: list[tuple[TwimlVerb, str]]) -> DialledLeg | None:
         """Who picks up first; the others stop ringing."""
         caller_id = self._verb.get("callerId") or self._station.leg.from_
-        legs = [Called(self._station, noun, address, caller_id, self._url) for noun, address in batch]
+        legs = [DialledLeg(self._station, noun, address, caller_id, self._url) for noun, address in batch]
         self._outcome = _Outcome("canceled", legs[-1])
         timeout = self._verb.seconds("timeout", TIMEOUT_SECONDS)
         found = await self._station.leg.until(_first_to_answer(legs, timeout))
@@ -97,13 +97,13 @@ class Dialling:
             self._outcome = _Outcome("busy" if busy else "no-answer", legs[-1])
         return found
 
-    async def _connect(self, called: Called) -> None:
+    async def _connect(self, called: DialledLeg) -> None:
         outcome = self._outcome = _Outcome("completed", called)
         try:
             if await self._station.leg.until(called.screen()):
                 outcome.bridged = True
                 self._station.answer()
-                bridge = Bridge(
+                bridge = PersonBridge(
                     self._station, called.person, hangup_on_star=self._verb.is_true("hangupOnStar")
                 )
                 await bridge.run(self._time_limit)
@@ -114,11 +114,11 @@ class Dialling:
 
     # --- whom to dial ----------------------------------------------------------------------------
 
-    def _targets(self) -> list[tuple[Verb, str]]:
+    def _targets(self) -> list[tuple[TwimlVerb, str]]:
         """The nouns and their addresses; those that cannot be dialled are reported and left out."""
         nouns = list(self._verb.children)
         if not nouns and self._verb.text:
-            nouns = [Verb("Number", text=self._verb.text)]
+            nouns = [TwimlVerb("Number", text=self._verb.text)]
         if len(nouns) > MAX_NOUNS or (len(nouns) > 1 and any(noun.name == "Queue" for noun in nouns)):
             self._station.problem(
                 f"<Dial> with {len(nouns)} nouns: up to {MAX_NOUNS} go together, and <Queue> stands alone"
@@ -127,13 +127,13 @@ class Dialling:
         found = [(noun, _address(noun)) for noun in nouns]
         return [(noun, address) for noun, address in found if self._can_be_dialled(noun, address)]
 
-    def _can_be_dialled(self, noun: Verb, address: str) -> bool:
+    def _can_be_dialled(self, noun: TwimlVerb, address: str) -> bool:
         problem = _wrong_address(noun, address) or self._wrong_caller_id(noun)
         if problem:
             self._station.problem(problem)
         return not problem
 
-    def _wrong_caller_id(self, noun: Verb) -> str:
+    def _wrong_caller_id(self, noun: TwimlVerb) -> str:
         leg, caller_id = self._station.leg, self._verb.get("callerId")
         if noun.name != "Number" or caller_id in ("", leg.from_, leg.to, *self._station.verified):
             return ""
@@ -143,7 +143,7 @@ class Dialling:
         )
 
 
-async def _first_to_answer(legs: list[Called], longest: float) -> Called | None:
+async def _first_to_answer(legs: list[DialledLeg], longest: float) -> DialledLeg | None:
     ringing = [asyncio.create_task(called.ring(longest)) for called in legs]
     try:
         for finished in asyncio.as_completed(ringing):
@@ -160,7 +160,7 @@ async def _first_to_answer(legs: list[Called], longest: float) -> Called | None:
                 other.finish("canceled")
 
 
-def _address(noun: Verb) -> str:
+def _address(noun: TwimlVerb) -> str:
     match noun.name:
         case "Number" | "Sim" | "WhatsApp":
             return noun.text.translate(str.maketrans("", "", " -().")) if noun.name == "Number" else noun.text
@@ -174,7 +174,7 @@ def _address(noun: Verb) -> str:
             return f"{noun.name.lower()}:{noun.text}"
 
 
-def _wrong_address(noun: Verb, address: str) -> str:
+def _wrong_address(noun: TwimlVerb, address: str) -> str:
     if noun.name == "Number" and E164.fullmatch(address) is None:
         return f"13223: <Number> {address!r} is no phone number; it should look like +15550100001"
     if noun.name == "Sip" and not address.startswith(("sip:", "sips:")):

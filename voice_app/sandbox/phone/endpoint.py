@@ -9,15 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from voice_app.sandbox.phone.leg import Listener, first_of
-from voice_app.sandbox.phone.relay import RelaySession, Reply
+from voice_app.sandbox.phone.leg import LegListener, first_of
+from voice_app.sandbox.phone.relay import HeardReply, RelaySession
 from voice_app.sandbox.twilio import Side
 
 if TYPE_CHECKING:
-    from voice_app.sandbox.phone.bridge import Bridge
+    from voice_app.sandbox.phone.bridge import PersonBridge
 
 
-Kind = Literal[
+PhoneEventKind = Literal[
     "twiml",
     "session",
     "agent",
@@ -48,19 +48,19 @@ Kind = Literal[
 
 
 @dataclass(slots=True, frozen=True)
-class Happening:
+class PhoneEvent:
     """Something that happened on the call, for those who watch it."""
 
-    kind: Kind
+    kind: PhoneEventKind
     text: str = ""
-    reply: Reply | None = None
+    reply: HeardReply | None = None
     at: float = field(default_factory=time.monotonic)
 
 
 T = TypeVar("T")
 
 
-class Slot(Generic[T]):
+class AsyncCell(Generic[T]):
     """Holds one thing, or nothing."""
 
     def __init__(self) -> None:
@@ -95,48 +95,48 @@ class CallOverError(Exception):
     """The call ended, or nothing happened for a long time, while something was expected from it."""
 
 
-class Handset:
+class CallerEndpoint:
     """Held by the caller; Twilio speaks into it.
 
     ``watch`` is told of what is heard, ``spoken`` of the words that go over the line.
     """
 
-    def __init__(self, watch: Callable[[Happening], None], spoken: Callable[[Side, str], None]) -> None:
-        self.replies: list[Reply] = []
+    def __init__(self, watch: Callable[[PhoneEvent], None], spoken: Callable[[Side, str], None]) -> None:
+        self.replies: list[HeardReply] = []
         """Everything that the caller heard."""
-        self.session: Slot[RelaySession] = Slot()
-        self.bridge: Slot[Bridge] = Slot()
-        self.listener: Slot[Listener] = Slot()
+        self.session: AsyncCell[RelaySession] = AsyncCell()
+        self.bridge: AsyncCell[PersonBridge] = AsyncCell()
+        self.listener: AsyncCell[LegListener] = AsyncCell()
         """What is spoken to: the agent, a person, a ``<Gather>`` or a ``<Record>``."""
         self.over = asyncio.Event()
         self._watch = watch
         self._spoken = spoken
-        self._heard: asyncio.Queue[Reply | None] = asyncio.Queue()
+        self._heard: asyncio.Queue[HeardReply | None] = asyncio.Queue()
         self._silent = asyncio.Event()
 
     # --- Twilio ----------------------------------------------------------------------------------
 
     def hear(self, text: str) -> None:
         self._spoken("agent", text)
-        self._take(Reply(text), Happening("voice", text))
+        self._take(HeardReply(text), PhoneEvent("voice", text))
 
-    def hear_agent(self, reply: Reply) -> None:
+    def hear_agent(self, reply: HeardReply) -> None:
         """The agent has said something, or was cut off."""
-        self._take(reply, Happening("interrupt" if reply.interrupted else "agent", reply.text, reply))
+        self._take(reply, PhoneEvent("interrupt" if reply.interrupted else "agent", reply.text, reply))
 
     def hear_person(self, text: str) -> None:
         """A person has said something."""
         self._spoken("agent", text)
-        self._take(Reply(text), Happening("person", text))
+        self._take(HeardReply(text), PhoneEvent("person", text))
 
     def hear_sound(self, what: str) -> None:
-        self._watch(Happening("sound", what))
+        self._watch(PhoneEvent("sound", what))
 
-    def attend(self, listener: Listener | None) -> None:
+    def attend(self, listener: LegListener | None) -> None:
         self._silent.clear()
         self.listener.put(listener)
 
-    async def prompted(self, listener: Listener) -> None:
+    async def prompted(self, listener: LegListener) -> None:
         """The caller acts by hand."""
 
     async def silence(self, seconds: float) -> None:
@@ -149,7 +149,7 @@ class Handset:
         self.session.put(session)
         self.attend(session)
 
-    def put_through(self, bridge: Bridge | None) -> None:
+    def put_through(self, bridge: PersonBridge | None) -> None:
         """A person is on the line, or no longer is."""
         self.bridge.put(bridge)
         self.attend(bridge)
@@ -167,7 +167,7 @@ class Handset:
 
     # --- the caller ------------------------------------------------------------------------------
 
-    async def reply(self) -> Reply:
+    async def reply(self) -> HeardReply:
         """The next thing that is heard. Raises `CallOverError`."""
         reply = await self._patiently(self._heard.get())
         if reply is None:
@@ -175,9 +175,9 @@ class Handset:
             raise CallOverError("the call is over")
         return reply
 
-    def catch_up(self) -> list[Reply]:
+    def catch_up(self) -> list[HeardReply]:
         """What was heard and not taken by `reply`."""
-        found: list[Reply] = []
+        found: list[HeardReply] = []
         while not self._heard.empty() and (reply := self._heard.get_nowait()) is not None:
             found.append(reply)
         if self.over.is_set():
@@ -208,7 +208,7 @@ class Handset:
         except TimeoutError:
             raise CallOverError(f"nothing came of it within {PATIENCE_SECONDS:g} s") from None
 
-    def _take(self, reply: Reply, happening: Happening) -> None:
+    def _take(self, reply: HeardReply, happening: PhoneEvent) -> None:
         self.replies.append(reply)
         self._heard.put_nowait(reply)
         self._watch(happening)

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from voice_app.sandbox.phone.leg import Leg
-from voice_app.sandbox.phone.transcription import KNOWN_ENGINES, Scribe, Transcription
-from voice_app.sandbox.phone.twiml import Verb
+from voice_app.sandbox.phone.transcription import KNOWN_ENGINES, TranscriptionStream, TranscriptWriter
+from voice_app.sandbox.phone.twiml import TwimlVerb
 from voice_app.sandbox.twilio import RELAY_ENGINE, Side
 
 
 @dataclass(slots=True, eq=False)
-class Engine:
+class SttEngine:
     """An engine that listens, or listened, to the call. Times are of the monotonic clock."""
 
     name: str
@@ -29,7 +29,7 @@ class Engine:
 
 
 @dataclass(slots=True, frozen=True)
-class Overlap:
+class EngineOverlap:
     """Two engines listened to one call: speech-to-text was billed twice from ``at`` on."""
 
     first: str
@@ -37,29 +37,29 @@ class Overlap:
     at: float
 
 
-class Engines:
+class EngineTimeline:
     """The timeline of a call's engines. ``problem`` is told of each overlap (STT104)."""
 
     def __init__(self, problem: Callable[[str], None]) -> None:
-        self.timeline: list[Engine] = []
+        self.timeline: list[SttEngine] = []
         """Every engine of the call, in the order in which they started."""
-        self.overlaps: list[Overlap] = []
+        self.overlaps: list[EngineOverlap] = []
         self._problem = problem
 
-    def start(self, name: str) -> Engine:
-        engine = Engine(name)
+    def start(self, name: str) -> SttEngine:
+        engine = SttEngine(name)
         for other in self.running:
-            self.overlaps.append(Overlap(other.name, name, engine.started))
+            self.overlaps.append(EngineOverlap(other.name, name, engine.started))
             self._problem(f"STT104: {name} starts while {other.name} is listening: both are billed")
         self.timeline.append(engine)
         return engine
 
-    def stop(self, engine: Engine) -> None:
+    def stop(self, engine: SttEngine) -> None:
         if engine.stopped is None:
             engine.stopped = time.monotonic()
 
     @property
-    def running(self) -> list[Engine]:
+    def running(self) -> list[SttEngine]:
         return [engine for engine in self.timeline if engine.stopped is None]
 
     @contextmanager
@@ -75,15 +75,15 @@ class Engines:
 WRITTEN_SECONDS: Final = 1.0
 
 
-class Ears:
+class ActiveEngines:
     """Who listens to the leg of a caller. `spoken` is what there is to hear."""
 
-    def __init__(self, leg: Leg, scribe: Scribe, problem: Callable[[str], None]) -> None:
-        self.engines = Engines(problem)
+    def __init__(self, leg: Leg, scribe: TranscriptWriter, problem: Callable[[str], None]) -> None:
+        self.engines = EngineTimeline(problem)
         self.scribe = scribe
         self._leg = leg
         self._problem = problem
-        self._transcriptions: dict[Transcription, Engine] = {}
+        self._transcriptions: dict[TranscriptionStream, SttEngine] = {}
 
     def spoken(self, side: Side, text: str) -> None:
         """Something was said on the call."""
@@ -92,7 +92,7 @@ class Ears:
         self.scribe.spoken(side, text)
 
     @asynccontextmanager
-    async def session(self, relay: Verb, session_id: str) -> AsyncIterator[None]:
+    async def session(self, relay: TwimlVerb, session_id: str) -> AsyncIterator[None]:
         """The agent's session listens while the block runs; then all of it is written down.
 
         A double that takes longer than `WRITTEN_SECONDS` does not hold the call up: Twilio's does not either.
@@ -107,7 +107,7 @@ class Ears:
                     await self.scribe.settle()
             self._release(engine)
 
-    def start(self, verb: Verb) -> bool:
+    def start(self, verb: TwimlVerb) -> bool:
         """``<Start><Transcription>``; tells whether one was started."""
         transcription = self._begin(verb)
         if transcription is None:
@@ -116,7 +116,7 @@ class Ears:
         self._attach(verb, f"{transcription.provider}:{transcription.model}")
         return True
 
-    def stop(self, verb: Verb) -> None:
+    def stop(self, verb: TwimlVerb) -> None:
         """``<Stop><Transcription>``: ends exactly the one with that name."""
         name = verb.get("name")
         named = [transcription for transcription in self._transcriptions if transcription.name == name]
@@ -142,7 +142,7 @@ class Ears:
             self._end(transcription)
             transcription.stop()
 
-    def _begin(self, verb: Verb) -> Transcription | None:
+    def _begin(self, verb: TwimlVerb) -> TranscriptionStream | None:
         name = verb.get("name")
         if name and any(running.name == name for running in self._transcriptions):
             self._problem(f"<Start><Transcription name={name!r}>: one of that name is running already")
@@ -152,16 +152,16 @@ class Ears:
             self._problem(f"32650: <Transcription transcriptionEngine={engine!r}> is none of Twilio's")
             return None
         identity = {"AccountSid": self._leg.exchange.account_sid, "CallSid": self._leg.sid}
-        return Transcription(verb, identity, self._leg.exchange.callbacks)
+        return TranscriptionStream(verb, identity, self._leg.exchange.callbacks)
 
-    def _end(self, transcription: Transcription) -> None:
+    def _end(self, transcription: TranscriptionStream) -> None:
         self._release(self._transcriptions.pop(transcription))
 
-    def _attach(self, verb: Verb, engine: str) -> None:
+    def _attach(self, verb: TwimlVerb, engine: str) -> None:
         configuration, conversation = verb.get("conversationConfiguration"), verb.get("conversationId")
         self.scribe.attach(configuration or None, conversation or None, engine)
 
-    def _release(self, engine: Engine) -> None:
+    def _release(self, engine: SttEngine) -> None:
         self.engines.stop(engine)
         if not self.engines.running:
             self.scribe.detach()

@@ -11,12 +11,12 @@ import secrets
 import time
 from typing import Any
 
-from voice_app.sandbox.phone.bridge import Bridge
-from voice_app.sandbox.phone.context import Station, Task
+from voice_app.sandbox.phone.bridge import PersonBridge
+from voice_app.sandbox.phone.context import CallContext, RoutedTask
 from voice_app.sandbox.phone.leg import HungUpError, RedirectedError, first_of
 from voice_app.sandbox.phone.people import Person
-from voice_app.sandbox.phone.program import Waiting
-from voice_app.sandbox.phone.twiml import Jump, Verb
+from voice_app.sandbox.phone.program import HoldProgram
+from voice_app.sandbox.phone.twiml import Jump, TwimlVerb
 
 MAX_NAME = 64
 DEFAULT_SIZE = 1000
@@ -27,10 +27,10 @@ TAKEN_SECONDS = 5.0
 WAIT_VERBS = ("Say", "Play", "Pause", "Redirect", "Leave", "Hangup", "Gather")
 
 
-class Queueing:
+class EnqueueVerb:
     """One ``<Enqueue>`` of a caller, in the document at ``url``."""
 
-    def __init__(self, station: Station, verb: Verb, url: str) -> None:
+    def __init__(self, station: CallContext, verb: TwimlVerb, url: str) -> None:
         self._station = station
         self._verb = verb
         self._document_url = url
@@ -39,7 +39,7 @@ class Queueing:
         self._left: float | None = None
         wait_url = verb.get("waitUrl")
         leg = station.leg
-        self._waiting = Waiting(
+        self._waiting = HoldProgram(
             station, wait_url and leg.absolute(wait_url, url), verb.get("waitUrlMethod", "POST"), WAIT_VERBS
         )
 
@@ -76,7 +76,7 @@ class Queueing:
         await first_of(wait(), self._taken(person), station.leg.pass_time(LONGEST_WAIT))
         self._left = time.monotonic()
         if not stops and person.kind == "answers":
-            await Bridge(station, person).run(LONGEST_WAIT)
+            await PersonBridge(station, person).run(LONGEST_WAIT)
             return "bridged"
         if "Leave" in stops:
             return "leave"
@@ -140,7 +140,7 @@ class Queueing:
             return ""
         return self._take_task(task)
 
-    def _take_task(self, task: Verb | None) -> str:
+    def _take_task(self, task: TwimlVerb | None) -> str:
         attributes: Any = {}
         if task is not None:
             try:
@@ -151,7 +151,7 @@ class Queueing:
                 return "<Task> is not a JSON object"
         timeout = task.get("timeout") if task is not None else ""
         self._station.tasks.append(
-            Task(
+            RoutedTask(
                 workflow_sid=self._verb.get("workflowSid"),
                 attributes=attributes,
                 priority=int(task.seconds("priority", 0)) if task is not None else 0,

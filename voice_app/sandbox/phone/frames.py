@@ -13,11 +13,11 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 
-class RefusedError(Exception):
+class RefusedFrameError(Exception):
     """Twilio does not take a frame. The text says what is wrong with it."""
 
 
-class Text(msgspec.Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
+class TextFrame(msgspec.Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
     token: str
     last: bool = False
     lang: str | None = None
@@ -25,63 +25,69 @@ class Text(msgspec.Struct, tag_field="type", tag="text", forbid_unknown_fields=T
     preemptible: bool | None = None
 
 
-class Play(msgspec.Struct, tag_field="type", tag="play", forbid_unknown_fields=True):
+class PlayFrame(msgspec.Struct, tag_field="type", tag="play", forbid_unknown_fields=True):
     source: str
     loop: int = 1
     preemptible: bool = False
     interruptible: bool | None = None
 
 
-class Digits(msgspec.Struct, tag_field="type", tag="sendDigits", forbid_unknown_fields=True):
+class DigitsFrame(msgspec.Struct, tag_field="type", tag="sendDigits", forbid_unknown_fields=True):
     digits: str
 
 
-class Language(msgspec.Struct, tag_field="type", tag="language", rename="camel", forbid_unknown_fields=True):
+class LanguageFrame(
+    msgspec.Struct, tag_field="type", tag="language", rename="camel", forbid_unknown_fields=True
+):
     tts_language: str | None = None
     transcription_language: str | None = None
 
 
-class End(msgspec.Struct, tag_field="type", tag="end", rename="camel", forbid_unknown_fields=True):
+class EndFrame(msgspec.Struct, tag_field="type", tag="end", rename="camel", forbid_unknown_fields=True):
     handoff_data: str | None = None
 
 
-class Config(msgspec.Struct, tag_field="type", tag="config"):
+class ConfigFrame(msgspec.Struct, tag_field="type", tag="config"):
     """Its layout is not confirmed, so anything in it passes."""
 
 
-class Hints(msgspec.Struct, tag_field="type", tag="hints"):
+class HintsFrame(msgspec.Struct, tag_field="type", tag="hints"):
     """Its layout is not confirmed, so anything in it passes."""
 
 
-Frame: TypeAlias = Text | Play | Digits | Language | End | Config | Hints
+ServerFrame: TypeAlias = (
+    TextFrame | PlayFrame | DigitsFrame | LanguageFrame | EndFrame | ConfigFrame | HintsFrame
+)
 
-_decoder: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
+_decoder: msgspec.json.Decoder[ServerFrame] = msgspec.json.Decoder(ServerFrame)
 
 
-def decode(data: str | bytes) -> Frame:
-    """One frame. Raises `RefusedError`."""
+def decode(data: str | bytes) -> ServerFrame:
+    """One frame. Raises `RefusedFrameError`."""
     try:
         frame = _decoder.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise RefusedError(str(error)) from None
+        raise RefusedFrameError(str(error)) from None
     if wrong := _wrong(frame):
-        raise RefusedError(wrong)
+        raise RefusedFrameError(wrong)
     return frame
 
 
 def _wrong(frame: object) -> str:
     """What Twilio does not accept in a frame of the right shape."""
     match frame:
-        case Digits(digits=digits) if not digits or set(digits) - set("0123456789w#*"):
+        case DigitsFrame(digits=digits) if not digits or set(digits) - set("0123456789w#*"):
             return "digits must be of 0-9, w, # and *"
-        case Play(source=source, loop=loop) if not source.startswith(("http://", "https://")) or loop < 0:
+        case PlayFrame(source=source, loop=loop) if (
+            not source.startswith(("http://", "https://")) or loop < 0
+        ):
             return "source must be a URL and loop must not be negative"
-        case Language(tts_language=None, transcription_language=None):
+        case LanguageFrame(tts_language=None, transcription_language=None):
             return "at least one of ttsLanguage and transcriptionLanguage is needed"
     return ""
 
 
-Setup: TypeAlias = Literal["same", "new", "none"]
+ReconnectSetup: TypeAlias = Literal["same", "new", "none"]
 MOST_EVENTS: Final = 500
 
 
@@ -89,7 +95,7 @@ MOST_EVENTS: Final = 500
 class Reconnecting:
     """What Twilio does where the TwiML asks for it. Seconds are on our clock."""
 
-    setup: Setup = "same"
+    setup: ReconnectSetup = "same"
     """What comes first: the setup again, with the same ``sessionId`` or a new one, or no setup at all."""
     every_seconds: float = 0.2
     """So long it waits before each attempt."""
@@ -97,7 +103,7 @@ class Reconnecting:
     """After so long it asks the action URL instead."""
 
 
-class Backlog:
+class UndeliveredEvents:
     """What could not be delivered while there was no socket."""
 
     def __init__(self) -> None:

@@ -8,31 +8,31 @@ from contextlib import suppress
 from functools import partial
 
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.phone.bridge import Bridge
-from voice_app.sandbox.phone.context import Flow, Station
-from voice_app.sandbox.phone.dial import TIME_LIMIT_SECONDS, Dialling
-from voice_app.sandbox.phone.enqueue import Queueing
+from voice_app.sandbox.phone.bridge import PersonBridge
+from voice_app.sandbox.phone.context import CallContext, StudioFlow
+from voice_app.sandbox.phone.dial import TIME_LIMIT_SECONDS, DialVerb
+from voice_app.sandbox.phone.enqueue import EnqueueVerb
 from voice_app.sandbox.phone.leg import HungUpError, RedirectedError
-from voice_app.sandbox.phone.program import CommonVerbs, Handler, Program
-from voice_app.sandbox.phone.record import Recorder
-from voice_app.sandbox.phone.relay import Caller, Ending, Observer, RelaySession
-from voice_app.sandbox.phone.twiml import Jump, Stop, Verb
+from voice_app.sandbox.phone.program import CommonVerbs, TwimlProgram, VerbHandler
+from voice_app.sandbox.phone.record import RecordVerb
+from voice_app.sandbox.phone.relay import RelaySession, SessionEnding, SessionObserver, SetupParties
+from voice_app.sandbox.phone.twiml import Jump, Stop, TwimlVerb
 
 UNANSWERED = frozenset({"Dial", "Hangup", "Pause", "Redirect", "Reject", "Start", "Stop"})
 """Verbs that do not answer a call that rings, or decide that themselves."""
 FLOW = re.compile(r"https://webhooks\.twilio\.com/v1/Accounts/AC\w{32}/Flows/(FW\w{32})")
 
 
-class Switchboard:
+class TwimlInterpreter:
     """Twilio's side of a caller's call."""
 
-    def __init__(self, station: Station) -> None:
+    def __init__(self, station: CallContext) -> None:
         self._station = station
         self._sessions = 0
         common = CommonVerbs(station.leg, station.ears).handlers(
             "Say", "Play", "Pause", "Gather", "Redirect", "Hangup"
         )
-        handlers: dict[str, Handler] = {
+        handlers: dict[str, VerbHandler] = {
             **common,
             "Connect": self._connect,
             "Dial": self._dial,
@@ -46,7 +46,7 @@ class Switchboard:
             name: handler if name in UNANSWERED else self._answered(handler)
             for name, handler in handlers.items()
         }
-        self._program = Program(
+        self._program = TwimlProgram(
             station.leg, answering, "is not simulated by this phone", elsewhere=self._studio
         )
 
@@ -65,8 +65,8 @@ class Switchboard:
             self._station.happened("redirected", following.url)
             jump = following
 
-    def _answered(self, handler: Handler) -> Handler:
-        async def answer_first(verb: Verb, url: str) -> Jump | Stop | None:
+    def _answered(self, handler: VerbHandler) -> VerbHandler:
+        async def answer_first(verb: TwimlVerb, url: str) -> Jump | Stop | None:
             self._station.answer()
             return await handler(verb, url)
 
@@ -77,32 +77,32 @@ class Switchboard:
         station, flow = self._station, FLOW.match(jump.url)
         if flow is None:
             return None
-        station.flows.append(Flow(sid=flow[1], form=jump.form))
+        station.flows.append(StudioFlow(sid=flow[1], form=jump.form))
         station.happened("studio", flow[1])
         station.leg.check()
         station.answer()
         person = station.people.next()
         if person.kind == "answers":
-            await Bridge(station, person).run(TIME_LIMIT_SECONDS)
+            await PersonBridge(station, person).run(TIME_LIMIT_SECONDS)
         return Stop("Studio")
 
     # --- verbs -----------------------------------------------------------------------------------
 
-    async def _dial(self, verb: Verb, url: str) -> Jump | None:
-        return await Dialling(self._station, verb, url).run()
+    async def _dial(self, verb: TwimlVerb, url: str) -> Jump | None:
+        return await DialVerb(self._station, verb, url).run()
 
-    async def _enqueue(self, verb: Verb, url: str) -> Jump | None:
-        return await Queueing(self._station, verb, url).run()
+    async def _enqueue(self, verb: TwimlVerb, url: str) -> Jump | None:
+        return await EnqueueVerb(self._station, verb, url).run()
 
-    async def _record(self, verb: Verb, url: str) -> Jump | None:
-        return await Recorder(self._station, verb, url).run()
+    async def _record(self, verb: TwimlVerb, url: str) -> Jump | None:
+        return await RecordVerb(self._station, verb, url).run()
 
-    async def _reject(self, verb: Verb, url: str) -> Stop:
+    async def _reject(self, verb: TwimlVerb, url: str) -> Stop:
         if self._station.leg.status != "ringing":
             self._station.problem("<Reject> of a call that is answered already only hangs up")
         return Stop("Reject")
 
-    async def _start(self, verb: Verb, url: str) -> None:
+    async def _start(self, verb: TwimlVerb, url: str) -> None:
         for noun in verb.children:
             if noun.name == "Transcription":
                 if self._station.ears.start(noun):
@@ -110,14 +110,14 @@ class Switchboard:
             else:
                 self._station.problem(f"<Start><{noun.name}> is not simulated by this phone")
 
-    async def _stop(self, verb: Verb, url: str) -> None:
+    async def _stop(self, verb: TwimlVerb, url: str) -> None:
         for noun in verb.children:
             if noun.name == "Transcription":
                 self._station.ears.stop(noun)
             else:
                 self._station.problem(f"<Stop><{noun.name}> is not simulated by this phone")
 
-    async def _connect(self, verb: Verb, url: str) -> Jump | None:
+    async def _connect(self, verb: TwimlVerb, url: str) -> Jump | None:
         relay = verb.child("ConversationRelay")
         if relay is None:
             self._station.problem("<Connect> without <ConversationRelay> is not simulated by this phone")
@@ -137,7 +137,7 @@ class Switchboard:
 
     # --- the agent -------------------------------------------------------------------------------
 
-    async def _relay(self, verb: Verb) -> tuple[Ending, dict[str, str]]:
+    async def _relay(self, verb: TwimlVerb) -> tuple[SessionEnding, dict[str, str]]:
         """Run a session; how it ended, and what its action is asked with."""
         started = time.monotonic()
         session_id = ""
@@ -145,13 +145,13 @@ class Switchboard:
             session = await self._open(verb)
         except WebhookError as error:
             self._station.problem(str(error))
-            ending = Ending(status="failed", error_code=error.code, error_message=str(error))
+            ending = SessionEnding(status="failed", error_code=error.code, error_message=str(error))
         else:
             ending = await self._serve(session, verb)
             session_id = session.session_id
         return ending, _fields(ending, session_id, time.monotonic() - started)
 
-    async def _open(self, verb: Verb) -> RelaySession:
+    async def _open(self, verb: TwimlVerb) -> RelaySession:
         if verb.refused:
             raise WebhookError(64101, f"<ConversationRelay> {verb.refused}")
         station, leg = self._station, self._station.leg
@@ -159,14 +159,14 @@ class Switchboard:
         reopen = partial(exchange.network.connect, verb.get("url"))
         socket = await reopen()
         self._sessions += 1
-        caller = Caller(
+        caller = SetupParties(
             account_sid=exchange.account_sid,
             call_sid=leg.sid,
             from_=leg.from_,
             to=leg.to,
             first_session=self._sessions == 1,
         )
-        observer = Observer(
+        observer = SessionObserver(
             heard=station.handset.hear_agent,
             problem=station.problem,
             came_back=lambda: station.happened("came-back", ""),
@@ -183,7 +183,7 @@ class Switchboard:
             abandoned=station.abandoned,
         )
 
-    async def _serve(self, session: RelaySession, verb: Verb) -> Ending:
+    async def _serve(self, session: RelaySession, verb: TwimlVerb) -> SessionEnding:
         station = self._station
         station.happened("session", session.session_id)
         async with station.ears.session(verb, session.session_id):
@@ -196,7 +196,7 @@ class Switchboard:
                 station.handset.connect(None)
 
 
-def _fields(ending: Ending, session_id: str, seconds: float) -> dict[str, str]:
+def _fields(ending: SessionEnding, session_id: str, seconds: float) -> dict[str, str]:
     """Source: reference ``conversationrelay.md`` §3.1. What there is not is left out, not left empty."""
     fields = {
         "SessionId": session_id,

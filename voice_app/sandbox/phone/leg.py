@@ -16,8 +16,8 @@ from typing import Any, Protocol, TypeVar
 import aiohttp
 
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.phone.callbacks import Callbacks
-from voice_app.sandbox.phone.twiml import Document, Jump, read
+from voice_app.sandbox.phone.callbacks import CallbackQueue
+from voice_app.sandbox.phone.twiml import Jump, TwimlDocument, read
 from voice_app.sandbox.phone.voice import Pace
 
 
@@ -42,7 +42,7 @@ API_VERSION = "2010-04-01"
 E164 = re.compile(r"\+[1-9]\d{6,14}")
 
 
-class Listener(Protocol):
+class LegListener(Protocol):
     """What somebody on a leg speaks to: the agent, a ``<Gather>``, another person."""
 
     async def say(self, text: str) -> None: ...
@@ -50,7 +50,7 @@ class Listener(Protocol):
     async def press(self, key: str) -> None: ...
 
 
-class Party(Protocol):
+class LegParty(Protocol):
     """Whoever is on a leg."""
 
     def hear(self, text: str) -> None:
@@ -61,11 +61,11 @@ class Party(Protocol):
         """They hear a beep or music."""
         ...
 
-    def attend(self, listener: Listener | None) -> None:
+    def attend(self, listener: LegListener | None) -> None:
         """From now on they are listened to, or no longer are."""
         ...
 
-    async def prompted(self, listener: Listener) -> None:
+    async def prompted(self, listener: LegListener) -> None:
         """They have heard everything, and it is their turn."""
         ...
 
@@ -87,12 +87,12 @@ class RedirectedError(Exception):
 
 
 @dataclass(slots=True, kw_only=True)
-class Exchange:
+class SharedCallParts:
     """What the legs of a call share."""
 
     network: Network
     http: aiohttp.ClientSession
-    callbacks: Callbacks
+    callbacks: CallbackQueue
     pace: Pace
     account_sid: str
     problem: Callable[[str], None]
@@ -103,8 +103,8 @@ class Exchange:
 class Leg:
     """One end of a call."""
 
-    exchange: Exchange
-    party: Party
+    exchange: SharedCallParts
+    party: LegParty
     from_: str
     to: str
     direction: str = "inbound"
@@ -136,7 +136,7 @@ class Leg:
     def absolute(self, url: str, document_url: str) -> str:
         return self.exchange.network.absolute(url, document_url) if url else document_url
 
-    async def fetch(self, jump: Jump) -> Document:
+    async def fetch(self, jump: Jump) -> TwimlDocument:
         """The document of a jump. Raises `WebhookError` or `DocumentError`."""
         exchange = self.exchange
         body = jump.twiml

@@ -12,12 +12,12 @@ from contextlib import suppress
 import aiohttp
 
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.phone.bridge import Called
-from voice_app.sandbox.phone.context import Station
+from voice_app.sandbox.phone.bridge import DialledLeg
+from voice_app.sandbox.phone.context import CallContext
 from voice_app.sandbox.phone.leg import HungUpError, RedirectedError, first_of
-from voice_app.sandbox.phone.people import Guest
-from voice_app.sandbox.phone.program import CommonVerbs, Program
-from voice_app.sandbox.phone.twiml import DocumentError, Jump, Stop, Verb
+from voice_app.sandbox.phone.people import ConferenceGuest
+from voice_app.sandbox.phone.program import CommonVerbs, TwimlProgram
+from voice_app.sandbox.phone.twiml import Jump, RefusedTwimlError, Stop, TwimlVerb
 from voice_app.sandbox.twilio import Placement, Transcriber
 
 ALONE_SECONDS = 30.0
@@ -30,16 +30,16 @@ TIME_LIMIT_SECONDS = 14400.0
 class OutboundCall:
     """One call that was placed, to the next of the people whom the caller's call has."""
 
-    def __init__(self, station: Station, placement: Placement) -> None:
+    def __init__(self, station: CallContext, placement: Placement) -> None:
         self._station = station
         self._placement = placement
-        noun = Verb("Number", _attributes(placement), placement.to)
-        self._called = Called(
+        noun = TwimlVerb("Number", _attributes(placement), placement.to)
+        self._called = DialledLeg(
             station, noun, placement.to, placement.from_, placement.url, placed_sid=placement.call_sid
         )
         self._leg = self._called.leg
         verbs = CommonVerbs(self._leg).handlers("Say", "Play", "Gather", "Pause", "Redirect", "Hangup")
-        self._program = Program(
+        self._program = TwimlProgram(
             self._leg,
             verbs | {"Dial": self._dial},
             "is not simulated by this phone on a leg that the REST API has placed",
@@ -60,7 +60,7 @@ class OutboundCall:
                 await self._converse()
         except HungUpError:
             pass
-        except (WebhookError, DocumentError) as error:
+        except (WebhookError, RefusedTwimlError) as error:
             self._station.problem(f"the call to {self.to} is hung up: {error}")
         finally:
             called.finish(status)
@@ -84,7 +84,7 @@ class OutboundCall:
                 await self._program.run(jump)
             jump = leg.take_redirection()
 
-    async def _dial(self, verb: Verb, url: str) -> Jump | Stop | None:
+    async def _dial(self, verb: TwimlVerb, url: str) -> Jump | Stop | None:
         noun, leg = verb.child("Conference"), self._leg
         if noun is None:
             self._station.problem("<Dial> of a leg that the REST API has placed leads to a <Conference> only")
@@ -92,7 +92,7 @@ class OutboundCall:
         if self._called.person.kind == "declines":
             leg.hang_up()
             leg.check()
-        guest = Guest(
+        guest = ConferenceGuest(
             person=self._called.person,
             call_sid=leg.sid,
             starts=noun.is_true("startConferenceOnEnter", default=True),
@@ -109,7 +109,7 @@ class OutboundCall:
         form = leg.form() | {"DialCallStatus": "answered"}
         return Jump(leg.absolute(action, url), form, verb.get("method", "POST"))
 
-    async def _stay(self, room: str, guest: Guest, seconds: float) -> None:
+    async def _stay(self, room: str, guest: ConferenceGuest, seconds: float) -> None:
         """Until the conference ends, or so many seconds have passed. Raises `HungUpError` if they leave."""
         leg, lobby = self._leg, self._station.lobby
         alone = max(leg.exchange.pace.real(ALONE_SECONDS), GRACE_SECONDS)
@@ -129,7 +129,7 @@ class OutboundCall:
 class OutboundCalls:
     """All the calls that the REST API places for one caller."""
 
-    def __init__(self, station: Station, transcriber: Transcriber | None) -> None:
+    def __init__(self, station: CallContext, transcriber: Transcriber | None) -> None:
         self._station = station
         self._transcriber = transcriber
         self._running: dict[asyncio.Task[None], OutboundCall] = {}

@@ -45,7 +45,7 @@ class Person:
 
 
 @dataclass(slots=True)
-class People:
+class PersonQueue:
     """Who is reached, one after another. Behind the last of them nobody answers."""
 
     coming: list[Person]
@@ -57,7 +57,7 @@ class People:
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Guest:
+class ConferenceGuest:
     """Somebody who comes into a conference beside the caller."""
 
     person: Person
@@ -82,7 +82,7 @@ class Guest:
         self.over.set()
 
 
-class Lobby:
+class WaitingRoom:
     """The conferences that a caller, and the people called for them, come into."""
 
     def __init__(self, *, reachable: bool) -> None:
@@ -92,12 +92,12 @@ class Lobby:
         """Set once somebody was."""
         self.room = ""
         """The conference that the caller is in."""
-        self._guests: defaultdict[str, asyncio.Queue[Guest]] = defaultdict(asyncio.Queue)
+        self._guests: defaultdict[str, asyncio.Queue[ConferenceGuest]] = defaultdict(asyncio.Queue)
 
-    def enter(self, room: str, guest: Guest) -> None:
+    def enter(self, room: str, guest: ConferenceGuest) -> None:
         self._guests[room].put_nowait(guest)
 
-    async def guest(self, room: str) -> Guest:
+    async def guest(self, room: str) -> ConferenceGuest:
         """The next one in a conference who is still there."""
         while True:
             guest = await self._guests[room].get()

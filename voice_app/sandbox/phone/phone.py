@@ -23,17 +23,17 @@ import msgspec
 
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone.call import PhoneCall
-from voice_app.sandbox.phone.callbacks import Order
-from voice_app.sandbox.phone.endpoint import CallOverError, Happening
+from voice_app.sandbox.phone.callbacks import CallbackOrder
+from voice_app.sandbox.phone.endpoint import CallOverError, PhoneEvent
 from voice_app.sandbox.phone.frames import Reconnecting
 from voice_app.sandbox.phone.people import Person
 from voice_app.sandbox.phone.voice import WORDS_PER_SECOND
-from voice_app.sandbox.twilio import DOOR, Placement, RemoteTranscriber, Transcriber
+from voice_app.sandbox.twilio import CONTROL_PATH, Placement, RemoteTranscriber, Transcriber
 
-__all__ = ["CallOverError", "Happening", "Person", "Phone", "PhoneCall"]
+__all__ = ["CallOverError", "Person", "Phone", "PhoneCall", "PhoneEvent"]
 
 
-DEFAULT_HABITS = Reconnecting()
+DEFAULT_RECONNECTING = Reconnecting()
 CALL_SID = re.compile(r"CA[0-9a-f]{32}")
 
 
@@ -56,18 +56,18 @@ class Phone:
         caller: str = "+15550199999",
         words_per_second: float = WORDS_PER_SECOND,
         twilio_base_url: str | None = None,
-        callbacks: Order = "ordered",
+        callbacks: CallbackOrder = "ordered",
         seed: int = 0,
         verified: Sequence[str] = (),
         queue_ahead: int = 0,
-        reconnecting: Reconnecting | None = DEFAULT_HABITS,
+        reconnecting: Reconnecting | None = DEFAULT_RECONNECTING,
     ) -> None:
         self.network = network
         self.account_sid = account_sid
         self.number = number
         self.caller = caller
         self.words_per_second = words_per_second
-        self.callbacks: Order = callbacks
+        self.callbacks: CallbackOrder = callbacks
         self.seed = seed
         self.verified = frozenset(verified)
         self.queue_ahead = queue_ahead
@@ -77,7 +77,7 @@ class Phone:
         self._twilio_base_url = twilio_base_url
         self.calls: dict[str, PhoneCall] = {}
         """Those on the line, by CallSid."""
-        self._dispatched: dict[str, Dispatched] = {}
+        self._dispatched: dict[str, ControlledCall] = {}
         """They, and the calls that the REST API has placed."""
         self._stack = AsyncExitStack()
 
@@ -85,7 +85,7 @@ class Phone:
         self.http = await self._stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         if self._twilio_base_url is not None:
             self.transcriber = RemoteTranscriber(self.http, self._twilio_base_url)
-            dispatcher = Dispatcher(self.http, self._twilio_base_url, self._dispatched, self._place)
+            dispatcher = InstructionFollower(self.http, self._twilio_base_url, self._dispatched, self._place)
             self._stack.push_async_callback(_cancel, asyncio.create_task(dispatcher.run()))
         return self
 
@@ -100,7 +100,7 @@ class Phone:
         url: str,
         *,
         status_url: str = "",
-        watch: Callable[[Happening], None] = lambda happening: None,
+        watch: Callable[[PhoneEvent], None] = lambda happening: None,
         people: Sequence[Person] = (),
         caller: str = "",
     ) -> AsyncIterator[PhoneCall]:
@@ -142,7 +142,7 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 RETRY_SECONDS = 1.0
 
 
-class Dispatched(Protocol):
+class ControlledCall(Protocol):
     """A call that can be told what to do."""
 
     async def redirect(self, url: str = "", *, twiml: str | None = None, method: str = "POST") -> None: ...
@@ -164,7 +164,7 @@ class _Told(msgspec.Struct):
     instructions: list[_Instruction]
 
 
-class Dispatcher:
+class InstructionFollower:
     """Waits at the door of a double, and passes on what is meant for one of ``calls`` (by CallSid).
 
     ``place`` is offered every call that the REST API places.
@@ -174,11 +174,11 @@ class Dispatcher:
         self,
         http: aiohttp.ClientSession,
         twilio_base_url: str,
-        calls: Mapping[str, Dispatched],
+        calls: Mapping[str, ControlledCall],
         place: Callable[[Placement], None],
     ) -> None:
         self._http = http
-        self._url = f"{twilio_base_url.rstrip('/')}{DOOR}/instructions"
+        self._url = f"{twilio_base_url.rstrip('/')}{CONTROL_PATH}/instructions"
         self._calls = calls
         self._place = place
 

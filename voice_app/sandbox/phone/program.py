@@ -7,23 +7,23 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.phone.context import Station
-from voice_app.sandbox.phone.engines import Ears
+from voice_app.sandbox.phone.context import CallContext
+from voice_app.sandbox.phone.engines import ActiveEngines
 from voice_app.sandbox.phone.leg import Leg, first_of
 from voice_app.sandbox.phone.prompts import play
-from voice_app.sandbox.phone.twiml import Document, DocumentError, Jump, Step, Stop, Verb
+from voice_app.sandbox.phone.twiml import Jump, NextStep, RefusedTwimlError, Stop, TwimlDocument, TwimlVerb
 
 TIMEOUT_SECONDS = 5.0
 CONFIDENCE = "0.95"
 
 
-class Gathering:
+class GatherVerb:
     """One ``<Gather>`` on a leg. It is what the party presses keys into and speaks to.
 
     ``ears`` are those of a caller; nobody else is listened to by an engine.
     """
 
-    def __init__(self, leg: Leg, verb: Verb, ears: Ears | None) -> None:
+    def __init__(self, leg: Leg, verb: TwimlVerb, ears: ActiveEngines | None) -> None:
         self._leg = leg
         self._verb = verb
         self._ears = ears
@@ -109,11 +109,11 @@ class Gathering:
 MAX_DOCUMENTS = 20
 """More TwiML documents than this in one go are a circle."""
 
-Handler = Callable[[Verb, str], Awaitable[Step]]
+VerbHandler = Callable[[TwimlVerb, str], Awaitable[NextStep]]
 """Runs a verb of the document at a URL."""
 
 
-class Program:
+class TwimlProgram:
     """TwiML that runs on a leg. ``handlers`` are the verbs that it may have in it.
 
     ``foreign`` is what is said of any other verb, after its name. ``elsewhere`` is offered every jump first,
@@ -123,7 +123,7 @@ class Program:
     def __init__(
         self,
         leg: Leg,
-        handlers: Mapping[str, Handler],
+        handlers: Mapping[str, VerbHandler],
         foreign: str,
         elsewhere: Callable[[Jump], Awaitable[Stop | None]] | None = None,
     ) -> None:
@@ -135,8 +135,8 @@ class Program:
     async def run(self, jump: Jump) -> Stop:
         """Run the document of ``jump`` and those that follow it.
 
-        Raises `HungUpError` or `RedirectedError` when the leg is gone; `WebhookError` or `DocumentError` for
-        a document that Twilio cannot use.
+        Raises `HungUpError` or `RedirectedError` when the leg is gone; `WebhookError` or
+        `RefusedTwimlError` for a document that Twilio cannot use.
         """
         for _ in range(MAX_DOCUMENTS):
             taken = await self._elsewhere(jump) if self._elsewhere is not None else None
@@ -149,7 +149,7 @@ class Program:
         self._leg.exchange.problem(f"the TwiML goes in a circle: {MAX_DOCUMENTS} documents in one go")
         return Stop("Hangup")
 
-    async def _execute(self, document: Document, url: str) -> Jump | Stop:
+    async def _execute(self, document: TwimlDocument, url: str) -> Jump | Stop:
         for verb in document.verbs:
             self._leg.check()
             handler = self._handlers.get(verb.name)
@@ -166,13 +166,13 @@ class Program:
 class CommonVerbs:
     """The verbs that run on every leg. ``ears`` are those of a caller."""
 
-    def __init__(self, leg: Leg, ears: Ears | None = None) -> None:
+    def __init__(self, leg: Leg, ears: ActiveEngines | None = None) -> None:
         self._leg = leg
         self._ears = ears
 
-    def handlers(self, *names: str) -> dict[str, Handler]:
+    def handlers(self, *names: str) -> dict[str, VerbHandler]:
         """The handlers of these verbs."""
-        known: dict[str, Handler] = {
+        known: dict[str, VerbHandler] = {
             "Say": self._play,
             "Play": self._play,
             "Pause": self._play,
@@ -183,23 +183,23 @@ class CommonVerbs:
         }
         return {name: known[name] for name in names}
 
-    async def _play(self, verb: Verb, url: str) -> None:
+    async def _play(self, verb: TwimlVerb, url: str) -> None:
         await play(self._leg, verb)
 
-    async def _gather(self, verb: Verb, url: str) -> Jump | None:
-        return await Gathering(self._leg, verb, self._ears).run(url)
+    async def _gather(self, verb: TwimlVerb, url: str) -> Jump | None:
+        return await GatherVerb(self._leg, verb, self._ears).run(url)
 
-    async def _redirect(self, verb: Verb, url: str) -> Jump:
+    async def _redirect(self, verb: TwimlVerb, url: str) -> Jump:
         return Jump(self._leg.absolute(verb.text, url), self._leg.form(), verb.get("method", "POST"))
 
-    async def _stop(self, verb: Verb, url: str) -> Stop:
+    async def _stop(self, verb: TwimlVerb, url: str) -> Stop:
         return Stop(verb.name)
 
 
-class Waiting:
+class HoldProgram:
     """Entertains a caller. ``url`` may be empty; ``verbs`` are those that its documents may have."""
 
-    def __init__(self, station: Station, url: str, method: str, verbs: tuple[str, ...]) -> None:
+    def __init__(self, station: CallContext, url: str, method: str, verbs: tuple[str, ...]) -> None:
         self.turns = 0
         """How often the document has come to its end."""
         self.turned = asyncio.Event()
@@ -208,7 +208,7 @@ class Waiting:
         self._url = url
         self._method = method
         handlers = CommonVerbs(station.leg, station.ears).handlers(*verbs)
-        self._program = Program(station.leg, handlers, "may not run while a caller waits")
+        self._program = TwimlProgram(station.leg, handlers, "may not run while a caller waits")
 
     async def run(self, form: Callable[[], dict[str, str]]) -> Stop:
         """Play until the document says ``<Leave>`` or ``<Hangup>``; which it was. ``form`` is asked with.
@@ -218,7 +218,7 @@ class Waiting:
         while self._url:
             try:
                 stop = await self._program.run(Jump(self._url, form(), self._method))
-            except (WebhookError, DocumentError) as error:
+            except (WebhookError, RefusedTwimlError) as error:
                 self._leg.exchange.problem(f"there is only music for who waits: {error}")
                 break
             if stop.verb:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voice_app.sandbox.phone.leg import Leg
-from voice_app.sandbox.phone.twiml import Verb
+from voice_app.sandbox.phone.twiml import TwimlVerb
 
 SOUND_SECONDS = 10.0
 """What ``<Play>`` plays is not fetched; it lasts so long on the call."""
@@ -11,7 +11,7 @@ FOR_EVER = 1000
 """How often ``loop="0"`` plays."""
 
 
-async def play(leg: Leg, verb: Verb) -> None:
+async def play(leg: Leg, verb: TwimlVerb) -> None:
     """Play one of the three. Raises `HungUpError` or `RedirectedError`."""
     if verb.name == "Pause":
         await leg.pass_time(verb.seconds("length", 1))

@@ -12,9 +12,9 @@ import secrets
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from voice_app.sandbox.phone.context import Recording, Station
+from voice_app.sandbox.phone.context import CallContext, CallerRecording
 from voice_app.sandbox.phone.leg import API_VERSION, HungUpError, first_of
-from voice_app.sandbox.phone.twiml import Jump, Verb
+from voice_app.sandbox.phone.twiml import Jump, TwimlVerb
 from voice_app.sandbox.phone.voice import WORDS_PER_SECOND
 
 TIMEOUT_SECONDS = 5.0
@@ -24,10 +24,10 @@ TRANSCRIBED_SECONDS = range(2, 121)
 """Twilio transcribes recordings of this length, in seconds."""
 
 
-class Recorder:
+class RecordVerb:
     """One ``<Record>`` of a caller, in the document at ``url``. It is what the caller speaks to."""
 
-    def __init__(self, station: Station, verb: Verb, url: str) -> None:
+    def __init__(self, station: CallContext, verb: TwimlVerb, url: str) -> None:
         self._station = station
         self._verb = verb
         self._document_url = url
@@ -100,19 +100,19 @@ class Recorder:
         }
         return Jump(leg.absolute(verb.get("action"), self._document_url), form, verb.get("method", "POST"))
 
-    def _recording(self) -> Recording | None:
+    def _recording(self) -> CallerRecording | None:
         if not self._words:
             return None
         sid = "RE" + secrets.token_hex(16)
         account = self._station.leg.exchange.account_sid
-        return Recording(
+        return CallerRecording(
             sid=sid,
             url=f"https://api.twilio.com/{API_VERSION}/Accounts/{account}/Recordings/{sid}",
             text=" ".join(self._words),
             seconds=math.ceil(len(self._words) / WORDS_PER_SECOND),
         )
 
-    def _tell_status(self, recording: Recording | None, status: str) -> None:
+    def _tell_status(self, recording: CallerRecording | None, status: str) -> None:
         verb, leg = self._verb, self._station.leg
         url = verb.get("recordingStatusCallback")
         if not url or status not in verb.get("recordingStatusCallbackEvent", "completed").split():
@@ -134,7 +134,7 @@ class Recorder:
         method = verb.get("recordingStatusCallbackMethod", "POST")
         leg.exchange.callbacks.send(leg.absolute(url, self._document_url), form, method)
 
-    def _transcribe(self, recording: Recording) -> None:
+    def _transcribe(self, recording: CallerRecording) -> None:
         """Of the recording, once it is there; another thing than ``<Transcription>``."""
         leg, url = self._station.leg, self._verb.get("transcribeCallback")
         if not url:

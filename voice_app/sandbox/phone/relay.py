@@ -20,17 +20,17 @@ from websockets.exceptions import ConnectionClosed
 
 from voice_app.sandbox.network import WebhookError
 from voice_app.sandbox.phone.frames import (
-    Backlog,
-    Digits,
-    End,
+    DigitsFrame,
+    EndFrame,
     Reconnecting,
-    RefusedError,
-    Setup,
-    Text,
+    ReconnectSetup,
+    RefusedFrameError,
+    TextFrame,
+    UndeliveredEvents,
     decode,
 )
 from voice_app.sandbox.phone.leg import first_of
-from voice_app.sandbox.phone.twiml import Verb
+from voice_app.sandbox.phone.twiml import TwimlVerb
 from voice_app.sandbox.phone.voice import Voice
 from voice_app.sandbox.twilio import Side
 
@@ -43,7 +43,7 @@ FINAL_AFTER_SECONDS = 0.35
 
 
 @dataclass(slots=True)
-class Reply:
+class HeardReply:
     """One stretch of speech, as the caller heard it."""
 
     text: str
@@ -53,7 +53,7 @@ class Reply:
 
 
 @dataclass(slots=True, kw_only=True)
-class Ending:
+class SessionEnding:
     """How the session ended, as Twilio reports it to the action URL."""
 
     status: str
@@ -63,7 +63,7 @@ class Ending:
 
 
 @dataclass(slots=True, kw_only=True)
-class Caller:
+class SetupParties:
     """Who is on the line; goes into ``setup``."""
 
     account_sid: str
@@ -74,10 +74,10 @@ class Caller:
 
 
 @dataclass(slots=True, kw_only=True)
-class Observer:
+class SessionObserver:
     """What somebody who listens in wants to hear of. Each is a callback."""
 
-    heard: Callable[[Reply], None]
+    heard: Callable[[HeardReply], None]
     problem: Callable[[str], None]
     came_back: Callable[[], None] = field(default=lambda: None)
     """The socket was lost, and is open again."""
@@ -91,9 +91,9 @@ class RelaySession:
     def __init__(
         self,
         socket: ClientConnection,
-        verb: Verb,
-        caller: Caller,
-        observer: Observer,
+        verb: TwimlVerb,
+        caller: SetupParties,
+        observer: SessionObserver,
         words_per_second: float,
         *,
         reopen: Callable[[], Awaitable[ClientConnection]],
@@ -108,7 +108,7 @@ class RelaySession:
         self._verb = verb
         self._caller = caller
         self._observer = observer
-        self._ending: Ending | None = None
+        self._ending: SessionEnding | None = None
         self._malformed = 0
         self._asked_at: float | None = None
         self._first_token_ms: float | None = None
@@ -120,7 +120,7 @@ class RelaySession:
         self._lost = asyncio.Event()
         """Set while there is no socket, as far as Twilio knows."""
         self._over = asyncio.Event()
-        self._backlog = Backlog()
+        self._backlog = UndeliveredEvents()
         self._abandoned = [] if abandoned is None else abandoned
         """Sockets that the server believes to be open: they outlive the session."""
         self.voice = Voice(
@@ -132,7 +132,7 @@ class RelaySession:
 
     # --- the session ---------------------------------------------------------------------------
 
-    async def run(self) -> Ending:
+    async def run(self) -> SessionEnding:
         """Serve the session; returns how it ended."""
         speaking = asyncio.create_task(self.voice.run())
         try:
@@ -149,7 +149,9 @@ class RelaySession:
             await asyncio.gather(speaking, *self._sending, return_exceptions=True)
             if self._socket not in self._abandoned:
                 await self._socket.close()
-        return self._ending or Ending(status="failed", error_code=64105, error_message="Websocket ended")
+        return self._ending or SessionEnding(
+            status="failed", error_code=64105, error_message="Websocket ended"
+        )
 
     async def _read(self) -> None:
         """Read until the socket is lost, or the session has ended."""
@@ -183,7 +185,7 @@ class RelaySession:
                 return True
         return False
 
-    async def _begin_again(self, setup: Setup) -> None:
+    async def _begin_again(self, setup: ReconnectSetup) -> None:
         """Tell on a new socket what happened while there was none."""
         if setup == "new":
             self.session_id = "VX" + secrets.token_hex(16)
@@ -198,21 +200,21 @@ class RelaySession:
     def _receive(self, data: str | bytes) -> None:
         try:
             frame = decode(data)
-        except RefusedError as error:
+        except RefusedFrameError as error:
             self._refuse(data, str(error))
             return
         self._malformed = 0
         match frame:
-            case Text():
+            case TextFrame():
                 self._receive_text(frame)
-            case Digits():
+            case DigitsFrame():
                 self.digits_sent.append(frame.digits)
-            case End():
-                self._ending = Ending(status="ended", handoff_data=frame.handoff_data)
+            case EndFrame():
+                self._ending = SessionEnding(status="ended", handoff_data=frame.handoff_data)
             case _:
                 pass
 
-    def _receive_text(self, frame: Text) -> None:
+    def _receive_text(self, frame: TextFrame) -> None:
         now = time.monotonic()
         if self._purge_until is not None:
             if frame.last or now > self._purge_until:
@@ -236,7 +238,7 @@ class RelaySession:
         description = f"Invalid message received, code: 64107, {shown[:200]}"
         self._later({"type": "error", "description": description})
         if self._malformed >= MAX_MALFORMED:
-            self._ending = Ending(
+            self._ending = SessionEnding(
                 status="failed", error_code=64105, error_message="Too many consecutive malformed messages."
             )
 
@@ -285,12 +287,12 @@ class RelaySession:
                 "durationUntilInterruptMs": milliseconds,
             }
         )
-        self._observer.heard(Reply(heard, self._take_first_token(), interrupted=True))
+        self._observer.heard(HeardReply(heard, self._take_first_token(), interrupted=True))
         return heard
 
     async def hang_up(self) -> None:
         """The caller hangs up."""
-        self._ending = Ending(status="completed")
+        self._ending = SessionEnding(status="completed")
         self._over.set()
         await self._socket.close(1000, "Closing websocket session")
 
@@ -357,7 +359,7 @@ class RelaySession:
 
     def _stretch_is_over(self, text: str) -> None:
         if text:
-            self._observer.heard(Reply(text, self._take_first_token()))
+            self._observer.heard(HeardReply(text, self._take_first_token()))
 
     def _take_first_token(self) -> float | None:
         value, self._first_token_ms = self._first_token_ms, None

@@ -15,8 +15,8 @@ from typing import Any
 
 import aiohttp
 
-from voice_app.sandbox.phone.callbacks import Callbacks
-from voice_app.sandbox.phone.twiml import Verb
+from voice_app.sandbox.phone.callbacks import CallbackQueue
+from voice_app.sandbox.phone.twiml import TwimlVerb
 from voice_app.sandbox.twilio import RELAY_ENGINE, Side, Transcriber
 
 TRACKS: Mapping[Side, str] = {"caller": "inbound_track", "agent": "outbound_track"}
@@ -24,10 +24,10 @@ CONFIDENCE = 0.95
 KNOWN_ENGINES = ("google", "deepgram", "auto")
 
 
-class Transcription:
+class TranscriptionStream:
     """One engine of ``<Start><Transcription>``. ``identity`` has the call's AccountSid and CallSid."""
 
-    def __init__(self, verb: Verb, identity: Mapping[str, str], callbacks: Callbacks) -> None:
+    def __init__(self, verb: TwimlVerb, identity: Mapping[str, str], callbacks: CallbackQueue) -> None:
         self.sid = "GT" + secrets.token_hex(16)
         self.name = verb.get("name")
         self.provider = verb.get("transcriptionEngine", "google").lower()
@@ -120,7 +120,7 @@ KNOWN_SECONDS = 5.0
 """A double that takes longer than this is not waited for."""
 
 
-class Scribe:
+class TranscriptWriter:
     """One call as a `Transcriber` is told of it; does nothing where there is none.
 
     A capture rule listens from the start of the call to its end; an engine that TwiML asked for, from

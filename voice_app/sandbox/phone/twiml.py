@@ -11,7 +11,7 @@ from defusedxml.common import DefusedXmlException
 from voice_app.twiml.vocabulary import VOCABULARY
 
 
-class DocumentError(Exception):
+class RefusedTwimlError(Exception):
     """Twilio would refuse the document. ``code`` is its error code."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -20,17 +20,17 @@ class DocumentError(Exception):
 
 
 @dataclass(slots=True)
-class Verb:
+class TwimlVerb:
     """An element with the attributes that count."""
 
     name: str
     attributes: dict[str, str] = field(default_factory=dict)
     text: str = ""
-    children: list[Verb] = field(default_factory=list)
+    children: list[TwimlVerb] = field(default_factory=list)
     refused: str = ""
     """The bad value that ends a session with 64101, if there is one."""
 
-    def child(self, name: str) -> Verb | None:
+    def child(self, name: str) -> TwimlVerb | None:
         return next((child for child in self.children if child.name == name), None)
 
     def get(self, name: str, default: str = "") -> str:
@@ -48,26 +48,26 @@ class Verb:
 
 
 @dataclass(slots=True)
-class Document:
+class TwimlDocument:
     """What Twilio makes of a TwiML document."""
 
-    verbs: list[Verb]
+    verbs: list[TwimlVerb]
     problems: list[str]
     """What it passed over in silence."""
 
 
-def read(source: str) -> Document:
-    """Read a document. Raises `DocumentError` where Twilio would stop the call."""
+def read(source: str) -> TwimlDocument:
+    """Read a document. Raises `RefusedTwimlError` where Twilio would stop the call."""
     if not source.strip():
-        return Document([], [])
+        return TwimlDocument([], [])
     try:
         root: Any = ElementTree.fromstring(source)
     except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
-        raise DocumentError(12100, f"the TwiML cannot be parsed: {error}") from None
+        raise RefusedTwimlError(12100, f"the TwiML cannot be parsed: {error}") from None
     if root.tag != "Response":
-        raise DocumentError(12102, f"the TwiML begins with <{root.tag}> instead of <Response>")
+        raise RefusedTwimlError(12102, f"the TwiML begins with <{root.tag}> instead of <Response>")
     problems: list[str] = []
-    return Document([_verb(element, "Response", problems) for element in root], problems)
+    return TwimlDocument([_verb(element, "Response", problems) for element in root], problems)
 
 
 def _text(element: Any) -> str:
@@ -76,14 +76,14 @@ def _text(element: Any) -> str:
     return " ".join(text.split()) if element.tag == "Say" else text.strip()
 
 
-def _verb(element: Any, parent: str, problems: list[str]) -> Verb:
+def _verb(element: Any, parent: str, problems: list[str]) -> TwimlVerb:
     known = VOCABULARY.element(element.tag)
     inside = VOCABULARY.element(parent)
     if inside is not None and inside.open:
-        return Verb(element.tag, dict(element.attrib), (element.text or "").strip())
+        return TwimlVerb(element.tag, dict(element.attrib), (element.text or "").strip())
     if known is None or (inside is not None and known.name not in inside.children):
-        raise DocumentError(12200, f"<{element.tag}> may not stand in <{parent}>")
-    verb = Verb(known.name, text=_text(element))
+        raise RefusedTwimlError(12200, f"<{element.tag}> may not stand in <{parent}>")
+    verb = TwimlVerb(known.name, text=_text(element))
     for name, value in element.attrib.items():
         attribute = known.attribute(name)
         if attribute is None and not known.open:
@@ -123,5 +123,5 @@ class Stop:
     verb: str = ""
 
 
-Step = Jump | Stop | None
+NextStep = Jump | Stop | None
 """Another document, the end, or the next verb."""

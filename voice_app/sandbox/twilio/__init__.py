@@ -1,9 +1,9 @@
 """A double of Conversation Orchestrator, in memory and over HTTP."""
 
-from voice_app.sandbox.twilio.account import SENTIMENT, SUMMARY, Account, Behaviour
-from voice_app.sandbox.twilio.app import double
+from voice_app.sandbox.twilio.account import SENTIMENT, SUMMARY, Behaviour, SandboxAccount
+from voice_app.sandbox.twilio.app import double_app
 from voice_app.sandbox.twilio.errors import Fault
-from voice_app.sandbox.twilio.middleware import DOOR
+from voice_app.sandbox.twilio.middleware import CONTROL_PATH
 from voice_app.sandbox.twilio.records import Placement, new_id
 from voice_app.sandbox.twilio.transcriber import (
     RELAY_ENGINE,
@@ -12,23 +12,23 @@ from voice_app.sandbox.twilio.transcriber import (
     Side,
     Transcriber,
 )
-from voice_app.sandbox.twilio.webhook_sender import Delivery, Postman
+from voice_app.sandbox.twilio.webhook_sender import SentWebhook, WebhookSender
 
 __all__ = [
-    "DOOR",
+    "CONTROL_PATH",
     "RELAY_ENGINE",
     "SENTIMENT",
     "SUMMARY",
-    "Account",
     "Behaviour",
-    "Delivery",
     "Fault",
     "LocalTranscriber",
     "Placement",
-    "Postman",
     "RemoteTranscriber",
+    "SandboxAccount",
+    "SentWebhook",
     "Side",
     "Transcriber",
-    "double",
+    "WebhookSender",
+    "double_app",
     "new_id",
 ]

@@ -12,15 +12,15 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.twilio.errors import Faults, Shape
+from voice_app.sandbox.twilio.errors import ErrorShape, Faults
 from voice_app.sandbox.twilio.records import (
-    CallRecord,
     Instructions,
-    Letter,
-    MemoryStore,
-    Operation,
-    Resource,
-    Thread,
+    Json,
+    OutgoingWebhook,
+    PendingOperation,
+    SandboxCall,
+    StoredConversation,
+    StoredMemory,
     new_id,
 )
 
@@ -37,7 +37,7 @@ class Behaviour:
 
     patch: bool = True
     """Whether configurations can be patched; without it, 405."""
-    error_shape: Shape = "B"
+    error_shape: ErrorShape = "B"
     partial_lists: bool = False
     """Whether lists leave out fields that the single resource has."""
     operation_statuses: tuple[str, ...] = ("PENDING",)
@@ -66,7 +66,7 @@ class Behaviour:
     """How a lookup says that it knows nobody."""
 
 
-class Account:
+class SandboxAccount:
     """The state of the double. Read it and change it as you like."""
 
     def __init__(
@@ -86,28 +86,28 @@ class Account:
         self.faults = Faults()
         self.clock = clock
         """Seconds since the epoch."""
-        self.configurations: dict[str, Resource] = {}
-        self.numbers: list[Resource] = []
-        self.operations: dict[str, Operation] = {}
-        self.threads: dict[str, Thread] = {}
-        self.idempotency: dict[str, Operation] = {}
+        self.configurations: dict[str, Json] = {}
+        self.numbers: list[Json] = []
+        self.operations: dict[str, PendingOperation] = {}
+        self.threads: dict[str, StoredConversation] = {}
+        self.idempotency: dict[str, PendingOperation] = {}
         """What each idempotency key began, by method, path and key."""
-        self.stores: dict[str, MemoryStore] = {}
-        self.intelligence: dict[str, Resource] = {}
+        self.stores: dict[str, StoredMemory] = {}
+        self.intelligence: dict[str, Json] = {}
         """The intelligence configurations."""
-        self.operators: dict[str, Resource] = _twilio_operators()
+        self.operators: dict[str, Json] = _twilio_operators()
         """Operators: Twilio's own and the account's."""
-        self.results: dict[str, Resource] = {}
+        self.results: dict[str, Json] = {}
         """What operators have said."""
         self.network: Network | None = None
         """Where the account's webhooks go; None as long as nobody listens."""
         self.balanced = False
         """That is a balancer, or all machines behind it: a server that says where it is changes nothing."""
-        self.send: Callable[[Letter], None] = lambda letter: None
+        self.send: Callable[[OutgoingWebhook], None] = lambda letter: None
         """Takes what the account sends by webhook; until there is a sender, nothing is sent."""
-        self.calls: dict[str, CallRecord] = {}
+        self.calls: dict[str, SandboxCall] = {}
         """The calls that are on the line, by CallSid."""
-        self.finished: dict[str, CallRecord] = {}
+        self.finished: dict[str, SandboxCall] = {}
         """The calls that are over, by CallSid."""
         self.recordings: dict[str, bytes] = {}
         """The media of recordings, by RecordingSid."""
@@ -144,12 +144,12 @@ class Account:
         """Put a memory store into the account, and give its id."""
         store_id = store_id or new_id("mem_store_")
         resource = {"id": store_id, "displayName": "sandbox", "description": "", "version": 1}
-        self.stores[store_id] = MemoryStore(resource | {"status": status} | fields)
+        self.stores[store_id] = StoredMemory(resource | {"status": status} | fields)
         return store_id
 
-    def add_number(self, phone_number: str, **fields: Any) -> Resource:
+    def add_number(self, phone_number: str, **fields: Any) -> Json:
         """Put a phone number into the account, and give it as the API shows it."""
-        number: Resource = {
+        number: Json = {
             "sid": "PN" + secrets.token_hex(16),
             "account_sid": self.sid,
             "friendly_name": phone_number,
@@ -167,10 +167,10 @@ class Account:
         self.numbers.append(number)
         return number
 
-    def add_intelligence(self, **fields: Any) -> Resource:
+    def add_intelligence(self, **fields: Any) -> Json:
         """Put an intelligence configuration into the account, unchecked."""
         now = self.now()
-        made: Resource = {
+        made: Json = {
             "id": new_id("intelligence_configuration_"),
             "accountId": self.sid,
             "displayName": "sandbox",
@@ -183,26 +183,26 @@ class Account:
         self.intelligence[made["id"]] = made
         return made
 
-    def snapshot(self, configuration_id: str) -> Resource:
+    def snapshot(self, configuration_id: str) -> Json:
         """What a new conversation keeps of a configuration, whatever becomes of it."""
         kept = copy.deepcopy(self.configurations[configuration_id])
         for name in ("id", "createdAt", "updatedAt", "version"):
             kept.pop(name, None)
         return kept
 
-    def start_operation(self, related: dict[str, str], effect: Callable[[], object]) -> Operation:
-        operation = Operation(new_id("proc_job_"), related, self.clock(), effect)
+    def start_operation(self, related: dict[str, str], effect: Callable[[], object]) -> PendingOperation:
+        operation = PendingOperation(new_id("proc_job_"), related, self.clock(), effect)
         operation.error, self.next_failure = self.next_failure, None
         self.operations[operation.id] = operation
         return operation
 
-    def complete(self, operation: Operation) -> None:
+    def complete(self, operation: PendingOperation) -> None:
         operation.completed_at = self.clock()
         if operation.error is None:
             operation.effect()
 
 
-def numbered_rules(rules: list[Resource]) -> list[Resource]:
+def numbered_rules(rules: list[Json]) -> list[Json]:
     """The rules of an intelligence configuration; each that has no id gets one."""
     return [{"id": new_id("intelligence_configurationrule_")} | copy.deepcopy(rule) for rule in rules]
 

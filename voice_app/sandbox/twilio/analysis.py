@@ -8,14 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from voice_app.sandbox.twilio.account import Account
+from voice_app.sandbox.twilio.account import SandboxAccount
 from voice_app.sandbox.twilio.memory_store import remember, summarize
-from voice_app.sandbox.twilio.records import Letter, Person, Resource, Thread, new_id
+from voice_app.sandbox.twilio.records import (
+    Json,
+    OutgoingWebhook,
+    StoredConversation,
+    StoredProfile,
+    new_id,
+)
 
 _TRIGGERS = {"INACTIVE": "CONVERSATION_INACTIVE", "CLOSED": "CONVERSATION_END"}
 
 
-def status_changed(account: Account, thread: Thread) -> None:
+def status_changed(account: SandboxAccount, thread: StoredConversation) -> None:
     """A conversation rests or is over: memories are extracted, and operators run."""
     trigger = _TRIGGERS.get(thread.status)
     if trigger is not None:
@@ -23,12 +29,12 @@ def status_changed(account: Account, thread: Thread) -> None:
         _run(account, thread, trigger)
 
 
-def spoken(account: Account, thread: Thread) -> None:
+def spoken(account: SandboxAccount, thread: StoredConversation) -> None:
     """Somebody has said something more."""
     _run(account, thread, "COMMUNICATION")
 
 
-def _extract(account: Account, thread: Thread) -> None:
+def _extract(account: SandboxAccount, thread: StoredConversation) -> None:
     """One observation for each conversation, and a summary once it is closed."""
     pinned = thread.resource.get("configuration") or {}
     store = account.stores.get(pinned.get("memoryStoreId", ""))
@@ -47,14 +53,14 @@ def _extract(account: Account, thread: Thread) -> None:
             summarize(account, person, {"content": _summary(said), "conversationId": thread.id} | common)
 
 
-def _customers(thread: Thread, people: dict[str, Person]) -> Iterator[Person]:
+def _customers(thread: StoredConversation, people: dict[str, StoredProfile]) -> Iterator[StoredProfile]:
     for participant in thread.participants.values():
         person = people.get(participant.get("profileId", ""))
         if participant["type"] == "CUSTOMER" and person is not None:
             yield person
 
 
-def _run(account: Account, thread: Thread, trigger: str) -> None:
+def _run(account: SandboxAccount, thread: StoredConversation, trigger: str) -> None:
     """The rules of every linked intelligence configuration that wait for this."""
     pinned = thread.resource.get("configuration") or {}
     for intelligence_id in pinned.get("intelligenceConfigurationIds") or []:
@@ -64,7 +70,7 @@ def _run(account: Account, thread: Thread, trigger: str) -> None:
                 _execute(account, thread, configuration, rule, trigger)
 
 
-def _is_due(rule: Resource, trigger: str, communications: int) -> bool:
+def _is_due(rule: Json, trigger: str, communications: int) -> bool:
     for item in rule.get("triggers") or []:
         if item["on"] == trigger:
             count: int = (item.get("parameters") or {}).get("count", 1)
@@ -72,7 +78,13 @@ def _is_due(rule: Resource, trigger: str, communications: int) -> bool:
     return False
 
 
-def _execute(account: Account, thread: Thread, configuration: Resource, rule: Resource, trigger: str) -> None:
+def _execute(
+    account: SandboxAccount,
+    thread: StoredConversation,
+    configuration: Json,
+    rule: Json,
+    trigger: str,
+) -> None:
     results = [_result(account, thread, configuration, rule, item, trigger) for item in rule["operators"]]
     account.results |= {result["id"]: result for result in results}
     body = {
@@ -84,12 +96,17 @@ def _execute(account: Account, thread: Thread, configuration: Resource, rule: Re
         "memoryStoreId": (thread.resource.get("configuration") or {}).get("memoryStoreId"),
     }
     for action in rule.get("actions") or []:
-        account.send(Letter(action["url"], body))
+        account.send(OutgoingWebhook(action["url"], body))
 
 
 def _result(
-    account: Account, thread: Thread, configuration: Resource, rule: Resource, wanted: Resource, trigger: str
-) -> Resource:
+    account: SandboxAccount,
+    thread: StoredConversation,
+    configuration: Json,
+    rule: Json,
+    wanted: Json,
+    trigger: str,
+) -> Json:
     operator = account.operators[wanted["id"]]
     said = list(thread.communications)
     participants = [
@@ -124,7 +141,7 @@ def _result(
     }
 
 
-def _output(operator: Resource, thread: Thread) -> dict[str, Any]:
+def _output(operator: Json, thread: StoredConversation) -> dict[str, Any]:
     text = _summary(_said_by_customer(thread))
     if operator["outputFormat"] == "CLASSIFICATION":
         return {"label": "neutral"}
@@ -134,7 +151,7 @@ def _output(operator: Resource, thread: Thread) -> dict[str, Any]:
     return dict.fromkeys(names, text)
 
 
-def _said_by_customer(thread: Thread) -> list[str]:
+def _said_by_customer(thread: StoredConversation) -> list[str]:
     customers = {
         participant["id"] for participant in thread.participants.values() if participant["type"] == "CUSTOMER"
     }

@@ -22,12 +22,12 @@ from voice_app.sandbox.twilio import (
     intelligence,
     memory,
 )
-from voice_app.sandbox.twilio.account import Account
-from voice_app.sandbox.twilio.errors import RefusedError
-from voice_app.sandbox.twilio.middleware import DOOR, Gate, refused
+from voice_app.sandbox.twilio.account import SandboxAccount
+from voice_app.sandbox.twilio.errors import RefusedRequestError
+from voice_app.sandbox.twilio.middleware import CONTROL_PATH, AccountMiddleware, refused
 
 
-def double(account: Account) -> Starlette:
+def double_app(account: SandboxAccount) -> Starlette:
     """Serve an account: ``/{product}/…`` as Twilio has it, and the phone's own door under ``/_sandbox``."""
     app = Starlette(
         routes=[
@@ -35,10 +35,10 @@ def double(account: Account) -> Starlette:
             Mount("/memory", routes=memory.ROUTES),
             Mount("/intelligence", routes=intelligence.ROUTES),
             Mount("/api", routes=classic_api.ROUTES),
-            Mount(DOOR, routes=control.ROUTES),
+            Mount(CONTROL_PATH, routes=control.ROUTES),
         ],
-        middleware=[Middleware(Gate, account=account)],
-        exception_handlers={RefusedError: refused, HTTPException: refused},
+        middleware=[Middleware(AccountMiddleware, account=account)],
+        exception_handlers={RefusedRequestError: refused, HTTPException: refused},
     )
     app.state.account = account
     return app

@@ -8,17 +8,17 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from voice_app.sandbox.twilio.errors import RefusedError, invalid
+from voice_app.sandbox.twilio.errors import RefusedRequestError, invalid
 
-Grouping = Literal[
+GroupingName = Literal[
     "GROUP_BY_PROFILE", "GROUP_BY_PARTICIPANT_ADDRESSES", "GROUP_BY_PARTICIPANT_ADDRESSES_AND_CHANNEL_TYPE"
 ]
-Channel = Literal["VOICE", "SMS", "RCS", "WHATSAPP", "CHAT"]
-Status = Literal["ACTIVE", "INACTIVE", "CLOSED"]
+ChannelName = Literal["VOICE", "SMS", "RCS", "WHATSAPP", "CHAT"]
+ConversationStatus = Literal["ACTIVE", "INACTIVE", "CLOSED"]
 ParticipantType = Literal["HUMAN_AGENT", "CUSTOMER", "AI_AGENT", "AGENT", "UNKNOWN"]
 
 DisplayName = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[a-zA-Z0-9-_ ]+$")]
-Description = Annotated[str, Meta(max_length=512)]
+DescriptionText = Annotated[str, Meta(max_length=512)]
 MemoryStoreId = Annotated[str, Meta(pattern=r"^mem_(store|service)_[0-7][0-9a-z]{25}$")]
 NotEmpty = Annotated[str, Meta(min_length=1)]
 Minutes = Annotated[int, Meta(ge=1)]
@@ -32,71 +32,71 @@ class Body(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=T
     """Refuses what it does not know, as a stand-in that hides no mistake should."""
 
 
-class Timeouts(Body):
+class TimeoutsBody(Body):
     inactive: Minutes | UnsetType = UNSET
     closed: Minutes | UnsetType = UNSET
 
 
-class CaptureRule(Body):
+class CaptureRuleBody(Body):
     from_: NotEmpty = msgspec.field(name="from")
     to: NotEmpty
     metadata: dict[str, str] | UnsetType | None = UNSET
 
 
-class ChannelSetting(Body):
-    status_timeouts: Timeouts | UnsetType | None = UNSET
-    capture_rules: Annotated[list[CaptureRule], Meta(max_length=100)] | UnsetType | None = UNSET
+class ChannelSettingBody(Body):
+    status_timeouts: TimeoutsBody | UnsetType | None = UNSET
+    capture_rules: Annotated[list[CaptureRuleBody], Meta(max_length=100)] | UnsetType | None = UNSET
 
 
-class StatusCallback(Body):
+class StatusCallbackBody(Body):
     url: Annotated[str, Meta(pattern=r"^https?://")]
     method: Literal["POST", "GET"] = "POST"
 
 
-class Bridge(Body):
+class ClassicBridgeBody(Body):
     service_id: Annotated[str, Meta(pattern=r"^IS[0-9a-f]{32}$")]
 
 
-Callbacks = Annotated[list[StatusCallback], Meta(max_length=2)]
-IntelligenceIds = Annotated[list[NotEmpty], Meta(max_length=5)]
+CallbackBodies = Annotated[list[StatusCallbackBody], Meta(max_length=2)]
+IntelligenceIdBodies = Annotated[list[NotEmpty], Meta(max_length=5)]
 
 
 class CreateConfiguration(Body):
     display_name: DisplayName
-    description: Description
-    conversation_grouping_type: Grouping
+    description: DescriptionText
+    conversation_grouping_type: GroupingName
     memory_store_id: MemoryStoreId
-    channel_settings: dict[Channel, ChannelSetting] | UnsetType = UNSET
-    status_callbacks: Callbacks | UnsetType = UNSET
-    intelligence_configuration_ids: IntelligenceIds | UnsetType = UNSET
+    channel_settings: dict[ChannelName, ChannelSettingBody] | UnsetType = UNSET
+    status_callbacks: CallbackBodies | UnsetType = UNSET
+    intelligence_configuration_ids: IntelligenceIdBodies | UnsetType = UNSET
     memory_extraction_enabled: bool | UnsetType = UNSET
-    conversations_v1_bridge: Bridge | UnsetType = UNSET
+    conversations_v1_bridge: ClassicBridgeBody | UnsetType = UNSET
 
 
 class ReplaceConfiguration(Body):
-    description: Description
-    conversation_grouping_type: Grouping
+    description: DescriptionText
+    conversation_grouping_type: GroupingName
     memory_store_id: MemoryStoreId
-    channel_settings: dict[Channel, ChannelSetting]
+    channel_settings: dict[ChannelName, ChannelSettingBody]
     display_name: DisplayName | UnsetType = UNSET
-    status_callbacks: Callbacks | UnsetType = UNSET
-    intelligence_configuration_ids: IntelligenceIds | UnsetType = UNSET
+    status_callbacks: CallbackBodies | UnsetType = UNSET
+    intelligence_configuration_ids: IntelligenceIdBodies | UnsetType = UNSET
     memory_extraction_enabled: bool | UnsetType = UNSET
-    conversations_v1_bridge: Bridge | UnsetType = UNSET
+    conversations_v1_bridge: ClassicBridgeBody | UnsetType = UNSET
 
 
 class PatchConfiguration(Body):
     """A field that is left out stays; one that is null goes."""
 
     display_name: DisplayName | UnsetType = UNSET
-    description: Description | UnsetType | None = UNSET
-    conversation_grouping_type: Grouping | UnsetType = UNSET
+    description: DescriptionText | UnsetType | None = UNSET
+    conversation_grouping_type: GroupingName | UnsetType = UNSET
     memory_store_id: MemoryStoreId | UnsetType = UNSET
-    channel_settings: dict[Channel, ChannelSetting | None] | UnsetType = UNSET
-    status_callbacks: Callbacks | UnsetType | None = UNSET
-    intelligence_configuration_ids: IntelligenceIds | UnsetType | None = UNSET
+    channel_settings: dict[ChannelName, ChannelSettingBody | None] | UnsetType = UNSET
+    status_callbacks: CallbackBodies | UnsetType | None = UNSET
+    intelligence_configuration_ids: IntelligenceIdBodies | UnsetType | None = UNSET
     memory_extraction_enabled: bool | UnsetType | None = UNSET
-    conversations_v1_bridge: Bridge | UnsetType | None = UNSET
+    conversations_v1_bridge: ClassicBridgeBody | UnsetType | None = UNSET
 
 
 class ParticipantAddress(Body):
@@ -121,16 +121,16 @@ class SaveParticipant(InlineParticipant, kw_only=True):
 class InlineChannelSetting(Body):
     """Capture rules can only stand on a configuration."""
 
-    status_timeouts: Timeouts | UnsetType | None = UNSET
+    status_timeouts: TimeoutsBody | UnsetType | None = UNSET
 
 
 class InlineConfiguration(Body):
-    conversation_grouping_type: Grouping | UnsetType = UNSET
+    conversation_grouping_type: GroupingName | UnsetType = UNSET
     memory_store_id: MemoryStoreId | UnsetType = UNSET
-    channel_settings: dict[Channel, InlineChannelSetting] | UnsetType = UNSET
+    channel_settings: dict[ChannelName, InlineChannelSetting] | UnsetType = UNSET
     memory_extraction_enabled: bool | UnsetType = UNSET
-    intelligence_configuration_ids: IntelligenceIds | UnsetType = UNSET
-    status_callbacks: Callbacks | UnsetType = UNSET
+    intelligence_configuration_ids: IntelligenceIdBodies | UnsetType = UNSET
+    status_callbacks: CallbackBodies | UnsetType = UNSET
 
 
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=MAX_METADATA)]
@@ -145,7 +145,7 @@ class CreateConversation(Body):
 
 
 class ReplaceConversation(Body):
-    status: Status
+    status: ConversationStatus
     name: str | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
 
@@ -153,11 +153,11 @@ class ReplaceConversation(Body):
 class PatchedConfiguration(Body):
     """Of a conversation's configuration, only the callbacks can be changed."""
 
-    status_callbacks: Annotated[list[StatusCallback], Meta(max_length=20)] | UnsetType = UNSET
+    status_callbacks: Annotated[list[StatusCallbackBody], Meta(max_length=20)] | UnsetType = UNSET
 
 
 class PatchConversation(Body):
-    status: Status | UnsetType = UNSET
+    status: ConversationStatus | UnsetType = UNSET
     name: str | UnsetType | None = UNSET
     configuration: PatchedConfiguration | UnsetType = UNSET
     metadata: dict[MetadataKey, MetadataValue | None] | UnsetType = UNSET
@@ -229,7 +229,7 @@ B = TypeVar("B", bound=msgspec.Struct)
 
 
 def accepted(kind: type[B], raw: Any, *, beside: frozenset[str] = frozenset()) -> B:
-    """Check a body. Raises `RefusedError` (400) with the place of the mistake.
+    """Check a body. Raises `RefusedRequestError` (400) with the place of the mistake.
 
     ``beside`` names fields that are taken in without being looked at.
     """
@@ -242,7 +242,7 @@ def accepted(kind: type[B], raw: Any, *, beside: frozenset[str] = frozenset()) -
         raise _refusal(str(error), known) from None
 
 
-def _refusal(message: str, raw: dict[str, Any]) -> RefusedError:
+def _refusal(message: str, raw: dict[str, Any]) -> RefusedRequestError:
     read_only = [name for name in _READ_ONLY if name in raw]
     if "unknown field" in message and read_only:
         return invalid(f"{', '.join(read_only)}: read-only", fields=read_only)
@@ -251,12 +251,12 @@ def _refusal(message: str, raw: dict[str, Any]) -> RefusedError:
 
 IdType = Annotated[str, Meta(min_length=2, max_length=30)]
 IdValue = Annotated[str, Meta(max_length=255)]
-Content = Annotated[str, Meta(min_length=1, max_length=4096)]
+ContentText = Annotated[str, Meta(min_length=1, max_length=4096)]
 Source = Annotated[str, Meta(max_length=100, pattern=r"^[A-Za-z0-9 ._/-]+$")]
-Limit = Annotated[int, Meta(ge=0, le=100)]
-ConversationId = Annotated[str, Meta(pattern=r"^conv_conversation_")]
+RecallLimit = Annotated[int, Meta(ge=0, le=100)]
+ConversationIdText = Annotated[str, Meta(pattern=r"^conv_conversation_")]
 Moment = Annotated[datetime, Meta(tz=True)]
-Traits = dict[NotEmpty, dict[NotEmpty, Any]]
+TraitGroups = dict[NotEmpty, dict[NotEmpty, Any]]
 
 
 class LookUp(Body):
@@ -265,29 +265,29 @@ class LookUp(Body):
 
 
 class CreateProfile(Body):
-    traits: Traits
+    traits: TraitGroups
 
 
 class PatchProfile(Body):
-    traits: Traits
+    traits: TraitGroups
 
 
 class RecallMemories(Body):
-    conversation_id: ConversationId | UnsetType = UNSET
+    conversation_id: ConversationIdText | UnsetType = UNSET
     query: Annotated[str, Meta(max_length=1024)] | UnsetType = UNSET
     begin_date: Moment | UnsetType = UNSET
     end_date: Moment | UnsetType = UNSET
-    communications_limit: Limit = 0
-    observations_limit: Limit = 20
-    summaries_limit: Limit = 5
+    communications_limit: RecallLimit = 0
+    observations_limit: RecallLimit = 20
+    summaries_limit: RecallLimit = 5
     relevance_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
 class OneObservation(Body):
-    content: Content
+    content: ContentText
     source: Source
     occurred_at: Moment
-    conversation_ids: Annotated[list[ConversationId], Meta(max_length=10)] | UnsetType = UNSET
+    conversation_ids: Annotated[list[ConversationIdText], Meta(max_length=10)] | UnsetType = UNSET
 
 
 class CreateObservations(Body):
@@ -295,8 +295,8 @@ class CreateObservations(Body):
 
 
 class OneSummary(Body):
-    content: Content
-    conversation_id: ConversationId
+    content: ContentText
+    conversation_id: ConversationIdText
     occurred_at: Moment
     source: Source | UnsetType = UNSET
 

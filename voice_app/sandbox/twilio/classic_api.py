@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voice_app.sandbox.twilio.account import Account
-from voice_app.sandbox.twilio.errors import RefusedError, invalid, not_found
+from voice_app.sandbox.twilio.account import SandboxAccount
+from voice_app.sandbox.twilio.errors import RefusedRequestError, invalid, not_found
 from voice_app.sandbox.twilio.middleware import account_of, parameters_of
-from voice_app.sandbox.twilio.records import CallRecord, Instruction, Placement, Resource
+from voice_app.sandbox.twilio.records import Instruction, Json, Placement, SandboxCall
 
 _CALLS = "/2010-04-01/Accounts/{account_sid}/Calls.json"
 _CALL = "/2010-04-01/Accounts/{account_sid}/Calls/{call_sid}.json"
@@ -57,7 +57,7 @@ async def _create_call(request: Request) -> Response:
     if request.path_params["account_sid"] != account.sid:
         raise not_found(request.url.path)
     placement = _placement(account, await parameters_of(request))
-    call = CallRecord(placement.call_sid, placement.from_, placement.to, "outbound-api")
+    call = SandboxCall(placement.call_sid, placement.from_, placement.to, "outbound-api")
     call.created_at = account.clock()
     account.calls[call.sid] = call
     account.instructions.give(Instruction(call_sid=call.sid, placement=placement))
@@ -94,7 +94,7 @@ async def _update_call(request: Request) -> Response:
     form = {name: values[-1] for name, values in (await parameters_of(request)).items()}
     instruction = _instruction(call, form)
     if call.sid not in account.calls:
-        raise RefusedError(400, 21220, "Call is not in-progress. Cannot redirect.")
+        raise RefusedRequestError(400, 21220, "Call is not in-progress. Cannot redirect.")
     account.instructions.give(instruction)
     return JSONResponse(_resource(account, call, instruction.status or "in-progress"))
 
@@ -103,19 +103,19 @@ async def _delete_call(request: Request) -> Response:
     account = account_of(request)
     call = _call(request, account)
     if call.sid in account.calls:
-        raise RefusedError(409, 20009, "Cannot delete this resource before it is complete")
+        raise RefusedRequestError(409, 20009, "Cannot delete this resource before it is complete")
     del account.finished[call.sid]
     return Response(status_code=204)
 
 
-def _placement(account: Account, parameters: dict[str, list[str]]) -> Placement:
-    """The call that is asked for. Raises `RefusedError` where Twilio would refuse it."""
+def _placement(account: SandboxAccount, parameters: dict[str, list[str]]) -> Placement:
+    """The call that is asked for. Raises `RefusedRequestError` where Twilio would refuse it."""
     if unknown := sorted(parameters.keys() - _PARAMETERS):
         raise invalid(f"{', '.join(unknown)} cannot be used in the sandbox")
     form = {name: values[-1] for name, values in parameters.items()}
     url, twiml, timeout = form.get("Url", ""), form.get("Twiml"), form.get("Timeout", "60")
     if bool(url) == bool(twiml):
-        raise RefusedError(400, 21205, "One of Url and Twiml is needed")
+        raise RefusedRequestError(400, 21205, "One of Url and Twiml is needed")
     if url:
         _check_url("Url", url, 21205)
     if twiml is not None and len(twiml) > MAX_TWIML:
@@ -126,7 +126,9 @@ def _placement(account: Account, parameters: dict[str, list[str]]) -> Placement:
         raise invalid(f"Timeout must be 1 to {MAX_RING_SECONDS} seconds, not {timeout!r}")
     events = tuple(parameters.get("StatusCallbackEvent", ["completed"]))
     if wrong := set(events) - set(EVENTS):
-        raise RefusedError(400, 21626, f"StatusCallbackEvent {min(wrong)!r} is none of {', '.join(EVENTS)}")
+        raise RefusedRequestError(
+            400, 21626, f"StatusCallbackEvent {min(wrong)!r} is none of {', '.join(EVENTS)}"
+        )
     return Placement(
         call_sid="CA" + secrets.token_hex(16),
         to=_whom(form.get("To", "")),
@@ -143,46 +145,46 @@ def _placement(account: Account, parameters: dict[str, list[str]]) -> Placement:
 
 def _whom(address: str) -> str:
     if not address:
-        raise RefusedError(400, 21201, "No 'To' number is specified")
+        raise RefusedRequestError(400, 21201, "No 'To' number is specified")
     if _ADDRESS.fullmatch(address) is None:
-        raise RefusedError(400, 21211, f"The 'To' number {address} is not a valid phone number")
+        raise RefusedRequestError(400, 21211, f"The 'To' number {address} is not a valid phone number")
     return address
 
 
-def _who(account: Account, number: str) -> str:
+def _who(account: SandboxAccount, number: str) -> str:
     """Only a number of the account may be shown: one that it lists, or that a call on the line came to."""
     if not number:
-        raise RefusedError(400, 21213, "A 'From' phone number is required")
+        raise RefusedRequestError(400, 21213, "A 'From' phone number is required")
     if _NUMBER.fullmatch(number) is None:
-        raise RefusedError(400, 21212, f"The 'From' number {number} is not a valid phone number")
+        raise RefusedRequestError(400, 21212, f"The 'From' number {number} is not a valid phone number")
     own = {item["phone_number"] for item in account.numbers}
     own.update(call.number for call in account.calls.values() if call.direction == "inbound")
     if number not in own:
-        raise RefusedError(400, 21210, f"The source phone number {number} is not one of the account's")
+        raise RefusedRequestError(400, 21210, f"The source phone number {number} is not one of the account's")
     return number
 
 
 def _check_url(name: str, url: str, code: int) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise RefusedError(400, code, f"{name} is not a valid URL: {url}")
+        raise RefusedRequestError(400, code, f"{name} is not a valid URL: {url}")
 
 
 def _method(form: dict[str, str], name: str) -> str:
     method = form.get(name, "POST").upper()
     if method not in ("GET", "POST"):
-        raise RefusedError(400, 21403, f"{name} must be GET or POST")
+        raise RefusedRequestError(400, 21403, f"{name} must be GET or POST")
     return method
 
 
-def _instruction(call: CallRecord, form: dict[str, str]) -> Instruction:
-    """What the form asks for. Raises `RefusedError` where Twilio would refuse it."""
+def _instruction(call: SandboxCall, form: dict[str, str]) -> Instruction:
+    """What the form asks for. Raises `RefusedRequestError` where Twilio would refuse it."""
     wanted = [name for name in ("Url", "Twiml", "Status") if form.get(name)]
     if len(wanted) != 1:
         raise invalid(f"One of Url, Twiml and Status is needed, not {' and '.join(wanted) or 'none'}")
     status, url, twiml = form.get("Status"), form.get("Url", ""), form.get("Twiml")
     if status not in (None, "completed", "canceled"):
-        raise RefusedError(400, 21218, "Status must be completed or canceled")
+        raise RefusedRequestError(400, 21218, "Status must be completed or canceled")
     if url:
         _check_url("Url", url, 21205)
     if twiml is not None and len(twiml) > MAX_TWIML:
@@ -190,7 +192,7 @@ def _instruction(call: CallRecord, form: dict[str, str]) -> Instruction:
     return Instruction(call_sid=call.sid, url=url, twiml=twiml, method=_method(form, "Method"), status=status)
 
 
-def _call(request: Request, account: Account) -> CallRecord:
+def _call(request: Request, account: SandboxAccount) -> SandboxCall:
     call_sid = request.path_params["call_sid"]
     call = account.calls.get(call_sid) or account.finished.get(call_sid)
     if call is None or request.path_params["account_sid"] != account.sid:
@@ -198,7 +200,7 @@ def _call(request: Request, account: Account) -> CallRecord:
     return call
 
 
-def _resource(account: Account, call: CallRecord, status: str) -> Resource:
+def _resource(account: SandboxAccount, call: SandboxCall, status: str) -> Json:
     now = format_datetime(datetime.fromtimestamp(account.clock(), UTC))
     return {
         "sid": call.sid,
@@ -224,7 +226,7 @@ async def _numbers(request: Request) -> Response:
         raise not_found(request.url.path)
     unknown = sorted(set(request.query_params) - _NUMBER_FILTERS)
     if unknown:
-        raise RefusedError(400, 20001, f"Unknown query parameter {', '.join(unknown)}")
+        raise RefusedRequestError(400, 20001, f"Unknown query parameter {', '.join(unknown)}")
     size = min(_whole(request, "PageSize", _DEFAULT_SIZE), _MAX_SIZE)
     number = _whole(request, "Page", 0)
     found = [item for item in account.numbers if _is_wanted_number(request, item)]
@@ -243,7 +245,7 @@ async def _numbers(request: Request) -> Response:
     )
 
 
-def _is_wanted_number(request: Request, number: Resource) -> bool:
+def _is_wanted_number(request: Request, number: Json) -> bool:
     wanted = request.query_params.get("PhoneNumber")
     return wanted is None or wanted in number["phone_number"]
 
@@ -253,7 +255,7 @@ def _whole(request: Request, name: str, default: int) -> int:
     if value is None:
         return default
     if not value.isdecimal():
-        raise RefusedError(400, 20001, f"{name} must be a whole number")
+        raise RefusedRequestError(400, 20001, f"{name} must be a whole number")
     return int(value)
 
 

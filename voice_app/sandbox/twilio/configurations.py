@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voice_app.sandbox.twilio.account import Account
+from voice_app.sandbox.twilio.account import SandboxAccount
 from voice_app.sandbox.twilio.bodies import (
     CreateConfiguration,
     PatchConfiguration,
     ReplaceConfiguration,
     accepted,
 )
-from voice_app.sandbox.twilio.errors import RefusedError, conflict, invalid, not_found
+from voice_app.sandbox.twilio.errors import RefusedRequestError, conflict, invalid, not_found
 from voice_app.sandbox.twilio.middleware import (
     PAGE_NAMES,
     accepted_later,
@@ -29,7 +29,7 @@ from voice_app.sandbox.twilio.middleware import (
     operation_url,
     page,
 )
-from voice_app.sandbox.twilio.records import Operation, Resource, new_id
+from voice_app.sandbox.twilio.records import Json, PendingOperation, new_id
 
 _READ_ONLY = ("id", "createdAt", "updatedAt", "version")
 _PARTIAL = ("id", "displayName", "version")
@@ -55,7 +55,7 @@ async def _create(request: Request) -> Response:
     account = account_of(request)
     raw = await json_of(request)
 
-    def change() -> Operation:
+    def change() -> PendingOperation:
         accepted(CreateConfiguration, raw, beside=account.behaviour.undocumented)
         if len(account.configurations) >= account.behaviour.max_configurations:
             most = account.behaviour.max_configurations
@@ -78,7 +78,7 @@ async def _replace(request: Request) -> Response:
     account, current = account_of(request), _one(request)
     raw = await json_of(request)
 
-    def change() -> Operation:
+    def change() -> PendingOperation:
         given = raw
         if account.behaviour.echoes_read_only and isinstance(raw, dict):
             given = {name: value for name, value in raw.items() if name not in _READ_ONLY}
@@ -94,11 +94,11 @@ async def _patch(request: Request) -> Response:
     known_query(request)
     account = account_of(request)
     if not account.behaviour.patch:
-        raise RefusedError(405, 20004, "Method not allowed", headers={"Allow": "GET, PUT, DELETE"})
+        raise RefusedRequestError(405, 20004, "Method not allowed", headers={"Allow": "GET, PUT, DELETE"})
     current = _one(request)
     raw = await json_of(request)
 
-    def change() -> Operation:
+    def change() -> PendingOperation:
         accepted(PatchConfiguration, raw, beside=account.behaviour.undocumented)
         _same_grouping(current, raw)
         _no_clash(account, raw, current["id"])
@@ -112,7 +112,7 @@ async def _delete(request: Request) -> Response:
     account, current = account_of(request), _one(request)
     configuration_id: str = current["id"]
 
-    def change() -> Operation:
+    def change() -> PendingOperation:
         return account.start_operation(
             {"configurationId": configuration_id},
             lambda: account.configurations.pop(configuration_id, None),
@@ -137,7 +137,7 @@ async def _operation(request: Request) -> Response:
         else:
             account.complete(operation)
             status = operation.status
-    body: Resource = {
+    body: Json = {
         "operationId": operation.id,
         "status": status,
         "createdAt": _instant(operation.created_at),
@@ -150,14 +150,14 @@ async def _operation(request: Request) -> Response:
     return JSONResponse(body)
 
 
-def _one(request: Request) -> Resource:
+def _one(request: Request) -> Json:
     found = account_of(request).configurations.get(request.path_params["id"])
     if found is None:
         raise not_found(request.url.path)
     return found
 
 
-def _once(request: Request, change: Callable[[], Operation]) -> Response:
+def _once(request: Request, change: Callable[[], PendingOperation]) -> Response:
     """Start the change; with a key that was used before, answer as before."""
     account, key = account_of(request), idempotency_key(request)
     if key is not None and key in account.idempotency:
@@ -168,7 +168,7 @@ def _once(request: Request, change: Callable[[], Operation]) -> Response:
     return accepted_later(request, operation)
 
 
-def _write(account: Account, configuration_id: str, new: Callable[[Resource], Resource]) -> Operation:
+def _write(account: SandboxAccount, configuration_id: str, new: Callable[[Json], Json]) -> PendingOperation:
     def effect() -> None:
         before = account.configurations.get(configuration_id)
         if before is None:
@@ -180,11 +180,11 @@ def _write(account: Account, configuration_id: str, new: Callable[[Resource], Re
     return account.start_operation({"configurationId": configuration_id}, effect)
 
 
-def _stored(raw: Resource) -> Resource:
+def _stored(raw: Json) -> Json:
     return {"channelSettings": {}, "memoryExtractionEnabled": False} | copy.deepcopy(raw)
 
 
-def _merged(before: Resource, raw: Resource) -> Resource:
+def _merged(before: Json, raw: Json) -> Json:
     """Merge semantics: what is left out stays, a null removes, a channel is replaced as a whole."""
     merged = copy.deepcopy(before)
     channels: dict[str, Any] = merged.get("channelSettings") or {}
@@ -199,7 +199,7 @@ def _merged(before: Resource, raw: Resource) -> Resource:
     return {"memoryExtractionEnabled": False} | merged
 
 
-def _same_grouping(current: Resource, raw: Resource) -> None:
+def _same_grouping(current: Json, raw: Json) -> None:
     if (
         raw.get("conversationGroupingType", current["conversationGroupingType"])
         != (current["conversationGroupingType"])
@@ -207,7 +207,7 @@ def _same_grouping(current: Resource, raw: Resource) -> None:
         raise invalid("conversationGroupingType cannot be changed after creation")
 
 
-def _no_clash(account: Account, raw: Resource, own_id: str | None) -> None:
+def _no_clash(account: SandboxAccount, raw: Json, own_id: str | None) -> None:
     """Names are unique, and a classic service is bridged once."""
     service = (raw.get("conversationsV1Bridge") or {}).get("serviceId")
     for other in account.configurations.values():

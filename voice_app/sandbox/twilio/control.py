@@ -15,7 +15,7 @@ from voice_app.sandbox.twilio.bodies import Body, accepted
 from voice_app.sandbox.twilio.errors import Fault, not_found
 from voice_app.sandbox.twilio.middleware import account_of, json_of
 from voice_app.sandbox.twilio.records import Instruction
-from voice_app.sandbox.twilio.transcriber import RELAY_ENGINE, Direction, LocalTranscriber, Side
+from voice_app.sandbox.twilio.transcriber import RELAY_ENGINE, CallDirection, LocalTranscriber, Side
 
 POLL_SECONDS: Final = 20.0
 """How long a phone waits for instructions before it asks again."""
@@ -27,7 +27,7 @@ class _Started(Body):
     number: str
     configuration_id: str | None = None
     conversation_id: str | None = None
-    direction: Direction = "inbound"
+    direction: CallDirection = "inbound"
     engine: str = RELAY_ENGINE
 
 

@@ -6,15 +6,15 @@ import copy
 from typing import Any
 
 from voice_app.sandbox.twilio import analysis
-from voice_app.sandbox.twilio.account import Account
-from voice_app.sandbox.twilio.errors import RefusedError, invalid
+from voice_app.sandbox.twilio.account import SandboxAccount
+from voice_app.sandbox.twilio.errors import RefusedRequestError, invalid
 from voice_app.sandbox.twilio.memory_store import resolved
-from voice_app.sandbox.twilio.records import Letter, Resource, Thread, new_id
+from voice_app.sandbox.twilio.records import Json, OutgoingWebhook, StoredConversation, new_id
 
 _KEPT_BACK = ("configuration", "participants")
 
 
-def settle(account: Account) -> None:
+def settle(account: SandboxAccount) -> None:
     """Let time do its work: operations and memories that are due, conversations that nobody speaks in."""
     now = account.clock()
     for operation in account.operations.values():
@@ -30,7 +30,7 @@ def settle(account: Account) -> None:
             effect()
 
 
-def set_status(account: Account, thread: Thread, status: str) -> None:
+def set_status(account: SandboxAccount, thread: StoredConversation, status: str) -> None:
     """Move a conversation along. The end of one is when memories are extracted and operators run."""
     if status == thread.status:
         return
@@ -40,17 +40,17 @@ def set_status(account: Account, thread: Thread, status: str) -> None:
     analysis.status_changed(account, thread)
 
 
-def tell(account: Account, thread: Thread, event_type: str, resource: Resource) -> None:
+def tell(account: SandboxAccount, thread: StoredConversation, event_type: str, resource: Json) -> None:
     """Send an event to the callbacks of the conversation: those that it was created with."""
     callbacks = (thread.resource.get("configuration") or {}).get("statusCallbacks") or []
     data = {name: value for name, value in resource.items() if name not in _KEPT_BACK}
     for callback in callbacks:
         if callback.get("method", "POST") == "POST":
             body = {"eventType": event_type, "timestamp": account.now(), "data": data}
-            account.send(Letter(callback["url"], body))
+            account.send(OutgoingWebhook(callback["url"], body))
 
 
-def _age(account: Account, thread: Thread, now: float) -> None:
+def _age(account: SandboxAccount, thread: StoredConversation, now: float) -> None:
     """Both timers run from the last communication; the channel that lives longest decides."""
     if not thread.open:
         return
@@ -62,7 +62,7 @@ def _age(account: Account, thread: Thread, now: float) -> None:
         set_status(account, thread, "INACTIVE")
 
 
-def _minutes(thread: Thread, name: str) -> float | None:
+def _minutes(thread: StoredConversation, name: str) -> float | None:
     settings = (thread.resource.get("configuration") or {}).get("channelSettings") or {}
     used = {
         address["channel"]
@@ -77,15 +77,15 @@ def _minutes(thread: Thread, name: str) -> float | None:
     return max(found, default=None)
 
 
-Key = tuple[object, ...]
+GroupingKey = tuple[object, ...]
 
 PROFILE = "GROUP_BY_PROFILE"
 ADDRESSES_AND_CHANNEL = "GROUP_BY_PARTICIPANT_ADDRESSES_AND_CHANNEL_TYPE"
 
 
 def grouping_key(
-    account: Account, configuration_id: str | None, grouping: str, participants: list[Resource]
-) -> Key | None:
+    account: SandboxAccount, configuration_id: str | None, grouping: str, participants: list[Json]
+) -> GroupingKey | None:
     """What participants must have in common to share a conversation; None if nothing groups them."""
     addresses = [address for participant in participants for address in participant["addresses"]]
     if configuration_id is None or not addresses:
@@ -103,7 +103,7 @@ def grouping_key(
     return configuration_id, frozenset(_bare(item["address"]) for item in addresses)
 
 
-def open_thread(account: Account, key: Key | None) -> Thread | None:
+def open_conversation(account: SandboxAccount, key: GroupingKey | None) -> StoredConversation | None:
     """The conversation that owns this key, if there is one that may still grow."""
     if key is None:
         return None
@@ -113,13 +113,13 @@ def open_thread(account: Account, key: Key | None) -> Thread | None:
     return None
 
 
-def new_participant(account: Account, thread_id: str, store_id: str | None, given: Resource) -> Resource:
+def new_participant(account: SandboxAccount, thread_id: str, store_id: str | None, given: Json) -> Json:
     """A participant as the API shows it. A customer gets the profile of the first address.
 
     Without a store that is alive there is no profile, and nobody is told.
     """
     now = account.now()
-    participant: Resource = {
+    participant: Json = {
         "id": new_id("conv_participant_"),
         "conversationId": thread_id,
         "accountId": account.sid,
@@ -135,31 +135,31 @@ def new_participant(account: Account, thread_id: str, store_id: str | None, give
     return participant
 
 
-def create_thread(
-    account: Account,
+def create_conversation(
+    account: SandboxAccount,
     configuration_id: str | None,
-    participants: list[Resource],
+    participants: list[Json],
     *,
-    inline: Resource | None = None,
+    inline: Json | None = None,
     **fields: Any,
-) -> Thread:
-    """Open a conversation. Raises `RefusedError` (409) if an open one owns the addresses already."""
+) -> StoredConversation:
+    """Open a conversation. Raises `RefusedRequestError` (409) if an open one owns the addresses already."""
     snapshot = account.snapshot(configuration_id) if configuration_id is not None else {}
     snapshot |= copy.deepcopy(inline or {})
     thread_id = new_id("conv_conversation_")
     store_id = snapshot.get("memoryStoreId")
     people = [new_participant(account, thread_id, store_id, item) for item in participants]
     key = grouping_key(account, configuration_id, snapshot.get("conversationGroupingType", ""), people)
-    existing = open_thread(account, key)
+    existing = open_conversation(account, key)
     if existing is not None:
-        raise RefusedError(
+        raise RefusedRequestError(
             409,
             account.behaviour.conflict_code,
             "An open conversation with these participants exists",
             headers={"X-Conflicting-Resource-Id": existing.id},
         )
     now = account.now()
-    resource: Resource = {
+    resource: Json = {
         "id": thread_id,
         "accountId": account.sid,
         "configurationId": configuration_id,
@@ -168,7 +168,7 @@ def create_thread(
         "updatedAt": now,
         "configuration": snapshot,
     } | fields
-    thread = Thread(resource, {item["id"]: item for item in people}, touched_at=account.clock())
+    thread = StoredConversation(resource, {item["id"]: item for item in people}, touched_at=account.clock())
     account.threads[thread_id] = thread
     tell(account, thread, "CONVERSATION_CREATED", resource)
     for person in people:
@@ -176,12 +176,12 @@ def create_thread(
     return thread
 
 
-def shown(thread: Thread) -> Resource:
+def shown(thread: StoredConversation) -> Json:
     """The conversation as the API shows it."""
     return thread.resource | {"participants": list(thread.participants.values())}
 
 
-def join(account: Account, thread: Thread, given: Resource) -> Resource:
+def join(account: SandboxAccount, thread: StoredConversation, given: Json) -> Json:
     """Let a participant in, or find the one with the same address; the new channel id is added to it."""
     address = given["addresses"][0]
     for participant in thread.participants.values():
@@ -198,7 +198,7 @@ def join(account: Account, thread: Thread, given: Resource) -> Resource:
     return add_participant(account, thread, given)
 
 
-def add_participant(account: Account, thread: Thread, given: Resource) -> Resource:
+def add_participant(account: SandboxAccount, thread: StoredConversation, given: Json) -> Json:
     """Let a participant in."""
     participant = new_participant(account, thread.id, store_of(thread), given)
     thread.participants[participant["id"]] = participant
@@ -206,16 +206,16 @@ def add_participant(account: Account, thread: Thread, given: Resource) -> Resour
     return participant
 
 
-def store_of(thread: Thread) -> str | None:
+def store_of(thread: StoredConversation) -> str | None:
     """The memory store that the conversation was created with."""
     store_id: str | None = (thread.resource.get("configuration") or {}).get("memoryStoreId")
     return store_id
 
 
-def say(account: Account, thread: Thread, given: Resource) -> Resource:
+def say(account: SandboxAccount, thread: StoredConversation, given: Json) -> Json:
     """Write a communication; one with the same ``resourceId`` is updated.
 
-    Raises `RefusedError` once the conversation is closed.
+    Raises `RefusedRequestError` once the conversation is closed.
     """
     if not thread.open:
         raise invalid(f"{thread.id} is CLOSED: nothing can be added to it")
@@ -228,7 +228,7 @@ def say(account: Account, thread: Thread, given: Resource) -> Resource:
             item |= fields | {"updatedAt": now}
             tell(account, thread, "COMMUNICATION_UPDATED", item)
             return item
-    communication: Resource = {
+    communication: Json = {
         "id": new_id("conv_communication_"),
         "conversationId": thread.id,
         "accountId": account.sid,
@@ -242,7 +242,7 @@ def say(account: Account, thread: Thread, given: Resource) -> Resource:
     return communication
 
 
-def channel_ids(thread: Thread) -> set[str]:
+def channel_ids(thread: StoredConversation) -> set[str]:
     """The calls and messages that the conversation is made of."""
     of_people = {
         address.get("channelId")
@@ -256,7 +256,7 @@ def channel_ids(thread: Thread) -> set[str]:
     }
 
 
-def _key_of(account: Account, thread: Thread) -> Key | None:
+def _key_of(account: SandboxAccount, thread: StoredConversation) -> GroupingKey | None:
     grouping = (thread.resource.get("configuration") or {}).get("conversationGroupingType", "")
     people = list(thread.participants.values())
     return grouping_key(account, thread.resource.get("configurationId"), grouping, people)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voice_app.sandbox.twilio.account import Account
+from voice_app.sandbox.twilio.account import SandboxAccount
 from voice_app.sandbox.twilio.bodies import (
     MAX_METADATA,
     CreateAction,
@@ -23,7 +23,7 @@ from voice_app.sandbox.twilio.bodies import (
 from voice_app.sandbox.twilio.conversation_store import (
     add_participant,
     channel_ids,
-    create_thread,
+    create_conversation,
     new_participant,
     say,
     set_status,
@@ -41,7 +41,7 @@ from voice_app.sandbox.twilio.middleware import (
     known_query,
     page,
 )
-from voice_app.sandbox.twilio.records import Resource, Thread, new_id
+from voice_app.sandbox.twilio.records import Json, StoredConversation, new_id
 
 _STATUSES = ("ACTIVE", "INACTIVE", "CLOSED")
 _PARTIAL_CONVERSATION = ("id", "accountId", "configurationId", "status")
@@ -87,7 +87,7 @@ async def _create(request: Request) -> Response:
     fields = {name: raw[name] for name in ("name", "metadata") if name in raw}
     inline = raw.get("configuration")
     participants = raw.get("participants", [])
-    thread = create_thread(account, configuration_id, participants, inline=inline, **fields)
+    thread = create_conversation(account, configuration_id, participants, inline=inline, **fields)
     return JSONResponse(shown(thread), 201)
 
 
@@ -205,7 +205,7 @@ async def _add_action(request: Request) -> Response:
     account, thread, raw = account_of(request), _thread(request), await json_of(request)
     accepted(CreateAction, raw)
     now = account.now()
-    action: Resource = {
+    action: Json = {
         "id": new_id("conv_action_"),
         "conversationId": thread.id,
         "accountId": account.sid,
@@ -226,21 +226,21 @@ async def _action(request: Request) -> Response:
     return JSONResponse(_part(request, _thread(request).actions))
 
 
-def _thread(request: Request) -> Thread:
+def _thread(request: Request) -> StoredConversation:
     found = account_of(request).threads.get(request.path_params["id"])
     if found is None:
         raise not_found(request.url.path)
     return found
 
 
-def _part(request: Request, parts: dict[str, Resource]) -> Resource:
+def _part(request: Request, parts: dict[str, Json]) -> Json:
     found = parts.get(request.path_params["part"])
     if found is None:
         raise not_found(request.url.path)
     return found
 
 
-def _change_status(account: Account, thread: Thread, status: str) -> None:
+def _change_status(account: SandboxAccount, thread: StoredConversation, status: str) -> None:
     if not thread.open and status != "CLOSED":
         raise invalid(f"{thread.id} is CLOSED, which is final")
     set_status(account, thread, status)

@@ -12,11 +12,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-Shape = Literal["A", "B"]
+ErrorShape = Literal["A", "B"]
 """A: ``code, message, more_info, status``. B: ``code, httpStatusCode, message, userError, params``."""
 
 
-class RefusedError(Exception):
+class RefusedRequestError(Exception):
     """A request that Twilio would refuse."""
 
     def __init__(
@@ -35,7 +35,7 @@ class RefusedError(Exception):
         self.headers = headers
         self.params = params
 
-    def response(self, shape: Shape) -> JSONResponse:
+    def response(self, shape: ErrorShape) -> JSONResponse:
         if shape == "A":
             body: dict[str, Any] = {
                 "code": self.code,
@@ -54,18 +54,18 @@ class RefusedError(Exception):
         return JSONResponse(body, self.status, self.headers)
 
 
-def invalid(message: str, **params: Any) -> RefusedError:
+def invalid(message: str, **params: Any) -> RefusedRequestError:
     """400, as for everything that does not fit the schema."""
-    return RefusedError(400, 20001, message, params=params)
+    return RefusedRequestError(400, 20001, message, params=params)
 
 
-def not_found(what: str) -> RefusedError:
-    return RefusedError(404, 20404, f"The requested resource {what} was not found")
+def not_found(what: str) -> RefusedRequestError:
+    return RefusedRequestError(404, 20404, f"The requested resource {what} was not found")
 
 
-def conflict(message: str, existing: str) -> RefusedError:
+def conflict(message: str, existing: str) -> RefusedRequestError:
     """409 with the id of what stands in the way."""
-    return RefusedError(409, 20409, message, headers={"X-Conflicting-Resource-Id": existing})
+    return RefusedRequestError(409, 20409, message, headers={"X-Conflicting-Resource-Id": existing})
 
 
 _CODES = {401: 20003, 403: 20003, 404: 20404, 409: 20409, 429: 20429, 500: 20500, 503: 20503}
@@ -96,13 +96,13 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     def matches(self, request: Request) -> bool:
         return self.method in (None, request.method) and fnmatchcase(request.url.path, self.path)
 
-    async def strike(self, shape: Shape) -> Response | None:
+    async def strike(self, shape: ErrorShape) -> Response | None:
         """The answer instead of the real one; None if the request may pass."""
         try:
             await asyncio.sleep(self.delay)
         except asyncio.CancelledError:
             # The server stops. This task is its own, and an answer ends it; else uvicorn logs a traceback.
-            return RefusedError(503, 20503, "The double is stopping").response(shape)
+            return RefusedRequestError(503, 20503, "The double is stopping").response(shape)
         headers = self.headers
         if self.html:
             page = "<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>"
@@ -114,7 +114,9 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
         if self.status < 400:
             return JSONResponse({}, self.status, headers)
         code = self.code or _CODES.get(self.status, 20001)
-        return RefusedError(self.status, code, "A fault that was asked for", headers=headers).response(shape)
+        return RefusedRequestError(self.status, code, "A fault that was asked for", headers=headers).response(
+            shape
+        )
 
 
 @dataclass(slots=True)

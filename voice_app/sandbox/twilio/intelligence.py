@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voice_app.sandbox.twilio.account import Account, numbered_rules
+from voice_app.sandbox.twilio.account import SandboxAccount, numbered_rules
 from voice_app.sandbox.twilio.bodies import Body, NotEmpty, accepted
 from voice_app.sandbox.twilio.errors import invalid, not_found
 from voice_app.sandbox.twilio.middleware import PAGE_NAMES, account_of, json_of, known_query, page
-from voice_app.sandbox.twilio.records import Resource, new_id
+from voice_app.sandbox.twilio.records import Json, new_id
 
-Name = Annotated[str, Meta(min_length=1, max_length=128)]
-Url = Annotated[str, Meta(pattern=r"^https?://")]
+IntelligenceName = Annotated[str, Meta(min_length=1, max_length=128)]
+ActionUrl = Annotated[str, Meta(pattern=r"^https?://")]
 
 
 class RuleOperator(Body):
@@ -39,7 +39,7 @@ class RuleTrigger(Body):
 class RuleAction(Body):
     type: Literal["WEBHOOK"]
     method: Literal["POST"]
-    url: Url
+    url: ActionUrl
 
 
 class ContextMemory(Body):
@@ -69,19 +69,19 @@ class ChangedRule(NewRule, kw_only=True):
 
 
 class CreateIntelligence(Body):
-    display_name: Name
+    display_name: IntelligenceName
     rules: Annotated[list[NewRule], Meta(max_length=5)]
     description: str | UnsetType = UNSET
 
 
 class ReplaceIntelligence(Body):
-    display_name: Name
+    display_name: IntelligenceName
     rules: Annotated[list[ChangedRule], Meta(max_length=5)]
     description: str | UnsetType = UNSET
 
 
 class CreateOperator(Body):
-    display_name: Name
+    display_name: IntelligenceName
     output_format: Literal["TEXT", "JSON", "CLASSIFICATION"]
     prompt: NotEmpty
     description: str | UnsetType = UNSET
@@ -179,14 +179,14 @@ async def _delete_result(request: Request) -> Response:
     return Response(status_code=204)
 
 
-def _known_operators(account: Account, raw: Resource) -> None:
+def _known_operators(account: SandboxAccount, raw: Json) -> None:
     wanted = {operator["id"] for rule in raw["rules"] for operator in rule["operators"]}
     unknown = sorted(wanted - set(account.operators))
     if unknown:
         raise invalid(f"There is no operator {', '.join(unknown)}")
 
 
-def _one(request: Request, resources: dict[str, Resource]) -> Resource:
+def _one(request: Request, resources: dict[str, Json]) -> Json:
     found = resources.get(request.path_params["id"])
     if found is None:
         raise not_found(request.url.path)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voice_app.sandbox.twilio.account import Account
+from voice_app.sandbox.twilio.account import SandboxAccount
 from voice_app.sandbox.twilio.bodies import (
     CreateObservations,
     CreateProfile,
@@ -23,9 +23,9 @@ from voice_app.sandbox.twilio.bodies import (
     RecallMemories,
     accepted,
 )
-from voice_app.sandbox.twilio.errors import RefusedError, invalid, not_found
+from voice_app.sandbox.twilio.errors import RefusedRequestError, invalid, not_found
 from voice_app.sandbox.twilio.memory_store import (
-    add_person,
+    add_profile,
     identified,
     normalized,
     patch_traits,
@@ -34,13 +34,13 @@ from voice_app.sandbox.twilio.memory_store import (
     with_identifier,
 )
 from voice_app.sandbox.twilio.middleware import PAGE_NAMES, account_of, json_of, known_query, page
-from voice_app.sandbox.twilio.records import MemoryStore, Person, Resource
+from voice_app.sandbox.twilio.records import Json, StoredMemory, StoredProfile
 
 _MAX_PAGE = 100
 _LATER = {"message": "Accepted: it can be read once it is processed"}
 
 
-class MergedError(RefusedError):
+class MergedError(RefusedRequestError):
     """The profile has become part of another one."""
 
     def __init__(self, request: Request, profile_id: str, canonical: str) -> None:
@@ -74,7 +74,10 @@ async def _look_up(request: Request) -> Response:
     if wanted.id_type not in store.identifiers:
         raise invalid(f"idType {wanted.id_type} is none of {', '.join(store.identifiers)}")
     found = with_identifier(store, wanted.id_type, wanted.value)
-    answer: Resource = {"normalizedValue": normalized(wanted.id_type, wanted.value), "profiles": found[:100]}
+    answer: Json = {
+        "normalizedValue": normalized(wanted.id_type, wanted.value),
+        "profiles": found[:100],
+    }
     if not found:
         match account.behaviour.no_match:
             case "404":
@@ -100,7 +103,7 @@ async def _create_profile(request: Request) -> Response:
         person = store.people[known[0]]
         _queue(account, store, lambda: patch_traits(person, traits))
     else:
-        person = add_person(account, store, traits)
+        person = add_profile(account, store, traits)
     return JSONResponse(_LATER | {"id": person.id}, 202)
 
 
@@ -143,7 +146,7 @@ async def _recall(request: Request) -> Response:
     query = wanted.query or ""
     if not query and isinstance(wanted.conversation_id, str):
         query = _latest_words(account, wanted.conversation_id)
-    answer: Resource = {
+    answer: Json = {
         "observations": _ranked(person.observations, query, wanted)[: wanted.observations_limit],
         "summaries": _ranked(person.summaries, query, wanted)[: wanted.summaries_limit],
         "communications": _communications(account, person)[: wanted.communications_limit],
@@ -194,7 +197,7 @@ async def _forget_summary(request: Request) -> Response:
     return _forget_part(request, _person(request).summaries)
 
 
-def _forget_part(request: Request, parts: dict[str, Resource]) -> Response:
+def _forget_part(request: Request, parts: dict[str, Json]) -> Response:
     known_query(request)
     wanted = request.path_params["part"]
     if wanted not in parts:
@@ -223,22 +226,24 @@ async def _summarize(request: Request) -> Response:
     return JSONResponse(_LATER, 202)
 
 
-def _known_store(request: Request) -> MemoryStore:
+def _known_store(request: Request) -> StoredMemory:
     found = account_of(request).stores.get(request.path_params["store"])
     if found is None:
         raise not_found(request.url.path)
     return found
 
 
-def _ready_store(request: Request) -> MemoryStore:
+def _ready_store(request: Request) -> StoredMemory:
     """Nothing is written down what a store answers before it is ACTIVE: a conflict is the strictest guess."""
     store = _known_store(request)
     if not store.active:
-        raise RefusedError(409, 20409, f"The store {store.id} is {store.resource['status']}, not ACTIVE")
+        raise RefusedRequestError(
+            409, 20409, f"The store {store.id} is {store.resource['status']}, not ACTIVE"
+        )
     return store
 
 
-def _person(request: Request) -> Person:
+def _person(request: Request) -> StoredProfile:
     store, profile_id = _ready_store(request), request.path_params["profile"]
     if profile_id in store.merged:
         raise MergedError(request, profile_id, store.merged[profile_id])
@@ -248,7 +253,7 @@ def _person(request: Request) -> Person:
     return found
 
 
-def _queue(account: Account, store: MemoryStore, effect: Callable[[], object]) -> None:
+def _queue(account: SandboxAccount, store: StoredMemory, effect: Callable[[], object]) -> None:
     """Taken in now, to be read later. With no delay: by the next request."""
     store.queued.append((account.clock() + account.behaviour.memory_seconds, effect))
 
@@ -261,7 +266,7 @@ def _ordered(request: Request, items: Iterable[Any], usual: str) -> list[Any]:
     return oldest_first if order == "ASC" else oldest_first[::-1]
 
 
-def _ranked(items: Mapping[str, Resource], query: str, wanted: RecallMemories) -> list[Resource]:
+def _ranked(items: Mapping[str, Json], query: str, wanted: RecallMemories) -> list[Json]:
     """By the share of the query's words that are in it; without a query, the newest first."""
     newest_first = [
         item
@@ -280,7 +285,7 @@ def _share(words: set[str], content: str) -> float:
     return round(len(words & set(content.lower().split())) / len(words), 3)
 
 
-def _between(item: Resource, begin: datetime | None, end: datetime | None) -> bool:
+def _between(item: Json, begin: datetime | None, end: datetime | None) -> bool:
     """The beginning is inclusive, the end is not."""
     at = datetime.fromisoformat(item["createdAt"])
     return (begin is None or at >= begin) and (end is None or at < end)
@@ -297,14 +302,14 @@ def _moment(request: Request, name: str) -> datetime | None:
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
-def _latest_words(account: Account, conversation_id: str) -> str:
+def _latest_words(account: SandboxAccount, conversation_id: str) -> str:
     thread = account.threads.get(conversation_id)
     if thread is None:
         raise not_found(conversation_id)
     return " ".join(item["content"]["text"] for item in list(thread.communications.values())[-10:])
 
 
-def _communications(account: Account, person: Person) -> list[Resource]:
+def _communications(account: SandboxAccount, person: StoredProfile) -> list[Json]:
     """What was said in the conversations of a person, the newest first."""
     of_person = [
         thread

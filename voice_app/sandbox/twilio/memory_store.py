@@ -6,8 +6,8 @@ import copy
 import re
 from typing import Any
 
-from voice_app.sandbox.twilio.account import Account
-from voice_app.sandbox.twilio.records import MemoryStore, Person, Resource, new_id
+from voice_app.sandbox.twilio.account import SandboxAccount
+from voice_app.sandbox.twilio.records import Json, StoredMemory, StoredProfile, new_id
 
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 
@@ -17,7 +17,7 @@ def normalized(id_type: str, value: str) -> str:
     return re.sub(r"[\s().-]", "", value) if id_type == "phone" else value.strip().lower()
 
 
-def with_identifier(store: MemoryStore, id_type: str, value: str) -> list[str]:
+def with_identifier(store: StoredMemory, id_type: str, value: str) -> list[str]:
     """The profiles that have it, in the order in which they were made."""
     group, name = store.identifiers[id_type]
     wanted = normalized(id_type, value)
@@ -28,7 +28,7 @@ def with_identifier(store: MemoryStore, id_type: str, value: str) -> list[str]:
     ]
 
 
-def identified(store: MemoryStore, traits: dict[str, dict[str, Any]]) -> list[str] | None:
+def identified(store: StoredMemory, traits: dict[str, dict[str, Any]]) -> list[str] | None:
     """The profiles with an identifier among these traits; None if there is no identifier among them."""
     promoted = [
         (id_type, str(traits[group][name]))
@@ -40,7 +40,7 @@ def identified(store: MemoryStore, traits: dict[str, dict[str, Any]]) -> list[st
     return [found for id_type, value in promoted for found in with_identifier(store, id_type, value)]
 
 
-def resolved(account: Account, store_id: str | None, address: str) -> str | None:
+def resolved(account: SandboxAccount, store_id: str | None, address: str) -> str | None:
     """The profile of a customer's number, made on the first contact.
 
     None, and not a word about it, where the store is gone or not ready, and for whoever has no number.
@@ -52,16 +52,18 @@ def resolved(account: Account, store_id: str | None, address: str) -> str | None
     if found:
         return found[0]
     group, name = store.identifiers["phone"]
-    return add_person(account, store, {group: {name: address}}).id
+    return add_profile(account, store, {group: {name: address}}).id
 
 
-def add_person(account: Account, store: MemoryStore, traits: dict[str, dict[str, Any]]) -> Person:
-    person = Person(new_id("mem_profile_"), account.now(), copy.deepcopy(traits))
+def add_profile(
+    account: SandboxAccount, store: StoredMemory, traits: dict[str, dict[str, Any]]
+) -> StoredProfile:
+    person = StoredProfile(new_id("mem_profile_"), account.now(), copy.deepcopy(traits))
     store.people[person.id] = person
     return person
 
 
-def merge(store: MemoryStore, profile_id: str, into: str) -> None:
+def merge(store: StoredMemory, profile_id: str, into: str) -> None:
     """Two profiles turn out to be one person. The first id answers with a redirect from now on."""
     gone, kept = store.people.pop(profile_id), store.people[into]
     for group, values in gone.traits.items():
@@ -72,21 +74,21 @@ def merge(store: MemoryStore, profile_id: str, into: str) -> None:
     store.merged[profile_id] = into
 
 
-def patch_traits(person: Person, changes: dict[str, dict[str, Any]]) -> None:
+def patch_traits(person: StoredProfile, changes: dict[str, dict[str, Any]]) -> None:
     """What is left out stays; null removes."""
     for group, values in changes.items():
         merged = person.traits.get(group, {}) | values
         person.traits[group] = {name: value for name, value in merged.items() if value is not None}
 
 
-def remember(account: Account, person: Person, given: Resource) -> None:
+def remember(account: SandboxAccount, person: StoredProfile, given: Json) -> None:
     """Add an observation."""
     now = account.now()
     observation = {"id": new_id("mem_observation_"), "createdAt": now, "updatedAt": now} | given
     person.observations[observation["id"]] = observation
 
 
-def summarize(account: Account, person: Person, given: Resource) -> None:
+def summarize(account: SandboxAccount, person: StoredProfile, given: Json) -> None:
     """Add a summary of a conversation."""
     now = account.now()
     summary = {"id": new_id("mem_summary_"), "createdAt": now, "updatedAt": now} | given

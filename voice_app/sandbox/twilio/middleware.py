@@ -16,21 +16,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voice_app.sandbox.twilio.account import Account
+from voice_app.sandbox.twilio.account import SandboxAccount
 from voice_app.sandbox.twilio.conversation_store import settle
-from voice_app.sandbox.twilio.errors import RefusedError, Shape, invalid, not_found
-from voice_app.sandbox.twilio.records import Operation, Resource
+from voice_app.sandbox.twilio.errors import ErrorShape, RefusedRequestError, invalid, not_found
+from voice_app.sandbox.twilio.records import Json, PendingOperation
 
-DOOR = "/_sandbox"
+CONTROL_PATH = "/_sandbox"
 """Where the paths begin that Twilio does not have."""
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
-class Gate:
+class AccountMiddleware:
     """Stands in front of the routes."""
 
-    def __init__(self, app: ASGIApp, account: Account) -> None:
+    def __init__(self, app: ASGIApp, account: SandboxAccount) -> None:
         self._app = app
         self._account = account
 
@@ -56,7 +56,7 @@ class Gate:
         shape = _shape(request)
         try:
             _right_content_type(request)
-            if request.url.path.startswith(DOOR):
+            if request.url.path.startswith(CONTROL_PATH):
                 return None
             fault = account.faults.take(request)
             if fault is not None:
@@ -64,18 +64,18 @@ class Gate:
                 if answer is not None:
                     return answer
             _known_caller(request, account)
-        except RefusedError as refusal:
+        except RefusedRequestError as refusal:
             return refusal.response(shape)
         return None
 
 
-def account_of(request: Request) -> Account:
-    account: Account = request.app.state.account
+def account_of(request: Request) -> SandboxAccount:
+    account: SandboxAccount = request.app.state.account
     return account
 
 
 async def json_of(request: Request) -> Any:
-    """The body. Raises `RefusedError` (400) if it is not JSON."""
+    """The body. Raises `RefusedRequestError` (400) if it is not JSON."""
     try:
         return msgspec.json.decode(await request.body())
     except msgspec.DecodeError as error:
@@ -83,7 +83,7 @@ async def json_of(request: Request) -> Any:
 
 
 async def parameters_of(request: Request) -> dict[str, list[str]]:
-    """The body of a form; what is empty is left out. Raises `RefusedError` (400) if it cannot be read."""
+    """The body of a form without what is empty. Raises `RefusedRequestError` (400) if it cannot be read."""
     try:
         return parse_qs((await request.body()).decode())
     except ValueError:
@@ -91,18 +91,18 @@ async def parameters_of(request: Request) -> dict[str, list[str]]:
 
 
 async def refused(request: Request, error: Exception) -> Response:
-    """The answer to a `RefusedError`, and to what the router itself refuses."""
+    """The answer to a `RefusedRequestError`, and to what the router itself refuses."""
     if isinstance(error, HTTPException):
         if error.status_code == 404:
             error = not_found(request.url.path)
         else:
-            error = RefusedError(error.status_code, 20004, error.detail, headers=error.headers)
-    if not isinstance(error, RefusedError):
+            error = RefusedRequestError(error.status_code, 20004, error.detail, headers=error.headers)
+    if not isinstance(error, RefusedRequestError):
         raise error
     return error.response(_shape(request))
 
 
-def accepted_later(request: Request, operation: Operation) -> Response:
+def accepted_later(request: Request, operation: PendingOperation) -> Response:
     """The 202 with which every change of a configuration begins."""
     behaviour = account_of(request).behaviour
     url = operation_url(request, operation)
@@ -117,12 +117,12 @@ def accepted_later(request: Request, operation: Operation) -> Response:
     return JSONResponse(body, 202, headers)
 
 
-def operation_url(request: Request, operation: Operation) -> str:
+def operation_url(request: Request, operation: PendingOperation) -> str:
     return f"{request.base_url}conversations/v2/ControlPlane/Operations/{operation.id}"
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The header, scoped to the request it came with. Raises `RefusedError` if it is no UUID."""
+    """The header, scoped to the request it came with. Raises `RefusedRequestError` if it is no UUID."""
     key = request.headers.get("idempotency-key")
     if key is None:
         return None
@@ -132,7 +132,7 @@ def idempotency_key(request: Request) -> str | None:
         raise invalid("Idempotency-Key must be a UUID") from None
 
 
-def _shape(request: Request) -> Shape:
+def _shape(request: Request) -> ErrorShape:
     """The oldest of the APIs has one shape only."""
     return "A" if request.url.path.startswith("/api/") else account_of(request).behaviour.error_shape
 
@@ -144,10 +144,10 @@ def _right_content_type(request: Request) -> None:
         wanted = "application/x-www-form-urlencoded"
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method in _WITH_BODY and content_type != wanted:
-        raise RefusedError(415, 20422, f"Content-Type must be {wanted}")
+        raise RefusedRequestError(415, 20422, f"Content-Type must be {wanted}")
 
 
-def _known_caller(request: Request, account: Account) -> None:
+def _known_caller(request: Request, account: SandboxAccount) -> None:
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     try:
         username, _, password = base64.b64decode(value, validate=True).decode().partition(":")
@@ -156,13 +156,13 @@ def _known_caller(request: Request, account: Account) -> None:
     expected = account.credentials.get(username)
     known = expected is not None and secrets.compare_digest(expected.encode(), password.encode())
     if scheme.lower() != "basic" or not known:
-        raise RefusedError(
+        raise RefusedRequestError(
             401, 20003, "Authenticate", headers={"WWW-Authenticate": 'Basic realm="Twilio API"'}
         )
     if not account.behaviour.terms_accepted:
-        raise RefusedError(401, 20003, "Authenticate")
+        raise RefusedRequestError(401, 20003, "Authenticate")
     if username in account.restricted:
-        raise RefusedError(401, 70004, "The API key lacks the permission for this resource")
+        raise RefusedRequestError(401, 70004, "The API key lacks the permission for this resource")
 
 
 PAGE_NAMES = ("pageSize", "pageToken")
@@ -171,17 +171,15 @@ _MAX_SIZE = 1000
 
 
 def known_query(request: Request, names: Collection[str] = ()) -> None:
-    """Raises `RefusedError` for a parameter that does not exist, which Twilio may ignore in silence."""
+    """Raises `RefusedRequestError` for an unknown parameter, which Twilio may ignore in silence."""
     unknown = sorted(set(request.query_params) - set(names))
     if unknown:
         allowed = ", ".join(names) or "none"
         raise invalid(f"Unknown query parameter {', '.join(unknown)}; known here: {allowed}", fields=unknown)
 
 
-def page(
-    request: Request, key: str, items: Iterable[Resource | str], *, most: int = _MAX_SIZE
-) -> dict[str, Any]:
-    """One page of a list with its ``meta``. Raises `RefusedError` for a bad size or token."""
+def page(request: Request, key: str, items: Iterable[Json | str], *, most: int = _MAX_SIZE) -> dict[str, Any]:
+    """One page of a list with its ``meta``. Raises `RefusedRequestError` for a bad size or token."""
     rows = list(items)
     size = _size(request.query_params.get("pageSize"), most)
     start = _start(request.query_params.get("pageToken"))

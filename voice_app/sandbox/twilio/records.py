@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import msgspec
 
-Resource = dict[str, Any]
+Json = dict[str, Any]
 """A thing as the API shows it."""
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -23,7 +23,7 @@ def new_id(prefix: str) -> str:
 
 
 @dataclass(slots=True)
-class Operation:
+class PendingOperation:
     """A change behind a 202. ``effect`` is applied when it is done."""
 
     id: str
@@ -42,13 +42,13 @@ class Operation:
 
 
 @dataclass(slots=True)
-class Thread:
+class StoredConversation:
     """A conversation with everything that belongs to it."""
 
-    resource: Resource
-    participants: dict[str, Resource] = field(default_factory=dict)
-    communications: dict[str, Resource] = field(default_factory=dict)
-    actions: dict[str, Resource] = field(default_factory=dict)
+    resource: Json
+    participants: dict[str, Json] = field(default_factory=dict)
+    communications: dict[str, Json] = field(default_factory=dict)
+    actions: dict[str, Json] = field(default_factory=dict)
     touched_at: float = 0.0
     """When something was last said, in seconds since the epoch; both timers run from here."""
 
@@ -66,22 +66,22 @@ class Thread:
 
 
 @dataclass(slots=True)
-class Person:
+class StoredProfile:
     """A profile, and what is remembered under it."""
 
     id: str
     created_at: str
     traits: dict[str, dict[str, Any]] = field(default_factory=dict)
-    observations: dict[str, Resource] = field(default_factory=dict)
-    summaries: dict[str, Resource] = field(default_factory=dict)
+    observations: dict[str, Json] = field(default_factory=dict)
+    summaries: dict[str, Json] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
-class MemoryStore:
+class StoredMemory:
     """A memory store with everything that is in it."""
 
-    resource: Resource
-    people: dict[str, Person] = field(default_factory=dict)
+    resource: Json
+    people: dict[str, StoredProfile] = field(default_factory=dict)
     merged: dict[str, str] = field(default_factory=dict)
     """The profile that took the place of another one, by the other's id."""
     identifiers: dict[str, tuple[str, str]] = field(
@@ -101,20 +101,20 @@ class MemoryStore:
 
 
 @dataclass(slots=True)
-class Letter:
+class OutgoingWebhook:
     """A webhook that the account sends."""
 
     url: str
-    body: Resource
+    body: Json
     token: str = field(default_factory=lambda: str(uuid4()))
     """``I-Twilio-Idempotency-Token``: the same in every repetition."""
 
 
 @dataclass(slots=True)
-class Capture:
+class CallCapture:
     """One speech-to-text engine that listens to a call and writes to a conversation."""
 
-    thread: Thread
+    thread: StoredConversation
     engine: str
     stem: str
     """The TranscriptionSid that its communications are numbered under."""
@@ -122,22 +122,22 @@ class Capture:
 
 
 @dataclass(slots=True)
-class CallRecord:
+class SandboxCall:
     """A call on the line, and who listens to it."""
 
     sid: str
     caller: str
     number: str
     direction: Literal["inbound", "outbound-api"] = "inbound"
-    active: Capture | None = None
+    active: CallCapture | None = None
     """Because TwiML named a configuration or a conversation."""
-    passive: list[Capture] = field(default_factory=list)
+    passive: list[CallCapture] = field(default_factory=list)
     """Because a capture rule matched. Beside an active one this is the second bill."""
     created_at: float = 0.0
     """Seconds since the epoch; 0 where nobody noted it."""
 
     @property
-    def captures(self) -> list[Capture]:
+    def captures(self) -> list[CallCapture]:
         return [*([self.active] if self.active else []), *self.passive]
 
 

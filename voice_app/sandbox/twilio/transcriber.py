@@ -12,22 +12,22 @@ from typing import Any, Literal, Protocol
 
 import aiohttp
 
-from voice_app.sandbox.twilio.account import Account
+from voice_app.sandbox.twilio.account import SandboxAccount
 from voice_app.sandbox.twilio.conversation_store import (
-    create_thread,
+    create_conversation,
     grouping_key,
     join,
     new_participant,
-    open_thread,
+    open_conversation,
     say,
     set_status,
     settle,
 )
-from voice_app.sandbox.twilio.middleware import DOOR
-from voice_app.sandbox.twilio.records import CallRecord, Capture, Resource, Thread
+from voice_app.sandbox.twilio.middleware import CONTROL_PATH
+from voice_app.sandbox.twilio.records import CallCapture, Json, SandboxCall, StoredConversation
 
 Side = Literal["caller", "agent"]
-Direction = Literal["inbound", "outbound"]
+CallDirection = Literal["inbound", "outbound"]
 
 RELAY_ENGINE = "deepgram:nova-3-general"
 PASSIVE_ENGINE = "google:telephony"
@@ -44,7 +44,7 @@ class Transcriber(Protocol):
         number: str,
         configuration_id: str | None = None,
         conversation_id: str | None = None,
-        direction: Direction = "inbound",
+        direction: CallDirection = "inbound",
         engine: str = RELAY_ENGINE,
     ) -> str | None:
         """TwiML runs that writes to a conversation. Gives the conversation's id.
@@ -69,7 +69,7 @@ class Transcriber(Protocol):
 class LocalTranscriber:
     """Writes into an account in this process."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: SandboxAccount) -> None:
         self._account = account
 
     async def call_started(
@@ -80,14 +80,14 @@ class LocalTranscriber:
         number: str,
         configuration_id: str | None = None,
         conversation_id: str | None = None,
-        direction: Direction = "inbound",
+        direction: CallDirection = "inbound",
         engine: str = RELAY_ENGINE,
     ) -> str | None:
         account = self._account
         settle(account)
         call = account.calls.get(call_sid)
         if call is None:
-            call = account.calls[call_sid] = CallRecord(call_sid, caller, number)
+            call = account.calls[call_sid] = SandboxCall(call_sid, caller, number)
             call.passive = list(_passive(account, call, direction))
         thread = _named(account, call, configuration_id, conversation_id)
         call.active = _capture(thread, engine) if thread is not None else None
@@ -119,7 +119,7 @@ class RemoteTranscriber:
 
     def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
         self._session = session
-        self._base = f"{base_url.rstrip('/')}{DOOR}/calls"
+        self._base = f"{base_url.rstrip('/')}{CONTROL_PATH}/calls"
 
     async def call_started(
         self,
@@ -129,7 +129,7 @@ class RemoteTranscriber:
         number: str,
         configuration_id: str | None = None,
         conversation_id: str | None = None,
-        direction: Direction = "inbound",
+        direction: CallDirection = "inbound",
         engine: str = RELAY_ENGINE,
     ) -> str | None:
         body = {
@@ -163,7 +163,7 @@ def fragments(text: str) -> list[str]:
     return [piece for piece in re.split(r"(?<=[.!?;:,])\s+", text.strip()) if piece]
 
 
-def rule_matches(rule: Resource, from_: str, to: str) -> bool:
+def rule_matches(rule: Json, from_: str, to: str) -> bool:
     """Whether a VOICE capture rule catches a call. A bare ``*`` is a wildcard; no callType means PSTN."""
     call_type = (rule.get("metadata") or {}).get("callType", "PSTN")
     kinds = {_call_type(from_), _call_type(to)} - {"PSTN"} or {"PSTN"}
@@ -178,7 +178,7 @@ def _call_type(address: str) -> str:
     return "PUBLIC_SIP" if address.startswith("sip:") else "PSTN"
 
 
-def _passive(account: Account, call: CallRecord, direction: Direction) -> Iterator[Capture]:
+def _passive(account: SandboxAccount, call: SandboxCall, direction: CallDirection) -> Iterator[CallCapture]:
     """The captures that nobody asked for in TwiML: at most one for each configuration."""
     from_, to = (call.caller, call.number) if direction == "inbound" else (call.number, call.caller)
     for configuration_id, configuration in list(account.configurations.items()):
@@ -189,8 +189,8 @@ def _passive(account: Account, call: CallRecord, direction: Direction) -> Iterat
 
 
 def _named(
-    account: Account, call: CallRecord, configuration_id: str | None, conversation_id: str | None
-) -> Thread | None:
+    account: SandboxAccount, call: SandboxCall, configuration_id: str | None, conversation_id: str | None
+) -> StoredConversation | None:
     """Of both ids the conversation's wins, as it is documented for ``<Transcription>``."""
     if conversation_id is not None:
         thread = account.threads.get(conversation_id)
@@ -205,33 +205,35 @@ def _named(
     return _grouped(account, configuration_id, call, "AI_AGENT")
 
 
-def _grouped(account: Account, configuration_id: str, call: CallRecord, agent: str) -> Thread:
+def _grouped(
+    account: SandboxAccount, configuration_id: str, call: SandboxCall, agent: str
+) -> StoredConversation:
     """The conversation that the configuration's grouping leads to, opened if need be."""
     people = _people(call, agent)
     configuration = account.configurations[configuration_id]
     grouping = configuration["conversationGroupingType"]
     known = [new_participant(account, "", configuration["memoryStoreId"], person) for person in people]
-    thread = open_thread(account, grouping_key(account, configuration_id, grouping, known))
+    thread = open_conversation(account, grouping_key(account, configuration_id, grouping, known))
     if thread is None:
-        return create_thread(account, configuration_id, people)
+        return create_conversation(account, configuration_id, people)
     for person in people:
         join(account, thread, person)
     set_status(account, thread, "ACTIVE")
     return thread
 
 
-def _people(call: CallRecord, agent: str) -> list[Resource]:
+def _people(call: SandboxCall, agent: str) -> list[Json]:
     return [
         {"type": kind, "addresses": [{"channel": "VOICE", "address": address, "channelId": call.sid}]}
         for kind, address in (("CUSTOMER", call.caller), (agent, call.number))
     ]
 
 
-def _capture(thread: Thread, engine: str) -> Capture:
-    return Capture(thread, engine, "GT" + secrets.token_hex(16))
+def _capture(thread: StoredConversation, engine: str) -> CallCapture:
+    return CallCapture(thread, engine, "GT" + secrets.token_hex(16))
 
 
-def _write(account: Account, call: CallRecord, capture: Capture, side: Side, text: str) -> None:
+def _write(account: SandboxAccount, call: SandboxCall, capture: CallCapture, side: Side, text: str) -> None:
     parties = [_party(capture.thread, address) for address in (call.caller, call.number)]
     author, recipient = parties if side == "caller" else parties[::-1]
     capture.fragments += 1
@@ -241,7 +243,7 @@ def _write(account: Account, call: CallRecord, capture: Capture, side: Side, tex
         "engine": capture.engine,
         "words": [{"text": word} for word in text.split()],
     }
-    communication: Resource = {
+    communication: Json = {
         "author": author,
         "recipients": [recipient],
         "content": {"type": "TRANSCRIPTION", "text": text, "transcription": details},
@@ -251,16 +253,16 @@ def _write(account: Account, call: CallRecord, capture: Capture, side: Side, tex
     say(account, capture.thread, communication)
 
 
-def _party(thread: Thread, address: str) -> Resource:
-    party: Resource = {"address": address, "channel": "VOICE"}
+def _party(thread: StoredConversation, address: str) -> Json:
+    party: Json = {"address": address, "channel": "VOICE"}
     for participant in thread.participants.values():
         if address in [item["address"] for item in participant["addresses"]]:
             return party | {"participantId": participant["id"]}
     return party
 
 
-def _voice_timeouts(thread: Thread) -> Resource | None:
+def _voice_timeouts(thread: StoredConversation) -> Json | None:
     """Without timeouts the voice side closes by itself when the call is over."""
     settings = (thread.resource.get("configuration") or {}).get("channelSettings") or {}
-    timeouts: Resource | None = (settings.get("VOICE") or {}).get("statusTimeouts")
+    timeouts: Json | None = (settings.get("VOICE") or {}).get("statusTimeouts")
     return timeouts

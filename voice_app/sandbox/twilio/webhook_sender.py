@@ -15,8 +15,8 @@ import aiohttp
 import msgspec
 
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.twilio.account import Account
-from voice_app.sandbox.twilio.records import Letter
+from voice_app.sandbox.twilio.account import SandboxAccount
+from voice_app.sandbox.twilio.records import OutgoingWebhook
 
 SECONDS = 5.0
 """How long an answer is waited for."""
@@ -24,28 +24,28 @@ LONGEST_LOG = 1000
 
 
 @dataclass(slots=True, frozen=True)
-class Delivery:
+class SentWebhook:
     """A webhook that was sent."""
 
-    letter: Letter
+    letter: OutgoingWebhook
     status: int | None
     """None where nobody answered."""
 
 
-class Postman:
+class WebhookSender:
     """Delivers while the block runs, as long as the account has a network to send into.
 
     ``repeats`` is how often each webhook is sent once more. With ``backwards``, what is waiting at the same
     moment is sent in the reverse order.
     """
 
-    def __init__(self, account: Account, *, repeats: int = 0, backwards: bool = False) -> None:
-        self.deliveries: list[Delivery] = []
+    def __init__(self, account: SandboxAccount, *, repeats: int = 0, backwards: bool = False) -> None:
+        self.deliveries: list[SentWebhook] = []
         """The latest ones."""
         self._account = account
         self._repeats = repeats
         self._backwards = backwards
-        self._waiting: asyncio.Queue[Letter] = asyncio.Queue()
+        self._waiting: asyncio.Queue[OutgoingWebhook] = asyncio.Queue()
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession()
@@ -64,7 +64,7 @@ class Postman:
         """Return when everything that was sent so far is delivered."""
         await self._waiting.join()
 
-    def _take(self, letter: Letter) -> None:
+    def _take(self, letter: OutgoingWebhook) -> None:
         if self._account.network is not None and not self._worker.done():
             self._waiting.put_nowait(letter)
 
@@ -75,11 +75,11 @@ class Postman:
                 letters.append(self._waiting.get_nowait())
             for letter in letters[::-1] if self._backwards else letters:
                 for _ in range(1 + self._repeats):
-                    self.deliveries.append(Delivery(letter, await self._send(letter)))
+                    self.deliveries.append(SentWebhook(letter, await self._send(letter)))
                 self._waiting.task_done()
             del self.deliveries[:-LONGEST_LOG]
 
-    async def _send(self, letter: Letter) -> int | None:
+    async def _send(self, letter: OutgoingWebhook) -> int | None:
         network = self._account.network
         if network is None:
             return None
