@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -44,6 +45,8 @@ def double_app(account: SandboxAccount) -> Starlette:
     return app
 
 
+KEEP_ALIVE_SECONDS: Final = 75
+"""Longer than aiohttp keeps a connection (15 s): a request never meets one that is just being closed."""
 _GRACE = 0.2
 """Seconds that a request in progress is given at the end."""
 
@@ -59,7 +62,14 @@ async def serve(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> Asyn
     # The connections inherit it. asyncio leaves it off for sockets that were made without a protocol number,
     # and then an answer of two packets waits 40 ms for the client's delayed acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off")
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        ws="none",
+        lifespan="off",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
