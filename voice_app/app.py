@@ -15,7 +15,7 @@ from starlette.routing import Route
 from voice_app import console, telemetry
 from voice_app.agents.loader import load as load_agent
 from voice_app.followups import Followups, Rhythm, tasks
-from voice_app.guard import Allowance, CallInspector, Scope, Watch, check, named_in
+from voice_app.guard import Allowance, CallInspector, Scope, Watch, check_account, named_in
 from voice_app.handoff import Target, TargetError, from_addresses, from_file
 from voice_app.handoff.targets import kind_of
 from voice_app.journal import Journal
@@ -104,7 +104,7 @@ def desk(settings: Settings, api: TwilioApi) -> Desk:
         directory=Directory(journal),
         conversations=Conversations(api) if named else None,
         lookout=_lookout(api, journal, named),
-        watch=Watch(partial(check, api, scope(settings)), seconds=settings.guard_seconds),
+        watch=Watch(partial(check_account, api, scope(settings)), seconds=settings.guard_seconds),
         recalls=Recalls(api, settings, journal.write) if settings.has_memory else None,
     )
     todo = tasks(settings, api, journal, calls, has_room=lambda: parts.admission.state is State.READY)

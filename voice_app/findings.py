@@ -169,3 +169,8 @@ def _register(new: Rule) -> Rule:
 def refuses(findings: Iterable[Finding]) -> bool:
     """Whether any of the findings forbids to go on."""
     return any(finding.severity is Severity.ERROR for finding in findings)
+
+
+def counted(number: int, noun: str) -> str:
+    """E.g. ``1 capture rule`` or ``2,000 capture rules``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

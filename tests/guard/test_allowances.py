@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from support.accounts import NUMBER, OURS, THEIRS, capturing, judged, others, reading, rule, trouble
+from support.accounts import NUMBER, OURS, THEIRS, capturing, judged, others, rule, snapshot, trouble
 from voice_app.findings import Finding, Severity
 from voice_app.guard import Allowance, judge
-from voice_app.guard.reading import Part, Unread
+from voice_app.guard.snapshot import Part, Unread
 
 PSTN_IN = rule("*", NUMBER)
 
@@ -41,13 +41,13 @@ def test_what_bills_twice_for_certain_is_never_allowed() -> None:
 
 def test_two_engines_in_one_document_are_never_allowed() -> None:
     both = Finding("STT104", Severity.ERROR, "answer.xml", "two engines")
-    findings = judge(reading(scope=allowing("STT104:answer.xml")), [both])
+    findings = judge(snapshot(scope=allowing("STT104:answer.xml")), [both])
     assert by_rule(findings) == {"STT104": Severity.ERROR, "CFG103": Severity.WARNING}
 
 
 def test_a_finding_of_the_linter_is_allowed_by_the_name_of_the_template() -> None:
     found = Finding("TWI118", Severity.WARNING, "/srv/twiml_templates/answer.xml", "no action", line=3)
-    [finding] = judge(reading(scope=allowing("TWI118:answer.xml")), [found])
+    [finding] = judge(snapshot(scope=allowing("TWI118:answer.xml")), [found])
     assert (finding.severity, finding.line) == (Severity.NOTE, 3)
 
 

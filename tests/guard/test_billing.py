@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.findings import Finding, Severity
-from voice_app.guard import RULES, Named, Reading, Scope, judge
+from voice_app.findings import RULES, Finding, Severity
+from voice_app.guard import Named, Scope, Snapshot, judge
 from voice_app.twilio import Configuration
 
 ID = "conv_configuration_00000000000000000000000001"
@@ -33,11 +33,11 @@ def configuration(channel_settings: Any) -> Configuration:
 
 def voice_capture(named: Configuration, *, strict: bool = True) -> list[Finding]:
     """What the two rules about the named configuration say."""
-    reading = Reading(
+    snapshot = Snapshot(
         scope=Scope(configuration_id=ID, strict=strict),
         named=(Named(named.id, "TWILIO_CONVERSATION_CONFIGURATION_ID", named),),
     )
-    return [finding for finding in judge(reading) if finding.rule in ("STT101", "STT106")]
+    return [finding for finding in judge(snapshot) if finding.rule in ("STT101", "STT106")]
 
 
 @pytest.mark.parametrize(

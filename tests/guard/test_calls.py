@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.accounts import NUMBER, OURS, THEIRS, capturing, conversation, rule
-from voice_app.guard.calls import best_of, joined_captured, two_conversations, two_engines
+from voice_app.guard.evidence import best_of, joined_captured, two_conversations, two_engines
 from voice_app.twilio import Communication
 
 CALL = "CA" + "1" * 32

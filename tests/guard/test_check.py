@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from voice_app.findings import Finding, Severity
-from voice_app.guard import Report, Scope, Verdict, check, facts, overview, report, verdict
+from voice_app.guard import Report, Scope, Verdict, check_account, verdict
+from voice_app.guard.rendering import facts, overview, report
 from voice_app.sandbox.twilio import Fault, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 from voice_app.twilio import Configurations, Conversations, Credentials, Patience, TwilioApi
@@ -53,7 +54,7 @@ async def checked(
 
 
 async def looked(api: TwilioApi, configuration_id: str | None, **scope: Any) -> Report:
-    return await check(api, Scope(configuration_id=configuration_id, **scope))
+    return await check_account(api, Scope(configuration_id=configuration_id, **scope))
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ async def test_numbers_are_read_on_all_pages(account: SandboxAccount) -> None:
         account.add_number(f"+1555020{n:04}", voice_url=f"{ORIGIN}/voice")
     async with api_of(account) as api:
         found = await looked(api, add(account), origin=ORIGIN, account_sid=account.sid)
-    assert len(found.reading.numbers) == 1501
+    assert len(found.snapshot.numbers) == 1501
 
 
 async def test_the_configuration_behind_a_conversation_in_a_template_is_read(account: SandboxAccount) -> None:
@@ -185,7 +186,7 @@ async def test_what_cannot_be_read_is_told_with_the_reason(
     account: SandboxAccount, name: str, strict: bool
 ) -> None:
     fault, told = FAULTS[name]
-    account.faults.add(dataclasses.replace(fault, times=None))
+    account.faults.add(msgspec.structs.replace(fault, times=None))
     configuration_id = add(account)
     seconds = 0.2 if name == "timeout" else 10.0
     findings = await checked(account, configuration_id, strict=strict, seconds=seconds)
@@ -222,7 +223,7 @@ async def test_each_part_that_cannot_be_read_is_told_by_itself(
 async def test_the_whole_look_is_bounded_in_time(account: SandboxAccount) -> None:
     account.faults.add(Fault(delay=30, times=None))
     async with api_of(account, seconds=30) as api, asyncio.timeout(10):
-        found = await check(api, Scope(configuration_id=add(account)), seconds=0.2)
+        found = await check_account(api, Scope(configuration_id=add(account)), seconds=0.2)
     assert found.verdict is Verdict.UNKNOWN
     assert "not read within 0.2 s" in report(found.findings).plain
 
@@ -263,11 +264,11 @@ async def test_the_facts_say_what_the_verdict_rests_on(account: SandboxAccount) 
     configuration_id = add(account, displayName="acme")
     async with api_of(account) as api:
         found = await looked(api, configuration_id, origin=ORIGIN, account_sid=account.sid)
-    told = dict(facts(found.reading))
+    told = dict(facts(found.snapshot))
     assert told["configuration"].startswith(f"{configuration_id} (acme, version 1), changed ")
     assert told["our numbers"] == f"{NUMBER}; of the account's 1, 1 lead here"
     assert "ACTIVE" in told["memory store"]
-    assert told["account"] == "a configuration, none with VOICE capture rules"
+    assert told["account"] == "1 configuration, none with VOICE capture rules"
 
 
 def test_an_overview_begins_with_the_verdict_and_groups_by_severity() -> None:
@@ -316,7 +317,7 @@ async def test_a_hostile_name_cannot_steer_the_terminal(account: SandboxAccount)
     configuration_id = add(account, displayName="\x1b]0;x\x07\r\n", channelSettings=settings)
     async with api_of(account) as api:
         found = await looked(api, configuration_id)
-    text = overview(found.verdict, facts(found.reading), found.findings)
+    text = overview(found.verdict, facts(found.snapshot), found.findings)
     assert "\x1b" not in text.plain
     assert "\r" not in text.plain
     assert "[red]x[/]" in text.plain

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voice_app.guard.matcher import ANYONE, CALL_TYPES, Line, Match, call_type_of, match, normalised
+from voice_app.guard.matching import ANYONE, CALL_TYPES, Line, Match, call_type_of, match, normalised
 from voice_app.twilio.models import CaptureRule
 
 OURS = "+15550100001"

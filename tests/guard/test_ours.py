@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from voice_app.guard import Reading, Scope, judge
+from voice_app.guard import Scope, Snapshot, judge
 from voice_app.twilio import Configuration
 
 AGENT, PEOPLE = "+15550100001", "+15550100002"
@@ -21,8 +21,8 @@ def found(number: str, **scope: Any) -> list[str]:
             "channelSettings": {"VOICE": {"captureRules": [rule]}},
         }
     )
-    reading = Reading(scope=Scope(numbers=(AGENT, PEOPLE), **scope), configurations=(other,))
-    return [finding.rule for finding in judge(reading) if finding.rule in ("STT102", "STT103")]
+    snapshot = Snapshot(scope=Scope(numbers=(AGENT, PEOPLE), **scope), configurations=(other,))
+    return [finding.rule for finding in judge(snapshot) if finding.rule in ("STT102", "STT103")]
 
 
 def test_a_rule_that_catches_calls_to_people_only_is_legitimate() -> None:

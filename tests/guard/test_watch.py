@@ -10,21 +10,21 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from support.accounts import NUMBER, capturing, reading, rule, stores, trouble
+from support.accounts import NUMBER, capturing, rule, snapshot, stores, trouble
 from voice_app import telemetry
-from voice_app.guard import Reading, Report, Watch, judge
-from voice_app.guard.reading import Part, Unread
+from voice_app.guard import Report, Snapshot, Watch, judge
+from voice_app.guard.snapshot import Part, Unread
 
-FINE = reading()
-REFUSED = reading(capturing(rule("*", NUMBER)))
-UNREAD = reading(unread=(Unread(Part.CONFIGURATIONS, "", trouble()),), configurations=None)
+FINE = snapshot()
+REFUSED = snapshot(capturing(rule("*", NUMBER)))
+UNREAD = snapshot(unread=(Unread(Part.CONFIGURATIONS, "", trouble()),), configurations=None)
 
 
 class Account:
-    """Shows one reading after the other, and says when it was looked at."""
+    """Shows one snapshot after the other, and says when it was looked at."""
 
     def __init__(self) -> None:
-        self.shows: Reading | Exception = FINE
+        self.shows: Snapshot | Exception = FINE
         self.looks = 0
         self.looked = asyncio.Event()
 
@@ -36,7 +36,7 @@ class Account:
         return Report(self.shows, judge(self.shows))
 
 
-Show: TypeAlias = Callable[[Reading | Exception], Awaitable[list[str]]]
+Show: TypeAlias = Callable[[Snapshot | Exception], Awaitable[list[str]]]
 
 
 @asynccontextmanager
@@ -45,7 +45,7 @@ async def watching(account: Account, seconds: float = 0) -> AsyncIterator[Show]:
     watch = Watch(account.look, seconds=seconds)
     task = asyncio.create_task(watch.run())
 
-    async def show(what: Reading | Exception) -> list[str]:
+    async def show(what: Snapshot | Exception) -> list[str]:
         account.shows = what
         account.looked.clear()
         watch.look()
@@ -80,8 +80,8 @@ async def test_a_doubt_takes_no_refusal_back(strict: bool) -> None:
     unread: dict[str, Any] = {"unread": UNREAD.unread, "configurations": None, "scope": {"strict": strict}}
     async with watching(Account()) as show:
         await show(REFUSED)
-        assert await show(reading(**unread)) == ["STT101"]
-        assert await show(reading(**unread, stores=stores(None))) == ["MEM101", "STT101"]
+        assert await show(snapshot(**unread)) == ["STT101"]
+        assert await show(snapshot(**unread, stores=stores(None))) == ["MEM101", "STT101"]
         assert await show(FINE) == []
 
 

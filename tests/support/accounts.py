@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from voice_app.findings import Finding
-from voice_app.guard import Named, Reading, Scope, judge
+from voice_app.guard import Named, Scope, Snapshot, judge
 from voice_app.twilio import (
     ApiError,
     Configuration,
@@ -127,9 +127,9 @@ def trouble(kind: Trouble = Trouble.SERVER) -> ApiError:
     return ApiError(kind, method="GET", url="https://x.twilio.com/y", message="no", status=503)
 
 
-def reading(
+def snapshot(
     ours: Configuration | None = None, *, scope: dict[str, Any] | None = None, **parts: Any
-) -> Reading:
+) -> Snapshot:
     """An account with which nothing is wrong, but for what is given."""
     ours = ours or configuration()
     told = {
@@ -150,9 +150,9 @@ def reading(
         "conversations": (conversation(),),
         **parts,
     }
-    return Reading(**given)
+    return Snapshot(**given)
 
 
 def judged(ours: Configuration | None = None, **parts: Any) -> list[Finding]:
     """What the guard says about it."""
-    return judge(reading(ours, **parts))
+    return judge(snapshot(ours, **parts))

@@ -16,8 +16,8 @@ from voice_app import server
 from voice_app.agents.loader import AgentError
 from voice_app.app import desk
 from voice_app.cli.output import console, plain, print_json, printable, run
-from voice_app.guard import Report, Verdict, facts, overview, verdict
-from voice_app.guard.facts import Fact
+from voice_app.guard import Report, Verdict, verdict
+from voice_app.guard.rendering import Fact, facts, overview
 from voice_app.guard.repair import Repair, proven, repairs
 from voice_app.journal import JournalError
 from voice_app.settings import Settings, SettingsError, load
@@ -82,7 +82,7 @@ async def _check(settings: Settings, options: _Options) -> Verdict:
                 report = await server.preflight(ready, api)
         found = verdict(report.findings, strict=options.strict)
         where = "the sandbox" if ready.in_sandbox else f"account {ready.account_sid}"
-        told = [("checked", where), *facts(report.reading), ("templates", str(folder))]
+        told = [("checked", where), *facts(report.snapshot), ("templates", str(folder))]
         if options.as_json:
             print_json(_document(found, told, report, changed))
         else:
@@ -116,7 +116,7 @@ def _document(
 async def _fix(api: TwilioApi, report: Report, options: _Options) -> list[Update]:
     """Show what would change, ask, and do it. Raises `ApiError`."""
     screen = _screen(stderr=options.as_json)
-    wanted = repairs(report.reading)
+    wanted = repairs(report.snapshot)
     if not wanted:
         screen.print(Text("No configuration that our TwiML names has VOICE capture rules.\n"))
         return []

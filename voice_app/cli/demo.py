@@ -13,7 +13,7 @@ from voice_app.app import scope
 from voice_app.calls import CallState, SpokenLine
 from voice_app.cli.output import print_findings, run
 from voice_app.cli.transcript import Transcript
-from voice_app.guard import check
+from voice_app.guard import check_account
 from voice_app.journal import Journal
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone import CallOverError, Person, Phone, PhoneCall
@@ -158,7 +158,7 @@ async def _show_refusal(settings: Settings, api: TwilioApi) -> None:
     rule = {"from": "*", "to": settings.phone_number, "metadata": {"callType": "PSTN"}}
     named = settings.conversation_configuration or ""
     await Configurations(api).update(named, {"channelSettings": {"VOICE": {"captureRules": [rule]}}})
-    found = await check(api, scope(settings))
+    found = await check_account(api, scope(settings))
     print_findings(found.refusals, as_json=False)
     _expect("the refusal", [finding.rule for finding in found.refusals] == ["STT101"])
     typer.echo("\n  `voice-app serve` would stop here, before it takes a call.")

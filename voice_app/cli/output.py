@@ -36,7 +36,7 @@ def print_findings(findings: list[Finding], *, as_json: bool, error: bool = Fals
     if as_json:
         typer.echo(msgspec.json.encode({"findings": findings}).decode())
     elif findings:
-        from voice_app.guard.report import report  # with it comes a good part of the house
+        from voice_app.guard.rendering import report  # with it comes a good part of the house
 
         Console(stderr=error, highlight=False, soft_wrap=True).print(report(findings))
 

@@ -9,8 +9,8 @@ import msgspec
 
 from voice_app.cli.account import Account
 from voice_app.findings import Finding, Severity
-from voice_app.guard import Named, Reading, judge
-from voice_app.guard.reader import SETTING
+from voice_app.guard import Named, Snapshot, judge
+from voice_app.guard.snapshot import SETTING
 from voice_app.twilio import Configuration
 
 _RULES: Final = re.compile(r"STT10[1235]|CFG11[0-8]|CFG124")
@@ -29,12 +29,12 @@ def traps(account: Account, before: Configuration, after: Configuration) -> list
 
 def _findings(account: Account, configuration: Configuration) -> list[Finding]:
     named = configuration.id in account.named
-    reading = Reading(
+    snapshot = Snapshot(
         scope=account.scope,
         named=(Named(configuration.id, SETTING, configuration),) if named else (),
         configurations=(configuration,),
     )
-    return [finding for finding in judge(reading) if _RULES.fullmatch(finding.rule)]
+    return [finding for finding in judge(snapshot) if _RULES.fullmatch(finding.rule)]
 
 
 def _facts(finding: Finding) -> tuple[str, ...]:

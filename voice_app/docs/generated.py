@@ -64,7 +64,7 @@ def settings_page() -> str:
 
 def rules_page() -> str:
     """``rules.md``: every rule with its id, title, and usual severity."""
-    rules = {**twiml.RULES, **guard.RULES}
+    rules: dict[str, Any] = {**twiml.RULES, **guard.RULES}
     rows = (f"| {rule_id} | {rule.title} | {rule.severity} |" for rule_id, rule in sorted(rules.items()))
     return _RULES.format(table="\n".join(rows))
 

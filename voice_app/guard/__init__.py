@@ -1,12 +1,9 @@
 """The guard: it refuses to run where speech-to-text would be billed twice."""
 
-from voice_app.guard.calls import CallInspector, best_of
-from voice_app.guard.check import Report, Verdict, check, judge, verdict
-from voice_app.guard.facts import facts
-from voice_app.guard.reading import Named, Reading
-from voice_app.guard.report import overview, report
-from voice_app.guard.rules import RULES
-from voice_app.guard.scope import Allowance, Scope, named_in
+from voice_app.findings import RULES
+from voice_app.guard.check import Report, Verdict, check_account, judge, verdict
+from voice_app.guard.evidence import CallInspector, best_of
+from voice_app.guard.snapshot import Allowance, Named, Scope, Snapshot, named_in
 from voice_app.guard.watch import Watch
 
 __all__ = [
@@ -14,17 +11,14 @@ __all__ = [
     "Allowance",
     "CallInspector",
     "Named",
-    "Reading",
     "Report",
     "Scope",
+    "Snapshot",
     "Verdict",
     "Watch",
     "best_of",
-    "check",
-    "facts",
+    "check_account",
     "judge",
     "named_in",
-    "overview",
-    "report",
     "verdict",
 ]

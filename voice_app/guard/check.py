@@ -1,4 +1,4 @@
-"""Read what the rules need, and apply them."""
+"""Read what the rules need, apply them, and weigh what ``VOICE_APP_GUARD_ALLOW`` allows."""
 
 from __future__ import annotations
 
@@ -6,14 +6,35 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import PurePath
+from typing import Final
 
-from voice_app.findings import Finding, Severity
-from voice_app.guard.allowances import allow
-from voice_app.guard.reader import read
-from voice_app.guard.reading import Reading
-from voice_app.guard.rules import RULES
-from voice_app.guard.scope import Scope
+from voice_app.findings import RULES, WARNING, Finding, Hit, Severity, declare
+from voice_app.guard import rules
+from voice_app.guard.collector import collect
+from voice_app.guard.snapshot import Allowance, Scope, Snapshot
 from voice_app.twilio import TwilioApi
+from voice_app.twiml import RULES as TWIML_RULES
+
+SETTING: Final = "VOICE_APP_GUARD_ALLOW"
+
+CFG103: Final = declare(
+    "CFG103",
+    WARNING,
+    "an allowance that allows nothing",
+    "What VOICE_APP_GUARD_ALLOW names is gone, is misspelt, or cannot be allowed. An allowance that is left "
+    "behind hides the next finding of its kind.",
+    fix="Take it out of VOICE_APP_GUARD_ALLOW.",
+)
+
+_CHECKS: Final = tuple(
+    (item, item.check)
+    for item in RULES.values()
+    if item.check is not None and item.check.__module__.startswith(rules.__name__)
+)
+_NEVER: Final = frozenset({"STT104"} | {item.id for item in RULES.values() if not item.overridable})
+"""Rules that nothing overrides."""
+_KNOWN: Final = frozenset({*TWIML_RULES, *RULES})
 
 
 class Verdict(IntEnum):
@@ -29,7 +50,7 @@ class Verdict(IntEnum):
 class Report:
     """What a check came to, and what it rests on."""
 
-    reading: Reading
+    snapshot: Snapshot
     findings: list[Finding]
 
     @property
@@ -42,7 +63,7 @@ class Report:
         return [item for item in self.findings if item.severity is Severity.ERROR and item.rule != "STT106"]
 
 
-async def check(
+async def check_account(
     api: TwilioApi, scope: Scope, *, templates: Sequence[Finding] = (), seconds: float = 20.0
 ) -> Report:
     """Look at the account and judge it. ``templates`` are what the linter found.
@@ -50,18 +71,17 @@ async def check(
     Each part is given ``seconds`` to be read. Never raises for what Twilio answers: what cannot be read is a
     finding, and if it bears on double billing and the scope is strict, an error (STT106).
     """
-    reading = await read(api, scope, seconds=seconds)
+    snapshot = await collect(api, scope, seconds=seconds)
     # Off the loop: a large account has thousands of rules, and there may be calls on the line.
-    return Report(reading, await asyncio.to_thread(judge, reading, templates))
+    return Report(snapshot, await asyncio.to_thread(judge, snapshot, templates))
 
 
-def judge(reading: Reading, templates: Sequence[Finding] = ()) -> list[Finding]:
+def judge(snapshot: Snapshot, templates: Sequence[Finding] = ()) -> list[Finding]:
     """Everything that is wrong with what was read, allowances taken into account."""
     found = [*templates]
-    for rule in RULES.values():
-        if rule.check is not None:
-            found += map(rule.finding, rule.check(reading))
-    return allow(found, reading.scope.allowances, complete=not reading.unread)
+    for rule, check in _CHECKS:
+        found += map(rule.of, check(snapshot))
+    return allow(found, snapshot.scope.allowances, complete=not snapshot.unread)
 
 
 def verdict(findings: Sequence[Finding], *, strict: bool = False) -> Verdict:
@@ -71,3 +91,52 @@ def verdict(findings: Sequence[Finding], *, strict: bool = False) -> Verdict:
     if not rules:
         return Verdict.FINE
     return Verdict.UNKNOWN if rules == {"STT106"} else Verdict.REFUSED
+
+
+def allow(
+    findings: Sequence[Finding], allowances: Sequence[Allowance], *, complete: bool = True
+) -> list[Finding]:
+    """The findings, with those that are allowed made notes, and one for every allowance that allows nothing.
+
+    Unless everything that matters was read (``complete``), an allowance may seem idle and is not.
+    """
+    used: set[Allowance] = set()
+    weighed: list[Finding] = []
+    for finding in findings:
+        matching = [item for item in allowances if item.rule not in _NEVER and _about(item, finding)]
+        used.update(matching)
+        weighed.append(_allowed(finding, matching[0]) if matching else finding)
+    idle = [item for item in allowances if item not in used]
+    hits = [hit for item in dict.fromkeys(idle) if (hit := _idle(item, complete)) is not None]
+    return [*weighed, *map(CFG103.of, hits)]
+
+
+def _about(allowance: Allowance, finding: Finding) -> bool:
+    """Templates are known by their names, whatever folder they are in."""
+    subjects = (finding.where, PurePath(finding.where).name)
+    return allowance.rule == finding.rule and allowance.subject in subjects
+
+
+def _allowed(finding: Finding, allowance: Allowance) -> Finding:
+    return Finding(
+        rule=finding.rule,
+        severity=Severity.NOTE,
+        where=finding.where,
+        message=f"{finding.message} (allowed by {SETTING})",
+        line=finding.line,
+        reason=finding.reason,
+        evidence=finding.evidence,
+        fix=f"If it is not wanted any more, take {allowance} out of {SETTING}.",
+    )
+
+
+def _idle(allowance: Allowance, complete: bool) -> Hit | None:
+    if allowance.rule in _NEVER:
+        why = f"{allowance.rule} cannot be allowed"
+    elif allowance.rule not in _KNOWN:
+        why = f"there is no rule {allowance.rule}"
+    elif complete:
+        why = f"{allowance.rule} has nothing to say about {allowance.subject}"
+    else:
+        return None
+    return Hit(where=SETTING, message=f"{allowance} allows nothing: {why}", fix="Take it out.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voice_app.guard.captures import VOICE, captures, without_voice
-from voice_app.guard.reading import Reading
+from voice_app.guard.matching import VOICE, captures, without_voice
+from voice_app.guard.snapshot import Snapshot
 from voice_app.twilio import Configuration, Configurations
 from voice_app.twilio.changes import Difference, differences, merged
 from voice_app.twilio.configurations import Update
@@ -33,9 +33,9 @@ class Repair:
         return await configurations.update(now.id, without_voice(now), progress=progress)
 
 
-def repairs(reading: Reading) -> list[Repair]:
+def repairs(snapshot: Snapshot) -> list[Repair]:
     """One for each configuration that our TwiML names and that captures voice."""
-    return [Repair(item) for item in reading.in_use if captures(item, VOICE)]
+    return [Repair(item) for item in snapshot.in_use if captures(item, VOICE)]
 
 
 def proven(update: Update) -> bool:

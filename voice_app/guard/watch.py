@@ -72,9 +72,9 @@ class Watch:
             telemetry.GUARD_REFUSALS.labels(rule).set(1)
 
     def _doubt(self, report: Report) -> None:
-        doubted = bool(report.reading.unread)
+        doubted = bool(report.snapshot.unread)
         if doubted and not self._doubted:
-            for item in report.reading.unread:
+            for item in report.snapshot.unread:
                 log.warning("the guard cannot read %s %s: %s", item.part, item.where, item.error.answer)
         self._doubted = doubted
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 
 from voice_app.app import scope, twilio_api
-from voice_app.guard import Report, check
+from voice_app.guard import Report, check_account
 from voice_app.sandbox.twilio import (
     CONTROL_PATH,
     SUMMARY,
@@ -90,7 +90,7 @@ async def preflight(settings: Settings, api: TwilioApi) -> Report:
     Raises `SettingsError` for a file of numbers that cannot be used.
     """
     templates = lint_path(settings.templates or default_folder(), allow=settings.allow_attributes)
-    return await check(api, scope(settings), templates=templates)
+    return await check_account(api, scope(settings), templates=templates)
 
 
 async def introduce(settings: Settings, base_url: str) -> None:

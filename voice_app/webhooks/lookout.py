@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from voice_app import telemetry
 from voice_app.findings import Finding
-from voice_app.guard import RULES, CallInspector
-from voice_app.guard.rule import Hit
+from voice_app.guard import CallInspector
+from voice_app.guard.evidence import missing
 from voice_app.journal import Journal
 from voice_app.journal.events import Failed
 from voice_app.twilio import ApiError, Conversation, Conversations
@@ -65,7 +65,7 @@ class Lookout:
             known = await self._conversations.wait_for_call(call_sid, within=self._within)
             found(known)
             if not known:
-                self._raise(call_sid, [_missing(call_sid)])
+                self._raise(call_sid, [missing(call_sid)])
                 return
             if not self._inspector.has_ours(known):
                 known = await self._wait_for_ours(call_sid, over, known)
@@ -103,12 +103,6 @@ class Lookout:
             log.error("%s %s", finding.rule, finding.message)
             telemetry.CALL_ALARMS.labels(finding.rule).inc()
         return any_at_all
-
-
-def _missing(call_sid: str) -> Finding:
-    return RULES["CFG201"].finding(
-        Hit(where=call_sid, message=f"No conversation was made for call {call_sid}; see voice-app check")
-    )
 
 
 async def _either(over: asyncio.Event, seconds: float) -> None:

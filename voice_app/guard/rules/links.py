@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from voice_app.findings import Severity
-from voice_app.guard.reading import Part, Reading
-from voice_app.guard.rule import Hit, called, counted
+from voice_app.findings import ERROR, NOTE, WARNING, Hit, counted, rule
+from voice_app.guard.snapshot import Part, Snapshot, called
 from voice_app.twilio import IntelligenceConfiguration, Operator
 
 MOST_LINKS: Final = 5
@@ -25,13 +24,21 @@ _WHOM: Final = re.compile(
 )
 
 
-def store_dead(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "MEM101",
+    ERROR,
+    "the memory store does not work",
+    "Twilio says nothing about a store that is gone: calls are written down, nobody is recognised and "
+    "nothing is remembered.",
+    fix="Link another store: memoryStoreId.",
+)
+def store_dead(snapshot: Snapshot) -> Iterator[Hit]:
     """MEM101: an error where memories are to be extracted and the store will not come, else a warning."""
-    for configuration in reading.in_use:
+    for configuration in snapshot.in_use:
         store_id = configuration.memory_store_id
-        if store_id not in reading.stores:
+        if store_id not in snapshot.stores:
             continue
-        store = reading.stores[store_id]
+        store = snapshot.stores[store_id]
         if store is not None and store.active:
             continue
         promised = configuration.memory_extraction_enabled
@@ -42,16 +49,23 @@ def store_dead(reading: Reading) -> Iterator[Hit]:
             message=f"The memory store {store_id} of {called(configuration)} {state}",
             evidence=["memoryExtractionEnabled is true"] if promised else [],
             fix="Wait until it is ACTIVE." if coming else "Link another store: memoryStoreId.",
-            severity=Severity.ERROR if promised and not coming else Severity.WARNING,
+            severity=ERROR if promised and not coming else WARNING,
         )
 
 
-def profiles_missing(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "MEM102",
+    WARNING,
+    "customers without a profile",
+    "Every customer with a telephone number gets a profile, as long as the memory store works.",
+    fix="Look for the errors 530003 and 530004 in the Console's Debugger, and check the memory store.",
+)
+def profiles_missing(snapshot: Snapshot) -> Iterator[Hit]:
     """MEM102"""
-    for configuration in reading.in_use:
+    for configuration in snapshot.in_use:
         customers = [
             person
-            for item in reading.conversations or ()
+            for item in snapshot.conversations or ()
             if item.configuration_id == configuration.id
             for person in item.participants
             if person.type == "CUSTOMER" and any(place.address.startswith("+") for place in person.addresses)
@@ -68,10 +82,17 @@ def profiles_missing(reading: Reading) -> Iterator[Hit]:
             )
 
 
-def extraction_off(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "MEM103",
+    WARNING,
+    "no memories are extracted",
+    "Extraction is off by default. While a conversation is active none happens in any case.",
+    fix="Set memoryExtractionEnabled to true, unless that is intended.",
+)
+def extraction_off(snapshot: Snapshot) -> Iterator[Hit]:
     """MEM103"""
-    for configuration in reading.in_use:
-        if reading.scope.uses_memory and not configuration.memory_extraction_enabled:
+    for configuration in snapshot.in_use:
+        if snapshot.scope.uses_memory and not configuration.memory_extraction_enabled:
             yield Hit(
                 where=configuration.id,
                 message=f"{called(configuration)} does not extract memories: what is said on a call will not "
@@ -80,16 +101,30 @@ def extraction_off(reading: Reading) -> Iterator[Hit]:
             )
 
 
-def store_unread(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "MEM104",
+    WARNING,
+    "the memory store could not be read",
+    "Whether people will be recognised is not known.",
+    fix="Give the credentials access to memory stores, and check again.",
+)
+def store_unread(snapshot: Snapshot) -> Iterator[Hit]:
     """MEM104"""
-    yield from _unread(reading, Part.STORE)
+    yield from _unread(snapshot, Part.STORE)
 
 
-def link_dead(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "INT101",
+    WARNING,
+    "an intelligence configuration that does not exist",
+    "Twilio takes the link in and runs nothing.",
+    fix="Unlink it, or link another one: intelligenceConfigurationIds.",
+)
+def link_dead(snapshot: Snapshot) -> Iterator[Hit]:
     """INT101"""
-    for configuration in reading.in_use:
+    for configuration in snapshot.in_use:
         for link in configuration.intelligence_configuration_ids:
-            if reading.intelligence.get(link, ...) is None:
+            if snapshot.intelligence.get(link, ...) is None:
                 yield Hit(
                     where=link,
                     message=f"The intelligence configuration {link} of {called(configuration)} is not there",
@@ -97,10 +132,17 @@ def link_dead(reading: Reading) -> Iterator[Hit]:
                 )
 
 
-def link_empty(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "INT102",
+    WARNING,
+    "an intelligence configuration without rules",
+    "Only rules run operators.",
+    fix="Add a rule to it, or unlink it.",
+)
+def link_empty(snapshot: Snapshot) -> Iterator[Hit]:
     """INT102"""
-    for item in _linked(reading):
-        if not any(rule.operators for rule in item.rules):
+    for item in _linked(snapshot):
+        if not any(run.operators for run in item.rules):
             yield Hit(
                 where=item.id,
                 message=f"The intelligence configuration {_name(item)} has no rule that runs an operator",
@@ -108,26 +150,40 @@ def link_empty(reading: Reading) -> Iterator[Hit]:
             )
 
 
-def every_fragment(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "INT103",
+    WARNING,
+    "operators that run on every fragment of speech",
+    "A spoken reply is written in three to five communications, and each run is billed by its length.",
+    fix="Run the operators at CONVERSATION_END, or set the trigger's count to 5 or more.",
+)
+def every_fragment(snapshot: Snapshot) -> Iterator[Hit]:
     """INT103"""
-    for item in _linked(reading):
-        for rule in item.rules:
-            often = [trigger for trigger in rule.triggers if trigger.on == "COMMUNICATION"]
+    for item in _linked(snapshot):
+        for run in item.rules:
+            often = [trigger for trigger in run.triggers if trigger.on == "COMMUNICATION"]
             count = min((trigger.count for trigger in often), default=FRAGMENTS)
             if count < FRAGMENTS:
                 each = "every fragment" if count == 1 else f"every {count} fragments"
-                runs = -(-FRAGMENTS // count) * len(rule.operators)
+                runs = -(-FRAGMENTS // count) * len(run.operators)
                 yield Hit(
                     where=item.id,
-                    message=f"A rule of {_name(item)} runs {counted(len(rule.operators), 'operator')} on "
+                    message=f"A rule of {_name(item)} runs {counted(len(run.operators), 'operator')} on "
                     f"{each}: up to {runs} runs for one spoken reply",
                     fix=f"Run it at CONVERSATION_END, or set the trigger's count to {FRAGMENTS} or more.",
                 )
 
 
-def both_sides(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "INT104",
+    NOTE,
+    "a prompt that does not say whose words to read",
+    "Operators see both sides of a conversation, and no setting changes that.",
+    fix="Name the participant in the prompt, e.g. the customer.",
+)
+def both_sides(snapshot: Snapshot) -> Iterator[Hit]:
     """INT104"""
-    for operator in reading.operators.values():
+    for operator in snapshot.operators.values():
         if operator.prompt and not _WHOM.search(operator.prompt):
             yield Hit(
                 where=operator.id,
@@ -136,14 +192,28 @@ def both_sides(reading: Reading) -> Iterator[Hit]:
             )
 
 
-def link_unread(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "INT105",
+    WARNING,
+    "an intelligence configuration could not be read",
+    "Whether its operators run is not known.",
+    fix="Give the credentials access to intelligence configurations, and check again.",
+)
+def link_unread(snapshot: Snapshot) -> Iterator[Hit]:
     """INT105"""
-    yield from _unread(reading, Part.INTELLIGENCE, Part.OPERATOR)
+    yield from _unread(snapshot, Part.INTELLIGENCE, Part.OPERATOR)
 
 
-def too_many_links(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "INT106",
+    ERROR,
+    "too many intelligence configurations",
+    "Twilio takes five, and refuses every change of a configuration with more.",
+    fix="Unlink what is not needed.",
+)
+def too_many_links(snapshot: Snapshot) -> Iterator[Hit]:
     """INT106"""
-    for configuration in reading.in_use:
+    for configuration in snapshot.in_use:
         links = configuration.intelligence_configuration_ids
         if len(links) > MOST_LINKS:
             yield Hit(
@@ -155,12 +225,12 @@ def too_many_links(reading: Reading) -> Iterator[Hit]:
             )
 
 
-def _linked(reading: Reading) -> list[IntelligenceConfiguration]:
-    return [item for item in reading.intelligence.values() if item is not None]
+def _linked(snapshot: Snapshot) -> list[IntelligenceConfiguration]:
+    return [item for item in snapshot.intelligence.values() if item is not None]
 
 
-def _unread(reading: Reading, *parts: Part) -> Iterator[Hit]:
-    for unread in reading.missed(*parts):
+def _unread(snapshot: Snapshot, *parts: Part) -> Iterator[Hit]:
+    for unread in snapshot.missed(*parts):
         yield Hit(
             where=unread.where,
             message=f"{str(unread.part).capitalize()} {unread.where} is unread: {unread.error.answer}",

@@ -9,11 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from voice_app.findings import Severity
-from voice_app.guard.captures import VOICE, Capture, captures
-from voice_app.guard.matcher import CALL_TYPES, WILDCARD, call_type_of, normalised
-from voice_app.guard.reading import Reading
-from voice_app.guard.rule import Hit, called, counted, weighed
+from voice_app.findings import ERROR, WARNING, Hit, Severity, counted, rule
+from voice_app.guard.matching import CALL_TYPES, VOICE, WILDCARD, Capture, call_type_of, captures, normalised
+from voice_app.guard.snapshot import Snapshot, called
 
 MOST_RULES: Final = 100
 """Capture rules of one channel of one configuration."""
@@ -24,10 +22,17 @@ _SHORT_CODE: Final = re.compile(r"\d{3,8}")
 _PREFIXES: Final = {"WHATSAPP": "whatsapp:", "RCS": "rcs:"}
 
 
-def needs_call_type(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "CFG110",
+    ERROR,
+    "a rule for a client or SIP without its call type",
+    "A rule without a callType catches telephone calls only; those of browsers and of SIP need theirs.",
+    fix='Give the rule "metadata": {"callType": "CLIENT"} or {"callType": "PUBLIC_SIP"}.',
+)
+def needs_call_type(snapshot: Snapshot) -> Iterator[Hit]:
     """CFG110"""
     yield from _each(
-        reading,
+        snapshot,
         VOICE,
         lambda capture: _call_type(capture) in (None, "PSTN") and any(map(_identity, _sides(capture))),
         "for a client or a SIP address, without its callType: telephone calls only are caught",
@@ -35,22 +40,36 @@ def needs_call_type(reading: Reading) -> Iterator[Hit]:
     )
 
 
-def odd_call_type(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "CFG111",
+    WARNING,
+    "a call type that Twilio does not document",
+    "The types are PSTN, CLIENT and PUBLIC_SIP. What another one catches is anybody's guess.",
+    fix="Write PSTN, CLIENT or PUBLIC_SIP.",
+)
+def odd_call_type(snapshot: Snapshot) -> Iterator[Hit]:
     """CFG111"""
     yield from _each(
-        reading,
+        snapshot,
         VOICE,
         lambda capture: _call_type(capture) not in (None, *CALL_TYPES),
         "with a callType that Twilio does not document",
         "Write PSTN, CLIENT or PUBLIC_SIP; some of Twilio's texts say SIP for the last.",
-        Severity.WARNING,
+        WARNING,
     )
 
 
-def wildcard_identity(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "CFG112",
+    ERROR,
+    "a wildcard for the identities of clients",
+    "Twilio advises against it: the rule catches every browser call of the account.",
+    fix="Name the identity, or name the configuration in TwiML instead.",
+)
+def wildcard_identity(snapshot: Snapshot) -> Iterator[Hit]:
     """CFG112"""
     yield from _each(
-        reading,
+        snapshot,
         VOICE,
         lambda capture: (
             _call_type(capture) == "CLIENT"
@@ -62,10 +81,17 @@ def wildcard_identity(reading: Reading) -> Iterator[Hit]:
     )
 
 
-def whole_account(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "CFG113",
+    ERROR,
+    "a capture rule for the whole account",
+    "From * to * matches every call of its type in the account, not only those of some numbers.",
+    fix="Name a number in from or in to.",
+)
+def whole_account(snapshot: Snapshot) -> Iterator[Hit]:
     """CFG113"""
     yield from _each(
-        reading,
+        snapshot,
         VOICE,
         lambda capture: _sides(capture) == (WILDCARD, WILDCARD),
         "for every call of the account over its call type",
@@ -73,10 +99,17 @@ def whole_account(reading: Reading) -> Iterator[Hit]:
     )
 
 
-def not_a_rule(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "CFG117",
+    ERROR,
+    "not a capture rule",
+    "From, to and the values of metadata are texts; what Twilio makes of anything else is not known.",
+    fix="Write from, to and the values of metadata as texts.",
+)
+def not_a_rule(snapshot: Snapshot) -> Iterator[Hit]:
     """CFG117"""
     yield from _each(
-        reading,
+        snapshot,
         None,
         _malformed,
         "of a shape that Twilio does not document",
@@ -84,13 +117,21 @@ def not_a_rule(reading: Reading) -> Iterator[Hit]:
     )
 
 
-def bad_address(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "CFG118",
+    WARNING,
+    "an address that Twilio does not document",
+    "Addresses are E.164, or what their channel has instead. Only * alone is a wildcard: a part of "
+    "one may match nothing, or anything.",
+    fix="Write numbers as +15550100001, and * alone for anybody.",
+)
+def bad_address(snapshot: Snapshot) -> Iterator[Hit]:
     """CFG118: a part of a wildcard is an error, another format a warning."""
-    for configuration in reading.everything:
+    for configuration in snapshot.everything:
         found = [item for item in captures(configuration) if item.rule is not None]
         for severity, evidence in (
-            (Severity.ERROR, [str(item) for item in found if any(map(_half_wildcard, _sides(item)))]),
-            (Severity.WARNING, [f"{item}: {why}" for item in found for why in _formats(item)]),
+            (ERROR, [str(item) for item in found if any(map(_half_wildcard, _sides(item)))]),
+            (WARNING, [f"{item}: {why}" for item in found for why in _formats(item)]),
         ):
             if evidence:
                 yield Hit(
@@ -100,15 +141,22 @@ def bad_address(reading: Reading) -> Iterator[Hit]:
                     evidence=evidence,
                     fix="Write numbers as +15550100001, WhatsApp addresses as whatsapp:+15550100001, RCS as "
                     "they are or with rcs:, and * alone for anybody.",
-                    severity=weighed(reading, configuration, severity),
+                    severity=snapshot.weighed(configuration, severity),
                 )
 
 
-def overlapping(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "CFG114",
+    WARNING,
+    "two rules for the same traffic",
+    "A call or message that several rules match is grouped in ways that nobody expects.",
+    fix="Keep one rule for each number and direction.",
+)
+def overlapping(snapshot: Snapshot) -> Iterator[Hit]:
     """CFG114: a rule all of whose traffic another rule catches too."""
     rules: dict[tuple[str, str, str, str], Capture] = {}
     doubles: dict[int, list[str]] = {}
-    for capture in (item for configuration in reading.everything for item in captures(configuration)):
+    for capture in (item for configuration in snapshot.everything for item in captures(configuration)):
         if capture.rule is None:
             continue
         first = rules.setdefault(_key(capture), capture)
@@ -119,7 +167,7 @@ def overlapping(reading: Reading) -> Iterator[Hit]:
             if wider in rules:
                 doubles.setdefault(id(capture.configuration), []).append(_both(capture, rules[wider]))
                 break
-    for configuration in reading.everything:
+    for configuration in snapshot.everything:
         evidence = doubles.get(id(configuration))
         if evidence:
             yield Hit(
@@ -128,13 +176,20 @@ def overlapping(reading: Reading) -> Iterator[Hit]:
                 "conversation it goes to is anybody's guess",
                 evidence=evidence,
                 fix="Keep one rule for each number and direction.",
-                severity=weighed(reading, configuration, Severity.WARNING),
+                severity=snapshot.weighed(configuration, WARNING),
             )
 
 
-def one_direction(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "CFG115",
+    WARNING,
+    "text messages captured in one direction only",
+    "Orchestrator needs a rule for each direction; half of the messages are missing otherwise.",
+    fix="Add the rule with from and to exchanged.",
+)
+def one_direction(snapshot: Snapshot) -> Iterator[Hit]:
     """CFG115"""
-    for configuration in reading.everything:
+    for configuration in snapshot.everything:
         sides = {_sides(item) for item in captures(configuration, "SMS") if item.rule is not None}
         lonely = [
             f"from {from_} to {to}, but not from {to} to {from_}"
@@ -148,38 +203,45 @@ def one_direction(reading: Reading) -> Iterator[Hit]:
                 evidence=lonely,
                 fix="Add the rule with from and to exchanged; a message is known by its resourceId, so none "
                 "is counted twice.",
-                severity=weighed(reading, configuration, Severity.WARNING),
+                severity=snapshot.weighed(configuration, WARNING),
             )
 
 
-def many_rules(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "CFG116",
+    WARNING,
+    "close to the limit of capture rules",
+    "A channel of a configuration can have 100 rules, one number needs one or two.",
+    fix="Divide the numbers over several configurations.",
+)
+def many_rules(snapshot: Snapshot) -> Iterator[Hit]:
     """CFG116: above the limit an error, close to it a warning."""
-    for configuration in reading.everything:
+    for configuration in snapshot.everything:
         channels: dict[str, int] = {}
         for capture in captures(configuration):
             channels[capture.channel] = channels.get(capture.channel, 0) + 1
         for channel, number in channels.items():
             if number >= MANY_RULES:
-                severity = Severity.ERROR if number > MOST_RULES else Severity.WARNING
+                severity = ERROR if number > MOST_RULES else WARNING
                 yield Hit(
                     where=configuration.id,
                     message=f"{called(configuration)} has {number} capture rules for {channel}, of "
                     f"{MOST_RULES} that it can have",
                     fix="Divide the numbers over several configurations.",
-                    severity=weighed(reading, configuration, severity),
+                    severity=snapshot.weighed(configuration, severity),
                 )
 
 
 def _each(
-    reading: Reading,
+    snapshot: Snapshot,
     channel: str | None,
     wrong: Callable[[Capture], bool],
     what: str,
     fix: str,
-    severity: Severity = Severity.ERROR,
+    severity: Severity = ERROR,
 ) -> Iterator[Hit]:
     """One hit for each configuration that has such rules."""
-    for configuration in reading.everything:
+    for configuration in snapshot.everything:
         evidence = [str(item) for item in captures(configuration, channel) if wrong(item)]
         if evidence:
             yield Hit(
@@ -187,7 +249,7 @@ def _each(
                 message=f"{called(configuration)} has {counted(len(evidence), 'capture rule')} {what}",
                 evidence=evidence,
                 fix=fix,
-                severity=weighed(reading, configuration, severity),
+                severity=snapshot.weighed(configuration, severity),
             )
 
 

@@ -10,21 +10,29 @@ from typing import Final
 
 import msgspec
 
-from voice_app.findings import Severity
-from voice_app.guard.captures import VOICE, captures, oddities, without_voice
-from voice_app.guard.matcher import Match
-from voice_app.guard.ours import OurCalls, leg_match
-from voice_app.guard.reader import SETTING
-from voice_app.guard.reading import Part, Reading, Unread
-from voice_app.guard.rule import Hit, called, counted
+from voice_app.findings import ERROR, NOTE, WARNING, Hit, Severity, counted, rule
+from voice_app.guard.matching import VOICE, Match, captures, leg_match, oddities, without_voice
+from voice_app.guard.snapshot import SETTING, Part, Snapshot, Unread, called
 from voice_app.twilio import Configuration
 
+TWICE: Final = (
+    "ConversationRelay and <Transcription> run a speech-to-text engine of their own. A VOICE capture rule "
+    "runs Real-Time Transcription beside it on every call that it matches, and both are billed."
+)
 LENIENT: Final = "Set VOICE_APP_GUARD=lenient to start all the same, with a warning."
 
 
-def named_captures_voice(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "STT101",
+    ERROR,
+    "the named configuration captures voice by itself",
+    f"{TWICE} Twilio does not prevent it, and this rule cannot be overridden.",
+    fix="Remove the VOICE capture rules: voice-app check --fix.",
+    overridable=False,
+)
+def named_captures_voice(snapshot: Snapshot) -> Iterator[Hit]:
     """STT101. No capture rules are: the list empty, null or absent, ``VOICE`` null, empty or absent."""
-    for configuration in reading.in_use:
+    for configuration in snapshot.in_use:
         found = captures(configuration, VOICE)
         if found:
             count = counted(len(found), "capture rule")
@@ -32,18 +40,26 @@ def named_captures_voice(reading: Reading) -> Iterator[Hit]:
                 where=configuration.id or "the configuration",
                 message=f"{called(configuration)} has {count} for VOICE: speech-to-text would be billed "
                 "twice on every call that matches",
-                evidence=[*map(str, found), *_named_by(reading, configuration)],
+                evidence=[*map(str, found), *_named_by(snapshot, configuration)],
                 fix=_removal(configuration),
             )
 
 
-def other_captures_ours(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "STT102",
+    ERROR,
+    "another configuration captures voice on our calls",
+    f"{TWICE} Capture rules watch the whole account: nothing ties them to the configuration that TwiML "
+    "names.",
+    fix="Take the rule out of that configuration, or narrow it to numbers that no AI agent answers.",
+)
+def other_captures_ours(snapshot: Snapshot) -> Iterator[Hit]:
     """STT102: by how sure the match is, an error or a warning.
 
     Rules that would catch us only on calls with their own other party are everybody else's daily work.
     """
-    ours = OurCalls.of(reading)
-    for configuration in reading.others:
+    ours = snapshot.our_calls
+    for configuration in snapshot.others:
         surely: list[str] = []
         perhaps: list[str] = []
         for capture in captures(configuration, VOICE):
@@ -53,8 +69,8 @@ def other_captures_ours(reading: Reading) -> Iterator[Hit]:
             elif found is Match.POSSIBLE:
                 perhaps.append(told)
         for severity, what, evidence in (
-            (Severity.ERROR, "captures voice on our calls: speech-to-text would be billed twice", surely),
-            (Severity.WARNING, "may capture voice on our calls", perhaps),
+            (ERROR, "captures voice on our calls: speech-to-text would be billed twice", surely),
+            (WARNING, "may capture voice on our calls", perhaps),
         ):
             if evidence:
                 yield Hit(
@@ -66,10 +82,17 @@ def other_captures_ours(reading: Reading) -> Iterator[Hit]:
                 )
 
 
-def other_captures_all(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "STT103",
+    ERROR,
+    "another configuration captures voice on all calls of the account",
+    f"{TWICE} From * to * is every call of the account.",
+    fix="Replace the rule by one for each number that no AI agent answers.",
+)
+def other_captures_all(snapshot: Snapshot) -> Iterator[Hit]:
     """STT103"""
-    ours = OurCalls.of(reading)
-    for configuration in reading.others:
+    ours = snapshot.our_calls
+    for configuration in snapshot.others:
         evidence = [
             f"{capture} is every call of the account"
             for capture in captures(configuration, VOICE)
@@ -85,15 +108,23 @@ def other_captures_all(reading: Reading) -> Iterator[Hit]:
             )
 
 
-def handoff_captured(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "STT105",
+    ERROR,
+    "another configuration captures voice on the legs to our people",
+    "After a handoff <Transcription> goes on writing. A rule that matches the leg to the person runs "
+    "a second engine, is billed too, and writes everything down twice.",
+    fix="Take the rule out of that configuration, or hand callers to an address that it does not match.",
+)
+def handoff_captured(snapshot: Snapshot) -> Iterator[Hit]:
     """STT105: the leg to a person, from the caller or from our number."""
-    ours = OurCalls.of(reading)
-    for configuration in reading.others:
+    ours = snapshot.our_calls
+    for configuration in snapshot.others:
         evidence = [
             f"{capture} catches the leg to {target}"
             for capture in captures(configuration, VOICE)
             if ours.match(capture)[0] < Match.ACCOUNT
-            for target in reading.scope.handoff_to
+            for target in snapshot.scope.handoff_to
             if leg_match(capture, target) >= Match.ACCOUNT
         ]
         if evidence:
@@ -106,38 +137,46 @@ def handoff_captured(reading: Reading) -> Iterator[Hit]:
             )
 
 
-def unverified(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "STT106",
+    ERROR,
+    "it could not be verified that speech-to-text is billed once",
+    "What could not be read may have capture rules in it. VOICE_APP_GUARD=lenient turns this finding, "
+    "and no other, into a warning.",
+    fix="Give the credentials access to what could not be read, and check again.",
+)
+def unverified(snapshot: Snapshot) -> Iterator[Hit]:
     """STT106: what could not be read or understood, and bears on the question."""
-    strict = Severity.ERROR if reading.scope.strict else Severity.WARNING
-    for unread in reading.missed(Part.CONFIGURATION, Part.CONVERSATION):
-        if unread.where not in {item.id for item in reading.configurations or ()}:
+    strict = ERROR if snapshot.scope.strict else WARNING
+    for unread in snapshot.missed(Part.CONFIGURATION, Part.CONVERSATION):
+        if unread.where not in {item.id for item in snapshot.configurations or ()}:
             yield _doubt(unread.where, _why(unread), strict, unread.error.advice)
-    yield from _other_id(reading, strict)
-    for configuration in reading.everything:
-        severity = strict if configuration in reading.in_use else Severity.WARNING
+    yield from _other_id(snapshot, strict)
+    for configuration in snapshot.everything:
+        severity = strict if configuration in snapshot.in_use else WARNING
         if not captures(configuration, VOICE):  # else there is proof, and proof outweighs a doubt
             for told in oddities(configuration):
                 yield _doubt(configuration.id or "the configuration", told, severity)
     # Without a configuration, an account may have no Orchestrator at all.
-    severity = strict if reading.scope.configuration_id else Severity.WARNING
-    for unread in reading.missed(Part.CONFIGURATIONS):
+    severity = strict if snapshot.scope.configuration_id else WARNING
+    for unread in snapshot.missed(Part.CONFIGURATIONS):
         yield _doubt("all configurations", _why(unread), severity, unread.error.advice)
-    for unread in reading.missed(Part.NUMBERS):
+    for unread in snapshot.missed(Part.NUMBERS):
         # Which numbers are ours matters only if somebody captures voice at all.
-        anybody = any(captures(item, VOICE) for item in reading.others)
-        severity = strict if anybody and not reading.scope.numbers else Severity.NOTE
+        anybody = any(captures(item, VOICE) for item in snapshot.others)
+        severity = strict if anybody and not snapshot.scope.numbers else NOTE
         yield _doubt("our numbers", _why(unread), severity, unread.error.advice)
 
 
-def _named_by(reading: Reading, configuration: Configuration) -> Iterable[str]:
+def _named_by(snapshot: Snapshot, configuration: Configuration) -> Iterable[str]:
     """How TwiML leads to a configuration, if not by the setting."""
-    for named in reading.named:
+    for named in snapshot.named:
         if named.id == configuration.id and named.by != SETTING:
             yield f"named by {named.by}"
 
 
-def _other_id(reading: Reading, severity: Severity) -> Iterator[Hit]:
-    for named in reading.named:
+def _other_id(snapshot: Snapshot, severity: Severity) -> Iterator[Hit]:
+    for named in snapshot.named:
         configuration = named.configuration
         if configuration is None or configuration.id == named.id or captures(configuration, VOICE):
             continue
@@ -146,7 +185,7 @@ def _other_id(reading: Reading, severity: Severity) -> Iterator[Hit]:
 
 
 def _doubt(where: str, why: str, severity: Severity, advice: str = "") -> Hit:
-    lenient = LENIENT if severity is Severity.ERROR else ""
+    lenient = LENIENT if severity is ERROR else ""
     return Hit(
         where=where or "the configuration",
         message=f"It could not be verified that speech-to-text is billed once: {why}",

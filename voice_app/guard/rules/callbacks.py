@@ -6,20 +6,26 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from voice_app.findings import Severity
-from voice_app.guard.reading import Reading, same_origin
-from voice_app.guard.rule import Hit, called
+from voice_app.findings import ERROR, WARNING, Hit, rule
+from voice_app.guard.snapshot import Snapshot, called, same_origin
 from voice_app.twilio import Configuration
 
 MOST_CALLBACKS: Final = 2
 """That can be written; more are read."""
 
 
-def not_public(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "CFG130",
+    ERROR,
+    "a status callback that Twilio cannot reach",
+    "Twilio sends to https:// and public hosts only.",
+    fix="Set the callback to an https:// address of this server, or remove it.",
+)
+def not_public(snapshot: Snapshot) -> Iterator[Hit]:
     """CFG130"""
-    for configuration, url, _ in _callbacks(reading):
+    for configuration, url, _ in _callbacks(snapshot):
         host = _host(url)
-        if reading.scope.origin and same_origin(url, reading.scope.origin):
+        if snapshot.scope.origin and same_origin(url, snapshot.scope.origin):
             continue  # what the settings call our public origin is public
         if not url.startswith("https://"):
             why = "is not https://"
@@ -30,13 +36,20 @@ def not_public(reading: Reading) -> Iterator[Hit]:
         yield Hit(
             where=configuration.id,
             message=f"The status callback {url!r} of {called(configuration)} {why}",
-            fix=_ours(reading),
+            fix=_ours(snapshot),
         )
 
 
-def too_many(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "CFG131",
+    WARNING,
+    "too many status callbacks",
+    "Twilio shows more of them than it takes in.",
+    fix="Remove those that nobody reads.",
+)
+def too_many(snapshot: Snapshot) -> Iterator[Hit]:
     """CFG131"""
-    for configuration in reading.in_use:
+    for configuration in snapshot.in_use:
         number = len(configuration.status_callbacks)
         if number > MOST_CALLBACKS:
             yield Hit(
@@ -47,9 +60,16 @@ def too_many(reading: Reading) -> Iterator[Hit]:
             )
 
 
-def by_get(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "CFG132",
+    WARNING,
+    "a status callback by GET",
+    "What happened is in the body, and so is what the signature covers: a GET has none.",
+    fix="Set its method to POST.",
+)
+def by_get(snapshot: Snapshot) -> Iterator[Hit]:
     """CFG132"""
-    for configuration, url, method in _callbacks(reading):
+    for configuration, url, method in _callbacks(snapshot):
         if method.upper() != "POST":
             yield Hit(
                 where=configuration.id,
@@ -58,10 +78,17 @@ def by_get(reading: Reading) -> Iterator[Hit]:
             )
 
 
-def stale(reading: Reading) -> Iterator[Hit]:
+@rule(
+    "CFG133",
+    WARNING,
+    "a status callback that leads elsewhere",
+    "The events of our conversations go somewhere else, or nowhere.",
+    fix="Set it to an address of this server, or remove it.",
+)
+def stale(snapshot: Snapshot) -> Iterator[Hit]:
     """CFG133: another host is a warning, another path of ours too."""
-    scope = reading.scope
-    for configuration, url, _ in _callbacks(reading):
+    scope = snapshot.scope
+    for configuration, url, _ in _callbacks(snapshot):
         if not scope.origin or not url.startswith("https://"):
             continue
         path = urlsplit(url).path
@@ -74,22 +101,22 @@ def stale(reading: Reading) -> Iterator[Hit]:
         yield Hit(
             where=configuration.id,
             message=f"The status callback {url!r} of {called(configuration)} {why}",
-            fix=_ours(reading),
-            severity=Severity.WARNING,
+            fix=_ours(snapshot),
+            severity=WARNING,
         )
 
 
-def _callbacks(reading: Reading) -> Iterator[tuple[Configuration, str, str]]:
-    for configuration in reading.in_use:
+def _callbacks(snapshot: Snapshot) -> Iterator[tuple[Configuration, str, str]]:
+    for configuration in snapshot.in_use:
         for item in configuration.status_callbacks:
             yield configuration, str(item.get("url", "")), str(item.get("method") or "POST")
 
 
-def _ours(reading: Reading) -> str:
-    paths = sorted(reading.scope.callback_paths)
-    if not paths or not reading.scope.origin:
+def _ours(snapshot: Snapshot) -> str:
+    paths = sorted(snapshot.scope.callback_paths)
+    if not paths or not snapshot.scope.origin:
         return "Set it to an address of this server, or remove it."
-    return f"Set it to {' or '.join(reading.scope.origin + path for path in paths)}, or remove it."
+    return f"Set it to {' or '.join(snapshot.scope.origin + path for path in paths)}, or remove it."
 
 
 def _host(url: str) -> str | None:

@@ -9,8 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
-from voice_app.guard.reading import Named, Part, Reading, Unread
-from voice_app.guard.scope import Scope
+from voice_app.guard.snapshot import SETTING, Named, Part, Scope, Snapshot, Unread
 from voice_app.twilio import (
     ApiError,
     Configuration,
@@ -30,7 +29,6 @@ from voice_app.twilio.memory import Store
 from voice_app.twilio.models import OPEN
 from voice_app.twilio.numbers import IncomingNumber, Numbers
 
-SETTING: Final = "TWILIO_CONVERSATION_CONFIGURATION_ID"
 MOST_CONVERSATIONS: Final = 1000
 """Open conversations that are looked at: one page of them."""
 
@@ -49,12 +47,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-async def read(api: TwilioApi, scope: Scope, *, seconds: float = 20.0) -> Reading:
+async def collect(api: TwilioApi, scope: Scope, *, seconds: float = 20.0) -> Snapshot:
     """Look at the account. Each part is given ``seconds``; all are read at once."""
-    return await _Reader(api, scope, seconds).read()
+    return await _Collector(api, scope, seconds).collect()
 
 
-class _Reader:
+class _Collector:
     def __init__(self, api: TwilioApi, scope: Scope, seconds: float) -> None:
         self._api = api
         self._scope = scope
@@ -62,11 +60,11 @@ class _Reader:
         self._configurations = Configurations(api)
         self._unread: list[Unread] = []
 
-    async def read(self) -> Reading:
+    async def collect(self) -> Snapshot:
         (named, stores, intelligence, operators), listed, incoming, conversations = await asyncio.gather(
             self._linked(), self._list(), self._incoming(), self._open()
         )
-        return Reading(
+        return Snapshot(
             scope=self._scope,
             named=tuple(named),
             configurations=listed,

@@ -1,16 +1,21 @@
-"""What was read of the account, as facts: the rules are functions over it."""
+"""What a check is about (`Scope`), and one look at the account (`Snapshot`), over which the rules are
+functions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
+from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
-from voice_app.guard.captures import VOICE, captures
-from voice_app.guard.scope import Scope
+from voice_app.findings import Severity
+from voice_app.guard.matching import VOICE, OurCalls, captures
 from voice_app.twilio import (
     ApiError,
     Configuration,
@@ -18,8 +23,76 @@ from voice_app.twilio import (
     IntelligenceConfiguration,
     Operator,
 )
+from voice_app.twilio.identifiers import Kind
 from voice_app.twilio.memory import Store
 from voice_app.twilio.numbers import IncomingNumber
+
+SETTING: Final = "TWILIO_CONVERSATION_CONFIGURATION_ID"
+
+_COMMENTS: Final = re.compile(r"\{#.*?#\}|<!--.*?-->", re.DOTALL)
+_NAMED: Final = re.compile(rf"(?:{Kind.CONFIGURATION.value}|{Kind.CONVERSATION.value})[0-9A-Za-z_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """A finding that somebody has looked at and wants to live with."""
+
+    rule: str
+    subject: str
+    """What the finding is about: the id of a configuration, the name of a template …"""
+
+    @classmethod
+    def read(cls, text: str) -> Allowance:
+        """Read ``STT102:conv_configuration_…``."""
+        rule, _, subject = text.partition(":")
+        return cls(rule.strip(), subject.strip())
+
+    def __str__(self) -> str:
+        return f"{self.rule}:{self.subject}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Everything that a check has to be told. What is not told is not checked."""
+
+    configuration_id: str | None = None
+    """The configuration that our TwiML names; None if it names none."""
+    in_templates: tuple[str, ...] = ()
+    """Further configurations and conversations, whose ids stand in the templates themselves."""
+    account_sid: str = ""
+    origin: str = ""
+    """Ours, e.g. ``https://voice.example.com``."""
+    voice_path: str = "/voice"
+    """Where we answer a call."""
+    numbers: tuple[str, ...] = ()
+    """The numbers that the settings call ours, beside those of the account that lead to us."""
+    handoff_to: tuple[str, ...] = ()
+    """Where callers are handed to: E.164, ``client:…`` or ``sip:…``."""
+    for_people: Callable[[str], bool] = lambda number: False
+    """Whether no engine of ours ever listens on a number, so that a capture rule may."""
+    callback_paths: frozenset[str] = frozenset()
+    """Where we take in what Orchestrator sends."""
+    allowances: tuple[Allowance, ...] = ()
+    uses_memory: bool = True
+    """Whether calls are to be remembered."""
+    strict: bool = True
+    """Whether a doubt refuses."""
+
+
+def named_in(folder: Path) -> tuple[str, ...]:
+    """The ids of configurations and conversations that stand in templates, comments aside.
+
+    Files that cannot be read are the linter's to report.
+    """
+    return tuple(sorted({found for text in _texts(folder) for found in _NAMED.findall(text)}))
+
+
+def _texts(folder: Path) -> Iterable[str]:
+    for path in sorted(folder.rglob("*.xml")):
+        try:
+            yield _COMMENTS.sub("", path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError):
+            continue
 
 
 class Part(StrEnum):
@@ -58,7 +131,7 @@ class Named:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class Snapshot:
     """One look at the account. A part that is None was not read."""
 
     scope: Scope
@@ -114,6 +187,15 @@ class Reading:
         found = [*self.scope.numbers, *(item.phone_number for item in self.leading_here)]
         return list(dict.fromkeys(filter(None, found)))
 
+    @cached_property
+    def our_calls(self) -> OurCalls:
+        """The calls of our numbers, those aside on which no engine of ours listens."""
+        return OurCalls([number for number in self.numbers if not self.scope.for_people(number)])
+
+    def weighed(self, configuration: Configuration, severity: Severity) -> Severity:
+        """What is wrong with a configuration that our TwiML does not name is no more than a note to us."""
+        return severity if any(configuration is item for item in self.in_use) else Severity.NOTE
+
     def missed(self, *parts: Part) -> list[Unread]:
         """What could not be read of these parts."""
         return [item for item in self.unread if item.part in parts]
@@ -138,3 +220,9 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     except ValueError:
         return "", None, None
     return parts.scheme, parts.hostname, port
+
+
+def called(configuration: Configuration) -> str:
+    """A configuration as people know it: id, name and version."""
+    version = "version unknown" if configuration.version is None else f"version {configuration.version}"
+    return f"{configuration.id} ({configuration.display_name or 'no name'}, {version})"

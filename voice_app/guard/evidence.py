@@ -12,10 +12,10 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Final, TypeAlias
 
-from voice_app.findings import Finding
-from voice_app.guard.captures import VOICE, captures
-from voice_app.guard.rule import Hit, called, counted
-from voice_app.guard.rules import RULES
+from voice_app.findings import ERROR, RULES, WARNING, Finding, counted, declare
+from voice_app.guard.matching import VOICE, captures
+from voice_app.guard.rules.billing import TWICE
+from voice_app.guard.snapshot import called
 from voice_app.twilio import Communication, Configuration, Configurations, Conversation, Conversations
 from voice_app.twilio.models import moment
 
@@ -33,6 +33,29 @@ PAIRS: Final = 2
 
 _STEM: Final = re.compile(r"[A-Z]{2}[0-9a-f]{32}")
 _CUSTOMERS_SIDE: Final = 0
+
+STT201: Final = declare(
+    "STT201",
+    ERROR,
+    "a call is written to two conversations",
+    f"{TWICE} Two configurations at work show as two conversations with the same CallSid.",
+    fix="voice-app check names the capture rule that does it.",
+)
+STT202: Final = declare(
+    "STT202",
+    ERROR,
+    "two engines write down the same call",
+    f"{TWICE} Both at work in one configuration show as the customer's words coming twice.",
+    fix="voice-app check names the capture rule that does it.",
+)
+CFG201: Final = declare(
+    "CFG201",
+    WARNING,
+    "a call without a conversation",
+    "The TwiML named a configuration and Twilio made no conversation of it, without a word: the attribute "
+    "or the configuration is not what Twilio expects.",
+    fix="voice-app lint and voice-app check show which of the two it is.",
+)
 
 
 class CallInspector:
@@ -84,18 +107,23 @@ def best_of(found: Sequence[Conversation], named: str | None) -> Conversation | 
     return next(iter([*ours, *found]), None)
 
 
+def missing(call_sid: str) -> Finding:
+    """CFG201: Twilio made no conversation of what our TwiML named."""
+    return CFG201.finding(call_sid, f"No conversation was made for call {call_sid}; see voice-app check")
+
+
 def two_conversations(call_sid: str, found: Sequence[Conversation]) -> list[Finding]:
     """STT201: at the same time. One after the other, the second continues what the first had ended."""
     found = [item for item in found if any(_overlap(item, other) for other in found if other is not item)]
     if not found:
         return []
-    hit = Hit(
-        where=call_sid,
-        message=f"Call {call_sid} is written to {len(found)} conversations",
-        evidence=[f"{item.id} of {item.configuration_id or 'no configuration'}" for item in found],
-        fix="voice-app check names the capture rule that does it.",
-    )
-    return [RULES["STT201"].finding(hit)]
+    return [
+        STT201.finding(
+            call_sid,
+            f"Call {call_sid} is written to {len(found)} conversations",
+            evidence=[f"{item.id} of {item.configuration_id or 'no configuration'}" for item in found],
+        )
+    ]
 
 
 def _overlap(one: Conversation, two: Conversation) -> bool:
@@ -114,14 +142,15 @@ def joined_captured(call_sid: str, conversation_id: str, configuration: Configur
     rules = captures(configuration, VOICE)
     if not rules:
         return []
-    hit = Hit(
-        where=configuration.id,
-        message=f"Call {call_sid} is written to {conversation_id}, and {called(configuration)} behind it has "
-        f"{counted(len(rules), 'VOICE capture rule')}",
-        evidence=[*map(str, rules)],
-        fix="Remove the rules, or give our calls a configuration without them.",
-    )
-    return [RULES["STT101"].finding(hit)]
+    return [
+        RULES["STT101"].finding(
+            configuration.id,
+            f"Call {call_sid} is written to {conversation_id}, and {called(configuration)} behind it has "
+            f"{counted(len(rules), 'VOICE capture rule')}",
+            evidence=[*map(str, rules)],
+            fix="Remove the rules, or give our calls a configuration without them.",
+        )
+    ]
 
 
 def two_engines(call_sid: str, conversation_id: str, said: Sequence[Communication]) -> list[Finding]:
@@ -136,18 +165,18 @@ def two_engines(call_sid: str, conversation_id: str, said: Sequence[Communicatio
         return []
     engines = sorted({engine for pair in pairs for item in pair if (engine := _engine(item))})
     stems = sorted({stem for pair in pairs for item in pair if (stem := _stem(item))})
-    hit = Hit(
-        where=call_sid,
-        message=f"Call {call_sid} is transcribed twice: {counted(len(doubled or pairs), 'utterance')} of the "
-        f"customer came from two sources within {TOGETHER:g} s",
-        evidence=[
-            f"conversation {conversation_id}",
-            *(f"engine {engine}" for engine in engines),
-            *(f"transcription {stem}" for stem in stems),
-        ],
-        fix="voice-app check names the capture rule that does it.",
-    )
-    return [RULES["STT202"].finding(hit)]
+    return [
+        STT202.finding(
+            call_sid,
+            f"Call {call_sid} is transcribed twice: {counted(len(doubled or pairs), 'utterance')} of the "
+            f"customer came from two sources within {TOGETHER:g} s",
+            evidence=[
+                f"conversation {conversation_id}",
+                *(f"engine {engine}" for engine in engines),
+                *(f"transcription {stem}" for stem in stems),
+            ],
+        )
+    ]
 
 
 def _heard(said: Sequence[Communication]) -> list[tuple[datetime, Communication]]:
