@@ -17,10 +17,9 @@ from sqlalchemy import exc
 from support.postgres import Postgres
 from voice_app.journal import Entry, JournalError
 from voice_app.journal import postgresql as postgresql_module
-from voice_app.journal.database import database
 from voice_app.journal.events import Prompted
 from voice_app.journal.postgresql import PostgreSQL
-from voice_app.journal.store import Store
+from voice_app.journal.store import Store, database
 
 
 @pytest.fixture
@@ -260,7 +259,7 @@ def test_a_journal_on_sqlite_needs_neither_psycopg_nor_alembic(tmp_path: Path) -
     program = """
 import sys
 from voice_app.journal.store import Store
-from voice_app.journal.notifications import Notifications
+from voice_app.journal.event_feed import EventFeed
 store = Store(sys.argv[1])
 store.create()
 store.close()

@@ -16,9 +16,8 @@ from support.waiting import until
 from voice_app.calls import CallState, HistoryLine
 from voice_app.journal import Entry, Journal, JournalError
 from voice_app.journal import writer as writer_module
-from voice_app.journal.database import database
 from voice_app.journal.events import Closed, Opened, Prompted, Replied
-from voice_app.journal.store import Store
+from voice_app.journal.store import Store, database
 
 
 @pytest.fixture

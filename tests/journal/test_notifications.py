@@ -11,7 +11,6 @@ from support.postgres import Postgres
 from voice_app.journal import Entry
 from voice_app.journal.database import CHANNEL
 from voice_app.journal.events import Opened, Prompted
-from voice_app.journal.notifications import Notifications
 from voice_app.journal.store import Store
 
 WAIT_S = 30
@@ -32,7 +31,7 @@ class Ear:
     def __init__(self, store: Store) -> None:
         self.notices: Queue[tuple[str, list[str]]] = Queue()
         self._connected: Queue[None] = Queue()
-        self.notifications = Notifications(store.database, self.hear, on_connected=self.connect)
+        self.listener = store.database.listen(self.hear, self.connect)
 
     def hear(self, server_id: str, ids: list[str]) -> None:
         self.notices.put((server_id, ids))
@@ -50,13 +49,12 @@ def listen(store: Store) -> Iterator[Callable[[], Ear]]:
 
     def listening() -> Ear:
         ears.append(ear := Ear(store))
-        ear.notifications.start()
         ear.until_connected()
         return ear
 
     yield listening
     for ear in ears:
-        ear.notifications.close()
+        ear.listener.close()
 
 
 def entries(number: int, call_sid: str = "CA1") -> list[Entry]:
@@ -120,15 +118,12 @@ def test_a_notice_of_somebody_else_does_no_harm(
     assert ear.notices.get(timeout=WAIT_S)[1] == [written[0].id]
 
 
-def test_it_ends_at_once_whether_connected_waiting_or_never_started(
+def test_it_ends_at_once_whether_connected_or_waiting(
     postgres: Postgres, store: Store, listen: Callable[[], Ear]
 ) -> None:
     ear = listen()
-    ear.notifications.close()
-    ear.notifications.close()
-    Notifications(store.database, ear.hear).close()
+    ear.listener.close()
+    ear.listener.close()
     with postgres.down():
-        waiting = Notifications(store.database, ear.hear)
-        waiting.start()
-        waiting.close()
+        store.database.listen(ear.hear, ear.connect).close()
     assert not [thread for thread in threading.enumerate() if thread.name == "journal-notices"]

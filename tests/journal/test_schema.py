@@ -17,9 +17,9 @@ from sqlalchemy import Connection, inspect
 
 from support.postgres import Postgres
 from voice_app.journal import Entry, JournalError, schema
-from voice_app.journal.database import Database, database
+from voice_app.journal.database import Database
 from voice_app.journal.events import Closed, Opened, Prompted
-from voice_app.journal.store import Store
+from voice_app.journal.store import Store, database
 from voice_app.journal.tables import metadata
 
 OLD = """

@@ -1,10 +1,11 @@
 """What happened on each call: written as it happens, read by everything that looks back."""
 
 from voice_app.journal import events
-from voice_app.journal.database import JournalError, place
+from voice_app.journal.database import JournalError
 from voice_app.journal.entries import CallRecord, Entry, Server
 from voice_app.journal.journal import Journal
 from voice_app.journal.selection import Selection
+from voice_app.journal.store import place
 
 __all__ = [
     "CallRecord",

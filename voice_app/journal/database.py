@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, Table, case, func, literal_column
@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # each dialect is loaded with its database
     from sqlalchemy.dialects import postgresql, sqlite
 
 Insert: TypeAlias = "sqlite.Insert | postgresql.Insert"
+OnNotice: TypeAlias = Callable[[str, list[str]], None]
+"""Is given a server's id and the ids of the entries it has written."""
 Verb: TypeAlias = Literal["open", "read", "write"]
 
 CHANNEL: Final = "voice_app_journal"
@@ -42,6 +44,13 @@ class EventRow(msgspec.Struct):
     kind: str
     data: str
     key: str | None
+
+
+class Listener(Protocol):
+    """Hears what other processes write, in a thread of its own, until it is closed."""
+
+    def close(self) -> None:
+        """Stop listening, and wait until the thread has ended. Closing twice is harmless."""
 
 
 class Database(ABC):
@@ -85,6 +94,14 @@ class Database(ABC):
     @abstractmethod
     def tell(self, connection: Connection, server_id: str, ids: Sequence[str]) -> None:
         """Let those who listen know of new events, once the transaction is committed."""
+
+    @abstractmethod
+    def listen(self, on_notice: OnNotice, on_connected: Callable[[], None]) -> Listener:
+        """Hear of what any process writes from now on.
+
+        Both callbacks are called in the listener's thread. What is written while there is no connection is
+        not told of: ``on_connected`` is called each time that listening begins, to look it up.
+        """
 
     @abstractmethod
     def only_one(self, connection: Connection) -> None:
@@ -221,33 +238,9 @@ _ADVICE_FORM: Final = (
 )
 
 
-def place(url: str) -> str:
-    """Where a journal is, for people: its URL without the password.
-
-    Raises: as ``database``.
-    """
-    return database(url).name
-
-
-def database(url: str) -> Database:
-    """The database that a URL names. Nothing is opened yet.
-
-    Raises:
-        JournalError: the URL is malformed, or names a database that is not supported.
-    """
-    scheme, colon, _ = url.partition(":")
-    # Each brings its driver along; most need one of them.
-    if colon and scheme in ("sqlite", "sqlite+pysqlite"):
-        from voice_app.journal.sqlite import SQLite
-
-        return SQLite(url)
-    if colon and scheme in ("postgresql", "postgres", "postgresql+psycopg"):
-        from voice_app.journal.postgresql import PostgreSQL
-
-        return PostgreSQL(url)
-    if not colon or "/" in scheme:
-        raise malformed()
-    raise JournalError(
+def unsupported(scheme: str) -> JournalError:
+    """The URL names a database that is neither SQLite nor PostgreSQL."""
+    return JournalError(
         f"The journal cannot be kept in {scheme!r}: only in SQLite or PostgreSQL, with the drivers that come "
         f"with voice-app. {_ADVICE_FORM}."
     )

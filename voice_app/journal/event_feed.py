@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
+
+from cachetools import LRUCache
 
 from voice_app.journal.circuit_breaker import ReadCircuitBreaker
 from voice_app.journal.database import JournalError
 from voice_app.journal.entries import Entry
 from voice_app.journal.store import Store
-
-if TYPE_CHECKING:
-    from voice_app.journal.postgresql import PostgreSQL
 
 _BEHIND: Final = 1_000
 """How far a reader may fall behind."""
@@ -50,7 +49,7 @@ class EventFeed:
         self._began_at = self._heard_at = 0.0
         self._blind_since: float | None = None
         """From when on something may have been missed, in seconds since the epoch."""
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: LRUCache[str, None] = LRUCache(_REMEMBERED)
 
     @contextmanager
     def follow(self) -> Iterator[asyncio.Queue[Entry]]:
@@ -75,8 +74,6 @@ class EventFeed:
         if name in self._seen:
             return
         self._seen[name] = None
-        if len(self._seen) > _REMEMBERED:
-            self._seen.popitem(last=False)
         for reader in self.readers:
             if reader.full():
                 reader.get_nowait()
@@ -90,9 +87,6 @@ class EventFeed:
             await asyncio.wait(self._tasks)
 
     async def _listen(self) -> None:
-        # Who keeps the journal in SQLite needs no driver for PostgreSQL.
-        from voice_app.journal.notifications import Notifications
-
         loop = asyncio.get_running_loop()
         self._began_at = self._heard_at = time.time()
         self._blind_since = None
@@ -104,9 +98,7 @@ class EventFeed:
         def on_connected() -> None:
             loop.call_soon_threadsafe(self._connected)
 
-        database = cast("PostgreSQL", self._store.database)
-        notifications = Notifications(database, on_notice, on_connected=on_connected)
-        notifications.start()
+        listener = self._store.database.listen(on_notice, on_connected)
         try:
             while True:
                 await self._news.wait()
@@ -118,7 +110,7 @@ class EventFeed:
                     self._news.set()
                     await asyncio.sleep(_PAUSE_S)
         finally:
-            await asyncio.to_thread(notifications.close)
+            await asyncio.to_thread(listener.close)
 
     def _notice(self, server_id: str, ids: list[str]) -> None:
         self._heard_at = time.time()

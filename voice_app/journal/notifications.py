@@ -7,14 +7,12 @@ import os
 import selectors
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
+import psycopg
 
-from voice_app.journal.database import CHANNEL, Database
-
-if TYPE_CHECKING:
-    import psycopg
+from voice_app.journal.database import CHANNEL, OnNotice
 
 _log = logging.getLogger(__name__)
 
@@ -31,32 +29,26 @@ _decode: Final = msgspec.json.Decoder(_Notice).decode
 
 
 class Notifications:
-    """Listens to what is written to the journal, by whatever server.
-
-    What is written while there is no connection is not told: ``on_connected`` is the moment to look for it.
+    """Listens to what is written to the journal, by whatever server, from now on.
 
     Args:
-        database: where to listen; one that is shared.
-        on_notice: is given a server's id and the ids of the entries it has written. Called from a thread.
-        on_connected: called from the same thread each time that it begins to listen.
+        connect: opens a connection of its own to the database.
+        on_notice: called in this thread; see ``Database.listen``.
+        on_connected: called in this thread each time that it begins to listen.
     """
 
     def __init__(
         self,
-        database: Database,
-        on_notice: Callable[[str, list[str]], None],
-        *,
-        on_connected: Callable[[], None] | None = None,
+        connect: Callable[[], psycopg.Connection[Any]],
+        on_notice: OnNotice,
+        on_connected: Callable[[], None],
     ) -> None:
-        self._database = database
+        self._connect = connect
         self._on_notice = on_notice
         self._on_connected = on_connected
-        self._thread = threading.Thread(target=self._run, name="journal-notices", daemon=True)
         self._ended = threading.Event()
         self._wake, self._alarm = os.pipe()
-
-    def start(self) -> None:
-        """Begin to listen. Returns at once; a database that is away is tried again and again."""
+        self._thread = threading.Thread(target=self._run, name="journal-notices", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -65,24 +57,16 @@ class Notifications:
             return
         self._ended.set()
         os.write(self._alarm, b"!")
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.join()
         os.close(self._alarm)
         os.close(self._wake)
 
     def _run(self) -> None:
-        # Here, since a journal on SQLite has no use for them.
-        import psycopg
-
-        from voice_app.journal.postgresql import PostgreSQL
-
-        if not isinstance(self._database, PostgreSQL):
-            raise TypeError(f"{self._database.name} tells nobody anything: only PostgreSQL does")
         shortest, longest = _BACKOFF_S
         pause = shortest
         while not self._ended.is_set():
             try:
-                with self._database.connect() as connection:
+                with self._connect() as connection:
                     self._subscribe(connection)
                     pause = shortest
                     self._listen(connection)
@@ -94,8 +78,7 @@ class Notifications:
     def _subscribe(self, connection: psycopg.Connection[Any]) -> None:
         connection.autocommit = True
         connection.execute(f"LISTEN {CHANNEL}".encode())
-        if self._on_connected is not None:
-            self._on_connected()
+        self._on_connected()
 
     def _listen(self, connection: psycopg.Connection[Any]) -> None:
         with selectors.DefaultSelector() as selector:

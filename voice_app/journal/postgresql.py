@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import typing
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -19,7 +19,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from voice_app.journal.database import CHANNEL, Database, EventRow, Verb, malformed
+from voice_app.journal.database import CHANNEL, Database, EventRow, OnNotice, Verb, malformed
+from voice_app.journal.notifications import Notifications
 
 _T = TypeVar("_T")
 _encode: Final = msgspec.json.Encoder().encode
@@ -121,6 +122,9 @@ class PostgreSQL(Database):
             for start in range(0, len(ids), _NOTICE)
         ]
         connection.exec_driver_sql(_NOTIFICATION, (CHANNEL, notices))
+
+    def listen(self, on_notice: OnNotice, on_connected: Callable[[], None]) -> Notifications:
+        return Notifications(self.connect, on_notice, on_connected)
 
     def only_one(self, connection: Connection) -> None:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_CHANGING,))

@@ -9,7 +9,7 @@ import uuid_utils
 from sqlalchemy import Connection, Select, delete, func, select
 
 from voice_app.journal import erasure, schema
-from voice_app.journal.database import Database, EventRow, JournalError, database
+from voice_app.journal.database import Database, EventRow, JournalError, malformed, unsupported
 from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server, decode, encode, kind
 from voice_app.journal.events import Closed, Opened, Unknown
 from voice_app.journal.selection import Selection, beyond
@@ -249,3 +249,32 @@ def _call(entry: Entry) -> dict[str, str | float | None]:
 def _storable(text: str) -> str:
     """The text as any database takes it: PostgreSQL has no NUL, and neither has half a surrogate pair."""
     return text.replace("\0", "").encode(errors="replace").decode()
+
+
+def place(url: str) -> str:
+    """Where a journal is, for people: its URL without the password.
+
+    Raises: as ``database``.
+    """
+    return database(url).name
+
+
+def database(url: str) -> Database:
+    """The database that a URL names. Nothing is opened yet.
+
+    Raises:
+        JournalError: the URL is malformed, or names a database that is not supported.
+    """
+    scheme, colon, _ = url.partition(":")
+    # Each brings its driver along; most need one of them.
+    if colon and scheme in ("sqlite", "sqlite+pysqlite"):
+        from voice_app.journal.sqlite import SQLite
+
+        return SQLite(url)
+    if colon and scheme in ("postgresql", "postgres", "postgresql+psycopg"):
+        from voice_app.journal.postgresql import PostgreSQL
+
+        return PostgreSQL(url)
+    if not colon or "/" in scheme:
+        raise malformed()
+    raise unsupported(scheme)
