@@ -7,14 +7,14 @@ from voice_app.sandbox.twilio import Fault
 from voice_app.sandbox.twilio.conversation_store import settle
 from voice_app.sandbox.twilio.memory_store import add_profile
 from voice_app.sandbox.twilio.records import StoredProfile
-from voice_app.twilio import Configurations, Memory
+from voice_app.twilio import Configurations, MemoryClient
 
 NUTS, TEA = "Is allergic to nuts.", "Likes tea."
 
 
 def facts(office: Office) -> Facts:
     return Facts(
-        Memory(office.api),
+        MemoryClient(office.api),
         Configurations(office.api),
         office.journal,
         office.configuration_id,

@@ -15,7 +15,7 @@ from voice_app.twilio import (
     Operator,
     Trouble,
 )
-from voice_app.twilio.memory import Store
+from voice_app.twilio.memory import MemoryStore
 from voice_app.twilio.numbers import IncomingNumber
 
 ORIGIN = "https://voice.example.com"
@@ -117,9 +117,9 @@ def operator(prompt: str) -> dict[str, Operator]:
     return {OPERATOR: Operator.read({"id": OPERATOR, "displayName": "mood", "prompt": prompt})}
 
 
-def stores(status: str | None = "ACTIVE") -> dict[str, Store | None]:
+def stores(status: str | None = "ACTIVE") -> dict[str, MemoryStore | None]:
     """The memory store; None: it does not exist."""
-    return {STORE: None if status is None else Store.read({"id": STORE, "status": status})}
+    return {STORE: None if status is None else MemoryStore.read({"id": STORE, "status": status})}
 
 
 def trouble(kind: Trouble = Trouble.SERVER) -> ApiError:

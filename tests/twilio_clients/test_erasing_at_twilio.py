@@ -9,7 +9,7 @@ import pytest
 from voice_app.sandbox.twilio import Fault, SandboxAccount, new_id
 from voice_app.sandbox.twilio.memory_store import add_profile, merge
 from voice_app.sandbox.twilio.records import SandboxCall
-from voice_app.twilio import ApiError, Conversations, Memory, Trouble, TwilioApi
+from voice_app.twilio import ApiError, Conversations, MemoryClient, Trouble, TwilioApi
 from voice_app.twilio.erasure import Clues, Erasure, Traces
 
 ANN, BOB, OURS = "+15550100001", "+15550100002", "+15550100009"
@@ -138,7 +138,7 @@ class TestErasing:
         account.finished[CALL] = SandboxCall(CALL, ANN, OURS)
         account.recordings["RE1"] = b"..."
         profile_id = person(account, store_id)
-        await Memory(api).observe(store_id, profile_id, ["Rides a red bike.", "Is left-handed."])
+        await MemoryClient(api).observe(store_id, profile_id, ["Rides a red bike.", "Is left-handed."])
         wanted = clues(
             configuration_id,
             call_sids=[CALL],
@@ -157,7 +157,7 @@ class TestErasing:
         self, erasure: Erasure, api: TwilioApi, account: SandboxAccount, configuration_id: str, store_id: str
     ) -> None:
         profile_id = person(account, store_id)
-        memory = Memory(api)
+        memory = MemoryClient(api)
         await memory.observe(store_id, profile_id, ["Rides a red bike."])
         await memory.add_summary(
             store_id, profile_id, "A flat tyre.", conversation_id=new_id("conv_conversation_")

@@ -9,15 +9,15 @@ import pytest
 
 from voice_app.sandbox.twilio import Fault, SandboxAccount, new_id
 from voice_app.sandbox.twilio.memory_store import add_profile, merge
-from voice_app.twilio import ApiError, Memory, Trouble, TwilioApi
+from voice_app.twilio import ApiError, MemoryClient, Trouble, TwilioApi
 from voice_app.twilio.memory import instant
 
 PHONE = "+15550100002"
 
 
 @pytest.fixture
-def memory(api: TwilioApi) -> Memory:
-    return Memory(api)
+def memory(api: TwilioApi) -> MemoryClient:
+    return MemoryClient(api)
 
 
 @pytest.fixture
@@ -35,21 +35,25 @@ class TestStores:
         ("status", "alive"), [("ACTIVE", True), ("QUEUED", False), ("PROVISIONING", False), ("FAILED", False)]
     )
     async def test_only_an_active_store_is_alive(
-        self, memory: Memory, account: SandboxAccount, status: str, alive: bool
+        self, memory: MemoryClient, account: SandboxAccount, status: str, alive: bool
     ) -> None:
         store = await memory.store(account.add_store(status=status))
         assert (store.status, store.active) == (status, alive)
 
-    async def test_a_store_that_was_deleted_is_not_found(self, memory: Memory) -> None:
+    async def test_a_store_that_was_deleted_is_not_found(self, memory: MemoryClient) -> None:
         with pytest.raises(ApiError) as raised:
             await memory.store(new_id("mem_store_"))
         assert raised.value.trouble is Trouble.NOT_FOUND
 
-    async def test_an_older_prefix_is_a_store_too(self, memory: Memory, account: SandboxAccount) -> None:
+    async def test_an_older_prefix_is_a_store_too(
+        self, memory: MemoryClient, account: SandboxAccount
+    ) -> None:
         store_id = account.add_store(new_id("mem_service_"))
         assert (await memory.store(store_id)).id == store_id
 
-    async def test_what_is_no_id_is_never_asked_for(self, memory: Memory, account: SandboxAccount) -> None:
+    async def test_what_is_no_id_is_never_asked_for(
+        self, memory: MemoryClient, account: SandboxAccount
+    ) -> None:
         with pytest.raises(ValueError, match="begins with mem_store_"):
             await memory.store("../Operations/x")
         assert not account.requests
@@ -57,31 +61,31 @@ class TestStores:
 
 class TestLookUp:
     async def test_a_number_is_known_however_it_is_written(
-        self, memory: Memory, account: SandboxAccount, store_id: str
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str
     ) -> None:
         profile_id = person(account, store_id)
         assert await memory.lookup(store_id, "+1 555 010-0002") == [profile_id]
 
     async def test_several_people_may_share_a_number(
-        self, memory: Memory, account: SandboxAccount, store_id: str
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str
     ) -> None:
         both = [person(account, store_id, firstName=name) for name in ("Ada", "Grace")]
         assert await memory.lookup(store_id, PHONE) == both
 
     @pytest.mark.parametrize("answer", ["empty", "null", "missing", "404"])
     async def test_nobody_is_an_empty_list_however_it_is_said(
-        self, memory: Memory, account: SandboxAccount, store_id: str, answer: Any
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str, answer: Any
     ) -> None:
         account.behaviour.no_match = answer
         assert await memory.lookup(store_id, PHONE) == []
 
-    async def test_a_store_that_is_gone_is_an_error_and_not_nobody(self, memory: Memory) -> None:
+    async def test_a_store_that_is_gone_is_an_error_and_not_nobody(self, memory: MemoryClient) -> None:
         with pytest.raises(ApiError) as raised:
             await memory.lookup(new_id("mem_store_"), PHONE)
         assert raised.value.trouble is Trouble.NOT_FOUND
 
     async def test_it_is_asked_again_after_a_429(
-        self, memory: Memory, account: SandboxAccount, store_id: str
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str
     ) -> None:
         profile_id = person(account, store_id)
         account.faults.add(Fault(path="*/Lookup", status=429, headers={"Retry-After": "0"}))
@@ -89,7 +93,9 @@ class TestLookUp:
 
 
 class TestProfiles:
-    async def test_traits_come_by_group(self, memory: Memory, account: SandboxAccount, store_id: str) -> None:
+    async def test_traits_come_by_group(
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str
+    ) -> None:
         profile_id = person(account, store_id, firstName="Ada")
         account.stores[store_id].people[profile_id].traits["Account"] = {"plan": "gold"}
         everything = await memory.profile(store_id, profile_id)
@@ -97,19 +103,19 @@ class TestProfiles:
         some = await memory.profile(store_id, profile_id, trait_groups=["Account"])
         assert some.traits == {"Account": {"plan": "gold"}}
 
-    async def test_the_same_person_is_the_same_profile(self, memory: Memory, store_id: str) -> None:
+    async def test_the_same_person_is_the_same_profile(self, memory: MemoryClient, store_id: str) -> None:
         first = await memory.create_profile(store_id, {"Contact": {"phone": PHONE}})
         again = await memory.create_profile(store_id, {"Contact": {"phone": PHONE, "firstName": "Ada"}})
         assert first == again
         assert (await memory.profile(store_id, first)).traits["Contact"]["firstName"] == "Ada"
 
-    async def test_nobody_is_made_without_an_identifier(self, memory: Memory, store_id: str) -> None:
+    async def test_nobody_is_made_without_an_identifier(self, memory: MemoryClient, store_id: str) -> None:
         with pytest.raises(ApiError) as raised:
             await memory.create_profile(store_id, {"Contact": {"firstName": "Ada"}})
         assert raised.value.trouble is Trouble.REFUSED
 
     async def test_traits_are_patched_and_removed(
-        self, memory: Memory, account: SandboxAccount, store_id: str
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str
     ) -> None:
         profile_id = person(account, store_id, firstName="Ada", city="London")
         assert await memory.patch_traits(store_id, profile_id, {"Contact": {"city": None}}) == profile_id
@@ -117,7 +123,7 @@ class TestProfiles:
         assert contact == {"phone": PHONE, "firstName": "Ada"}
 
     async def test_a_profile_without_a_readable_id_is_an_error(
-        self, memory: Memory, account: SandboxAccount, store_id: str
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str
     ) -> None:
         account.faults.add(Fault(path="*/Profiles", body='{"id":"../x"}'))
         with pytest.raises(ApiError) as raised:
@@ -127,7 +133,7 @@ class TestProfiles:
 
 class TestMemories:
     async def test_the_newest_come_first_and_without_scores(
-        self, memory: Memory, account: SandboxAccount, store_id: str
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str
     ) -> None:
         profile_id = person(account, store_id)
         for content in ("Likes tea.", "Has a dog."):
@@ -141,14 +147,14 @@ class TestMemories:
         assert recalled.query_ms is not None
 
     async def test_the_call_start_asks_with_neither_query_nor_conversation(
-        self, memory: Memory, account: SandboxAccount, store_id: str
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str
     ) -> None:
         profile_id = person(account, store_id)
         account.faults.add(Fault(path="*/Recall", body='{"observations":null,"meta":null}'))
         recalled = await memory.recall(store_id, profile_id, query="")
         assert (list(recalled.observations), recalled.query_ms) == ([], None)
 
-    async def test_a_query_ranks(self, memory: Memory, account: SandboxAccount, store_id: str) -> None:
+    async def test_a_query_ranks(self, memory: MemoryClient, account: SandboxAccount, store_id: str) -> None:
         profile_id = person(account, store_id)
         await memory.observe(store_id, profile_id, ["Has a dog called Rex", "Likes green tea"])
         recalled = await memory.recall(store_id, profile_id, query="green tea", relevance=0.1)
@@ -156,7 +162,7 @@ class TestMemories:
         assert recalled.observations[0].score == 1.0
 
     async def test_observations_are_read_on_all_pages_and_filtered(
-        self, memory: Memory, account: SandboxAccount, store_id: str
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str
     ) -> None:
         profile_id, conversation_id = person(account, store_id), new_id("conv_conversation_")
         for batch in range(11):
@@ -178,7 +184,7 @@ class TestMemories:
         assert len(await memory.observations(store_id, profile_id, created_before=tomorrow)) == 111
 
     async def test_what_is_written_can_be_read_some_time_later(
-        self, memory: Memory, account: SandboxAccount, store_id: str
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str
     ) -> None:
         now = 1_000.0
         account.clock = lambda: now
@@ -190,7 +196,7 @@ class TestMemories:
         assert len(await memory.observations(store_id, profile_id)) == 1
 
     async def test_an_observation_is_never_said_twice(
-        self, memory: Memory, account: SandboxAccount, store_id: str
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str
     ) -> None:
         profile_id = person(account, store_id)
         account.faults.add(Fault(path="*/Observations", status=503))
@@ -200,7 +206,7 @@ class TestMemories:
 
     @pytest.mark.parametrize("contents", [[], ["x"] * 11, [""], ["x" * 4097]])
     async def test_too_much_is_refused_before_it_is_sent(
-        self, memory: Memory, account: SandboxAccount, store_id: str, contents: list[str]
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str, contents: list[str]
     ) -> None:
         with pytest.raises(ValueError, match="observation"):
             await memory.observe(store_id, new_id("mem_profile_"), contents)
@@ -215,7 +221,7 @@ class TestMergedProfiles:
         return old, new
 
     async def test_reading_follows_and_tells_the_new_id(
-        self, memory: Memory, store_id: str, old_and_new: tuple[str, str]
+        self, memory: MemoryClient, store_id: str, old_and_new: tuple[str, str]
     ) -> None:
         old, new = old_and_new
         profile = await memory.profile(store_id, old, trait_groups=["Contact"])
@@ -224,7 +230,7 @@ class TestMergedProfiles:
         assert await memory.observations(store_id, old) == []
 
     async def test_writing_follows_and_tells_the_new_id(
-        self, memory: Memory, store_id: str, old_and_new: tuple[str, str]
+        self, memory: MemoryClient, store_id: str, old_and_new: tuple[str, str]
     ) -> None:
         old, new = old_and_new
         assert await memory.observe(store_id, old, ["Likes tea."]) == new
@@ -236,7 +242,7 @@ class TestMergedProfiles:
         )
 
     async def test_a_chain_of_merges_is_followed(
-        self, memory: Memory, account: SandboxAccount, store_id: str, old_and_new: tuple[str, str]
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str, old_and_new: tuple[str, str]
     ) -> None:
         last = person(account, store_id)
         merge(account.stores[store_id], old_and_new[1], last)
@@ -244,7 +250,7 @@ class TestMergedProfiles:
         assert (await memory.profile(store_id, old_and_new[0])).id == last
 
     async def test_merges_in_a_circle_come_to_an_end(
-        self, memory: Memory, account: SandboxAccount, store_id: str
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str
     ) -> None:
         one, two = new_id("mem_profile_"), new_id("mem_profile_")
         account.stores[store_id].merged |= {one: two, two: one}
@@ -263,7 +269,7 @@ class TestMergedProfiles:
         ],
     )
     async def test_a_redirect_to_anywhere_else_is_not_followed(
-        self, memory: Memory, account: SandboxAccount, base_url: str, store_id: str, location: str
+        self, memory: MemoryClient, account: SandboxAccount, base_url: str, store_id: str, location: str
     ) -> None:
         profile_id, target = person(account, store_id), person(account, store_id)
         url = location.format(base=base_url, store=store_id, other=account.add_store(), profile=target)

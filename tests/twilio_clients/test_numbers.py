@@ -8,14 +8,14 @@ import pytest
 
 from voice_app.sandbox.twilio import Fault, SandboxAccount
 from voice_app.twilio import ApiError, Trouble, TwilioApi
-from voice_app.twilio.numbers import IncomingNumber, Numbers
+from voice_app.twilio.numbers import IncomingNumber, IncomingNumbers
 
 PATH = "/2010-04-01/Accounts/{}/IncomingPhoneNumbers.json"
 
 
 async def test_a_number_says_where_its_calls_go(api: TwilioApi, account: SandboxAccount) -> None:
     account.add_number("+15550100001", voice_url="https://voice.example.com/voice", friendly_name="desk")
-    [number] = await Numbers(api, account.sid).list()
+    [number] = await IncomingNumbers(api, account.sid).list()
     assert number.phone_number == "+15550100001"
     assert number.voice_url == "https://voice.example.com/voice"
     assert number.friendly_name == "desk"
@@ -25,18 +25,18 @@ async def test_a_number_says_where_its_calls_go(api: TwilioApi, account: Sandbox
 async def test_all_pages_are_read(api: TwilioApi, account: SandboxAccount) -> None:
     for n in range(2001):
         account.add_number(f"+1555010{n:04}")
-    found = await Numbers(api, account.sid).list()
+    found = await IncomingNumbers(api, account.sid).list()
     assert [number.phone_number for number in found] == [item["phone_number"] for item in account.numbers]
     assert len(account.requests) == 3
 
 
 async def test_an_account_without_numbers_has_none(api: TwilioApi, account: SandboxAccount) -> None:
-    assert await Numbers(api, account.sid).list() == []
+    assert await IncomingNumbers(api, account.sid).list() == []
 
 
 async def test_another_account_is_not_found(api: TwilioApi) -> None:
     with pytest.raises(ApiError) as caught:
-        await Numbers(api, "AC" + "9" * 32).list()
+        await IncomingNumbers(api, "AC" + "9" * 32).list()
     assert caught.value.trouble is Trouble.NOT_FOUND
 
 
@@ -54,7 +54,7 @@ async def test_a_next_page_elsewhere_is_not_followed(
     body = json.dumps({"incoming_phone_numbers": [], "next_page_uri": following})
     account.faults.add(Fault(body=body))
     with pytest.raises(ApiError, match="somewhere else"):
-        await Numbers(api, account.sid).list()
+        await IncomingNumbers(api, account.sid).list()
     assert len(account.requests) == 1
 
 
@@ -63,13 +63,13 @@ async def test_pages_in_a_circle_end(api: TwilioApi, account: SandboxAccount) ->
     body = json.dumps({"incoming_phone_numbers": [], "next_page_uri": following})
     account.faults.add(Fault(body=body, times=None))
     with pytest.raises(ApiError, match="in a circle"):
-        await Numbers(api, account.sid).list()
+        await IncomingNumbers(api, account.sid).list()
 
 
 async def test_another_answer_is_told(api: TwilioApi, account: SandboxAccount) -> None:
     account.faults.add(Fault(body='{"numbers": []}'))
     with pytest.raises(ApiError, match="incoming_phone_numbers"):
-        await Numbers(api, account.sid).list()
+        await IncomingNumbers(api, account.sid).list()
 
 
 def test_what_is_not_set_is_empty_and_what_is_unknown_is_left_out() -> None:

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.twilio.plan import CAPTURED, BadLine, Entry, Share, partition, read
+from voice_app.twilio.plan import CAPTURED, BadLine, ListedNumber, Share, partition, read
 
 CHANNEL_SETS = st.sets(st.sampled_from(CAPTURED), min_size=1).map(
     lambda named: tuple(channel for channel in CAPTURED if channel in named)
 )
 
 
-def entries(number: int, *channels: str) -> list[Entry]:
-    return [Entry(f"+1555{index:07}", channels, index) for index in range(1, number + 1)]
+def entries(number: int, *channels: str) -> list[ListedNumber]:
+    return [ListedNumber(f"+1555{index:07}", channels, index) for index in range(1, number + 1)]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,11 @@ def test_each_channel_has_room_for_100_rules(number: int, channels: list[str], c
 
 
 def test_a_plan_fills_what_is_there_before_it_opens_the_next() -> None:
-    mixed = [*entries(50, "SMS"), Entry("+15550100001", ("SMS",), 51), Entry("+15550100002", ("RCS",), 52)]
+    mixed = [
+        *entries(50, "SMS"),
+        ListedNumber("+15550100001", ("SMS",), 51),
+        ListedNumber("+15550100002", ("RCS",), 52),
+    ]
     first, second = partition(mixed)
     assert first.numbers("RCS") == ["+15550100002"]
     assert second.numbers("SMS") == ["+15550100001"]
@@ -46,7 +50,7 @@ def test_a_plan_fills_what_is_there_before_it_opens_the_next() -> None:
 
 def test_captured_voice_is_kept_apart_from_what_twiml_may_name() -> None:
     first, second = partition(
-        [Entry("+15550100001", ("SMS",), 1), Entry("+15550100002", ("VOICE", "SMS"), 2)]
+        [ListedNumber("+15550100001", ("SMS",), 1), ListedNumber("+15550100002", ("VOICE", "SMS"), 2)]
     )
     assert first.rules == {"SMS": 2}
     assert second.rules == {"VOICE": 1, "SMS": 2}
@@ -54,7 +58,7 @@ def test_captured_voice_is_kept_apart_from_what_twiml_may_name() -> None:
 
 @given(st.lists(CHANNEL_SETS, max_size=300))
 def test_every_number_has_one_place_and_no_limit_is_broken(wanted: list[tuple[str, ...]]) -> None:
-    portfolio = [Entry(f"+1555{index:07}", channels, index) for index, channels in enumerate(wanted)]
+    portfolio = [ListedNumber(f"+1555{index:07}", channels, index) for index, channels in enumerate(wanted)]
     shares = partition(portfolio)
     placed = [entry for share in shares for entry in share.entries]
     assert sorted(placed, key=lambda entry: entry.line) == portfolio
@@ -69,7 +73,7 @@ def test_every_number_has_one_place_and_no_limit_is_broken(wanted: list[tuple[st
 
 def test_a_list_of_numbers_needs_no_header() -> None:
     found, bad = read(["+15550100001\n", "\n", "# ours\n", "+1 (555) 010-0002\n"], channels=["SMS"])
-    assert found == [Entry("+15550100001", ("SMS",), 1), Entry("+15550100002", ("SMS",), 4)]
+    assert found == [ListedNumber("+15550100001", ("SMS",), 1), ListedNumber("+15550100002", ("SMS",), 4)]
     assert bad == []
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from voice_app.sandbox.twilio import Fault, SandboxAccount
 from voice_app.sandbox.twilio.memory_store import add_profile, remember, summarize
-from voice_app.twilio import ApiError, Memory, TwilioApi
-from voice_app.twilio.memories import Observation, Summary
+from voice_app.twilio import ApiError, MemoryClient, TwilioApi
+from voice_app.twilio.memories import MemoryObservation, MemorySummary
 from voice_app.twilio.recollection import (
     MAX_CHARACTERS,
     MAX_OBSERVATIONS,
@@ -43,7 +43,7 @@ async def test_a_caller_is_looked_up_and_what_is_known_is_said_in_lines(
     api: TwilioApi, store_id: str
 ) -> None:
     known = Recollection()
-    await recollect(Memory(api), store_id, PHONE, known, trait_groups=["Contact"])
+    await recollect(MemoryClient(api), store_id, PHONE, known, trait_groups=["Contact"])
     assert known.profile_id is not None
     assert known.lines(without=[PHONE]) == [
         "contact, first name: Ada",
@@ -54,7 +54,7 @@ async def test_a_caller_is_looked_up_and_what_is_known_is_said_in_lines(
 
 async def test_nobody_knows_a_stranger(api: TwilioApi, store_id: str, account: SandboxAccount) -> None:
     known = Recollection()
-    await recollect(Memory(api), store_id, "+15550100099", known)
+    await recollect(MemoryClient(api), store_id, "+15550100099", known)
     assert (known.profile_id, known.lines()) == (None, [])
     assert len(account.requests) == 1
 
@@ -69,7 +69,7 @@ async def test_what_could_be_read_stays_when_the_rest_fails(
     account.faults.add(Fault(path=path, status=400, times=None))
     known = Recollection()
     with pytest.raises(ApiError):
-        await recollect(Memory(api), store_id, PHONE, known, trait_groups=["Contact"])
+        await recollect(MemoryClient(api), store_id, PHONE, known, trait_groups=["Contact"])
     assert known.profile_id is not None
     assert known.lines(without=[PHONE]) == left
 
@@ -109,8 +109,8 @@ def test_traits_of_every_kind_are_said_or_left_out() -> None:
 def test_there_is_never_too_much_of_it() -> None:
     known = Recollection(
         traits={"Contact": {f"trait {number}": "x" * 1000 for number in range(100)}},
-        summaries=[Summary(content="y" * 5000)] * 100,
-        observations=[Observation(content="z\n" * 5000)] * 100,
+        summaries=[MemorySummary(content="y" * 5000)] * 100,
+        observations=[MemoryObservation(content="z\n" * 5000)] * 100,
     )
     lines = known.lines()
     assert len(lines) == MAX_TRAITS + MAX_SUMMARIES + MAX_OBSERVATIONS

@@ -7,7 +7,13 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.twilio.models import Author, Communication, Content, Participant, Transcription
+from voice_app.twilio.models import (
+    Communication,
+    CommunicationParty,
+    Content,
+    Participant,
+    TranscriptionDetails,
+)
 from voice_app.twilio.utterances import PAUSE, utterances
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -24,8 +30,8 @@ def said(
 ) -> Communication:
     return Communication(
         id=f"{address}-{seconds}",
-        author=Author(address=address, channel="VOICE", participant_id=f"p-{address}"),
-        content=Content(type=kind, text=text, transcription=Transcription(engine=engine)),
+        author=CommunicationParty(address=address, channel="VOICE", participant_id=f"p-{address}"),
+        content=Content(type=kind, text=text, transcription=TranscriptionDetails(engine=engine)),
         channel_id=call,
         created_at=(START + timedelta(seconds=seconds)).isoformat(),
     )

@@ -16,7 +16,7 @@ from voice_app.guard import Scope
 from voice_app.settings import Settings, SettingsError, load
 from voice_app.twilio import ApiError, Trouble, TwilioApi
 from voice_app.twilio.draft import DraftError
-from voice_app.twilio.identifiers import Kind, problem
+from voice_app.twilio.identifiers import IdKind, problem
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ def exit_code(error: ApiError) -> int:
     return 2 if error.trouble in _TO_BE_CORRECTED else 3
 
 
-def identifier(kind: Kind) -> Callable[[str], str]:
+def identifier(kind: IdKind) -> Callable[[str], str]:
     """For Typer: takes the id of a thing of this kind, and nothing else."""
 
     def parse(value: str) -> str:

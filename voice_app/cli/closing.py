@@ -14,7 +14,7 @@ from voice_app.cli.minutes import OfConfiguration, Status, Statuses, table
 from voice_app.cli.output import complain, print_json
 from voice_app.twilio import ApiError, Configurations, Conversation, Conversations
 from voice_app.twilio.draft import DraftError
-from voice_app.twilio.identifiers import Kind
+from voice_app.twilio.identifiers import IdKind
 from voice_app.twilio.models import OPEN
 from voice_app.twilio.pinning import older_than
 
@@ -25,7 +25,7 @@ _SHOWN: Final = 20
 def close(
     conversation_ids: Annotated[
         list[str] | None,
-        typer.Argument(parser=identifier(Kind.CONVERSATION), metavar="ID", help="conv_conversation_…"),
+        typer.Argument(parser=identifier(IdKind.CONVERSATION), metavar="ID", help="conv_conversation_…"),
     ] = None,
     config: OfConfiguration = None,
     older_than_version: Annotated[

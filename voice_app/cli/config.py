@@ -25,15 +25,15 @@ from voice_app.twilio.draft import (
     set_up,
     without,
 )
-from voice_app.twilio.identifiers import Kind, problem
+from voice_app.twilio.identifiers import IdKind, problem
 from voice_app.twilio.limits import MAX_CONFIGURATIONS
 
 app = typer.Typer(
     help="Make, read and change Conversation Orchestrator's configurations.", no_args_is_help=True
 )
 
-_configuration = identifier(Kind.CONFIGURATION)
-_intelligence = identifier(Kind.INTELLIGENCE_CONFIGURATION)
+_configuration = identifier(IdKind.CONFIGURATION)
+_intelligence = identifier(IdKind.INTELLIGENCE_CONFIGURATION)
 
 
 @app.command("list")
@@ -86,7 +86,7 @@ def diff(
     Example: voice-app config diff conv_configuration_… voice.json
     """
 
-    ids = [name for name in (first, second) if problem(name, Kind.CONFIGURATION) is None]
+    ids = [name for name in (first, second) if problem(name, IdKind.CONFIGURATION) is None]
     known = {name: given.from_file(Path(name)) for name in (first, second) if name not in ids}
 
     async def question(account: Account) -> None:

@@ -16,7 +16,7 @@ from voice_app.cli.minutes import ConversationId, OfConfiguration, Statuses, dia
 from voice_app.cli.output import console, print_json
 from voice_app.twilio import Conversation, Conversations
 from voice_app.twilio.models import moment
-from voice_app.twilio.utterances import Utterance, utterances
+from voice_app.twilio.utterances import ConversationUtterance, utterances
 
 app = typer.Typer(help="Read, close and export conversations.", no_args_is_help=True)
 
@@ -100,7 +100,7 @@ def _created(item: Conversation) -> datetime:
     return moment(item.created_at) or datetime.min.replace(tzinfo=UTC)
 
 
-def _utterance(item: Utterance) -> dict[str, Any]:
+def _utterance(item: ConversationUtterance) -> dict[str, Any]:
     told: dict[str, Any] = msgspec.to_builtins(item)
     told["speaker"] = item.speaker.raw if item.speaker is not None else None
     return told

@@ -14,7 +14,7 @@ import typer
 from voice_app.cli.account import identifier
 from voice_app.twilio.changes import READ_ONLY
 from voice_app.twilio.draft import Timeouts
-from voice_app.twilio.identifiers import Kind
+from voice_app.twilio.identifiers import IdKind
 from voice_app.twilio.limits import CHANNELS, GROUPINGS
 
 GROUPING_NAMES: Final = dict(zip(("profile", "addresses", "addresses-and-channel"), GROUPINGS, strict=True))
@@ -37,7 +37,7 @@ def channel(value: str) -> str:
 
 ConfigurationId = Annotated[
     str,
-    typer.Argument(parser=identifier(Kind.CONFIGURATION), metavar="ID", help="conv_configuration_…"),
+    typer.Argument(parser=identifier(IdKind.CONFIGURATION), metavar="ID", help="conv_configuration_…"),
 ]
 ChannelName = Annotated[str, typer.Argument(parser=channel, metavar="CHANNEL", help=", ".join(CHANNELS))]
 

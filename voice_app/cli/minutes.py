@@ -13,9 +13,9 @@ from rich.text import Text
 from voice_app.cli.account import identifier
 from voice_app.cli.output import plain
 from voice_app.twilio import Conversation, Participant
-from voice_app.twilio.identifiers import Kind
+from voice_app.twilio.identifiers import IdKind
 from voice_app.twilio.models import moment
-from voice_app.twilio.utterances import Utterance
+from voice_app.twilio.utterances import ConversationUtterance
 
 
 class Status(StrEnum):
@@ -27,13 +27,13 @@ class Status(StrEnum):
 
 
 ConversationId = Annotated[
-    str, typer.Argument(parser=identifier(Kind.CONVERSATION), metavar="ID", help="conv_conversation_…")
+    str, typer.Argument(parser=identifier(IdKind.CONVERSATION), metavar="ID", help="conv_conversation_…")
 ]
 OfConfiguration = Annotated[
     str | None,
     typer.Option(
         "--config",
-        parser=identifier(Kind.CONFIGURATION),
+        parser=identifier(IdKind.CONFIGURATION),
         metavar="ID",
         help="Those of this configuration.",
     ),
@@ -80,7 +80,7 @@ def heading(conversation: Conversation, people: Iterable[Participant]) -> Table:
     return grid
 
 
-def dialogue(conversation: Conversation, spoken: Sequence[Utterance]) -> Table:
+def dialogue(conversation: Conversation, spoken: Sequence[ConversationUtterance]) -> Table:
     """Who said what, with the time since the beginning; the channel where there are several."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(justify="right", style="dim", no_wrap=True)
@@ -95,7 +95,7 @@ def dialogue(conversation: Conversation, spoken: Sequence[Utterance]) -> Table:
     return grid
 
 
-def _speaker(item: Utterance) -> Text:
+def _speaker(item: ConversationUtterance) -> Text:
     person = item.speaker
     if person is None:
         return plain(item.address)

@@ -15,7 +15,7 @@ from voice_app.cli.consent import AsJson
 from voice_app.cli.output import complain, console, plain, print_json
 from voice_app.settings import Settings, lines, load
 from voice_app.twilio.limits import MAX_CONFIGURATIONS, problems
-from voice_app.twilio.plan import CAPTURED, BadLine, Entry, Share, partition, read
+from voice_app.twilio.plan import CAPTURED, BadLine, ListedNumber, Share, partition, read
 
 ABOUT_VOICE = (
     "VOICE rules are for lines that people answer: every call on them is transcribed, and billed. A line "
@@ -102,7 +102,7 @@ def _lines(path: Path) -> list[str]:
     return text.splitlines(keepends=True)
 
 
-def _double_billed(entries: list[Entry], settings: Settings) -> list[BadLine]:
+def _double_billed(entries: list[ListedNumber], settings: Settings) -> list[BadLine]:
     """The numbers whose calls an AI agent of ours answers, and that rules would capture once more."""
     ours = {settings.phone_number, *lines(settings)}
     return [
@@ -144,7 +144,7 @@ def _told(name: str, share: Share, command: str) -> dict[str, Any]:
     }
 
 
-def _print(entries: list[Entry], made: list[tuple[str, Share, str]]) -> None:
+def _print(entries: list[ListedNumber], made: list[tuple[str, Share, str]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("Configuration", no_wrap=True)
     table.add_column("Numbers", justify="right")

@@ -13,12 +13,12 @@ from voice_app.cli.fields import ChannelName, ConfigurationId
 from voice_app.twilio import Intelligence
 from voice_app.twilio.addresses import address
 from voice_app.twilio.draft import linked, rule, rules_of, unlinked, with_rules, without_rules
-from voice_app.twilio.identifiers import Kind
+from voice_app.twilio.identifiers import IdKind
 
 IntelligenceIds = Annotated[
     list[str],
     typer.Argument(
-        parser=identifier(Kind.INTELLIGENCE_CONFIGURATION),
+        parser=identifier(IdKind.INTELLIGENCE_CONFIGURATION),
         metavar="INTELLIGENCE_ID",
         help="intelligence_configuration_…",
     ),

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from voice_app.followups.case import Case, Done, Verdict
 from voice_app.journal import Journal
 from voice_app.journal.events import Acted, Noted, Recognised
-from voice_app.twilio import Configurations, Memory
+from voice_app.twilio import Configurations, MemoryClient
 from voice_app.twilio.memory import MAX_OBSERVATIONS, SOURCE
 from voice_app.twilio.recollection import phone_of
 
@@ -29,7 +29,7 @@ class Facts:
 
     def __init__(
         self,
-        memory: Memory,
+        memory: MemoryClient,
         configurations: Configurations,
         journal: Journal,
         configuration_id: str,

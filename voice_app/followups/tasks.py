@@ -12,7 +12,7 @@ from voice_app.followups.facts import Facts
 from voice_app.followups.recordings import Recordings
 from voice_app.journal import Journal
 from voice_app.settings import Settings, webhook_key
-from voice_app.twilio import Calls, Configurations, Conversations, Memory, TwilioApi
+from voice_app.twilio import Calls, Configurations, Conversations, MemoryClient, TwilioApi
 
 
 def tasks(
@@ -22,9 +22,8 @@ def tasks(
     account_sid, configuration_id = settings.account_sid or "", settings.conversation_configuration
     found: list[Task] = [Callbacks(calls, journal, settings.origin, has_room)]
     if settings.has_memory and configuration_id is not None:
-        found.append(
-            Facts(Memory(api), Configurations(api), journal, configuration_id, settings.memory_phone_trait)
-        )
+        memory, trait = MemoryClient(api), settings.memory_phone_trait
+        found.append(Facts(memory, Configurations(api), journal, configuration_id, trait))
     if settings.close_conversation == "call-end" and configuration_id is not None:
         found.append(Closing(Conversations(api), calls, journal, configuration_id))
     if settings.recordings is not None:

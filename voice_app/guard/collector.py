@@ -18,22 +18,22 @@ from voice_app.twilio import (
     Conversations,
     Intelligence,
     IntelligenceConfiguration,
-    Memory,
+    MemoryClient,
     Operator,
     Trouble,
     TwilioApi,
 )
 from voice_app.twilio.conversations import PATH as CONVERSATIONS
-from voice_app.twilio.identifiers import Kind, problem
-from voice_app.twilio.memory import Store
+from voice_app.twilio.identifiers import IdKind, problem
+from voice_app.twilio.memory import MemoryStore
 from voice_app.twilio.models import OPEN
-from voice_app.twilio.numbers import IncomingNumber, Numbers
+from voice_app.twilio.numbers import IncomingNumber, IncomingNumbers
 
 MOST_CONVERSATIONS: Final = 1000
 """Open conversations that are looked at: one page of them."""
 
 TWILIOS_OWN: Final = frozenset(
-    Kind.OPERATOR + suffix
+    IdKind.OPERATOR + suffix
     for suffix in (
         "01kcrvw16kfa88qvgrfmr7y151",
         "01kcv35pnkeysaf6z6cqtbpegn",
@@ -81,7 +81,7 @@ class _Collector:
         self,
     ) -> tuple[
         list[Named],
-        dict[str, Store | None],
+        dict[str, MemoryStore | None],
         dict[str, IntelligenceConfiguration | None],
         dict[str, Operator],
     ]:
@@ -97,14 +97,14 @@ class _Collector:
     def _ids(self) -> list[tuple[str, str]]:
         """Each id that TwiML can name, with where it stands."""
         own = self._scope.configuration_id
-        ids = {own: SETTING} if own and problem(own, Kind.CONFIGURATION) is None else {}
+        ids = {own: SETTING} if own and problem(own, IdKind.CONFIGURATION) is None else {}
         for item in self._scope.in_templates:
             ids.setdefault(item, "a template")
         return list(ids.items())
 
     async def _name(self, named: tuple[str, str]) -> Named | None:
         item, by = named
-        if problem(item, Kind.CONVERSATION) is None:
+        if problem(item, IdKind.CONVERSATION) is None:
             return await self._behind(item)
         return Named(item, by, await self._one(item))
 
@@ -132,7 +132,7 @@ class _Collector:
     async def _incoming(self) -> tuple[IncomingNumber, ...] | None:
         if not self._scope.account_sid or not self._scope.origin:
             return None
-        numbers = Numbers(self._api, self._scope.account_sid)
+        numbers = IncomingNumbers(self._api, self._scope.account_sid)
         found = await self._try(Part.NUMBERS, "", numbers.list)
         return tuple(found) if found is not None else None
 
@@ -150,16 +150,16 @@ class _Collector:
                 break
         return tuple(found)
 
-    async def _stores(self, ids: Iterable[str]) -> dict[str, Store | None]:
-        memory = Memory(self._api)
-        wanted = [item for item in ids if problem(item, Kind.MEMORY_STORE) is None]
+    async def _stores(self, ids: Iterable[str]) -> dict[str, MemoryStore | None]:
+        memory = MemoryClient(self._api)
+        wanted = [item for item in ids if problem(item, IdKind.MEMORY_STORE) is None]
         return await self._each(Part.STORE, wanted, memory.store)
 
     async def _intelligence(
         self, ids: Iterable[str]
     ) -> tuple[dict[str, IntelligenceConfiguration | None], dict[str, Operator]]:
         intelligence = Intelligence(self._api)
-        wanted = [item for item in ids if problem(item, Kind.INTELLIGENCE_CONFIGURATION) is None]
+        wanted = [item for item in ids if problem(item, IdKind.INTELLIGENCE_CONFIGURATION) is None]
         found = await self._each(Part.INTELLIGENCE, wanted, intelligence.configuration)
         operators = {
             operator.id
@@ -168,7 +168,7 @@ class _Collector:
             for rule in item.rules
             for operator in rule.operators
         } - TWILIOS_OWN
-        own = [item for item in operators if problem(item, Kind.OPERATOR) is None]
+        own = [item for item in operators if problem(item, IdKind.OPERATOR) is None]
         read = await self._each(Part.OPERATOR, own, intelligence.operator)
         return found, {key: operator for key, operator in read.items() if operator is not None}
 

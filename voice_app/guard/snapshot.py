@@ -23,14 +23,14 @@ from voice_app.twilio import (
     IntelligenceConfiguration,
     Operator,
 )
-from voice_app.twilio.identifiers import Kind
-from voice_app.twilio.memory import Store
+from voice_app.twilio.identifiers import IdKind
+from voice_app.twilio.memory import MemoryStore
 from voice_app.twilio.numbers import IncomingNumber
 
 SETTING: Final = "TWILIO_CONVERSATION_CONFIGURATION_ID"
 
 _COMMENTS: Final = re.compile(r"\{#.*?#\}|<!--.*?-->", re.DOTALL)
-_NAMED: Final = re.compile(rf"(?:{Kind.CONFIGURATION.value}|{Kind.CONVERSATION.value})[0-9A-Za-z_-]+")
+_NAMED: Final = re.compile(rf"(?:{IdKind.CONFIGURATION.value}|{IdKind.CONVERSATION.value})[0-9A-Za-z_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class Snapshot:
     named: tuple[Named, ...] = ()
     configurations: tuple[Configuration, ...] | None = None
     incoming: tuple[IncomingNumber, ...] | None = None
-    stores: Mapping[str, Store | None] = field(default_factory=dict)
+    stores: Mapping[str, MemoryStore | None] = field(default_factory=dict)
     """By id; None for one that does not exist."""
     intelligence: Mapping[str, IntelligenceConfiguration | None] = field(default_factory=dict)
     """By id; None for one that does not exist."""

@@ -46,7 +46,7 @@ class EventRow(msgspec.Struct):
     key: str | None
 
 
-class Listener(Protocol):
+class NoticeListener(Protocol):
     """Hears what other processes write, in a thread of its own, until it is closed."""
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ class Database(ABC):
         """Let those who listen know of new events, once the transaction is committed."""
 
     @abstractmethod
-    def listen(self, on_notice: OnNotice, on_connected: Callable[[], None]) -> Listener:
+    def listen(self, on_notice: OnNotice, on_connected: Callable[[], None]) -> NoticeListener:
         """Hear of what any process writes from now on.
 
         Both callbacks are called in the listener's thread. What is written while there is no connection is

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from voice_app.journal.database import Database, EventRow, Listener, OnNotice, Verb, malformed
+from voice_app.journal.database import Database, EventRow, NoticeListener, OnNotice, Verb, malformed
 from voice_app.journal.tables import events
 
 _BUSY_S: Final = 1.0
@@ -77,7 +77,7 @@ class SQLite(Database):
     def tell(self, connection: Connection, server_id: str, ids: Sequence[str]) -> None:
         """Nobody: other processes on this file are commands that look once."""
 
-    def listen(self, on_notice: OnNotice, on_connected: Callable[[], None]) -> Listener:
+    def listen(self, on_notice: OnNotice, on_connected: Callable[[], None]) -> NoticeListener:
         raise TypeError(f"{self.name} tells nobody of anything: one process writes to it")
 
     def only_one(self, connection: Connection) -> None:

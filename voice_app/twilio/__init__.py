@@ -11,7 +11,7 @@ from voice_app.twilio.intelligence import (
     Operator,
     OperatorResult,
 )
-from voice_app.twilio.memory import Memory
+from voice_app.twilio.memory import MemoryClient
 from voice_app.twilio.models import Communication, Configuration, Conversation, Participant
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "Credentials",
     "Intelligence",
     "IntelligenceConfiguration",
-    "Memory",
+    "MemoryClient",
     "Operator",
     "OperatorResult",
     "Participant",

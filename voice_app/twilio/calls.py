@@ -19,7 +19,7 @@ OVER: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"}
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallResource:
     """A call as Twilio knows it."""
 
     sid: str
@@ -70,11 +70,11 @@ class Calls:
         reply = await self._api.request("POST", PRODUCT, f"{self._path}.json", form=form)
         return str(reply.body.get("sid", "")) if isinstance(reply.body, dict) else ""
 
-    async def fetch(self, call_sid: str) -> Call:
+    async def fetch(self, call_sid: str) -> CallResource:
         """Read one, on the line or over."""
-        return Call.read(await self._api.get(PRODUCT, f"{self._path}/{call_sid}.json"))
+        return CallResource.read(await self._api.get(PRODUCT, f"{self._path}/{call_sid}.json"))
 
-    async def placed(self, *, to: str, from_: str, since: float) -> Sequence[Call]:
+    async def placed(self, *, to: str, from_: str, since: float) -> Sequence[CallResource]:
         """The latest calls that we placed to somebody ``since`` then, in seconds since the epoch."""
         # Twilio filters by whole days, which are those of UTC; one more keeps midnight out of it.
         day = datetime.fromtimestamp(since, UTC) - timedelta(days=1)
@@ -86,7 +86,11 @@ class Calls:
         }
         page = await self._api.get(PRODUCT, f"{self._path}.json", query=query)
         rows = page.get("calls")
-        found = [Call.read(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+        found = (
+            [CallResource.read(row) for row in rows if isinstance(row, dict)]
+            if isinstance(rows, list)
+            else []
+        )
         return [call for call in found if call.created_at is not None and call.created_at >= since]
 
     async def redirect(self, call_sid: str, url: str) -> None:

@@ -13,8 +13,8 @@ import msgspec
 
 from voice_app.twilio.changes import Difference, differences, lost, merged
 from voice_app.twilio.errors import ApiError, Trouble
-from voice_app.twilio.http import Reply, TwilioApi
-from voice_app.twilio.identifiers import Kind, checked
+from voice_app.twilio.http import ApiReply, TwilioApi
+from voice_app.twilio.identifiers import IdKind, checked
 from voice_app.twilio.models import Configuration, Operation
 from voice_app.twilio.operations import PRODUCT, Progress, finished, related_id
 
@@ -123,11 +123,11 @@ class Configurations:
         path = _path(configuration_id)
         await self._finish(await self._send("DELETE", path, None), path, progress)
 
-    async def _send(self, method: str, path: str, body: Any) -> Reply:
+    async def _send(self, method: str, path: str, body: Any) -> ApiReply:
         key = str(uuid4())
         return await self._api.request(method, PRODUCT, path, body=body, idempotency_key=key)
 
-    async def _finish(self, reply: Reply, path: str, progress: Progress | None) -> Operation:
+    async def _finish(self, reply: ApiReply, path: str, progress: Progress | None) -> Operation:
         url = self._api.url(PRODUCT, path)
         return await finished(self._api, reply, url, deadline=self._deadline, progress=progress)
 
@@ -143,4 +143,4 @@ def _whole(before: Configuration, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _path(configuration_id: str) -> str:
-    return f"{PATH}/{checked(configuration_id, Kind.CONFIGURATION)}"
+    return f"{PATH}/{checked(configuration_id, IdKind.CONFIGURATION)}"

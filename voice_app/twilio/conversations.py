@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from voice_app.twilio.errors import ApiError, Trouble
 from voice_app.twilio.http import TwilioApi
-from voice_app.twilio.identifiers import Kind, checked
+from voice_app.twilio.identifiers import IdKind, checked
 from voice_app.twilio.models import (
     OPEN,
     Action,
@@ -25,7 +25,7 @@ from voice_app.twilio.models import (
     moment,
 )
 from voice_app.twilio.operations import PRODUCT, Progress, finished
-from voice_app.twilio.utterances import Utterance, utterances
+from voice_app.twilio.utterances import ConversationUtterance, utterances
 
 PATH: Final = "/v2/Conversations"
 MOST_METADATA: Final = 512
@@ -54,7 +54,7 @@ class Conversations:
         metadata: Mapping[str, str] | None = None,
     ) -> Conversation:
         """Open one. A 409 has the id of the conversation that owns these participants: see `open_or_join`."""
-        body: dict[str, Any] = {"configurationId": checked(configuration_id, Kind.CONFIGURATION)}
+        body: dict[str, Any] = {"configurationId": checked(configuration_id, IdKind.CONFIGURATION)}
         if participants:
             body["participants"] = list(participants)
         if name is not None:
@@ -174,7 +174,7 @@ class Conversations:
         self, conversation_id: str, participant_id: str, changes: Mapping[str, Any]
     ) -> Participant:
         """Change some fields of a participant. There is only a PUT: all others are sent back as read."""
-        path = f"{_path(conversation_id)}/Participants/{checked(participant_id, Kind.PARTICIPANT)}"
+        path = f"{_path(conversation_id)}/Participants/{checked(participant_id, IdKind.PARTICIPANT)}"
         current = await self._api.get(PRODUCT, path)
         kept = {
             name: current[name]
@@ -196,7 +196,7 @@ class Conversations:
             if item.complete or not item.id:
                 return item
             async with gate:
-                one = f"{path}/{checked(item.id, Kind.COMMUNICATION)}"
+                one = f"{path}/{checked(item.id, IdKind.COMMUNICATION)}"
                 return Communication.read(await self._api.get(PRODUCT, one))
 
         return await asyncio.gather(*map(whole, items))
@@ -206,7 +206,7 @@ class Conversations:
         path = f"{_path(conversation_id)}/Communications"
         return Communication.read(await self._object("POST", path, dict(fields)))
 
-    async def dialogue(self, conversation_id: str) -> Sequence[Utterance]:
+    async def dialogue(self, conversation_id: str) -> Sequence[ConversationUtterance]:
         """The whole conversation as people read it."""
         said, people = await asyncio.gather(
             self.communications(conversation_id), self.participants(conversation_id)
@@ -223,7 +223,7 @@ class Conversations:
 
     async def action(self, conversation_id: str, action_id: str) -> Action:
         """What became of a message."""
-        path = f"{_path(conversation_id)}/Actions/{checked(action_id, Kind.ACTION)}"
+        path = f"{_path(conversation_id)}/Actions/{checked(action_id, IdKind.ACTION)}"
         return Action.read(await self._api.get(PRODUCT, path))
 
     async def _object(
@@ -234,7 +234,7 @@ class Conversations:
 
 
 def _path(conversation_id: str) -> str:
-    return f"{PATH}/{checked(conversation_id, Kind.CONVERSATION)}"
+    return f"{PATH}/{checked(conversation_id, IdKind.CONVERSATION)}"
 
 
 def _within(item: Conversation, after: datetime | None, before: datetime | None) -> bool:

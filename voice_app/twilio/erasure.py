@@ -17,9 +17,9 @@ from voice_app.twilio.configurations import Configurations
 from voice_app.twilio.conversations import Conversations
 from voice_app.twilio.errors import ApiError, Trouble
 from voice_app.twilio.http import TwilioApi
-from voice_app.twilio.identifiers import Kind, problem
+from voice_app.twilio.identifiers import IdKind, problem
 from voice_app.twilio.intelligence import Intelligence
-from voice_app.twilio.memory import Memory
+from voice_app.twilio.memory import MemoryClient
 from voice_app.twilio.models import Conversation
 from voice_app.twilio.recollection import phone_of
 
@@ -64,7 +64,7 @@ class Erasure:
         self._classic = f"/2010-04-01/Accounts/{account_sid}"
         self._conversations = Conversations(api)
         self._intelligence = Intelligence(api)
-        self._memory = Memory(api)
+        self._memory = MemoryClient(api)
 
     async def find(self, clues: Clues) -> Traces:
         """What Twilio has. Whether recordings and records of calls are still there is not looked up.
@@ -72,7 +72,7 @@ class Erasure:
         Raises `ApiError`.
         """
         conversations = await self._their_conversations(clues)
-        known = {*_sound(clues.conversation_ids, Kind.CONVERSATION), *(item.id for item in conversations)}
+        known = {*_sound(clues.conversation_ids, IdKind.CONVERSATION), *(item.id for item in conversations)}
         results, profiles = await asyncio.gather(
             _each(sorted(known), self._results), self._profiles(clues, conversations)
         )
@@ -122,7 +122,7 @@ class Erasure:
 
     async def _their_conversations(self, clues: Clues) -> list[Conversation]:
         """Those that are known, and those that a call was written to besides, e.g. by a capture rule."""
-        found = await _each(_sound(clues.conversation_ids, Kind.CONVERSATION), self._conversation)
+        found = await _each(_sound(clues.conversation_ids, IdKind.CONVERSATION), self._conversation)
         found += await _each(clues.call_sids, lambda sid: self._conversations.list(channel_id=sid))
         return list({item.id: item for part in found for item in part}.values())
 
@@ -148,7 +148,7 @@ class Erasure:
         named = clues.configuration_id
         own = (await Configurations(self._api).fetch(named)).memory_store_id if named is not None else ""
         stores = {own} | {_store_of(item) for item in conversations}
-        known = {(own, profile_id) for profile_id in _sound(clues.profile_ids, Kind.PROFILE)}
+        known = {(own, profile_id) for profile_id in _sound(clues.profile_ids, IdKind.PROFILE)}
         known |= {
             (_store_of(item), profile_id) for item in conversations for profile_id in _theirs(item, clues)
         }
@@ -176,7 +176,7 @@ class Erasure:
             raise
 
 
-def _sound(ids: Iterable[str], kind: Kind) -> list[str]:
+def _sound(ids: Iterable[str], kind: IdKind) -> list[str]:
     """Those that are ids at all: what is none stands for nothing at Twilio."""
     return [item for item in ids if problem(item, kind) is None]
 

@@ -48,7 +48,7 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ApiReply:
     """An answer that says yes."""
 
     status: int
@@ -120,7 +120,7 @@ class TwilioApi:
         within: float | None = None,
         idempotency_key: str | None = None,
         repeatable: bool | None = None,
-    ) -> Reply:
+    ) -> ApiReply:
         """Ask for something. Raises `ApiError` for everything but a 2xx with JSON or nothing in it.
 
         A request is repeated after a 429, a 5xx or a connection that failed, if it is a GET, has an
@@ -217,7 +217,7 @@ class TwilioApi:
 
     async def _once(
         self, method: str, url: URL, headers: CIMultiDict[str], data: bytes | None, within: float
-    ) -> Reply:
+    ) -> ApiReply:
         address = str(url)
         try:
             async with self._session.request(
@@ -237,7 +237,7 @@ class TwilioApi:
             raise ApiError(Trouble.UNREACHABLE, method=method, url=address, message=told) from None
         return _read(method, address, response.status, response.headers, content)
 
-    def object_of(self, reply: Reply, method: str, product: str, path: str) -> dict[str, Any]:
+    def object_of(self, reply: ApiReply, method: str, product: str, path: str) -> dict[str, Any]:
         if not isinstance(reply.body, dict):
             raise self._odd("JSON, but not an object", product, path, method=method)
         return reply.body
@@ -253,12 +253,12 @@ def _pairs(query: Query) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in items]
 
 
-def _read(method: str, url: str, status: int, headers: CIMultiDictProxy[str], content: bytes) -> Reply:
+def _read(method: str, url: str, status: int, headers: CIMultiDictProxy[str], content: bytes) -> ApiReply:
     if not 200 <= status < 300:
         raise from_reply(method, url, status, headers, content)
     if not content.strip():
-        return Reply(status, headers, None)
+        return ApiReply(status, headers, None)
     try:
-        return Reply(status, headers, msgspec.json.decode(content))
+        return ApiReply(status, headers, msgspec.json.decode(content))
     except msgspec.DecodeError:
         raise unreadable(method, url, status, headers, content) from None

@@ -10,7 +10,7 @@ import re
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class IdKind(StrEnum):
     """What an id stands for; the value is its prefix."""
 
     CONFIGURATION = "conv_configuration_"
@@ -33,15 +33,15 @@ class Kind(StrEnum):
         return self.name.lower().replace("_", " ")
 
 
-_OLDER = {Kind.MEMORY_STORE: "mem_service_"}
+_OLDER = {IdKind.MEMORY_STORE: "mem_service_"}
 """Prefixes that older accounts still have."""
 
 
-def problem(value: str, kind: Kind) -> str | None:
+def problem(value: str, kind: IdKind) -> str | None:
     """Why a value cannot be the id of a thing of this kind; None if it can."""
     if re.fullmatch(rf"(?:{kind.value}|{_OLDER.get(kind, kind.value)})[0-9A-Za-z_-]+", value):
         return None
-    for other in Kind:
+    for other in IdKind:
         if other is not kind and value.startswith(other.value):
             return f"it is the id of a {other.noun}; the id of a {kind.noun} begins with {kind.value}"
     if value.startswith(kind.value):
@@ -49,7 +49,7 @@ def problem(value: str, kind: Kind) -> str | None:
     return f"the id of a {kind.noun} begins with {kind.value}"
 
 
-def checked(value: str, kind: Kind) -> str:
+def checked(value: str, kind: IdKind) -> str:
     """The value, fit to stand in a path. Raises `ValueError` if it is not an id of this kind."""
     trouble = problem(value, kind)
     if trouble is not None:

@@ -12,7 +12,7 @@ import msgspec
 
 from voice_app.twilio.configurations import Configurations, Update
 from voice_app.twilio.http import TwilioApi
-from voice_app.twilio.identifiers import Kind, checked
+from voice_app.twilio.identifiers import IdKind, checked
 from voice_app.twilio.models import Resource
 from voice_app.twilio.operations import Progress
 
@@ -61,7 +61,7 @@ class Webhook(_Part):
     url: str = ""
 
 
-class Rule(_Part):
+class IntelligenceRule(_Part):
     """Which operators run when."""
 
     id: str = ""
@@ -78,7 +78,7 @@ class IntelligenceConfiguration(Resource):
     display_name: str = ""
     description: str = ""
     version: int | str | None = None
-    rules: list[Rule] = msgspec.field(default_factory=list)
+    rules: list[IntelligenceRule] = msgspec.field(default_factory=list)
     date_created: str = ""
     date_updated: str = ""
 
@@ -142,7 +142,7 @@ class Intelligence:
 
     async def configuration(self, intelligence_id: str) -> IntelligenceConfiguration:
         """Read an intelligence configuration."""
-        path = f"{CONFIGURATIONS}/{checked(intelligence_id, Kind.INTELLIGENCE_CONFIGURATION)}"
+        path = f"{CONFIGURATIONS}/{checked(intelligence_id, IdKind.INTELLIGENCE_CONFIGURATION)}"
         return IntelligenceConfiguration.read(await self._api.get(PRODUCT, path))
 
     async def configurations(self) -> Sequence[IntelligenceConfiguration]:
@@ -152,7 +152,7 @@ class Intelligence:
 
     async def operator(self, operator_id: str) -> Operator:
         """Read an operator, Twilio's or our own."""
-        path = f"{OPERATORS}/{checked(operator_id, Kind.OPERATOR)}"
+        path = f"{OPERATORS}/{checked(operator_id, IdKind.OPERATOR)}"
         return Operator.read(await self._api.get(PRODUCT, path))
 
     async def operators(self) -> Sequence[Operator]:
@@ -161,7 +161,7 @@ class Intelligence:
 
     async def result(self, result_id: str) -> OperatorResult:
         """Read one result."""
-        path = f"{RESULTS}/{checked(result_id, Kind.OPERATOR_RESULT)}"
+        path = f"{RESULTS}/{checked(result_id, IdKind.OPERATOR_RESULT)}"
         return OperatorResult.read(await self._api.get(PRODUCT, path))
 
     async def results(
@@ -174,16 +174,16 @@ class Intelligence:
         """Read all results that match, on all pages."""
         query: dict[str, str] = {}
         if conversation_id is not None:
-            query["conversationId"] = checked(conversation_id, Kind.CONVERSATION)
+            query["conversationId"] = checked(conversation_id, IdKind.CONVERSATION)
         if intelligence_id is not None:
-            query["intelligenceConfigurationId"] = checked(intelligence_id, Kind.INTELLIGENCE_CONFIGURATION)
+            query["intelligenceConfigurationId"] = checked(intelligence_id, IdKind.INTELLIGENCE_CONFIGURATION)
         if operator_id is not None:
-            query["operatorId"] = checked(operator_id, Kind.OPERATOR)
+            query["operatorId"] = checked(operator_id, IdKind.OPERATOR)
         return [OperatorResult.read(item) async for item in self._api.items(PRODUCT, RESULTS, query=query)]
 
     async def delete_result(self, result_id: str) -> None:
         """Erase one result, if it is there."""
-        await self._api.delete(PRODUCT, f"{RESULTS}/{checked(result_id, Kind.OPERATOR_RESULT)}")
+        await self._api.delete(PRODUCT, f"{RESULTS}/{checked(result_id, IdKind.OPERATOR_RESULT)}")
 
     async def link(
         self, configuration_id: str, intelligence_id: str, *, progress: Progress | None = None
@@ -207,7 +207,7 @@ class Intelligence:
         self, configuration_id: str, intelligence_id: str, *, progress: Progress | None = None
     ) -> Update:
         """Let its rules run no more on new conversations of a configuration. It may be gone already."""
-        checked(intelligence_id, Kind.INTELLIGENCE_CONFIGURATION)
+        checked(intelligence_id, IdKind.INTELLIGENCE_CONFIGURATION)
         linked = (await self._configurations.fetch(configuration_id)).intelligence_configuration_ids
         wanted = [item for item in linked if item != intelligence_id]
         return await self._configurations.update(configuration_id, {LINKS: wanted}, progress=progress)

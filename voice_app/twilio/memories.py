@@ -10,7 +10,7 @@ import msgspec
 from voice_app.twilio.models import Resource
 
 
-class Profile(Resource):
+class MemoryProfile(Resource):
     """One person. The id is the one that counts, also where the profile was asked for by an older one."""
 
     created_at: str = ""
@@ -18,7 +18,7 @@ class Profile(Resource):
     """Values by group and name, e.g. ``{"Contact": {"firstName": "Ada"}}``. Untrusted input."""
 
 
-class Observation(Resource):
+class MemoryObservation(Resource):
     """One thing that was noticed about a person. Its text is untrusted input."""
 
     content: str = ""
@@ -30,7 +30,7 @@ class Observation(Resource):
     """How well it fits the query, 0 to 1; None where nothing was asked."""
 
 
-class Summary(Resource):
+class MemorySummary(Resource):
     """What a conversation was about. Its text is untrusted input."""
 
     content: str = ""
@@ -46,8 +46,8 @@ class Memories(msgspec.Struct, frozen=True, kw_only=True):
 
     profile_id: str
     """The profile that it is about: another one than was asked for, if that was merged into it."""
-    observations: Sequence[Observation] = ()
-    summaries: Sequence[Summary] = ()
+    observations: Sequence[MemoryObservation] = ()
+    summaries: Sequence[MemorySummary] = ()
     communications: Sequence[Mapping[str, Any]] = ()
     query_ms: float | None = None
     """How long Twilio searched, in milliseconds."""

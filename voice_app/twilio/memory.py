@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 
 from voice_app.twilio.errors import ApiError, Trouble
 from voice_app.twilio.http import TwilioApi
-from voice_app.twilio.identifiers import Kind, checked, problem
-from voice_app.twilio.memories import Memories, Observation, Profile, Summary
+from voice_app.twilio.identifiers import IdKind, checked, problem
+from voice_app.twilio.memories import Memories, MemoryObservation, MemoryProfile, MemorySummary
 from voice_app.twilio.models import Resource
 
 PRODUCT: Final = "memory"
@@ -27,11 +27,13 @@ SOURCE: Final = "voice-app"
 
 _MOST_MERGES = 5
 _MERGED = frozenset({301, 308})
+_MEMORIES: Final = (("Observations", IdKind.OBSERVATION), ("ConversationSummaries", IdKind.SUMMARY))
+"""What is kept of a profile beside its traits: the part of its path, and what the ids there are."""
 
 T = TypeVar("T")
 
 
-class Store(Resource):
+class MemoryStore(Resource):
     """Where the profiles of a configuration's customers are kept."""
 
     display_name: str = ""
@@ -47,7 +49,7 @@ class Store(Resource):
         return self.status == "ACTIVE"
 
 
-class Memory:
+class MemoryClient:
     """Read and write what is known of people.
 
     Every method raises `ApiError`, and `ValueError` for something that cannot be the id of what is asked for.
@@ -57,10 +59,10 @@ class Memory:
     def __init__(self, api: TwilioApi) -> None:
         self._api = api
 
-    async def store(self, store_id: str) -> Store:
+    async def store(self, store_id: str) -> MemoryStore:
         """Read a store, to see whether it is alive."""
-        path = f"/v1/ControlPlane/Stores/{checked(store_id, Kind.MEMORY_STORE)}"
-        return Store.read(await self._api.get(PRODUCT, path))
+        path = f"/v1/ControlPlane/Stores/{checked(store_id, IdKind.MEMORY_STORE)}"
+        return MemoryStore.read(await self._api.get(PRODUCT, path))
 
     async def lookup(self, store_id: str, value: str, *, id_type: str = "phone") -> Sequence[str]:
         """The profiles with this identifier, e.g. an E.164 number: none, one, or several."""
@@ -75,13 +77,17 @@ class Memory:
         found = answer.get("profiles")
         return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
 
-    async def profile(self, store_id: str, profile_id: str, *, trait_groups: Iterable[str] = ()) -> Profile:
+    async def profile(
+        self, store_id: str, profile_id: str, *, trait_groups: Iterable[str] = ()
+    ) -> MemoryProfile:
         """Read a profile with its traits: of these groups, or what Twilio shows without being asked."""
         groups = ",".join(trait_groups)
         query = {"traitGroups": groups} if groups else {}
 
-        async def read(canonical: str) -> Profile:
-            profile = Profile.read(await self._api.get(PRODUCT, _profile(store_id, canonical), query=query))
+        async def read(canonical: str) -> MemoryProfile:
+            profile = MemoryProfile.read(
+                await self._api.get(PRODUCT, _profile(store_id, canonical), query=query)
+            )
             profile.id = profile.id or canonical
             return profile
 
@@ -107,7 +113,7 @@ class Memory:
         """
         wanted: dict[str, Any] = {
             "query": query or None,
-            "conversationId": conversation_id and checked(conversation_id, Kind.CONVERSATION),
+            "conversationId": conversation_id and checked(conversation_id, IdKind.CONVERSATION),
             "observationsLimit": observations,
             "summariesLimit": summaries,
             "communicationsLimit": communications,
@@ -131,7 +137,7 @@ class Memory:
         conversation_id: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
-    ) -> Sequence[Observation]:
+    ) -> Sequence[MemoryObservation]:
         """All observations, on all pages: the fastest way to read them, without any ranking."""
         wanted = {
             "orderBy": "DESC" if newest_first else "ASC",
@@ -142,10 +148,10 @@ class Memory:
         }
         query = {name: value for name, value in wanted.items() if value is not None}
 
-        async def read(canonical: str) -> Sequence[Observation]:
+        async def read(canonical: str) -> Sequence[MemoryObservation]:
             path = f"{_profile(store_id, canonical)}/Observations"
             items = self._api.items(PRODUCT, path, query=query, page_size=100)
-            return [Observation.read(item) async for item in items]
+            return [MemoryObservation.read(item) async for item in items]
 
         return await self._followed(store_id, profile_id, read)
 
@@ -171,7 +177,7 @@ class Memory:
                 raise ValueError(f"an observation has 1 to {MAX_CONTENT} characters, this one {len(content)}")
         common: dict[str, Any] = {"source": source, "occurredAt": instant(occurred_at)}
         if conversation_ids:
-            common["conversationIds"] = [checked(item, Kind.CONVERSATION) for item in conversation_ids]
+            common["conversationIds"] = [checked(item, IdKind.CONVERSATION) for item in conversation_ids]
         body = {"observations": [{"content": content, **common} for content in contents]}
         return await self._written(store_id, profile_id, "POST", "/Observations", body)
 
@@ -188,7 +194,7 @@ class Memory:
         """Write down what a conversation was about, and give the id of the profile that it was written to."""
         summary = {
             "content": content,
-            "conversationId": checked(conversation_id, Kind.CONVERSATION),
+            "conversationId": checked(conversation_id, IdKind.CONVERSATION),
             "occurredAt": instant(occurred_at),
             "source": source,
         }
@@ -204,7 +210,7 @@ class Memory:
         # The same person again is the same profile: saying it twice does no harm.
         answer = await self._post(path, {"traits": _plain(traits)}, repeatable=True)
         profile_id = answer.get("id")
-        if not isinstance(profile_id, str) or problem(profile_id, Kind.PROFILE) is not None:
+        if not isinstance(profile_id, str) or problem(profile_id, IdKind.PROFILE) is not None:
             told = f"the new profile has the id {profile_id!r}, which is none"
             raise ApiError(Trouble.UNREADABLE, method="POST", url=self._api.url(PRODUCT, path), message=told)
         return profile_id
@@ -219,7 +225,7 @@ class Memory:
 
         async def erase(canonical: str) -> None:
             path = _profile(store_id, canonical)
-            for part, kind in (("Observations", Kind.OBSERVATION), ("ConversationSummaries", Kind.SUMMARY)):
+            for part, kind in _MEMORIES:
                 found = [item async for item in self._api.items(PRODUCT, f"{path}/{part}", page_size=100)]
                 for item in found:
                     item_id = checked(str(item.get("id")), kind)
@@ -274,13 +280,13 @@ class Memory:
         location = error.headers.get("Location", "").partition("?")[0]
         if location:
             store = re.escape(_profiles(store_id))
-            pattern = rf"{store}/({Kind.PROFILE.value}[0-9A-Za-z_-]+)(/\w+)?"
+            pattern = rf"{store}/({IdKind.PROFILE.value}[0-9A-Za-z_-]+)(/\w+)?"
             path = self._api.owned_path(PRODUCT, location, pattern)
             found = re.fullmatch(pattern, path) if path is not None else None
             if found is None:
                 return None
             canonical = canonical or found[1]
-        if canonical is None or problem(canonical, Kind.PROFILE) is not None:
+        if canonical is None or problem(canonical, IdKind.PROFILE) is not None:
             return None
         return canonical
 
@@ -303,8 +309,8 @@ def _memories(profile_id: str, answer: Mapping[str, Any]) -> Memories:
     query_ms = meta.get("queryTime") if isinstance(meta, dict) else None
     return Memories(
         profile_id=profile_id,
-        observations=[Observation.read(item) for item in items("observations")],
-        summaries=[Summary.read(item) for item in items("summaries")],
+        observations=[MemoryObservation.read(item) for item in items("observations")],
+        summaries=[MemorySummary.read(item) for item in items("summaries")],
         communications=items("communications"),
         query_ms=float(query_ms) if isinstance(query_ms, int | float) else None,
     )
@@ -315,8 +321,8 @@ def _plain(traits: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]
 
 
 def _profiles(store_id: str) -> str:
-    return f"/v1/Stores/{checked(store_id, Kind.MEMORY_STORE)}/Profiles"
+    return f"/v1/Stores/{checked(store_id, IdKind.MEMORY_STORE)}/Profiles"
 
 
 def _profile(store_id: str, profile_id: str) -> str:
-    return f"{_profiles(store_id)}/{checked(profile_id, Kind.PROFILE)}"
+    return f"{_profiles(store_id)}/{checked(profile_id, IdKind.PROFILE)}"

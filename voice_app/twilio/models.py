@@ -78,7 +78,7 @@ class Participant(Resource):
         return self.type in {"HUMAN_AGENT", "AI_AGENT", "AGENT"}
 
 
-class Author(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
+class CommunicationParty(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
     """Who said something, or to whom it went. The channel stands here and nowhere else."""
 
     address: str = ""
@@ -95,7 +95,7 @@ class Word(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
     end_time: str | float | None = None
 
 
-class Transcription(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
+class TranscriptionDetails(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
     """How a text was recognised."""
 
     channel: int | None = None
@@ -111,16 +111,16 @@ class Content(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
     type: str = ""
     """``TEXT`` or ``TRANSCRIPTION``."""
     text: str | None = None
-    transcription: Transcription | None = None
+    transcription: TranscriptionDetails | None = None
 
 
 class Communication(Resource):
     """One message, or one fragment of speech. Its text is untrusted input."""
 
     conversation_id: str = ""
-    author: Author = msgspec.field(default_factory=Author)
+    author: CommunicationParty = msgspec.field(default_factory=CommunicationParty)
     content: Content | None = None
-    recipients: list[Author] = []
+    recipients: list[CommunicationParty] = []
     channel_id: str | None = None
     resource_id: str | None = None
     """TranscriptionSid and index, or MessageSid: unique inside the conversation."""

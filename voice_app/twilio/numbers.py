@@ -43,7 +43,7 @@ class IncomingNumber(msgspec.Struct, kw_only=True, omit_defaults=True):
             raise ApiError(Trouble.UNREADABLE, method="GET", url=where, message=str(error)) from None
 
 
-class Numbers:
+class IncomingNumbers:
     """Read the numbers of an account."""
 
     def __init__(self, api: TwilioApi, account_sid: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from voice_app.twilio.errors import ApiError, Trouble, seconds_to_wait
-from voice_app.twilio.http import Reply, TwilioApi
+from voice_app.twilio.http import ApiReply, TwilioApi
 from voice_app.twilio.models import Operation
 
 PRODUCT: Final = "conversations"
@@ -24,7 +24,7 @@ _LONGEST_PAUSE = 10.0
 
 
 async def finished(
-    api: TwilioApi, reply: Reply, url: str, *, deadline: float = 60.0, progress: Progress | None = None
+    api: TwilioApi, reply: ApiReply, url: str, *, deadline: float = 60.0, progress: Progress | None = None
 ) -> Operation:
     """Wait until the change that ``reply`` announces is made.
 
@@ -59,12 +59,12 @@ def related_id(operation: Operation, name: str) -> str | None:
     return None
 
 
-def _pause(reply: Reply, usual: float) -> float:
+def _pause(reply: ApiReply, usual: float) -> float:
     wait = seconds_to_wait(reply.headers)
     return usual if wait is None else max(_SHORTEST_PAUSE, min(wait, _LONGEST_PAUSE))
 
 
-def _status_path(api: TwilioApi, reply: Reply, url: str) -> str:
+def _status_path(api: TwilioApi, reply: ApiReply, url: str) -> str:
     body: dict[str, Any] = reply.body if isinstance(reply.body, dict) else {}
     status_url = body.get("statusUrl")
     path = api.owned_path(PRODUCT, status_url, _STATUS_PATH) if isinstance(status_url, str) else None

@@ -23,7 +23,7 @@ _NUMBER_COLUMNS = ("number", "phonenumber", "phone", "e164")
 _CHANNEL_COLUMNS = ("channels", "channel")
 
 
-class Entry(msgspec.Struct, frozen=True):
+class ListedNumber(msgspec.Struct, frozen=True):
     """One number of the portfolio."""
 
     number: str
@@ -44,7 +44,7 @@ class BadLine(msgspec.Struct, frozen=True):
 class Share(msgspec.Struct, frozen=True):
     """The part of the portfolio that one configuration captures."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ListedNumber, ...]
 
     def numbers(self, channel: str) -> list[str]:
         """Those whose traffic on this channel is captured."""
@@ -59,7 +59,7 @@ class Share(msgspec.Struct, frozen=True):
 
 def read(
     lines: Iterable[str], *, channels: Sequence[str], region: str | None = None
-) -> tuple[list[Entry], list[BadLine]]:
+) -> tuple[list[ListedNumber], list[BadLine]]:
     """Read a CSV file: a column of numbers and, if there is one, a column of their channels.
 
     A first line with the names of the columns is understood; without it the number comes first and the
@@ -76,13 +76,13 @@ def read(
     return list(portfolio.entries.values()), portfolio.bad
 
 
-def partition(entries: Iterable[Entry]) -> list[Share]:
+def partition(entries: Iterable[ListedNumber]) -> list[Share]:
     """Spread the numbers over configurations, in their order, each into the first that has room.
 
     All channels of a number stay together, so that its conversations can. Numbers whose calls are captured by
     rules never share a configuration with others: it must not be named in TwiML, and theirs may.
     """
-    shares: list[list[Entry]] = []
+    shares: list[list[ListedNumber]] = []
     used: list[dict[str, int]] = []
     for entry in entries:
         cost = {channel: _COSTS[channel] for channel in entry.channels}
@@ -104,7 +104,7 @@ class _Portfolio:
     """What was read of a file so far."""
 
     def __init__(self, channels: Sequence[str], region: str | None) -> None:
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, ListedNumber] = {}
         self.bad: list[BadLine] = []
         self._usual, self._region = channels, region
         self._number_at, self._channels_at = 0, 1
@@ -127,7 +127,7 @@ class _Portfolio:
     def _add(self, row: Sequence[str], line: int) -> None:
         number = e164(_cell(row, self._number_at), self._region)
         channels = _channels(_cell(row, self._channels_at), self._usual)
-        known = self.entries.setdefault(number, Entry(number, channels, line))
+        known = self.entries.setdefault(number, ListedNumber(number, channels, line))
         if known.line != line:
             raise ValueError(f"{number} stands in line {known.line} already")
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from voice_app.twilio.memories import Observation, Summary
-from voice_app.twilio.memory import Memory
+from voice_app.twilio.memories import MemoryObservation, MemorySummary
+from voice_app.twilio.memory import MemoryClient
 from voice_app.twilio.models import moment
 
 MAX_TRAITS: Final = 10
@@ -41,8 +41,8 @@ class Recollection:
 
     profile_id: str | None = None
     traits: Mapping[str, Any] = field(default_factory=dict)
-    summaries: Sequence[Summary] = ()
-    observations: Sequence[Observation] = ()
+    summaries: Sequence[MemorySummary] = ()
+    observations: Sequence[MemoryObservation] = ()
 
     def lines(self, *, without: Iterable[str] = ()) -> list[str]:
         """One line for each thing that is known: few, short, and without control characters.
@@ -59,7 +59,7 @@ class Recollection:
 
 
 async def recollect(
-    memory: Memory,
+    memory: MemoryClient,
     store_id: str,
     phone: str,
     into: Recollection,
@@ -85,13 +85,13 @@ async def recollect(
 
 
 async def _read_traits(
-    memory: Memory, store_id: str, profile_id: str, into: Recollection, trait_groups: Sequence[str]
+    memory: MemoryClient, store_id: str, profile_id: str, into: Recollection, trait_groups: Sequence[str]
 ) -> None:
     profile = await memory.profile(store_id, profile_id, trait_groups=trait_groups)
     into.profile_id, into.traits = profile.id, profile.traits
 
 
-async def _read_memories(memory: Memory, store_id: str, profile_id: str, into: Recollection) -> None:
+async def _read_memories(memory: MemoryClient, store_id: str, profile_id: str, into: Recollection) -> None:
     memories = await memory.recall(
         store_id, profile_id, observations=MAX_OBSERVATIONS, summaries=MAX_SUMMARIES
     )
@@ -132,7 +132,7 @@ def _words(name: Any) -> str:
     return spaced.lower()
 
 
-def _dated(items: Sequence[Summary] | Sequence[Observation]) -> Iterator[str]:
+def _dated(items: Sequence[MemorySummary] | Sequence[MemoryObservation]) -> Iterator[str]:
     for item in items:
         at = moment(item.occurred_at) or moment(item.created_at)
         if item.content.strip():

@@ -14,7 +14,7 @@ PAUSE: Final = 5.0
 """Seconds of silence after which the same speaker begins something new."""
 
 
-class Utterance(msgspec.Struct, frozen=True):
+class ConversationUtterance(msgspec.Struct, frozen=True):
     """What one side said without a break. The text is untrusted input."""
 
     address: str
@@ -29,7 +29,7 @@ class Utterance(msgspec.Struct, frozen=True):
 
 def utterances(
     communications: Iterable[Communication], participants: Iterable[Participant] = ()
-) -> list[Utterance]:
+) -> list[ConversationUtterance]:
     """Put the communications in order of time and join the fragments of speech.
 
     Two fragments belong together if the same author speaks them on the same call, through the same engine,
@@ -73,9 +73,9 @@ def _source(item: Communication) -> tuple[object, ...]:
     return item.author.address, item.author.channel, item.channel_id, engine
 
 
-def _joined(group: list[Communication], people: dict[str, Participant]) -> Utterance:
+def _joined(group: list[Communication], people: dict[str, Participant]) -> ConversationUtterance:
     first = group[0]
-    return Utterance(
+    return ConversationUtterance(
         address=first.author.address,
         channel=first.author.channel,
         text=" ".join(filter(None, (item.text.strip() for item in group))),

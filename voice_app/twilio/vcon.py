@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from voice_app.twilio.identifiers import Kind
+from voice_app.twilio.identifiers import IdKind
 from voice_app.twilio.intelligence import OperatorResult
 from voice_app.twilio.models import Communication, Conversation, Participant, moment
-from voice_app.twilio.utterances import Utterance, utterances
+from voice_app.twilio.utterances import ConversationUtterance, utterances
 
 MEDIA_TYPE: Final = "application/vcon"
 SYNTAX: Final = "0.4.0"
@@ -27,8 +27,8 @@ _VENDOR = "Twilio"
 _ROLES = {"CUSTOMER": "customer", "HUMAN_AGENT": "agent", "AI_AGENT": "agent", "AGENT": "agent"}
 _ANALYSES = ("summary", "sentiment", "transcript", "translation")
 _TWILIOS = {
-    Kind.OPERATOR + "01kcrvw16kfa88qvgrfmr7y151": "sentiment",
-    Kind.OPERATOR + "01kcv35pnkeysaf6z6cqtbpegn": "summary",
+    IdKind.OPERATOR + "01kcrvw16kfa88qvgrfmr7y151": "sentiment",
+    IdKind.OPERATOR + "01kcv35pnkeysaf6z6cqtbpegn": "summary",
 }
 """Twilio's own operators, whose results often come without a name."""
 
@@ -113,7 +113,7 @@ def _reached_at(address: str) -> dict[str, Any]:
 
 
 def _dialog(
-    utterance: Utterance, by_id: Mapping[str, Communication], parties: _Parties, began: datetime
+    utterance: ConversationUtterance, by_id: Mapping[str, Communication], parties: _Parties, began: datetime
 ) -> dict[str, Any]:
     first = by_id[utterance.communications[0]]
     sender = parties.index(utterance.address, first.author.participant_id)
@@ -133,7 +133,7 @@ def _dialog(
     return dialog
 
 
-def _analysis(result: OperatorResult, said: Sequence[Utterance]) -> dict[str, Any]:
+def _analysis(result: OperatorResult, said: Sequence[ConversationUtterance]) -> dict[str, Any]:
     name = result.operator.display_name or _TWILIOS.get(result.operator.id, "")
     analysis: dict[str, Any] = {
         "type": next((kind for kind in _ANALYSES if kind in name.lower()), "report"),
@@ -147,7 +147,7 @@ def _analysis(result: OperatorResult, said: Sequence[Utterance]) -> dict[str, An
     return analysis | {"mediatype": "application/json", "encoding": "json", "body": result.result}
 
 
-def _based_on(result: OperatorResult, said: Sequence[Utterance]) -> list[int]:
+def _based_on(result: OperatorResult, said: Sequence[ConversationUtterance]) -> list[int]:
     """The utterances that the operator read; all of them where it does not tell."""
     read = (result.execution_details or {}).get("communications")
     ends = (read.get("first"), read.get("last")) if isinstance(read, dict) else (None, None)

@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 from voice_app.agents.protocol import Agent, Call, Piece, Turn
 from voice_app.journal.events import Acted, Event, Failed, Noted, Recognised
 from voice_app.settings import Settings
-from voice_app.twilio import ApiError, Configurations, Memory, TwilioApi
+from voice_app.twilio import ApiError, Configurations, MemoryClient, TwilioApi
 from voice_app.twilio.recollection import Recollection, one_line, phone_of, recollect
 
 MAX_CALLS: Final = 10_000
@@ -56,7 +56,7 @@ class Recalls:
 
     def __init__(self, api: TwilioApi, settings: Settings, record: Callable[[str, Event], object]) -> None:
         """``record`` is told what was noted, by CallSid."""
-        self._memory = Memory(api)
+        self._memory = MemoryClient(api)
         self._stores = _Store(Configurations(api), settings.conversation_configuration or "")
         self._seconds = settings.memory_seconds
         self._groups = [group.strip() for group in settings.memory_trait_groups.split(",") if group.strip()]

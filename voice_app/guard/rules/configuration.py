@@ -13,7 +13,7 @@ from voice_app.findings import ERROR, NOTE, WARNING, Hit, counted, rule
 from voice_app.guard.matching import VOICE, captures
 from voice_app.guard.snapshot import SETTING, Part, Snapshot, called
 from voice_app.twilio import Configuration, Conversation
-from voice_app.twilio.identifiers import Kind, problem
+from voice_app.twilio.identifiers import IdKind, problem
 from voice_app.twilio.models import moment
 
 MOST_CONFIGURATIONS: Final = 10
@@ -34,12 +34,12 @@ BY_CHANNEL: Final = "GROUP_BY_PARTICIPANT_ADDRESSES_AND_CHANNEL_TYPE"
 def bad_id(snapshot: Snapshot) -> Iterator[Hit]:
     """CFG101: what the TwiML names must be the id of a configuration."""
     value = snapshot.scope.configuration_id
-    trouble = problem(value, Kind.CONFIGURATION) if value else None
+    trouble = problem(value, IdKind.CONFIGURATION) if value else None
     if trouble is not None:
         yield Hit(
             where=SETTING,
             message=f"{value!r} is not the id of a configuration: {trouble}",
-            fix=f"Set {SETTING} to an id that begins with {Kind.CONFIGURATION}.",
+            fix=f"Set {SETTING} to an id that begins with {IdKind.CONFIGURATION}.",
         )
 
 
@@ -93,12 +93,12 @@ def no_store(snapshot: Snapshot) -> Iterator[Hit]:
     """CFG120"""
     for configuration in snapshot.everything:
         store = configuration.memory_store_id
-        trouble = problem(store, Kind.MEMORY_STORE) if store else "memoryStoreId is missing"
+        trouble = problem(store, IdKind.MEMORY_STORE) if store else "memoryStoreId is missing"
         if trouble is not None:
             yield Hit(
                 where=configuration.id,
                 message=f"{called(configuration)} has no memory store: {trouble}",
-                fix=f"Set memoryStoreId to an id that begins with {Kind.MEMORY_STORE}.",
+                fix=f"Set memoryStoreId to an id that begins with {IdKind.MEMORY_STORE}.",
                 severity=snapshot.weighed(configuration, ERROR),
             )
 
