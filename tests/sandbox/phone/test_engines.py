@@ -26,14 +26,14 @@ def test_there_is_an_overlap_for_every_engine_that_was_running_when_another_star
         assert engines.running == running
     assert len(engines.overlaps) == len(problems) == expected
     assert all(problem.startswith("STT104: ") for problem in problems)
-    assert [engine.stopped is None for engine in engines.timeline].count(True) == len(running)
+    assert [engine.stopped is None for engine in engines.engines].count(True) == len(running)
 
 
 def test_an_engine_that_is_stopped_twice_keeps_its_first_end() -> None:
     engines = EngineTimeline(lambda text: None)
     with engines.listening("one"):
         pass
-    (engine,) = engines.timeline
+    (engine,) = engines.engines
     stopped = engine.stopped
     engines.stop(engine)
     assert engine.stopped == stopped

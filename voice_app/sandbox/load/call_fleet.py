@@ -11,8 +11,8 @@ from itertools import count
 from time import monotonic
 from typing import Final
 
+from voice_app.sandbox.phone import CallOverError, Phone, PhoneCall
 from voice_app.sandbox.phone.endpoint import PhoneEvent
-from voice_app.sandbox.phone.phone import CallOverError, Phone, PhoneCall
 from voice_app.sandbox.phone.relay import HeardReply
 
 PATIENCE_SECONDS: Final = 30.0

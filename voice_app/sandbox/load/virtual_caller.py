@@ -23,11 +23,15 @@ import msgspec
 
 from voice_app.sandbox.load.raw_socket import RawSocket, RawSocketError, open_socket
 from voice_app.sandbox.load.target import LoadError, LoadTarget
+from voice_app.sandbox.phone.frames import interrupt_frame, setup_frame
 from voice_app.sandbox.phone.twiml import RefusedTwimlError, TwimlVerb, read
 from voice_app.sandbox.twilio import Transcriber
 
 PATIENCE_SECONDS: Final = 30.0
 """A turn that takes longer is counted as unanswered."""
+
+SECONDS_PER_WORD: Final = 0.35
+"""The pace of a voice, for what is reported as heard."""
 
 _MARK: Final = re.compile(r"\s*r(\d+)w")
 _ROUND_TRIPS: Final = 2
@@ -195,14 +199,7 @@ class VirtualCaller:
         self._interrupted, self._heard_of_it = True, 0
         self._cut_turns.add(self._turn)
         self._tally.interrupts += 1
-        milliseconds = 350 * len(heard.split())
-        self._send(
-            {
-                "type": "interrupt",
-                "utteranceUntilInterrupt": heard,
-                "durationUntilInterruptMs": milliseconds,
-            }
-        )
+        self._send(interrupt_frame(heard, SECONDS_PER_WORD))
         if self._tells_speech:
             self._send({"type": "info", "name": "agentSpeaking", "value": "off"})
         self._resolve(interrupted=True)
@@ -231,26 +228,15 @@ class VirtualCaller:
         self._line.send(_encode(frame))
 
     def _setup(self) -> dict[str, object]:
-        parameters = {
-            child.attributes.get("name", ""): child.attributes.get("value", "")
-            for child in self._relay.children
-            if child.name == "Parameter"
-        }
-        return {
-            "type": "setup",
-            "sessionId": self._session_id,
-            "accountSid": self._target.account_sid,
-            "parentCallSid": "",
-            "callSid": self._call_sid,
-            "from": self._target.caller,
-            "to": self._target.number,
-            "forwardedFrom": "",
-            "callType": "PSTN",
-            "callerName": "",
-            "direction": "inbound",
-            "callStatus": "RINGING",
-            "customParameters": parameters,
-        }
+        return setup_frame(
+            self._relay,
+            session_id=self._session_id,
+            account_sid=self._target.account_sid,
+            call_sid=self._call_sid,
+            from_=self._target.caller,
+            to=self._target.number,
+            status="RINGING",
+        )
 
 
 async def answer(target: LoadTarget, call_sid: str, twiml: str) -> VirtualCaller:

@@ -26,7 +26,7 @@ class DialledLeg:
 
     def __init__(
         self,
-        station: CallContext,
+        context: CallContext,
         noun: TwimlVerb,
         address: str,
         caller_id: str,
@@ -35,21 +35,21 @@ class DialledLeg:
         placed_sid: str = "",
     ) -> None:
         """``placed_sid`` is the CallSid of a leg of its own; else it is a child of the caller's."""
-        self.person: Person = station.people.next()
+        self.person: Person = context.people.next()
         self.leg = Leg(
-            exchange=station.leg.exchange,
+            shared=context.leg.shared,
             party=self,
             from_=caller_id,
             to=address,
             direction="outbound-api" if placed_sid else "outbound-dial",
-            parent_sid="" if placed_sid else station.leg.sid,
+            parent_sid="" if placed_sid else context.leg.sid,
             sid=placed_sid or new_call_sid(),
             status="initiated",
             documents=self.person.documents,
         )
         self.answered_at: float | None = None
         """When it was picked up, on the monotonic clock."""
-        self._station = station
+        self._context = context
         self._noun = noun
         self._document_url = url
         self._told = 0
@@ -59,7 +59,7 @@ class DialledLeg:
 
     def hear(self, text: str) -> None:
         self.person.heard.append(text)
-        self._station.happened("whisper", text)
+        self._context.emit("whisper", text)
 
     def hear_sound(self, what: str) -> None:
         """Music tells nobody anything."""
@@ -72,11 +72,11 @@ class DialledLeg:
             self.leg.hang_up()
             self.leg.check()
         for key in self.person.keys:
-            self._station.happened("person-key", key)
+            self._context.emit("person-key", key)
             await listener.press(key)
 
     async def silence(self, seconds: float) -> None:
-        await asyncio.sleep(self.leg.exchange.pace.real(seconds))
+        await asyncio.sleep(self.leg.shared.pace.real(seconds))
 
     # --- Twilio ----------------------------------------------------------------------------------
 
@@ -85,7 +85,7 @@ class DialledLeg:
         self._tell("initiated")
         self.leg.status = "ringing"
         self._tell("ringing")
-        self._station.happened("rings", self.leg.to)
+        self._context.emit("rings", self.leg.to)
         kind = self.person.kind
         seconds = RING_SECONDS.get(kind, longest)
         await self.leg.pass_time(min(seconds, longest))
@@ -119,7 +119,7 @@ class DialledLeg:
         except HungUpError:
             return False
         except (WebhookError, RefusedTwimlError) as error:
-            leg.exchange.problem(f"the whisper cannot be used, and the leg is hung up: {error}")
+            leg.shared.problem(f"the whisper cannot be used, and the leg is hung up: {error}")
             return False
         return stop.verb != "Hangup" and self.person.kind != "declines"
 
@@ -131,14 +131,14 @@ class DialledLeg:
         self.leg.status = status
         self._tell("completed")
         if self.answered_at is None:
-            self._station.happened("unreached", status)
+            self._context.emit("unreached", status)
 
     @property
     def seconds(self) -> int:
         """How long it has been answered, in seconds of the call."""
         if self.answered_at is None:
             return 0
-        return round(self.leg.exchange.pace.simulated(time.monotonic() - self.answered_at))
+        return round(self.leg.shared.pace.simulated(time.monotonic() - self.answered_at))
 
     def _tell(self, event: str) -> None:
         url = self._noun.get("statusCallback")
@@ -153,7 +153,7 @@ class DialledLeg:
             form |= {"CallDuration": str(self.seconds), "Duration": str(-(-self.seconds // 60))}
         self._told += 1
         method = self._noun.get("statusCallbackMethod", "POST")
-        self.leg.exchange.callbacks.send(self._absolute(url), form, method)
+        self.leg.shared.callbacks.send(self._absolute(url), form, method)
 
     def _detect_machine(self) -> None:
         noun = self._noun
@@ -165,7 +165,7 @@ class DialledLeg:
             found = "machine_end_beep" if whole else "machine_start"
         form = self.leg.form() | {"AnsweredBy": found, "MachineDetectionDuration": "3000"}
         url = self._absolute(noun.get("amdStatusCallback"))
-        self.leg.exchange.callbacks.send(url, form, noun.get("amdStatusCallbackMethod", "POST"))
+        self.leg.shared.callbacks.send(url, form, noun.get("amdStatusCallbackMethod", "POST"))
 
     def _absolute(self, url: str) -> str:
         return self.leg.absolute(url, self._document_url)
@@ -174,8 +174,8 @@ class DialledLeg:
 class PersonBridge:
     """Connects the two while `run` runs. It is what the caller speaks to."""
 
-    def __init__(self, station: CallContext, person: Person, *, hangup_on_star: bool = False) -> None:
-        self._station = station
+    def __init__(self, context: CallContext, person: Person, *, hangup_on_star: bool = False) -> None:
+        self._context = context
         self._person = person
         self._hangup_on_star = hangup_on_star
         self._turn = asyncio.Event()
@@ -186,7 +186,7 @@ class PersonBridge:
 
     async def say(self, text: str) -> None:
         await asyncio.sleep(self._pace.speech(text))
-        self._station.ears.spoken("caller", text)
+        self._context.engines.spoken("caller", text)
         self._person.heard.append(text)
         self._turn.set()
 
@@ -200,7 +200,7 @@ class PersonBridge:
         """The person speaks; words do not overtake each other."""
         async with self._voice:
             await asyncio.sleep(self._pace.speech(text))
-            self._station.handset.hear_person(text)
+            self._context.endpoint.hear_person(text)
 
     def person_hangs_up(self) -> None:
         self._over.set()
@@ -212,17 +212,17 @@ class PersonBridge:
 
         Raises `HungUpError` or `RedirectedError` when the caller is gone.
         """
-        station = self._station
-        station.handset.put_through(self)
-        station.happened("bridged", "")
+        context = self._context
+        context.endpoint.put_through(self)
+        context.emit("bridged", "")
         talking = asyncio.create_task(self._talk())
         try:
-            await first_of(station.leg.until(self._over.wait()), station.leg.pass_time(seconds))
+            await first_of(context.leg.until(self._over.wait()), context.leg.pass_time(seconds))
         finally:
-            station.handset.put_through(None)
+            context.endpoint.put_through(None)
             talking.cancel()
             await asyncio.wait([talking])
-        station.happened("left", "")
+        context.emit("left", "")
 
     async def _talk(self) -> None:
         for line in self._person.lines:
@@ -232,4 +232,4 @@ class PersonBridge:
 
     @property
     def _pace(self) -> Pace:
-        return self._station.leg.exchange.pace
+        return self._context.leg.shared.pace

@@ -7,14 +7,18 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from voice_app.sandbox.network import WebhookError
+import aiohttp
+
+from voice_app.sandbox.network import Network, WebhookError
 from voice_app.sandbox.phone.bridge import PersonBridge
-from voice_app.sandbox.phone.callbacks import CallbackQueue
+from voice_app.sandbox.phone.callbacks import CallbackOrder, CallbackQueue
 from voice_app.sandbox.phone.context import CallContext
 from voice_app.sandbox.phone.endpoint import CallerEndpoint, PhoneEvent, PhoneEventKind
 from voice_app.sandbox.phone.engines import ActiveEngines, EngineOverlap, SttEngine
+from voice_app.sandbox.phone.frames import Reconnecting
 from voice_app.sandbox.phone.interpreter import TwimlInterpreter
 from voice_app.sandbox.phone.leg import Leg, SharedCallParts
 from voice_app.sandbox.phone.outbound import OutboundCall, OutboundCalls
@@ -24,13 +28,27 @@ from voice_app.sandbox.phone.relay import HeardReply, RelaySession
 from voice_app.sandbox.phone.transcription import TranscriptWriter
 from voice_app.sandbox.phone.twiml import Jump, RefusedTwimlError
 from voice_app.sandbox.phone.voice import Pace
-from voice_app.sandbox.twilio import Placement
-
-if TYPE_CHECKING:
-    from voice_app.sandbox.phone.phone import Phone
+from voice_app.sandbox.twilio import Placement, Transcriber
 
 Attendant = Literal["agent", "person", "recorder", "gather"]
 """Who may listen to a caller."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class PhoneSetup:
+    """What a phone gives to each of its calls; `Phone` explains the fields."""
+
+    network: Network
+    http: aiohttp.ClientSession
+    account_sid: str
+    number: str
+    words_per_second: float
+    callbacks: CallbackOrder
+    seed: int
+    verified: frozenset[str]
+    queue_ahead: int
+    reconnecting: Reconnecting | None
+    transcriber: Transcriber | None
 
 
 class PhoneCall:
@@ -38,7 +56,7 @@ class PhoneCall:
 
     def __init__(
         self,
-        phone: Phone,
+        phone: PhoneSetup,
         url: str,
         status_url: str,
         watch: Callable[[PhoneEvent], None],
@@ -55,7 +73,7 @@ class PhoneCall:
         self._watch = watch
         self._began = time.monotonic()
         self._callbacks = CallbackQueue(phone.network, phone.http, self._problem, phone.callbacks, phone.seed)
-        exchange = SharedCallParts(
+        shared = SharedCallParts(
             network=phone.network,
             http=phone.http,
             callbacks=self._callbacks,
@@ -63,35 +81,35 @@ class PhoneCall:
             account_sid=phone.account_sid,
             problem=self._problem,
         )
-        self._handset = CallerEndpoint(watch, lambda side, text: self._ears.spoken(side, text))
-        self._leg = Leg(exchange=exchange, party=self._handset, from_=caller, to=phone.number, sid=self.sid)
-        self._scribe = TranscriptWriter(phone.transcriber, self.sid, caller, phone.number, self._problem)
-        self._ears = ActiveEngines(self._leg, self._scribe, self._problem)
-        self._station = CallContext(
+        self._endpoint = CallerEndpoint(watch, lambda side, text: self._engines.spoken(side, text))
+        self._leg = Leg(shared=shared, party=self._endpoint, from_=caller, to=phone.number, sid=self.sid)
+        self._transcript = TranscriptWriter(phone.transcriber, self.sid, caller, phone.number, self._problem)
+        self._engines = ActiveEngines(self._leg, self._transcript, self._problem)
+        self._context = CallContext(
             leg=self._leg,
-            handset=self._handset,
-            ears=self._ears,
+            endpoint=self._endpoint,
+            engines=self._engines,
             people=PersonQueue(self.people),
-            lobby=WaitingRoom(reachable=phone.transcriber is not None),
-            happened=self._happened,
+            waiting_room=WaitingRoom(reachable=phone.transcriber is not None),
+            emit=self._emit,
             verified=phone.verified,
             queue_ahead=phone.queue_ahead,
             reconnecting=phone.reconnecting,
         )
-        self._outbound = OutboundCalls(self._station, phone.transcriber)
+        self._outbound = OutboundCalls(self._context, phone.transcriber)
         self.documents = self._leg.documents
         """Every TwiML document of the caller's leg; those of a person's leg are in `Person.documents`."""
-        self.endings = self._station.endings
+        self.endings = self._context.endings
         """How each session ended."""
-        self.tasks = self._station.tasks
+        self.tasks = self._context.tasks
         """What ``<Enqueue workflowSid>`` gave to TaskRouter."""
-        self.recordings = self._station.recordings
+        self.recordings = self._context.recordings
         """What ``<Record>`` recorded."""
-        self.flows = self._station.flows
+        self.flows = self._context.flows
         """The Studio flows that took the call."""
-        self.replies = self._handset.replies
+        self.replies = self._endpoint.replies
         """Everything that the caller heard."""
-        self.over = self._handset.over
+        self.over = self._endpoint.over
 
     # --- what is known of it ---------------------------------------------------------------------
 
@@ -103,28 +121,28 @@ class PhoneCall:
     @property
     def session(self) -> RelaySession | None:
         """The session with the agent, while there is one."""
-        return self._handset.session.value
+        return self._endpoint.session.value
 
     @property
     def conversation_id(self) -> str | None:
         """The conversation that the call is written to, as the double of Twilio's APIs has it."""
-        return self._scribe.conversation_id
+        return self._transcript.conversation_id
 
     @property
     def engines(self) -> list[SttEngine]:
         """The speech-to-text engines that listened to the call, in the order in which they started."""
-        return self._ears.engines.timeline
+        return self._engines.timeline.engines
 
     @property
     def engine_overlaps(self) -> list[EngineOverlap]:
         """Every moment at which two speech-to-text engines listened to the call: it must stay empty."""
-        return self._ears.engines.overlaps
+        return self._engines.timeline.overlaps
 
     # --- the caller ------------------------------------------------------------------------------
 
     async def reply(self) -> HeardReply:
         """The next thing that the caller hears, once it is said. Raises `CallOverError`."""
-        return await self._handset.reply()
+        return await self._endpoint.reply()
 
     async def ask(self, text: str) -> HeardReply:
         """Say something and listen to the answer. Raises `CallOverError`."""
@@ -133,11 +151,11 @@ class PhoneCall:
 
     def catch_up(self) -> list[HeardReply]:
         """Everything that was heard and not yet taken by `reply`."""
-        return self._handset.catch_up()
+        return self._endpoint.catch_up()
 
     async def attended(self) -> Attendant:
         """Return when somebody listens to what the caller says, and who. Raises `CallOverError`."""
-        match await self._handset.unless_over(self._handset.listener.get()):
+        match await self._endpoint.unless_over(self._endpoint.listener.get()):
             case RelaySession():
                 return "agent"
             case PersonBridge():
@@ -151,13 +169,13 @@ class PhoneCall:
         """Whether the agent leaves the call within so many seconds on our clock."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
-                await self._handset.session.emptied()
+                await self._endpoint.session.emptied()
         return self.session is None
 
     async def say(self, text: str) -> None:
         """Say something, as soon as somebody listens; cuts in if the agent is speaking."""
-        listener = await self._handset.unless_over(self._handset.listener.get())
-        self._happened("caller", text)
+        listener = await self._endpoint.unless_over(self._endpoint.listener.get())
+        self._emit("caller", text)
         await listener.say(text)
 
     async def interrupt(self, text: str, *, after_words: int) -> HeardReply:
@@ -167,18 +185,18 @@ class PhoneCall:
         """
         session = await self._agent()
         reached = session.voice.hold_after(after_words)
-        await self._handset.unless_over(reached.wait())
+        await self._endpoint.unless_over(reached.wait())
         await session.cut_in()
         heard = await self.reply()
-        self._happened("caller", text)
+        self._emit("caller", text)
         await session.say(text)
         return heard
 
     async def press(self, keys: str) -> None:
         """Press keys, one after another, as soon as somebody listens."""
         for key in keys:
-            listener = await self._handset.unless_over(self._handset.listener.get())
-            self._happened("key", key)
+            listener = await self._endpoint.unless_over(self._endpoint.listener.get())
+            self._emit("key", key)
             await listener.press(key)
 
     async def stay_silent(self) -> None:
@@ -187,7 +205,7 @@ class PhoneCall:
         An agent or a person hears nothing, and may say something about it in their own time.
         """
         if await self.attended() in ("gather", "recorder"):
-            await self._handset.fall_silent()
+            await self._endpoint.fall_silent()
 
     async def drop(self, *, unnoticed: bool = False) -> bool:
         """Break the agent's socket, as a crash or a bad network would. The caller stays on the line.
@@ -197,8 +215,8 @@ class PhoneCall:
         """
         session = await self._agent()
         if not session.comes_back:
-            self._handset.connect(None)
-        self._happened("dropped")
+            self._endpoint.connect(None)
+        self._emit("dropped")
         session.drop(unnoticed=unnoticed)
         return session.comes_back
 
@@ -206,26 +224,26 @@ class PhoneCall:
         """Hang up, if the call is not over yet."""
         if self._leg.hung_up:
             return
-        self._happened("hung-up")
+        self._emit("hung-up")
         await self._end()
 
     async def _agent(self) -> RelaySession:
-        return await self._handset.unless_over(self._handset.session.get())
+        return await self._endpoint.unless_over(self._endpoint.session.get())
 
     # --- the person on the other side ------------------------------------------------------------
 
     async def bridged(self) -> None:
         """Return when the caller and a person hear each other. Raises `CallOverError`."""
-        await self._handset.unless_over(self._handset.bridge.get())
+        await self._endpoint.unless_over(self._endpoint.bridge.get())
 
     async def person_says(self, text: str) -> None:
         """The person says something; the caller hears it. Raises `CallOverError`."""
-        bridge = await self._handset.unless_over(self._handset.bridge.get())
+        bridge = await self._endpoint.unless_over(self._endpoint.bridge.get())
         await bridge.person_says(text)
 
     async def person_hangs_up(self) -> None:
         """The person hangs up; the caller is still there. Raises `CallOverError`."""
-        bridge = await self._handset.unless_over(self._handset.bridge.get())
+        bridge = await self._endpoint.unless_over(self._endpoint.bridge.get())
         bridge.person_hangs_up()
 
     # --- Twilio ----------------------------------------------------------------------------------
@@ -233,30 +251,30 @@ class PhoneCall:
     async def run(self) -> None:
         """Ask the webhook and follow the TwiML until the call is over."""
         try:
-            await self._scribe.start()
+            await self._transcript.start()
             await self._take_place()
             await self._callbacks.settle()
-            await self._scribe.finish()
+            await self._transcript.finish()
             await self._report_status()
             await self._outbound.settle()
             await self._callbacks.settle()
         finally:
-            for socket in self._station.abandoned:
+            for socket in self._context.abandoned:
                 socket.transport.abort()
             await self._outbound.close()
             await self._callbacks.close()
-            await self._scribe.close()
-        self._happened("ended")
+            await self._transcript.close()
+        self._emit("ended")
 
     async def _take_place(self) -> None:
         try:
-            await TwimlInterpreter(self._station).run(Jump(self._url, self._leg.form()))
+            await TwimlInterpreter(self._context).run(Jump(self._url, self._leg.form()))
         except (WebhookError, RefusedTwimlError) as error:
             self._problem(str(error))
         finally:
             self._leg.hang_up()
-            self._handset.close()
-            self._ears.close()
+            self._endpoint.close()
+            self._engines.close()
 
     async def redirect(self, url: str = "", *, twiml: str | None = None, method: str = "POST") -> None:
         """Send the call to another document, as the REST API does; the session with the agent ends."""
@@ -273,7 +291,7 @@ class PhoneCall:
 
     def break_transcription(self, code: int = 32655, message: str = "Provider unavailable") -> None:
         """Every ``<Transcription>`` fails with this error, as when its provider is down."""
-        self._ears.fail(code, message)
+        self._engines.fail(code, message)
 
     async def _end(self) -> None:
         self._leg.hang_up()
@@ -282,17 +300,17 @@ class PhoneCall:
     async def _leave(self) -> None:
         """Whoever the caller talks with hears nothing any more."""
         session = self.session
-        self._handset.disconnect()
+        self._endpoint.disconnect()
         if session is not None:
             await session.hang_up()
 
     async def _report_status(self) -> None:
         if not self._status_url:
             return
-        seconds = self._leg.exchange.pace.simulated(time.monotonic() - self._began)
+        seconds = self._leg.shared.pace.simulated(time.monotonic() - self._began)
         form = self._leg.form() | {"CallDuration": str(max(1, round(seconds)))}
         try:
-            await self._leg.exchange.network.tell(self._leg.exchange.http, self._status_url, form)
+            await self._leg.shared.network.tell(self._leg.shared.http, self._status_url, form)
         except WebhookError as error:
             self._problem(str(error))
 
@@ -300,7 +318,7 @@ class PhoneCall:
 
     def _problem(self, text: str) -> None:
         self.problems.append(text)
-        self._happened("problem", text)
+        self._emit("problem", text)
 
-    def _happened(self, kind: PhoneEventKind, text: str = "") -> None:
+    def _emit(self, kind: PhoneEventKind, text: str = "") -> None:
         self._watch(PhoneEvent(kind, text))

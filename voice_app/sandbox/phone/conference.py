@@ -22,25 +22,29 @@ from voice_app.sandbox.phone.program import HoldProgram
 from voice_app.sandbox.phone.twiml import TwimlVerb
 
 JOIN_SECONDS = 5.0
-"""When somebody joins whom nobody has called, in seconds of the call."""
+"""When somebody joins whom nobody has dialled, in seconds of the call."""
 CALLED_SECONDS = 2.0
-"""On our clock: so long a server may need to have somebody called, however fast the call goes."""
+"""On our clock: so long a server may need to have somebody dialled, however fast the call goes."""
 WAIT_VERBS = ("Say", "Play", "Pause", "Redirect")
 
 
 class ConferenceNoun:
     """The room of a noun, as the caller comes into it."""
 
-    def __init__(self, station: CallContext, noun: TwimlVerb, url: str) -> None:
-        self._station = station
+    def __init__(self, context: CallContext, noun: TwimlVerb, url: str) -> None:
+        self._context = context
         self._noun = noun
         self._document_url = url
         self._sid = "CF" + secrets.token_hex(16)
         self._told = 0
         self._started = False
-        leg, wait_url = station.leg, noun.get("waitUrl")
+        leg, wait_url = context.leg, noun.get("waitUrl")
         self._waiting = HoldProgram(
-            station, wait_url and leg.absolute(wait_url, url), noun.get("waitMethod", "POST"), WAIT_VERBS
+            leg,
+            context.engines,
+            wait_url and leg.absolute(wait_url, url),
+            noun.get("waitMethod", "POST"),
+            WAIT_VERBS,
         )
 
     async def run(self, seconds: float) -> None:
@@ -48,9 +52,9 @@ class ConferenceNoun:
 
         Raises `HungUpError` or `RedirectedError` when the caller is gone.
         """
-        pace, lobby = self._station.leg.exchange.pace, self._station.lobby
+        pace, waiting_room = self._context.leg.shared.pace, self._context.waiting_room
         end = time.monotonic() + pace.real(seconds)
-        lobby.room = self._noun.text
+        waiting_room.room = self._noun.text
         self._tell("participant-join")
         try:
             while (guest := await self._wait(pace.simulated(end - time.monotonic()))) is not None:
@@ -58,13 +62,13 @@ class ConferenceNoun:
                 if guest.ends:
                     return
         finally:
-            lobby.room = ""
+            waiting_room.room = ""
             self._tell("participant-leave")
             self._tell("conference-end")
 
     async def _wait(self, seconds: float) -> ConferenceGuest | None:
         """Who comes within so many seconds, while the caller hears what callers hear who wait."""
-        leg = self._station.leg
+        leg = self._context.leg
         found: list[ConferenceGuest] = []
 
         async def come() -> None:
@@ -74,16 +78,16 @@ class ConferenceNoun:
         return found[0] if found else None
 
     async def _coming(self) -> ConferenceGuest:
-        station, lobby = self._station, self._station.lobby
-        patience = station.leg.exchange.pace.real(JOIN_SECONDS)
-        if lobby.reachable:
+        context, waiting_room = self._context, self._context.waiting_room
+        patience = context.leg.shared.pace.real(JOIN_SECONDS)
+        if waiting_room.reachable:
             patience = max(patience, CALLED_SECONDS)
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                await lobby.expected.wait()
-        if lobby.expected.is_set():
-            return await lobby.guest(self._noun.text)
-        person = station.people.next()
+                await waiting_room.expected.wait()
+        if waiting_room.expected.is_set():
+            return await waiting_room.guest(self._noun.text)
+        person = context.people.next()
         if person.kind != "answers":
             await asyncio.Event().wait()
         return ConferenceGuest(person=person)
@@ -96,14 +100,14 @@ class ConferenceNoun:
         try:
             if guest.starts or self._noun.is_true("startConferenceOnEnter", default=True):
                 self._start()
-                bridge = PersonBridge(self._station, guest.person)
+                bridge = PersonBridge(self._context, guest.person)
                 await first_of(bridge.run(seconds), _let_go(bridge, guest))
             else:
-                self._station.problem(
+                self._context.problem(
                     f"the conference {self._noun.text!r} never starts: "
                     "nobody in it has startConferenceOnEnter"
                 )
-                leg = self._station.leg
+                leg = self._context.leg
                 await first_of(leg.until(guest.gone.wait()), leg.pass_time(seconds))
         except (HungUpError, RedirectedError):
             alone = not self._noun.is_true("endConferenceOnExit")
@@ -124,9 +128,9 @@ class ConferenceNoun:
         if not url or not wanted or call_sid == "":
             return
         self._told += 1
-        leg = self._station.leg
+        leg = self._context.leg
         form = {
-            "AccountSid": leg.exchange.account_sid,
+            "AccountSid": leg.shared.account_sid,
             "CallSid": call_sid or leg.sid,
             "ConferenceSid": self._sid,
             "FriendlyName": self._noun.text,
@@ -135,7 +139,7 @@ class ConferenceNoun:
             "Timestamp": format_datetime(datetime.now(UTC)),
         }
         url = leg.absolute(url, self._document_url)
-        leg.exchange.callbacks.send(url, form, self._noun.get("statusCallbackMethod", "POST"))
+        leg.shared.callbacks.send(url, form, self._noun.get("statusCallbackMethod", "POST"))
 
 
 async def _let_go(bridge: PersonBridge, guest: ConferenceGuest) -> Never:

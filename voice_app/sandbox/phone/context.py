@@ -52,11 +52,11 @@ class CallContext:
     """What belongs to a caller on the line."""
 
     leg: Leg
-    handset: CallerEndpoint
-    ears: ActiveEngines
+    endpoint: CallerEndpoint
+    engines: ActiveEngines
     people: PersonQueue
-    lobby: WaitingRoom
-    happened: Callable[[PhoneEventKind, str], None]
+    waiting_room: WaitingRoom
+    emit: Callable[[PhoneEventKind, str], None]
     verified: frozenset[str] = frozenset()
     """Numbers that the account may show as its own, beside the two of the call."""
     queue_ahead: int = 0
@@ -76,4 +76,4 @@ class CallContext:
             self.leg.status = "in-progress"
 
     def problem(self, text: str) -> None:
-        self.leg.exchange.problem(text)
+        self.leg.shared.problem(text)

@@ -26,24 +26,24 @@ class _Outcome:
     """What became of it."""
 
     status: str
-    called: DialledLeg | None = None
+    dialled: DialledLeg | None = None
     """Who was dialled; the last one, if nobody picked up."""
     bridged: bool = False
 
     def fields(self) -> dict[str, str]:
         fields = {"DialCallStatus": self.status}
-        if self.called is not None:
-            fields |= {"DialCallSid": self.called.leg.sid, "DialBridged": str(self.bridged).lower()}
-            if self.called.answered_at is not None:
-                fields |= {"DialCallDuration": str(self.called.seconds)}
+        if self.dialled is not None:
+            fields |= {"DialCallSid": self.dialled.leg.sid, "DialBridged": str(self.bridged).lower()}
+            if self.dialled.answered_at is not None:
+                fields |= {"DialCallDuration": str(self.dialled.seconds)}
         return fields
 
 
 class DialVerb:
     """One ``<Dial>`` of a caller, in the document at ``url``."""
 
-    def __init__(self, station: CallContext, verb: TwimlVerb, url: str) -> None:
-        self._station = station
+    def __init__(self, context: CallContext, verb: TwimlVerb, url: str) -> None:
+        self._context = context
         self._verb = verb
         self._url = url
         self._outcome = _Outcome("failed")
@@ -54,12 +54,12 @@ class DialVerb:
         Raises `RedirectedError` when the REST API has taken the caller away.
         """
         if not self._verb.is_true("answerOnBridge"):
-            self._station.answer()
+            self._context.answer()
         conference = self._verb.child("Conference")
         with suppress(HungUpError):  # the action is asked nevertheless
             if conference is not None:
                 self._outcome = _Outcome("answered")
-                await ConferenceNoun(self._station, conference, self._url).run(self._time_limit)
+                await ConferenceNoun(self._context, conference, self._url).run(self._time_limit)
             else:
                 await self._reach()
         return self._request()
@@ -72,7 +72,7 @@ class DialVerb:
         action = self._verb.get("action")
         if not action:
             return None
-        leg = self._station.leg
+        leg = self._context.leg
         form = leg.form() | self._outcome.fields()
         return Jump(leg.absolute(action, self._url), form, self._verb.get("method", "POST"))
 
@@ -80,37 +80,37 @@ class DialVerb:
         targets = self._targets()
         sequential = self._verb.is_true("sequential")
         for batch in [[target] for target in targets] if sequential else [targets]:
-            called = await self._ring(batch) if batch else None
-            if called is not None:
-                await self._connect(called)
+            dialled = await self._ring(batch) if batch else None
+            if dialled is not None:
+                await self._connect(dialled)
                 return
 
     async def _ring(self, batch: list[tuple[TwimlVerb, str]]) -> DialledLeg | None:
         """Who picks up first; the others stop ringing."""
-        caller_id = self._verb.get("callerId") or self._station.leg.from_
-        legs = [DialledLeg(self._station, noun, address, caller_id, self._url) for noun, address in batch]
+        caller_id = self._verb.get("callerId") or self._context.leg.from_
+        legs = [DialledLeg(self._context, noun, address, caller_id, self._url) for noun, address in batch]
         self._outcome = _Outcome("canceled", legs[-1])
         timeout = self._verb.seconds("timeout", TIMEOUT_SECONDS)
-        found = await self._station.leg.until(_first_to_answer(legs, timeout))
+        found = await self._context.leg.until(_first_to_answer(legs, timeout))
         if found is None:
-            busy = all(called.leg.status == "busy" for called in legs)
+            busy = all(dialled.leg.status == "busy" for dialled in legs)
             self._outcome = _Outcome("busy" if busy else "no-answer", legs[-1])
         return found
 
-    async def _connect(self, called: DialledLeg) -> None:
-        outcome = self._outcome = _Outcome("completed", called)
+    async def _connect(self, dialled: DialledLeg) -> None:
+        outcome = self._outcome = _Outcome("completed", dialled)
         try:
-            if await self._station.leg.until(called.screen()):
+            if await self._context.leg.until(dialled.screen()):
                 outcome.bridged = True
-                self._station.answer()
+                self._context.answer()
                 bridge = PersonBridge(
-                    self._station, called.person, hangup_on_star=self._verb.is_true("hangupOnStar")
+                    self._context, dialled.person, hangup_on_star=self._verb.is_true("hangupOnStar")
                 )
                 await bridge.run(self._time_limit)
             else:
-                self._station.happened("unreached", "the call was not accepted")
+                self._context.emit("unreached", "the call was not accepted")
         finally:
-            called.finish("completed")
+            dialled.finish("completed")
 
     # --- whom to dial ----------------------------------------------------------------------------
 
@@ -120,7 +120,7 @@ class DialVerb:
         if not nouns and self._verb.text:
             nouns = [TwimlVerb("Number", text=self._verb.text)]
         if len(nouns) > MAX_NOUNS or (len(nouns) > 1 and any(noun.name == "Queue" for noun in nouns)):
-            self._station.problem(
+            self._context.problem(
                 f"<Dial> with {len(nouns)} nouns: up to {MAX_NOUNS} go together, and <Queue> stands alone"
             )
             return []
@@ -130,12 +130,12 @@ class DialVerb:
     def _can_be_dialled(self, noun: TwimlVerb, address: str) -> bool:
         problem = _wrong_address(noun, address) or self._wrong_caller_id(noun)
         if problem:
-            self._station.problem(problem)
+            self._context.problem(problem)
         return not problem
 
     def _wrong_caller_id(self, noun: TwimlVerb) -> str:
-        leg, caller_id = self._station.leg, self._verb.get("callerId")
-        if noun.name != "Number" or caller_id in ("", leg.from_, leg.to, *self._station.verified):
+        leg, caller_id = self._context.leg, self._verb.get("callerId")
+        if noun.name != "Number" or caller_id in ("", leg.from_, leg.to, *self._context.verified):
             return ""
         return (
             f"13214: <Dial callerId={caller_id!r}> is neither a number of this call ({leg.from_}, {leg.to}) "
@@ -144,12 +144,12 @@ class DialVerb:
 
 
 async def _first_to_answer(legs: list[DialledLeg], longest: float) -> DialledLeg | None:
-    ringing = [asyncio.create_task(called.ring(longest)) for called in legs]
+    ringing = [asyncio.create_task(dialled.ring(longest)) for dialled in legs]
     try:
         for finished in asyncio.as_completed(ringing):
-            if (called := await finished) is not None:
-                called.answer()
-                return called
+            if (dialled := await finished) is not None:
+                dialled.answer()
+                return dialled
         return None
     finally:
         for task in ringing:

@@ -7,15 +7,11 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from voice_app.sandbox.phone.leg import LegListener, first_of
+from voice_app.sandbox.phone.leg import BridgedPerson, LegListener, first_of
 from voice_app.sandbox.phone.relay import HeardReply, RelaySession
 from voice_app.sandbox.twilio import Side
-
-if TYPE_CHECKING:
-    from voice_app.sandbox.phone.bridge import PersonBridge
-
 
 PhoneEventKind = Literal[
     "twiml",
@@ -105,7 +101,7 @@ class CallerEndpoint:
         self.replies: list[HeardReply] = []
         """Everything that the caller heard."""
         self.session: AsyncCell[RelaySession] = AsyncCell()
-        self.bridge: AsyncCell[PersonBridge] = AsyncCell()
+        self.bridge: AsyncCell[BridgedPerson] = AsyncCell()
         self.listener: AsyncCell[LegListener] = AsyncCell()
         """What is spoken to: the agent, a person, a ``<Gather>`` or a ``<Record>``."""
         self.over = asyncio.Event()
@@ -149,7 +145,7 @@ class CallerEndpoint:
         self.session.put(session)
         self.attend(session)
 
-    def put_through(self, bridge: PersonBridge | None) -> None:
+    def put_through(self, bridge: BridgedPerson | None) -> None:
         """A person is on the line, or no longer is."""
         self.bridge.put(bridge)
         self.attend(bridge)
@@ -208,7 +204,7 @@ class CallerEndpoint:
         except TimeoutError:
             raise CallOverError(f"nothing came of it within {PATIENCE_SECONDS:g} s") from None
 
-    def _take(self, reply: HeardReply, happening: PhoneEvent) -> None:
+    def _take(self, reply: HeardReply, event: PhoneEvent) -> None:
         self.replies.append(reply)
         self._heard.put_nowait(reply)
-        self._watch(happening)
+        self._watch(event)

@@ -41,7 +41,7 @@ class EngineTimeline:
     """The timeline of a call's engines. ``problem`` is told of each overlap (STT104)."""
 
     def __init__(self, problem: Callable[[str], None]) -> None:
-        self.timeline: list[SttEngine] = []
+        self.engines: list[SttEngine] = []
         """Every engine of the call, in the order in which they started."""
         self.overlaps: list[EngineOverlap] = []
         self._problem = problem
@@ -51,7 +51,7 @@ class EngineTimeline:
         for other in self.running:
             self.overlaps.append(EngineOverlap(other.name, name, engine.started))
             self._problem(f"STT104: {name} starts while {other.name} is listening: both are billed")
-        self.timeline.append(engine)
+        self.engines.append(engine)
         return engine
 
     def stop(self, engine: SttEngine) -> None:
@@ -60,7 +60,7 @@ class EngineTimeline:
 
     @property
     def running(self) -> list[SttEngine]:
-        return [engine for engine in self.timeline if engine.stopped is None]
+        return [engine for engine in self.engines if engine.stopped is None]
 
     @contextmanager
     def listening(self, name: str) -> Iterator[None]:
@@ -78,9 +78,9 @@ WRITTEN_SECONDS: Final = 1.0
 class ActiveEngines:
     """Who listens to the leg of a caller. `spoken` is what there is to hear."""
 
-    def __init__(self, leg: Leg, scribe: TranscriptWriter, problem: Callable[[str], None]) -> None:
-        self.engines = EngineTimeline(problem)
-        self.scribe = scribe
+    def __init__(self, leg: Leg, transcript: TranscriptWriter, problem: Callable[[str], None]) -> None:
+        self.timeline = EngineTimeline(problem)
+        self.transcript = transcript
         self._leg = leg
         self._problem = problem
         self._transcriptions: dict[TranscriptionStream, SttEngine] = {}
@@ -89,7 +89,7 @@ class ActiveEngines:
         """Something was said on the call."""
         for transcription in self._transcriptions:
             transcription.spoken(side, text)
-        self.scribe.spoken(side, text)
+        self.transcript.spoken(side, text)
 
     @asynccontextmanager
     async def session(self, relay: TwimlVerb, session_id: str) -> AsyncIterator[None]:
@@ -97,14 +97,14 @@ class ActiveEngines:
 
         A double that takes longer than `WRITTEN_SECONDS` does not hold the call up: Twilio's does not either.
         """
-        engine = self.engines.start(f"<ConversationRelay> {session_id}")
+        engine = self.timeline.start(f"<ConversationRelay> {session_id}")
         self._attach(relay, RELAY_ENGINE)
         try:
             yield
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(WRITTEN_SECONDS):
-                    await self.scribe.settle()
+                    await self.transcript.settle()
             self._release(engine)
 
     def start(self, verb: TwimlVerb) -> bool:
@@ -112,7 +112,7 @@ class ActiveEngines:
         transcription = self._begin(verb)
         if transcription is None:
             return False
-        self._transcriptions[transcription] = self.engines.start(transcription.title)
+        self._transcriptions[transcription] = self.timeline.start(transcription.title)
         self._attach(verb, f"{transcription.provider}:{transcription.model}")
         return True
 
@@ -151,17 +151,17 @@ class ActiveEngines:
         if engine.lower() not in KNOWN_ENGINES:
             self._problem(f"32650: <Transcription transcriptionEngine={engine!r}> is none of Twilio's")
             return None
-        identity = {"AccountSid": self._leg.exchange.account_sid, "CallSid": self._leg.sid}
-        return TranscriptionStream(verb, identity, self._leg.exchange.callbacks)
+        identity = {"AccountSid": self._leg.shared.account_sid, "CallSid": self._leg.sid}
+        return TranscriptionStream(verb, identity, self._leg.shared.callbacks)
 
     def _end(self, transcription: TranscriptionStream) -> None:
         self._release(self._transcriptions.pop(transcription))
 
     def _attach(self, verb: TwimlVerb, engine: str) -> None:
         configuration, conversation = verb.get("conversationConfiguration"), verb.get("conversationId")
-        self.scribe.attach(configuration or None, conversation or None, engine)
+        self.transcript.attach(configuration or None, conversation or None, engine)
 
     def _release(self, engine: SttEngine) -> None:
-        self.engines.stop(engine)
-        if not self.engines.running:
-            self.scribe.detach()
+        self.timeline.stop(engine)
+        if not self.timeline.running:
+            self.transcript.detach()

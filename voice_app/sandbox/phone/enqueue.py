@@ -30,17 +30,21 @@ WAIT_VERBS = ("Say", "Play", "Pause", "Redirect", "Leave", "Hangup", "Gather")
 class EnqueueVerb:
     """One ``<Enqueue>`` of a caller, in the document at ``url``."""
 
-    def __init__(self, station: CallContext, verb: TwimlVerb, url: str) -> None:
-        self._station = station
+    def __init__(self, context: CallContext, verb: TwimlVerb, url: str) -> None:
+        self._context = context
         self._verb = verb
         self._document_url = url
         self._sid = "QU" + secrets.token_hex(16)
         self._since = time.monotonic()
         self._left: float | None = None
         wait_url = verb.get("waitUrl")
-        leg = station.leg
+        leg = context.leg
         self._waiting = HoldProgram(
-            station, wait_url and leg.absolute(wait_url, url), verb.get("waitUrlMethod", "POST"), WAIT_VERBS
+            leg,
+            context.engines,
+            wait_url and leg.absolute(wait_url, url),
+            verb.get("waitUrlMethod", "POST"),
+            WAIT_VERBS,
         )
 
     async def run(self) -> Jump | None:
@@ -48,13 +52,13 @@ class EnqueueVerb:
 
         Raises `RedirectedError` when the REST API took the caller away.
         """
-        self._station.answer()
+        self._context.answer()
         if problem := self._wrong():
-            self._station.problem(problem)
+            self._context.problem(problem)
             return self._request("error", enqueued=False)
-        if self._station.queue_ahead >= self._verb.seconds("maxQueueSize", DEFAULT_SIZE):
+        if self._context.queue_ahead >= self._verb.seconds("maxQueueSize", DEFAULT_SIZE):
             return self._request("queue-full", enqueued=False)
-        self._station.happened("queued", self._verb.text or self._verb.get("workflowSid"))
+        self._context.emit("queued", self._verb.text or self._verb.get("workflowSid"))
         try:
             result = await self._wait()
         except HungUpError:
@@ -66,21 +70,21 @@ class EnqueueVerb:
 
     async def _wait(self) -> str:
         """Until somebody comes; the verb that left the queue if nobody does."""
-        station = self._station
-        person = station.people.next()
+        context = self._context
+        person = context.people.next()
         stops: list[str] = []
 
         async def wait() -> None:
             stops.append((await self._waiting.run(self._fields)).verb)
 
-        await first_of(wait(), self._taken(person), station.leg.pass_time(LONGEST_WAIT))
+        await first_of(wait(), self._taken(person), context.leg.pass_time(LONGEST_WAIT))
         self._left = time.monotonic()
         if not stops and person.kind == "answers":
-            await PersonBridge(station, person).run(LONGEST_WAIT)
+            await PersonBridge(context, person).run(LONGEST_WAIT)
             return "bridged"
         if "Leave" in stops:
             return "leave"
-        station.leg.hang_up()
+        context.leg.hang_up()
         return "hangup"
 
     async def _taken(self, person: Person) -> None:
@@ -89,22 +93,22 @@ class EnqueueVerb:
             await asyncio.Event().wait()
         await self._waiting.turned.wait()
         while self._position > 1:
-            await self._station.leg.pass_time(1)
-        await self._station.leg.pass_time(TAKEN_SECONDS)
+            await self._context.leg.pass_time(1)
+        await self._context.leg.pass_time(TAKEN_SECONDS)
 
     # --- what is asked with ----------------------------------------------------------------------
 
     @property
     def _position(self) -> int:
         """Each time that the document was played somebody before us was taken."""
-        return max(1, 1 + self._station.queue_ahead - self._waiting.turns)
+        return max(1, 1 + self._context.queue_ahead - self._waiting.turns)
 
     def _seconds(self) -> str:
         waited = (self._left or time.monotonic()) - self._since
-        return str(round(self._station.leg.exchange.pace.simulated(waited)))
+        return str(round(self._context.leg.shared.pace.simulated(waited)))
 
     def _fields(self) -> dict[str, str]:
-        return self._station.leg.form() | {
+        return self._context.leg.form() | {
             "QueueSid": self._sid,
             "QueuePosition": str(self._position),
             "QueueTime": self._seconds(),
@@ -113,7 +117,7 @@ class EnqueueVerb:
         }
 
     def _request(self, result: str, *, enqueued: bool = True) -> Jump | None:
-        action, leg = self._verb.get("action"), self._station.leg
+        action, leg = self._verb.get("action"), self._context.leg
         if not action:
             return None
         form = leg.form() | {"QueueResult": result}
@@ -125,7 +129,7 @@ class EnqueueVerb:
         """The action is asked, but what it answers is of no interest any more."""
         request = self._request(result)
         if request is not None:
-            self._station.leg.exchange.callbacks.send(request.url, request.form, request.method)
+            self._context.leg.shared.callbacks.send(request.url, request.form, request.method)
 
     # --- the task --------------------------------------------------------------------------------
 
@@ -150,7 +154,7 @@ class EnqueueVerb:
             if not isinstance(attributes, dict):
                 return "<Task> is not a JSON object"
         timeout = task.get("timeout") if task is not None else ""
-        self._station.tasks.append(
+        self._context.tasks.append(
             RoutedTask(
                 workflow_sid=self._verb.get("workflowSid"),
                 attributes=attributes,

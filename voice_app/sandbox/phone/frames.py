@@ -1,4 +1,4 @@
-"""The frames that Twilio takes from a server, and what it does not accept in them.
+"""The frames of a ConversationRelay session: what Twilio sends, what it takes, and what it keeps for later.
 
 Source: reference ``conversationrelay.md`` §2.2.
 """
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
+
+from voice_app.sandbox.phone.twiml import TwimlVerb
 
 
 class RefusedFrameError(Exception):
@@ -73,6 +75,39 @@ def decode(data: str | bytes) -> ServerFrame:
     return frame
 
 
+def setup_frame(
+    relay: TwimlVerb, *, session_id: str, account_sid: str, call_sid: str, from_: str, to: str, status: str
+) -> dict[str, Any]:
+    """The first frame of a session; ``status`` is ``RINGING`` in the first session of a call."""
+    return {
+        "type": "setup",
+        "sessionId": session_id,
+        "accountSid": account_sid,
+        "parentCallSid": "",
+        "callSid": call_sid,
+        "from": from_,
+        "to": to,
+        "forwardedFrom": "",
+        "callType": "PSTN",
+        "callerName": "",
+        "direction": "inbound",
+        "callStatus": status,
+        "customParameters": {
+            child.get("name"): child.get("value") for child in relay.children if child.name == "Parameter"
+        },
+    }
+
+
+def interrupt_frame(heard: str, seconds_per_word: float) -> dict[str, Any]:
+    """The caller has cut in after hearing this much of a reply."""
+    milliseconds = round(len(heard.split()) * 1000 * seconds_per_word)
+    return {
+        "type": "interrupt",
+        "utteranceUntilInterrupt": heard,
+        "durationUntilInterruptMs": milliseconds,
+    }
+
+
 def _wrong(frame: object) -> str:
     """What Twilio does not accept in a frame of the right shape."""
     match frame:
@@ -89,18 +124,23 @@ def _wrong(frame: object) -> str:
 
 ReconnectSetup: TypeAlias = Literal["same", "new", "none"]
 MOST_EVENTS: Final = 500
+"""How many events Twilio keeps while there is no socket (reference ``conversationrelay.md`` §1.2)."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Reconnecting:
-    """What Twilio does where the TwiML asks for it. Seconds are on our clock."""
+    """How Twilio comes back to a session whose socket was lost (``applicationReconnect``).
+
+    How often and for how long it tries, and what comes first then, is not documented: so every answer is
+    possible. Seconds are on our clock.
+    """
 
     setup: ReconnectSetup = "same"
     """What comes first: the setup again, with the same ``sessionId`` or a new one, or no setup at all."""
     every_seconds: float = 0.2
-    """So long it waits before each attempt."""
+    """The wait before each attempt."""
     give_up_seconds: float = 15.0
-    """After so long it asks the action URL instead."""
+    """It asks the action URL instead after this."""
 
 
 class UndeliveredEvents:

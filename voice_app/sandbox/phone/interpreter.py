@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from contextlib import suppress
 from functools import partial
@@ -12,10 +13,11 @@ from voice_app.sandbox.phone.bridge import PersonBridge
 from voice_app.sandbox.phone.context import CallContext, StudioFlow
 from voice_app.sandbox.phone.dial import TIME_LIMIT_SECONDS, DialVerb
 from voice_app.sandbox.phone.enqueue import EnqueueVerb
+from voice_app.sandbox.phone.frames import setup_frame
 from voice_app.sandbox.phone.leg import HungUpError, RedirectedError
 from voice_app.sandbox.phone.program import CommonVerbs, TwimlProgram, VerbHandler
 from voice_app.sandbox.phone.record import RecordVerb
-from voice_app.sandbox.phone.relay import RelaySession, SessionEnding, SessionObserver, SetupParties
+from voice_app.sandbox.phone.relay import RelaySession, SessionEnding, SessionObserver
 from voice_app.sandbox.phone.twiml import Jump, Stop, TwimlVerb
 
 UNANSWERED = frozenset({"Dial", "Hangup", "Pause", "Redirect", "Reject", "Start", "Stop"})
@@ -26,10 +28,10 @@ FLOW = re.compile(r"https://webhooks\.twilio\.com/v1/Accounts/AC\w{32}/Flows/(FW
 class TwimlInterpreter:
     """Twilio's side of a caller's call."""
 
-    def __init__(self, station: CallContext) -> None:
-        self._station = station
+    def __init__(self, context: CallContext) -> None:
+        self._context = context
         self._sessions = 0
-        common = CommonVerbs(station.leg, station.ears).handlers(
+        common = CommonVerbs(context.leg, context.engines).handlers(
             "Say", "Play", "Pause", "Gather", "Redirect", "Hangup"
         )
         handlers: dict[str, VerbHandler] = {
@@ -47,7 +49,7 @@ class TwimlInterpreter:
             for name, handler in handlers.items()
         }
         self._program = TwimlProgram(
-            station.leg, answering, "is not simulated by this phone", elsewhere=self._studio
+            context.leg, answering, "is not simulated by this phone", elsewhere=self._studio
         )
 
     async def run(self, jump: Jump) -> None:
@@ -55,80 +57,80 @@ class TwimlInterpreter:
 
         Raises `WebhookError` or `DocumentError` for a document that Twilio cannot use.
         """
-        leg = self._station.leg
+        leg = self._context.leg
         while True:
             with suppress(HungUpError, RedirectedError):
                 await self._program.run(jump)
             following = leg.take_redirection()
             if following is None:
                 return
-            self._station.happened("redirected", following.url)
+            self._context.emit("redirected", following.url)
             jump = following
 
     def _answered(self, handler: VerbHandler) -> VerbHandler:
         async def answer_first(verb: TwimlVerb, url: str) -> Jump | Stop | None:
-            self._station.answer()
+            self._context.answer()
             return await handler(verb, url)
 
         return answer_first
 
     async def _studio(self, jump: Jump) -> Stop | None:
         """Of a flow only what it is asked with is simulated, and a person whom it leads to."""
-        station, flow = self._station, FLOW.match(jump.url)
+        context, flow = self._context, FLOW.match(jump.url)
         if flow is None:
             return None
-        station.flows.append(StudioFlow(sid=flow[1], form=jump.form))
-        station.happened("studio", flow[1])
-        station.leg.check()
-        station.answer()
-        person = station.people.next()
+        context.flows.append(StudioFlow(sid=flow[1], form=jump.form))
+        context.emit("studio", flow[1])
+        context.leg.check()
+        context.answer()
+        person = context.people.next()
         if person.kind == "answers":
-            await PersonBridge(station, person).run(TIME_LIMIT_SECONDS)
+            await PersonBridge(context, person).run(TIME_LIMIT_SECONDS)
         return Stop("Studio")
 
     # --- verbs -----------------------------------------------------------------------------------
 
     async def _dial(self, verb: TwimlVerb, url: str) -> Jump | None:
-        return await DialVerb(self._station, verb, url).run()
+        return await DialVerb(self._context, verb, url).run()
 
     async def _enqueue(self, verb: TwimlVerb, url: str) -> Jump | None:
-        return await EnqueueVerb(self._station, verb, url).run()
+        return await EnqueueVerb(self._context, verb, url).run()
 
     async def _record(self, verb: TwimlVerb, url: str) -> Jump | None:
-        return await RecordVerb(self._station, verb, url).run()
+        return await RecordVerb(self._context, verb, url).run()
 
     async def _reject(self, verb: TwimlVerb, url: str) -> Stop:
-        if self._station.leg.status != "ringing":
-            self._station.problem("<Reject> of a call that is answered already only hangs up")
+        if self._context.leg.status != "ringing":
+            self._context.problem("<Reject> of a call that is answered already only hangs up")
         return Stop("Reject")
 
     async def _start(self, verb: TwimlVerb, url: str) -> None:
         for noun in verb.children:
             if noun.name == "Transcription":
-                if self._station.ears.start(noun):
-                    self._station.happened("transcribing", noun.get("name"))
+                if self._context.engines.start(noun):
+                    self._context.emit("transcribing", noun.get("name"))
             else:
-                self._station.problem(f"<Start><{noun.name}> is not simulated by this phone")
+                self._context.problem(f"<Start><{noun.name}> is not simulated by this phone")
 
     async def _stop(self, verb: TwimlVerb, url: str) -> None:
         for noun in verb.children:
             if noun.name == "Transcription":
-                self._station.ears.stop(noun)
+                self._context.engines.stop(noun)
             else:
-                self._station.problem(f"<Stop><{noun.name}> is not simulated by this phone")
+                self._context.problem(f"<Stop><{noun.name}> is not simulated by this phone")
 
     async def _connect(self, verb: TwimlVerb, url: str) -> Jump | None:
         relay = verb.child("ConversationRelay")
         if relay is None:
-            self._station.problem("<Connect> without <ConversationRelay> is not simulated by this phone")
+            self._context.problem("<Connect> without <ConversationRelay> is not simulated by this phone")
             return None
         ending, fields = await self._relay(relay)
-        leg = self._station.leg
+        leg = self._context.leg
         if not leg.hung_up:
             leg.check()
-        self._station.endings.append(ending)
+        self._context.endings.append(ending)
         if ending.status == "failed":
-            self._station.happened("broken", ending.error_message)
+            self._context.emit("broken", ending.error_message)
         action = verb.get("action")
         if not action:
             return None
@@ -144,7 +146,7 @@ class TwimlInterpreter:
         try:
             session = await self._open(verb)
         except WebhookError as error:
-            self._station.problem(str(error))
+            self._context.problem(str(error))
             ending = SessionEnding(status="failed", error_code=error.code, error_message=str(error))
         else:
             ending = await self._serve(session, verb)
@@ -154,46 +156,48 @@ class TwimlInterpreter:
     async def _open(self, verb: TwimlVerb) -> RelaySession:
         if verb.refused:
             raise WebhookError(64101, f"<ConversationRelay> {verb.refused}")
-        station, leg = self._station, self._station.leg
-        exchange = leg.exchange
-        reopen = partial(exchange.network.connect, verb.get("url"))
+        context, leg = self._context, self._context.leg
+        shared = leg.shared
+        reopen = partial(shared.network.connect, verb.get("url"))
         socket = await reopen()
         self._sessions += 1
-        caller = SetupParties(
-            account_sid=exchange.account_sid,
+        setup = setup_frame(
+            verb,
+            session_id="VX" + secrets.token_hex(16),
+            account_sid=shared.account_sid,
             call_sid=leg.sid,
             from_=leg.from_,
             to=leg.to,
-            first_session=self._sessions == 1,
+            status="RINGING" if self._sessions == 1 else "IN_PROGRESS",
         )
         observer = SessionObserver(
-            heard=station.handset.hear_agent,
-            problem=station.problem,
-            came_back=lambda: station.happened("came-back", ""),
-            spoken=station.ears.spoken,
+            heard=context.endpoint.hear_agent,
+            problem=context.problem,
+            came_back=lambda: context.emit("came-back", ""),
+            spoken=context.engines.spoken,
         )
         return RelaySession(
             socket,
             verb,
-            caller,
+            setup,
             observer,
-            exchange.pace.words_per_second,
+            shared.pace.words_per_second,
             reopen=reopen,
-            reconnecting=station.reconnecting,
-            abandoned=station.abandoned,
+            reconnecting=context.reconnecting,
+            abandoned=context.abandoned,
         )
 
     async def _serve(self, session: RelaySession, verb: TwimlVerb) -> SessionEnding:
-        station = self._station
-        station.happened("session", session.session_id)
-        async with station.ears.session(verb, session.session_id):
-            station.handset.connect(session)
-            if station.leg.interrupted:  # while the socket was being opened
+        context = self._context
+        context.emit("session", session.session_id)
+        async with context.engines.session(verb, session.session_id):
+            context.endpoint.connect(session)
+            if context.leg.interrupted:  # while the socket was being opened
                 await session.hang_up()
             try:
                 return await session.run()
             finally:
-                station.handset.connect(None)
+                context.endpoint.connect(None)
 
 
 def _fields(ending: SessionEnding, session_id: str, seconds: float) -> dict[str, str]:

@@ -17,7 +17,7 @@ import aiohttp
 
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone.callbacks import CallbackQueue
-from voice_app.sandbox.phone.twiml import Jump, TwimlDocument, read
+from voice_app.sandbox.phone.twiml import Jump, TwimlDocument, TwimlVerb, read
 from voice_app.sandbox.phone.voice import Pace
 
 
@@ -37,6 +37,11 @@ async def first_of(*waiting: Coroutine[Any, Any, Any]) -> int:
 
 T = TypeVar("T")
 
+SOUND_SECONDS = 10.0
+"""What ``<Play>`` plays is not fetched; it takes this long on the call."""
+MAX_LOOPS = 1000
+"""How often ``loop="0"`` plays."""
+
 API_VERSION = "2010-04-01"
 
 E164 = re.compile(r"\+[1-9]\d{6,14}")
@@ -48,6 +53,14 @@ class LegListener(Protocol):
     async def say(self, text: str) -> None: ...
 
     async def press(self, key: str) -> None: ...
+
+
+class BridgedPerson(LegListener, Protocol):
+    """A person whom a caller hears, and who hears the caller."""
+
+    async def person_says(self, text: str) -> None: ...
+
+    def person_hangs_up(self) -> None: ...
 
 
 class LegParty(Protocol):
@@ -103,7 +116,7 @@ class SharedCallParts:
 class Leg:
     """One end of a call."""
 
-    exchange: SharedCallParts
+    shared: SharedCallParts
     party: LegParty
     from_: str
     to: str
@@ -119,7 +132,7 @@ class Leg:
     def form(self, status: str | None = None) -> dict[str, str]:
         """What every request about this leg has in it. Source: reference §6.1."""
         fields = {
-            "AccountSid": self.exchange.account_sid,
+            "AccountSid": self.shared.account_sid,
             "ApiVersion": API_VERSION,
             "CallSid": self.sid,
             "CallStatus": status or self.status,
@@ -134,18 +147,18 @@ class Leg:
         return fields | {"CallerName": ""} if self.direction == "inbound" else fields
 
     def absolute(self, url: str, document_url: str) -> str:
-        return self.exchange.network.absolute(url, document_url) if url else document_url
+        return self.shared.network.absolute(url, document_url) if url else document_url
 
     async def fetch(self, jump: Jump) -> TwimlDocument:
         """The document of a jump. Raises `WebhookError` or `DocumentError`."""
-        exchange = self.exchange
+        shared = self.shared
         body = jump.twiml
         if body is None:
-            body = await exchange.network.post(exchange.http, jump.url, jump.form, jump.method)
+            body = await shared.network.post(shared.http, jump.url, jump.form, jump.method)
         self.documents.append(body)
         document = read(body)
         for problem in document.problems:
-            exchange.problem(problem)
+            shared.problem(problem)
         return document
 
     # --- how it goes away ------------------------------------------------------------------------
@@ -196,12 +209,24 @@ class Leg:
 
     async def pass_time(self, seconds: float) -> None:
         """Let so many seconds of the call pass."""
-        await self.until(asyncio.sleep(self.exchange.pace.real(seconds)))
+        await self.until(asyncio.sleep(self.shared.pace.real(seconds)))
 
     async def listen_to(self, text: str) -> None:
         """Say something to whoever is on it, word by word."""
-        await self.until(asyncio.sleep(self.exchange.pace.speech(text)))
+        await self.until(asyncio.sleep(self.shared.pace.speech(text)))
         self.party.hear(text)
+
+    async def play(self, verb: TwimlVerb) -> None:
+        """Run ``<Say>``, ``<Play>`` or ``<Pause>``. Raises `HungUpError` or `RedirectedError`."""
+        if verb.name == "Pause":
+            await self.pass_time(verb.seconds("length", 1))
+            return
+        for _ in range(int(verb.seconds("loop", 1)) or MAX_LOOPS):
+            if verb.name == "Say":
+                await self.listen_to(verb.text)
+            else:
+                self.party.hear_sound(verb.text or f"the keys {verb.get('digits')}")
+                await self.pass_time(SOUND_SECONDS)
 
     def _interrupt(self, error: Exception) -> None:
         if self._interruption.done():

@@ -30,14 +30,14 @@ TIME_LIMIT_SECONDS = 14400.0
 class OutboundCall:
     """One call that was placed, to the next of the people whom the caller's call has."""
 
-    def __init__(self, station: CallContext, placement: Placement) -> None:
-        self._station = station
+    def __init__(self, context: CallContext, placement: Placement) -> None:
+        self._context = context
         self._placement = placement
         noun = TwimlVerb("Number", _attributes(placement), placement.to)
-        self._called = DialledLeg(
-            station, noun, placement.to, placement.from_, placement.url, placed_sid=placement.call_sid
+        self._dialled = DialledLeg(
+            context, noun, placement.to, placement.from_, placement.url, placed_sid=placement.call_sid
         )
-        self._leg = self._called.leg
+        self._leg = self._dialled.leg
         verbs = CommonVerbs(self._leg).handlers("Say", "Play", "Gather", "Pause", "Redirect", "Hangup")
         self._program = TwimlProgram(
             self._leg,
@@ -51,25 +51,25 @@ class OutboundCall:
 
     async def run(self) -> None:
         """Ring, and follow the TwiML until the leg is over."""
-        called = self._called
+        dialled = self._dialled
         status = "canceled"
         try:
-            if await called.ring(self._placement.timeout) is not None:
-                called.answer()
+            if await dialled.ring(self._placement.timeout) is not None:
+                dialled.answer()
                 status = "completed"
                 await self._converse()
         except HungUpError:
             pass
         except (WebhookError, RefusedTwimlError) as error:
-            self._station.problem(f"the call to {self.to} is hung up: {error}")
+            self._context.problem(f"the call to {self.to} is hung up: {error}")
         finally:
-            called.finish(status)
+            dialled.finish(status)
             self._leg.hung_up = True
 
     async def redirect(self, url: str = "", *, twiml: str | None = None, method: str = "POST") -> None:
         """Send the leg to another document; one that still rings stays where it is."""
-        if self._called.answered_at is None:
-            self._station.problem(f"21220: the call to {self.to} is not answered: it cannot be redirected")
+        if self._dialled.answered_at is None:
+            self._context.problem(f"21220: the call to {self.to} is not answered: it cannot be redirected")
             return
         self._leg.redirect(Jump(url, self._leg.form(), method, twiml))
 
@@ -87,18 +87,18 @@ class OutboundCall:
     async def _dial(self, verb: TwimlVerb, url: str) -> Jump | Stop | None:
         noun, leg = verb.child("Conference"), self._leg
         if noun is None:
-            self._station.problem("<Dial> of a leg that the REST API has placed leads to a <Conference> only")
+            self._context.problem("<Dial> of a leg that the REST API has placed leads to a <Conference> only")
             return None
-        if self._called.person.kind == "declines":
+        if self._dialled.person.kind == "declines":
             leg.hang_up()
             leg.check()
         guest = ConferenceGuest(
-            person=self._called.person,
+            person=self._dialled.person,
             call_sid=leg.sid,
             starts=noun.is_true("startConferenceOnEnter", default=True),
             ends=noun.is_true("endConferenceOnExit"),
         )
-        self._station.lobby.enter(noun.text, guest)
+        self._context.waiting_room.enter(noun.text, guest)
         try:
             await self._stay(noun.text, guest, verb.seconds("timeLimit", TIME_LIMIT_SECONDS))
         finally:
@@ -111,12 +111,13 @@ class OutboundCall:
 
     async def _stay(self, room: str, guest: ConferenceGuest, seconds: float) -> None:
         """Until the conference ends, or so many seconds have passed. Raises `HungUpError` if they leave."""
-        leg, lobby = self._leg, self._station.lobby
-        alone = max(leg.exchange.pace.real(ALONE_SECONDS), GRACE_SECONDS)
+        leg, waiting_room = self._leg, self._context.waiting_room
+        alone = max(leg.shared.pace.real(ALONE_SECONDS), GRACE_SECONDS)
         if await leg.until(first_of(guest.met.wait(), asyncio.sleep(alone))) == 1:
-            if lobby.room and lobby.room != room:
-                self._station.problem(
-                    f"{self.to} was alone in the conference {room!r}: the caller waits in {lobby.room!r}"
+            if waiting_room.room and waiting_room.room != room:
+                self._context.problem(
+                    f"{self.to} was alone in the conference {room!r}: "
+                    f"the caller waits in {waiting_room.room!r}"
                 )
             leg.hang_up()
             leg.check()
@@ -129,15 +130,15 @@ class OutboundCall:
 class OutboundCalls:
     """All the calls that the REST API places for one caller."""
 
-    def __init__(self, station: CallContext, transcriber: Transcriber | None) -> None:
-        self._station = station
+    def __init__(self, context: CallContext, transcriber: Transcriber | None) -> None:
+        self._context = context
         self._transcriber = transcriber
         self._running: dict[asyncio.Task[None], OutboundCall] = {}
 
     def place(self, placement: Placement) -> OutboundCall:
         """Begin to ring."""
-        outbound = OutboundCall(self._station, placement)
-        self._station.lobby.expected.set()
+        outbound = OutboundCall(self._context, placement)
+        self._context.waiting_room.expected.set()
         self._running[asyncio.create_task(self._run(outbound, placement.call_sid))] = outbound
         return outbound
 
@@ -151,7 +152,7 @@ class OutboundCalls:
         _, late = await asyncio.wait(self._running, timeout=GRACE_SECONDS)
         for task in late:
             outbound = self._running[task]
-            self._station.problem(
+            self._context.problem(
                 f"the caller is gone, and the call to {outbound.to} goes on: "
                 "end it through the REST API (Status=completed)"
             )

@@ -87,7 +87,7 @@ class WaitingRoom:
 
     def __init__(self, *, reachable: bool) -> None:
         self.reachable = reachable
-        """Whether there is a REST API through which somebody may be called."""
+        """Whether there is a REST API through which somebody may be dialled."""
         self.expected = asyncio.Event()
         """Set once somebody was."""
         self.room = ""

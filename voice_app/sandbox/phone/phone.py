@@ -22,16 +22,13 @@ import aiohttp
 import msgspec
 
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.phone.call import PhoneCall
+from voice_app.sandbox.phone.call import PhoneCall, PhoneSetup
 from voice_app.sandbox.phone.callbacks import CallbackOrder
-from voice_app.sandbox.phone.endpoint import CallOverError, PhoneEvent
+from voice_app.sandbox.phone.endpoint import PhoneEvent
 from voice_app.sandbox.phone.frames import Reconnecting
 from voice_app.sandbox.phone.people import Person
 from voice_app.sandbox.phone.voice import WORDS_PER_SECOND
-from voice_app.sandbox.twilio import CONTROL_PATH, Placement, RemoteTranscriber, Transcriber
-
-__all__ = ["CallOverError", "Person", "Phone", "PhoneCall", "PhoneEvent"]
-
+from voice_app.sandbox.twilio import CONTROL_PATH, Instruction, Placement, RemoteTranscriber, Transcriber
 
 DEFAULT_RECONNECTING = Reconnecting()
 CALL_SID = re.compile(r"CA[0-9a-f]{32}")
@@ -100,7 +97,7 @@ class Phone:
         url: str,
         *,
         status_url: str = "",
-        watch: Callable[[PhoneEvent], None] = lambda happening: None,
+        watch: Callable[[PhoneEvent], None] = lambda event: None,
         people: Sequence[Person] = (),
         caller: str = "",
     ) -> AsyncIterator[PhoneCall]:
@@ -110,7 +107,20 @@ class Phone:
         ``people`` are reached one after another when the server dials or queues; behind the last of them
         nobody answers.
         """
-        call = PhoneCall(self, url, status_url, watch, people, caller or self.caller)
+        setup = PhoneSetup(
+            network=self.network,
+            http=self.http,
+            account_sid=self.account_sid,
+            number=self.number,
+            words_per_second=self.words_per_second,
+            callbacks=self.callbacks,
+            seed=self.seed,
+            verified=self.verified,
+            queue_ahead=self.queue_ahead,
+            reconnecting=self.reconnecting,
+            transcriber=self.transcriber,
+        )
+        call = PhoneCall(setup, url, status_url, watch, people, caller or self.caller)
         running = asyncio.create_task(call.run())
         self.calls[call.sid] = self._dispatched[call.sid] = call
         try:
@@ -150,18 +160,11 @@ class ControlledCall(Protocol):
     async def complete(self) -> None: ...
 
 
-class _Instruction(msgspec.Struct):
-    call_sid: str
-    url: str = ""
-    twiml: str | None = None
-    method: str = "POST"
-    status: str | None = None
-    placement: Placement | None = None
+class _Instructions(msgspec.Struct):
+    """The answer of ``/_sandbox/instructions``: what is new, and how many there are with that."""
 
-
-class _Told(msgspec.Struct):
     next: int
-    instructions: list[_Instruction]
+    instructions: list[Instruction]
 
 
 class InstructionFollower:
@@ -187,20 +190,20 @@ class InstructionFollower:
         known = 0
         while True:
             try:
-                told = await self._ask(known)
+                answer = await self._ask(known)
             except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError):
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            known = told.next
-            for instruction in told.instructions:
+            known = answer.next
+            for instruction in answer.instructions:
                 await self._follow(instruction)
 
-    async def _ask(self, known: int) -> _Told:
+    async def _ask(self, known: int) -> _Instructions:
         async with self._http.get(self._url, params={"after": str(known)}) as response:
             response.raise_for_status()
-            return msgspec.json.decode(await response.read(), type=_Told)
+            return msgspec.json.decode(await response.read(), type=_Instructions)
 
-    async def _follow(self, instruction: _Instruction) -> None:
+    async def _follow(self, instruction: Instruction) -> None:
         if instruction.placement is not None:
             self._place(instruction.placement)
             return

@@ -7,10 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.phone.context import CallContext
 from voice_app.sandbox.phone.engines import ActiveEngines
 from voice_app.sandbox.phone.leg import Leg, first_of
-from voice_app.sandbox.phone.prompts import play
 from voice_app.sandbox.phone.twiml import Jump, NextStep, RefusedTwimlError, Stop, TwimlDocument, TwimlVerb
 
 TIMEOUT_SECONDS = 5.0
@@ -20,13 +18,13 @@ CONFIDENCE = "0.95"
 class GatherVerb:
     """One ``<Gather>`` on a leg. It is what the party presses keys into and speaks to.
 
-    ``ears`` are those of a caller; nobody else is listened to by an engine.
+    ``engines`` are those of a caller; nobody else is listened to by an engine.
     """
 
-    def __init__(self, leg: Leg, verb: TwimlVerb, ears: ActiveEngines | None) -> None:
+    def __init__(self, leg: Leg, verb: TwimlVerb, engines: ActiveEngines | None) -> None:
         self._leg = leg
         self._verb = verb
-        self._ears = ears
+        self._engines = engines
         self._inputs = verb.get("input", "dtmf").split()
         self._keys = ""
         self._words = ""
@@ -45,9 +43,9 @@ class GatherVerb:
         self._changed.set()
 
     async def say(self, text: str) -> None:
-        await asyncio.sleep(self._leg.exchange.pace.speech(text))
-        if self._ears is not None:
-            self._ears.spoken("caller", text)
+        await asyncio.sleep(self._leg.shared.pace.speech(text))
+        if self._engines is not None:
+            self._engines.spoken("caller", text)
         if "speech" in self._inputs and not self._done.is_set():
             self._words = text
             self._done.set()
@@ -69,19 +67,19 @@ class GatherVerb:
 
     def _engine(self) -> AbstractContextManager[None]:
         """What understands words costs as much as any other engine."""
-        if self._ears is None or "speech" not in self._inputs:
+        if self._engines is None or "speech" not in self._inputs:
             return nullcontext()
-        return self._ears.engines.listening('<Gather input="speech">')
+        return self._engines.timeline.listening('<Gather input="speech">')
 
     async def _prompt(self) -> None:
         barge_in = self._verb.is_true("bargeIn", default=True)
         for prompt in self._verb.children:
             if barge_in:
-                await first_of(play(self._leg, prompt), self._changed.wait())
+                await first_of(self._leg.play(prompt), self._changed.wait())
                 if self._changed.is_set():
                     return
             else:
-                await play(self._leg, prompt)
+                await self._leg.play(prompt)
 
     async def _answer(self) -> None:
         """Every key gives time for the next one."""
@@ -146,7 +144,7 @@ class TwimlProgram:
             if isinstance(step, Stop):
                 return step
             jump = step
-        self._leg.exchange.problem(f"the TwiML goes in a circle: {MAX_DOCUMENTS} documents in one go")
+        self._leg.shared.problem(f"the TwiML goes in a circle: {MAX_DOCUMENTS} documents in one go")
         return Stop("Hangup")
 
     async def _execute(self, document: TwimlDocument, url: str) -> Jump | Stop:
@@ -154,21 +152,21 @@ class TwimlProgram:
             self._leg.check()
             handler = self._handlers.get(verb.name)
             if handler is None:
-                self._leg.exchange.problem(f"<{verb.name}> {self._foreign}; it went on to the next verb")
+                self._leg.shared.problem(f"<{verb.name}> {self._foreign}; it went on to the next verb")
                 continue
             if verb.refused:
-                self._leg.exchange.problem(f"<{verb.name}> {verb.refused}")
+                self._leg.shared.problem(f"<{verb.name}> {verb.refused}")
             if (step := await handler(verb, url)) is not None:
                 return step
         return Stop()
 
 
 class CommonVerbs:
-    """The verbs that run on every leg. ``ears`` are those of a caller."""
+    """The verbs that run on every leg. ``engines`` are those of a caller."""
 
-    def __init__(self, leg: Leg, ears: ActiveEngines | None = None) -> None:
+    def __init__(self, leg: Leg, engines: ActiveEngines | None = None) -> None:
         self._leg = leg
-        self._ears = ears
+        self._engines = engines
 
     def handlers(self, *names: str) -> dict[str, VerbHandler]:
         """The handlers of these verbs."""
@@ -184,10 +182,10 @@ class CommonVerbs:
         return {name: known[name] for name in names}
 
     async def _play(self, verb: TwimlVerb, url: str) -> None:
-        await play(self._leg, verb)
+        await self._leg.play(verb)
 
     async def _gather(self, verb: TwimlVerb, url: str) -> Jump | None:
-        return await GatherVerb(self._leg, verb, self._ears).run(url)
+        return await GatherVerb(self._leg, verb, self._engines).run(url)
 
     async def _redirect(self, verb: TwimlVerb, url: str) -> Jump:
         return Jump(self._leg.absolute(verb.text, url), self._leg.form(), verb.get("method", "POST"))
@@ -199,16 +197,18 @@ class CommonVerbs:
 class HoldProgram:
     """Entertains a caller. ``url`` may be empty; ``verbs`` are those that its documents may have."""
 
-    def __init__(self, station: CallContext, url: str, method: str, verbs: tuple[str, ...]) -> None:
+    def __init__(
+        self, leg: Leg, engines: ActiveEngines, url: str, method: str, verbs: tuple[str, ...]
+    ) -> None:
         self.turns = 0
         """How often the document has come to its end."""
         self.turned = asyncio.Event()
         """Set once it has, or music plays."""
-        self._leg = station.leg
+        self._leg = leg
         self._url = url
         self._method = method
-        handlers = CommonVerbs(station.leg, station.ears).handlers(*verbs)
-        self._program = TwimlProgram(station.leg, handlers, "may not run while a caller waits")
+        handlers = CommonVerbs(leg, engines).handlers(*verbs)
+        self._program = TwimlProgram(leg, handlers, "may not run while a caller waits")
 
     async def run(self, form: Callable[[], dict[str, str]]) -> Stop:
         """Play until the document says ``<Leave>`` or ``<Hangup>``; which it was. ``form`` is asked with.
@@ -219,7 +219,7 @@ class HoldProgram:
             try:
                 stop = await self._program.run(Jump(self._url, form(), self._method))
             except (WebhookError, RefusedTwimlError) as error:
-                self._leg.exchange.problem(f"there is only music for who waits: {error}")
+                self._leg.shared.problem(f"there is only music for who waits: {error}")
                 break
             if stop.verb:
                 return stop

@@ -27,8 +27,8 @@ TRANSCRIBED_SECONDS = range(2, 121)
 class RecordVerb:
     """One ``<Record>`` of a caller, in the document at ``url``. It is what the caller speaks to."""
 
-    def __init__(self, station: CallContext, verb: TwimlVerb, url: str) -> None:
-        self._station = station
+    def __init__(self, context: CallContext, verb: TwimlVerb, url: str) -> None:
+        self._context = context
         self._verb = verb
         self._document_url = url
         self._words: list[str] = []
@@ -39,8 +39,8 @@ class RecordVerb:
     async def say(self, text: str) -> None:
         if self._done.is_set():
             return
-        await asyncio.sleep(self._station.leg.exchange.pace.speech(text))
-        self._station.ears.spoken("caller", text)
+        await asyncio.sleep(self._context.leg.shared.pace.speech(text))
+        self._context.engines.spoken("caller", text)
         room = int(self._verb.seconds("maxLength", MAX_LENGTH) * WORDS_PER_SECOND)
         self._words = [*self._words, *text.split()][:room]
         if len(self._words) == room:
@@ -58,11 +58,11 @@ class RecordVerb:
 
         Raises `HungUpError` when the caller hung up without a word, `RedirectedError` as everywhere.
         """
-        station = self._station
-        station.answer()
+        context = self._context
+        context.answer()
         if self._verb.is_true("playBeep", default=True):
-            station.handset.hear_sound("a beep")
-        station.handset.attend(self)
+            context.endpoint.hear_sound("a beep")
+        context.endpoint.attend(self)
         try:
             await self._listen()
         except HungUpError:
@@ -70,14 +70,17 @@ class RecordVerb:
                 raise
             self._key = "hangup"
         finally:
-            station.handset.attend(None)
+            context.endpoint.attend(None)
         return self._deliver()
 
     async def _listen(self) -> None:
-        station, seconds = self._station, self._verb.seconds("timeout", TIMEOUT_SECONDS)
+        context, seconds = self._context, self._verb.seconds("timeout", TIMEOUT_SECONDS)
         while not self._done.is_set():
             self._changed.clear()
-            if await station.leg.until(first_of(self._changed.wait(), station.handset.silence(seconds))) == 1:
+            if (
+                await context.leg.until(first_of(self._changed.wait(), context.endpoint.silence(seconds)))
+                == 1
+            ):
                 return
 
     # --- what becomes of it ----------------------------------------------------------------------
@@ -87,11 +90,11 @@ class RecordVerb:
         if recording is None:
             self._tell_status(None, "absent")
             return None
-        self._station.recordings.append(recording)
-        self._station.happened("recorded", recording.text)
+        self._context.recordings.append(recording)
+        self._context.emit("recorded", recording.text)
         self._tell_status(recording, "completed")
         self._transcribe(recording)
-        verb, leg = self._verb, self._station.leg
+        verb, leg = self._verb, self._context.leg
         form = leg.form() | {
             "RecordingUrl": recording.url,
             "RecordingSid": recording.sid,
@@ -104,7 +107,7 @@ class RecordVerb:
         if not self._words:
             return None
         sid = "RE" + secrets.token_hex(16)
-        account = self._station.leg.exchange.account_sid
+        account = self._context.leg.shared.account_sid
         return CallerRecording(
             sid=sid,
             url=f"https://api.twilio.com/{API_VERSION}/Accounts/{account}/Recordings/{sid}",
@@ -113,12 +116,12 @@ class RecordVerb:
         )
 
     def _tell_status(self, recording: CallerRecording | None, status: str) -> None:
-        verb, leg = self._verb, self._station.leg
+        verb, leg = self._verb, self._context.leg
         url = verb.get("recordingStatusCallback")
         if not url or status not in verb.get("recordingStatusCallbackEvent", "completed").split():
             return
         form = {
-            "AccountSid": leg.exchange.account_sid,
+            "AccountSid": leg.shared.account_sid,
             "CallSid": leg.sid,
             "RecordingStatus": status,
             "RecordingChannels": "1",
@@ -132,16 +135,16 @@ class RecordVerb:
                 "RecordingDuration": str(recording.seconds),
             }
         method = verb.get("recordingStatusCallbackMethod", "POST")
-        leg.exchange.callbacks.send(leg.absolute(url, self._document_url), form, method)
+        leg.shared.callbacks.send(leg.absolute(url, self._document_url), form, method)
 
     def _transcribe(self, recording: CallerRecording) -> None:
         """Of the recording, once it is there; another thing than ``<Transcription>``."""
-        leg, url = self._station.leg, self._verb.get("transcribeCallback")
+        leg, url = self._context.leg, self._verb.get("transcribeCallback")
         if not url:
             return
         understood = recording.seconds in TRANSCRIBED_SECONDS
         sid = "TR" + secrets.token_hex(16)
-        account = f"https://api.twilio.com/{API_VERSION}/Accounts/{leg.exchange.account_sid}"
+        account = f"https://api.twilio.com/{API_VERSION}/Accounts/{leg.shared.account_sid}"
         form = leg.form() | {
             "TranscriptionSid": sid,
             "TranscriptionText": recording.text if understood else "",
@@ -150,4 +153,4 @@ class RecordVerb:
             "RecordingSid": recording.sid,
             "RecordingUrl": recording.url,
         }
-        leg.exchange.callbacks.send(leg.absolute(url, self._document_url), form)
+        leg.shared.callbacks.send(leg.absolute(url, self._document_url), form)

@@ -28,6 +28,7 @@ from voice_app.sandbox.phone.frames import (
     TextFrame,
     UndeliveredEvents,
     decode,
+    interrupt_frame,
 )
 from voice_app.sandbox.phone.leg import first_of
 from voice_app.sandbox.phone.twiml import TwimlVerb
@@ -63,17 +64,6 @@ class SessionEnding:
 
 
 @dataclass(slots=True, kw_only=True)
-class SetupParties:
-    """Who is on the line; goes into ``setup``."""
-
-    account_sid: str
-    call_sid: str
-    from_: str
-    to: str
-    first_session: bool = True
-
-
-@dataclass(slots=True, kw_only=True)
 class SessionObserver:
     """What somebody who listens in wants to hear of. Each is a callback."""
 
@@ -92,7 +82,7 @@ class RelaySession:
         self,
         socket: ClientConnection,
         verb: TwimlVerb,
-        caller: SetupParties,
+        setup: dict[str, Any],
         observer: SessionObserver,
         words_per_second: float,
         *,
@@ -100,13 +90,11 @@ class RelaySession:
         reconnecting: Reconnecting | None = None,
         abandoned: list[ClientConnection] | None = None,
     ) -> None:
-        self.session_id = "VX" + secrets.token_hex(16)
         self.started = time.monotonic()
-        self.stale_tokens = 0
         self.digits_sent: list[str] = []
         self._socket = socket
         self._verb = verb
-        self._caller = caller
+        self._setup = setup
         self._observer = observer
         self._ending: SessionEnding | None = None
         self._malformed = 0
@@ -130,13 +118,18 @@ class RelaySession:
             on_stretch=self._stretch_is_over,
         )
 
+    @property
+    def session_id(self) -> str:
+        """``VX…``; a new one where Twilio comes back with another setup."""
+        return str(self._setup["sessionId"])
+
     # --- the session ---------------------------------------------------------------------------
 
     async def run(self) -> SessionEnding:
         """Serve the session; returns how it ended."""
         speaking = asyncio.create_task(self.voice.run())
         try:
-            await self._send(self._setup())
+            await self._send(self._setup)
             if welcome := self._attribute("welcomeGreeting"):
                 self.voice.add(welcome, last=True)
             await self._read()
@@ -188,9 +181,9 @@ class RelaySession:
     async def _begin_again(self, setup: ReconnectSetup) -> None:
         """Tell on a new socket what happened while there was none."""
         if setup == "new":
-            self.session_id = "VX" + secrets.token_hex(16)
+            self._setup["sessionId"] = "VX" + secrets.token_hex(16)
         if setup != "none":
-            await self._socket.send(json.dumps(self._setup()))
+            await self._socket.send(json.dumps(self._setup))
         while self._backlog:
             await self._socket.send(json.dumps(self._backlog.first))
             self._backlog.drop_first()
@@ -227,7 +220,6 @@ class RelaySession:
                 self._asked_at = None
             since = now - self._interrupted_at if self._interrupted_at is not None else 0.0
             if STALE_AFTER_SECONDS < since < STALE_UNTIL_SECONDS:
-                self.stale_tokens += 1
                 self._observer.problem(f"a token came {since * 1000:.0f} ms after an interruption")
         self.voice.add(frame.token, last=frame.last)
 
@@ -279,14 +271,7 @@ class RelaySession:
         heard = self.voice.interrupt()
         self._interrupted_at = time.monotonic()
         self._purge_until = self._interrupted_at + STALE_AFTER_SECONDS if begun else None
-        milliseconds = round(len(heard.split()) * 1000 * self.voice.seconds_per_word)
-        await self._send(
-            {
-                "type": "interrupt",
-                "utteranceUntilInterrupt": heard,
-                "durationUntilInterruptMs": milliseconds,
-            }
-        )
+        await self._send(interrupt_frame(heard, self.voice.seconds_per_word))
         self._observer.heard(HeardReply(heard, self._take_first_token(), interrupted=True))
         return heard
 
@@ -316,29 +301,6 @@ class RelaySession:
             await self._socket.send(data)
 
     # --- inside --------------------------------------------------------------------------------
-
-    def _setup(self) -> dict[str, Any]:
-        caller = self._caller
-        parameters = {
-            child.attributes.get("name", ""): child.attributes.get("value", "")
-            for child in self._verb.children
-            if child.name == "Parameter"
-        }
-        return {
-            "type": "setup",
-            "sessionId": self.session_id,
-            "accountSid": caller.account_sid,
-            "parentCallSid": "",
-            "callSid": caller.call_sid,
-            "from": caller.from_,
-            "to": caller.to,
-            "forwardedFrom": "",
-            "callType": "PSTN",
-            "callerName": "",
-            "direction": "inbound",
-            "callStatus": "RINGING" if caller.first_session else "IN_PROGRESS",
-            "customParameters": parameters,
-        }
 
     async def _say_partials(self, text: str, language: str) -> None:
         """Partials repeat everything said so far; the last one is the whole sentence."""

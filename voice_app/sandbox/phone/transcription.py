@@ -149,7 +149,7 @@ class TranscriptWriter:
     async def start(self) -> None:
         """The call begins: it is known from then on, or after `KNOWN_SECONDS` at the latest."""
         if self._transcriber is not None:
-            self._worker = asyncio.create_task(self._write(self._transcriber), name="scribe")
+            self._worker = asyncio.create_task(self._write(self._transcriber), name="transcript")
             self._begin(None, None, RELAY_ENGINE)
             with suppress(TimeoutError):
                 async with asyncio.timeout(KNOWN_SECONDS):

@@ -4,7 +4,7 @@ from voice_app.sandbox.twilio.account import SENTIMENT, SUMMARY, Behaviour, Sand
 from voice_app.sandbox.twilio.app import double_app
 from voice_app.sandbox.twilio.errors import Fault
 from voice_app.sandbox.twilio.middleware import CONTROL_PATH
-from voice_app.sandbox.twilio.records import Placement, new_id
+from voice_app.sandbox.twilio.records import Instruction, Placement, new_id
 from voice_app.sandbox.twilio.transcriber import (
     RELAY_ENGINE,
     LocalTranscriber,
@@ -21,6 +21,7 @@ __all__ = [
     "SUMMARY",
     "Behaviour",
     "Fault",
+    "Instruction",
     "LocalTranscriber",
     "Placement",
     "RemoteTranscriber",
