@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from voice_app import console, telemetry
 from voice_app.agents.loader import load as load_agent
-from voice_app.followups import Followups, Rhythm, tasks
+from voice_app.followups import Followups, Rhythm, tasks_of
 from voice_app.guard import Allowance, CallInspector, Scope, Watch, check_account, named_in
 from voice_app.handoff import Target, TargetError, from_addresses, from_file
 from voice_app.handoff.targets import kind_of
@@ -107,7 +107,7 @@ def desk(settings: Settings, api: TwilioApi) -> Desk:
         watch=Watch(partial(check_account, api, scope(settings)), seconds=settings.guard_seconds),
         recalls=Recalls(api, settings, journal.write) if settings.has_memory else None,
     )
-    todo = tasks(settings, api, journal, calls, has_room=lambda: parts.admission.state is State.READY)
+    todo = tasks_of(settings, api, journal, calls, has_room=lambda: parts.admission.state is State.READY)
     parts.followups = Followups(
         journal, todo, calls, settings.database_url, Rhythm(pause=settings.followup_seconds)
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from support.followups import CALL, CALLER, OURS, Office
-from voice_app.followups.callbacks import Callbacks
+from voice_app.followups.callbacks import CallbackTask
 from voice_app.journal.events import CallbackWanted, CalledBack, Closed, Connected, Opened
 from voice_app.sandbox.twilio import Fault, Placement
 from voice_app.twilio import Calls
@@ -15,11 +15,11 @@ LATER = "CA" + "9" * 32
 HOUR = 3600.0
 
 
-def callbacks(office: Office, has_room: Callable[[], bool] = lambda: True) -> Callbacks:
+def callbacks(office: Office, has_room: Callable[[], bool] = lambda: True) -> CallbackTask:
     if not office.account.numbers:
         office.account.add_number(OURS)
     calls = Calls(office.api, office.account.sid)
-    return Callbacks(calls, office.journal, "https://voice.example.com", has_room, room_s=0.0)
+    return CallbackTask(calls, office.journal, "https://voice.example.com", has_room, room_s=0.0)
 
 
 def turned_away(office: Office, call_sid: str = CALL) -> None:

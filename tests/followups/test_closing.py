@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from support.followups import CALL, Office
-from voice_app.followups.closing import Closing
+from voice_app.followups.closing import ClosingTask
 from voice_app.journal.events import Closed, Conversed, Opened
 from voice_app.sandbox.twilio import Fault
 from voice_app.sandbox.twilio.records import SandboxCall
@@ -13,9 +13,9 @@ OTHER = "CA" + "8" * 32
 TEXTS = {"channel": "SMS", "address": "+15550199999"}
 
 
-def closing(office: Office) -> Closing:
+def closing(office: Office) -> ClosingTask:
     calls = Calls(office.api, office.account.sid)
-    return Closing(Conversations(office.api), calls, office.journal, office.configuration_id)
+    return ClosingTask(Conversations(office.api), calls, office.journal, office.configuration_id)
 
 
 def status(office: Office, conversation_id: str) -> str:

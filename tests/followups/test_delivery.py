@@ -8,7 +8,7 @@ import pytest
 
 from support.followups import CALL, OURS, Office
 from support.receiver import KEY, Receiver
-from voice_app.followups.delivery import Delivery, report_id, signed
+from voice_app.followups.delivery import DeliveryTask, report_id, signed
 from voice_app.journal.events import Analysed, Closed, Conversed, FollowedUp, Opened, Prompted
 from voice_app.settings import webhook_key
 
@@ -16,8 +16,8 @@ CONVERSATION = "conv_conversation_" + "1" * 26
 DAY = 24 * 3600.0
 
 
-def delivery(office: Office, url: str) -> Delivery:
-    return Delivery(office.journal, url, KEY)
+def delivery(office: Office, url: str) -> DeliveryTask:
+    return DeliveryTask(office.journal, url, KEY)
 
 
 def call_is_over(office: Office) -> None:

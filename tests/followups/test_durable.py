@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voice_app.followups.durable import Begun, Durable
-from voice_app.followups.state import State
+from voice_app.followups.durable import Begun, Durable, WorkflowTables
 
 CALL = "CA" + "7" * 32
 
@@ -36,7 +35,7 @@ class Performer:
 
 @asynccontextmanager
 async def opened(folder: Path, performer: Performer) -> AsyncIterator[Durable]:
-    durable = Durable(State(f"sqlite:///{folder}/journal.db", folder), "server", performer)
+    durable = Durable(WorkflowTables(f"sqlite:///{folder}/journal.db", folder), "server", performer)
     await durable.open()
     try:
         yield durable

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from support.followups import CALL, CALLER, OURS, Office
-from voice_app.followups.facts import Facts
+from voice_app.followups.facts import FactsTask
 from voice_app.journal.events import Acted, Closed, Noted, Opened, Recognised
 from voice_app.sandbox.twilio import Fault
 from voice_app.sandbox.twilio.conversation_store import settle
@@ -12,8 +12,8 @@ from voice_app.twilio import Configurations, MemoryClient
 NUTS, TEA = "Is allergic to nuts.", "Likes tea."
 
 
-def facts(office: Office) -> Facts:
-    return Facts(
+def facts(office: Office) -> FactsTask:
+    return FactsTask(
         MemoryClient(office.api),
         Configurations(office.api),
         office.journal,

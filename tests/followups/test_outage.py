@@ -10,7 +10,7 @@ from support.followups import CALL, CALLER, OURS
 from support.postgres import Postgres
 from support.receiver import KEY, Receiver
 from voice_app.followups import Followups, Rhythm
-from voice_app.followups.delivery import Delivery
+from voice_app.followups.delivery import DeliveryTask
 from voice_app.journal import Journal
 from voice_app.journal.events import Closed, Opened
 from voice_app.twilio import Calls, TwilioApi
@@ -20,7 +20,7 @@ RHYTHM = Rhythm(pause=0, sweep=0.5, retry=0.1)
 
 def followups(journal: Journal, url: str, receiver: Receiver) -> Followups:
     api: TwilioApi = None  # type: ignore[assignment]  # nothing is asked of Twilio
-    return Followups(journal, [Delivery(journal, receiver.url, KEY)], Calls(api, ""), url, RHYTHM)
+    return Followups(journal, [DeliveryTask(journal, receiver.url, KEY)], Calls(api, ""), url, RHYTHM)
 
 
 async def test_what_is_begun_goes_on_when_the_database_is_back(

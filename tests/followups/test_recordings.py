@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from support.followups import CALL, Office
 from voice_app.followups import erase
-from voice_app.followups.recordings import Recordings
+from voice_app.followups.recordings import RecordingsTask
 from voice_app.journal.events import Closed, Opened, Stored, Voicemail
 from voice_app.sandbox.twilio import Fault
 from voice_app.twilio import ApiError, Credentials, Trouble, TwilioApi
@@ -23,8 +23,8 @@ AUDIO = b"ID3" + bytes(range(256)) * 1000
 PATH = f"/2010-04-01/Accounts/AC/Recordings/{RECORDING}.mp3"
 
 
-def recordings(office: Office, folder: Path) -> Recordings:
-    return Recordings(office.api, office.account.sid, folder, office.journal)
+def recordings(office: Office, folder: Path) -> RecordingsTask:
+    return RecordingsTask(office.api, office.account.sid, folder, office.journal)
 
 
 def leave_message(office: Office, url: str = "") -> None:

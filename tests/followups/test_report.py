@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_app.calls import CallState
-from voice_app.followups import CallReport, encode, report
+from voice_app.followups import CallReport, call_report, encode
 from voice_app.journal import CallRecord, Entry
 from voice_app.journal.events import (
     Acted,
@@ -41,7 +41,7 @@ RECORDING = "RE" + "7" * 32
 
 def told(*events: Event) -> CallReport:
     entries = [Entry(f"{n:036}", 100.0 + n, CALL, event) for n, event in enumerate(events)]
-    return report(RECORD, CallState.of(entries))
+    return call_report(RECORD, CallState.of(entries))
 
 
 def test_it_names_the_call_and_its_version() -> None:

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from support.receiver import Receiver, receiving
-from voice_app.followups.case import Task
+from voice_app.followups.context import FollowupTask
 from voice_app.followups.work import Work
 from voice_app.journal import Journal
 from voice_app.journal.events import Event, FollowedUp
@@ -49,7 +49,7 @@ class Office:
             self.journal.write(call_sid, event)
 
     async def attempt(
-        self, task: Task, *, asked_at: float | None = None, number: int = 0, call_sid: str = CALL
+        self, task: FollowupTask, *, asked_at: float | None = None, number: int = 0, call_sid: str = CALL
     ) -> float | None:
         """One attempt: seconds until the next, None if it is done."""
         work = Work(self.journal, [task])

@@ -152,6 +152,11 @@ class CallState:
         return bool(self._entries.get(Served))
 
     @property
+    def connected(self) -> bool:
+        """Whether the caller has been connected with the agent."""
+        return any(session.connected for session in self.sessions)
+
+    @property
     def conversation_id(self) -> str | None:
         """The Orchestrator conversation of the call, ``conv_conversation_…``."""
         conversed = self.last(Conversed)

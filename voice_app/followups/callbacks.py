@@ -11,12 +11,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from voice_app.followups.case import Again, Case, Done, Verdict
-from voice_app.journal import CallRecord, Entry, Journal, Selection
-from voice_app.journal.events import CallbackWanted, CalledBack, Connected, FollowedUp
+from voice_app.calls import CallState
+from voice_app.followups.context import Finished, FollowupContext, Retry, Verdict
+from voice_app.journal import CallRecord, Journal, Selection
+from voice_app.journal.events import CallbackWanted, CalledBack, FollowedUp
 from voice_app.twilio import ApiError, Calls, Trouble
 
-MOST_CALLS: Final = 3
+MAX_CALLS: Final = 3
 """So often somebody is rung who does not answer."""
 RING_SECONDS: Final = 30
 _PAUSES_S: Final = (300.0, 1800.0)
@@ -27,7 +28,7 @@ _SETTLE_S: Final = 10.0
 _DAY_S: Final = 24 * 3600.0
 
 
-class Callbacks:
+class CallbackTask:
     """Calls back, one call at a time for a number."""
 
     name = "callback"
@@ -51,40 +52,42 @@ class Callbacks:
         self._origin = origin
         self._has_room = has_room
 
-    def wanted(self, case: Case) -> bool:
-        return any(case.events(CallbackWanted))
+    def wanted(self, context: FollowupContext) -> bool:
+        return bool(context.state.events(CallbackWanted))
 
-    async def attempt(self, case: Case) -> Verdict:
-        wish = next(case.events(CallbackWanted), None)
-        if wish is None:
-            return Done("nobody asked")
-        placed = [(entry.at, entry.event) for entry in case.entries if isinstance(entry.event, CalledBack)]
+    async def attempt(self, context: FollowupContext) -> Verdict:
+        wishes = context.state.events(CallbackWanted)
+        if not wishes:
+            return Finished("nobody asked")
+        wish, placed = wishes[0], context.state.timed(CalledBack)
         rung = [(at, event) for at, event in placed if event.call_sid]
         if rung and rung[-1][1].number == (number := placed[-1][1].number):
             status = await self._status(rung[-1][1].call_sid)
             if status is None:
-                return Again()
+                return Retry()
             if status == "completed":
-                return Done("called back", rung[-1][1].call_sid)
-            if number >= MOST_CALLS:
-                return Done("not reached", status, good=False)
+                return Finished("called back", rung[-1][1].call_sid)
+            if number >= MAX_CALLS:
+                return Finished("not reached", status, good=False)
             pause = rung[-1][0] + _PAUSES_S[number - 1] - time.time()
             if pause > 0:
-                return Again(after_s=pause)
-        if told := await self._is_not_needed(case, wish.to):
-            return Done(told)
+                return Retry(after_s=pause)
+        if told := await self._is_not_needed(context, wish.to):
+            return Finished(told)
         if not await self._room():
-            return Again()
-        await self._call(case, wish, placed)
-        return Again()
+            return Retry()
+        await self._call(context, wish, placed)
+        return Retry()
 
-    async def _call(self, case: Case, wish: CallbackWanted, placed: list[tuple[float, CalledBack]]) -> None:
+    async def _call(
+        self, context: FollowupContext, wish: CallbackWanted, placed: list[tuple[float, CalledBack]]
+    ) -> None:
         """Place the call, unless it was placed by somebody who could not say so any more."""
         at, last = placed[-1] if placed else (0.0, CalledBack(0, "-"))
         number, sid = (last.number + 1 if last.call_sid else last.number), None
         if last.call_sid:
             # Or the one who takes over would not know of it.
-            await self._note(case.call_sid, CalledBack(number), f"callback:{case.call_sid}:{number}")
+            await self._note(context.call_sid, CalledBack(number), f"callback:{context.call_sid}:{number}")
         else:
             found = await self._calls.placed(to=wish.to, from_=wish.from_, since=at - _SLACK_S)
             known = {event.call_sid for _, event in placed}
@@ -97,7 +100,9 @@ class Callbacks:
                 status_url=f"{self._origin}/voice/status",
                 ring_seconds=RING_SECONDS,
             )
-        await self._note(case.call_sid, CalledBack(number, sid), f"callback:{case.call_sid}:{number}:sid")
+        await self._note(
+            context.call_sid, CalledBack(number, sid), f"callback:{context.call_sid}:{number}:sid"
+        )
 
     async def _note(self, call_sid: str, event: CalledBack, key: str) -> None:
         self._journal.write(call_sid, event, once=key)
@@ -116,23 +121,21 @@ class Callbacks:
             raise
         return call.status if call.over else None
 
-    async def _is_not_needed(self, case: Case, address: str) -> str:
+    async def _is_not_needed(self, context: FollowupContext, address: str) -> str:
         """Why nobody need be called; empty if somebody is to be."""
-        async for record, entries in self._calls_with(address, since=case.record.opened_at - _DAY_S):
-            if record.call_sid == case.call_sid:
+        async for record, state in self._calls_with(address, since=context.record.opened_at - _DAY_S):
+            if record.call_sid == context.call_sid:
                 continue
-            if record.opened_at > case.record.opened_at and _has(entries, Connected):
+            if record.opened_at > context.record.opened_at and state.connected:
                 return "called again"  # and got through
-            elder = (record.opened_at, record.call_sid) < (case.record.opened_at, case.call_sid)
-            if elder and _has(entries, CallbackWanted) and not _is_settled(entries):
+            elder = (record.opened_at, record.call_sid) < (context.record.opened_at, context.call_sid)
+            if elder and state.events(CallbackWanted) and not _is_settled(state):
                 return "asked before"  # that wish is seen to first, and serves both
         return ""
 
-    async def _calls_with(
-        self, address: str, *, since: float
-    ) -> AsyncIterator[tuple[CallRecord, list[Entry]]]:
+    async def _calls_with(self, address: str, *, since: float) -> AsyncIterator[tuple[CallRecord, CallState]]:
         async for record in self._journal.select(Selection(address=address, since=since)):
-            yield record, list(await self._journal.events(record.call_sid))
+            yield record, CallState.of(await self._journal.events(record.call_sid))
 
     async def _room(self) -> bool:
         ends = time.monotonic() + self._room_s
@@ -143,11 +146,5 @@ class Callbacks:
         return True
 
 
-def _has(entries: list[Entry], kind: type) -> bool:
-    return any(isinstance(entry.event, kind) for entry in entries)
-
-
-def _is_settled(entries: list[Entry]) -> bool:
-    return any(
-        isinstance(entry.event, FollowedUp) and entry.event.step == Callbacks.name for entry in entries
-    )
+def _is_settled(state: CallState) -> bool:
+    return any(event.step == CallbackTask.name for event in state.events(FollowedUp))

@@ -6,12 +6,12 @@ own timeouts close it. Source: the skill's "Close a Conversation", and reference
 
 from __future__ import annotations
 
-from voice_app.followups.case import Case, Done, Verdict
+from voice_app.followups.context import Finished, FollowupContext, Verdict
 from voice_app.journal import Journal
 from voice_app.twilio import ApiError, Calls, Conversations, Trouble
 
 
-class Closing:
+class ClosingTask:
     """Closes conversations, each once, and none in which something else goes on."""
 
     name = "close"
@@ -27,20 +27,20 @@ class Closing:
         self._journal = journal
         self._configuration_id = configuration_id
 
-    def wanted(self, case: Case) -> bool:
+    def wanted(self, context: FollowupContext) -> bool:
         return True
 
-    async def attempt(self, case: Case) -> Verdict:
-        conversation_id = case.conversation_id or await self._find(case.call_sid)
+    async def attempt(self, context: FollowupContext) -> Verdict:
+        conversation_id = context.state.conversation_id or await self._find(context.call_sid)
         if conversation_id is None:
-            return Done("no conversation")
+            return Finished("no conversation")
         conversation = await self._conversations.fetch(conversation_id)
         if conversation.status == "CLOSED":
-            return Done("closed", conversation_id)
-        if other := await self._goes_on(case.call_sid, conversation_id):
-            return Done("left open", other)
+            return Finished("closed", conversation_id)
+        if other := await self._goes_on(context.call_sid, conversation_id):
+            return Finished("left open", other)
         await self._conversations.close(conversation_id)
-        return Done("closed", conversation_id)
+        return Finished("closed", conversation_id)
 
     async def _find(self, call_sid: str) -> str | None:
         """Of a call so short that nobody has looked its conversation up."""

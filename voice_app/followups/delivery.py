@@ -15,15 +15,14 @@ from typing import Final
 
 import aiohttp
 
-from voice_app.followups.callbacks import Callbacks
-from voice_app.followups.case import BEGUN, Again, Case, Done, Verdict
-from voice_app.followups.report import encode
-from voice_app.followups.reporter import report_of
+from voice_app.followups.callbacks import CallbackTask
+from voice_app.followups.context import BEGUN, Finished, FollowupContext, Retry, Verdict
+from voice_app.followups.report import encode, report_of
 from voice_app.journal import Journal
 from voice_app.journal.events import FollowedUp
 from voice_app.twilio.errors import seconds_to_wait
 
-MOST_BYTES: Final = 8 * 1024 * 1024
+MAX_BYTES: Final = 8 * 1024 * 1024
 """A longer report is not sent. A call of four hours has some 500 KB."""
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=20.0)
 _MAY_PASS: Final = frozenset({408, 425, 429})
@@ -32,7 +31,7 @@ _OTHERS_FIRST_S: Final = 60.0
 _LONGEST_PAUSE_S: Final = 3600.0
 
 
-class Delivery:
+class DeliveryTask:
     """Sends each call's report."""
 
     name = "report"
@@ -45,19 +44,19 @@ class Delivery:
         self._url = url
         self._key = key
 
-    def wanted(self, case: Case) -> bool:
+    def wanted(self, context: FollowupContext) -> bool:
         return True
 
-    async def attempt(self, case: Case) -> Verdict:
-        if _others_are_under_way(case) and time.time() - case.asked_at < _OTHERS_FIRST_S:
-            return Again(after_s=1.0)
-        document = await report_of(self._journal, case.call_sid)
+    async def attempt(self, context: FollowupContext) -> Verdict:
+        if _others_are_under_way(context) and time.time() - context.asked_at < _OTHERS_FIRST_S:
+            return Retry(after_s=1.0)
+        document = await report_of(self._journal, context.call_sid)
         if document is None:
-            return Done("forgotten")
+            return Finished("forgotten")
         body = encode(document)
-        if len(body) > MOST_BYTES:
-            return Done("too long", f"{len(body)} bytes", good=False)
-        headers = signed(report_id(case.call_sid), int(time.time()), body, self._key)
+        if len(body) > MAX_BYTES:
+            return Finished("too long", f"{len(body)} bytes", good=False)
+        headers = signed(report_id(context.call_sid), int(time.time()), body, self._key)
         try:
             async with (
                 aiohttp.ClientSession(timeout=_TIMEOUT) as http,
@@ -65,9 +64,9 @@ class Delivery:
             ):
                 return _verdict(response.status, response.headers)
         except TimeoutError:
-            return Again("no answer in time")
+            return Retry("no answer in time")
         except (aiohttp.ClientError, OSError) as error:
-            return Again(type(error).__name__)
+            return Retry(type(error).__name__)
 
 
 def report_id(call_sid: str) -> str:
@@ -91,14 +90,16 @@ def signed(message_id: str, timestamp: int, body: bytes, key: bytes) -> dict[str
 
 def _verdict(status: int, headers: Mapping[str, str]) -> Verdict:
     if 200 <= status < 300:
-        return Done("delivered", str(status))
+        return Finished("delivered", str(status))
     if status >= 500 or status in _MAY_PASS:
         wait = seconds_to_wait(headers)
-        return Again(f"answered {status}", None if wait is None else min(wait, _LONGEST_PAUSE_S))
-    return Done("refused", str(status), good=False)
+        return Retry(f"answered {status}", None if wait is None else min(wait, _LONGEST_PAUSE_S))
+    return Finished("refused", str(status), good=False)
 
 
-def _others_are_under_way(case: Case) -> bool:
-    begun = next((event.detail for event in case.events(FollowedUp) if event.step == BEGUN), "")
-    over = {event.step for event in case.events(FollowedUp)}
-    return not over.issuperset(name for name in begun.split() if name not in (Delivery.name, Callbacks.name))
+def _others_are_under_way(context: FollowupContext) -> bool:
+    begun = next((event.detail for event in context.state.events(FollowedUp) if event.step == BEGUN), "")
+    over = {event.step for event in context.state.events(FollowedUp)}
+    return not over.issuperset(
+        name for name in begun.split() if name not in (DeliveryTask.name, CallbackTask.name)
+    )

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import Engine
-
-from voice_app.followups.state import State
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.pool import ConnectionPoolEntry
 
 if TYPE_CHECKING:
+    import psycopg  # loaded where there is a PostgreSQL: most starts need no driver
+
     from voice_app.followups.workflows import Performer
 
 _T = TypeVar("_T")
@@ -36,10 +39,82 @@ _KEPT: Final = timedelta(days=3)
 _BATCH: Final = 500
 _TURN_S: Final = 0.2
 
+CONNECTIONS: Final = 8
+_EXISTS: Final = "SELECT to_regclass('dbos.workflow_status') IS NOT NULL"
+_PARAMETERS: Final[dict[str, Any]] = {
+    "application_name": "voice-app follow-ups",
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
 _lease: Final = threading.Lock()
 """Who has it has this process's DBOS."""
 
 log = logging.getLogger(__name__)
+
+
+class ShutError(Exception):
+    """The server stops: no connection is opened any more. DBOS waits for a database as long as it takes."""
+
+
+class WorkflowTables:
+    """DBOS's tables: a file beside a SQLite journal, the schema ``dbos`` in PostgreSQL. All of it blocks."""
+
+    def __init__(self, journal_url: str, spare: Path) -> None:
+        """``spare``: the folder for the tables of a journal that is in memory."""
+        self._shut = False
+        self._file: Path | None = None
+        if journal_url.startswith("sqlite"):
+            path = make_url(journal_url).database
+            kept = path not in (None, "", ":memory:")
+            self._file = Path(path or "").with_suffix(".followups.db") if kept else spare / "followups.db"
+        else:
+            self._conninfo = journal_url.replace("postgresql+psycopg:", "postgresql:", 1)
+
+    def exist(self) -> bool:
+        """Whether there are any, so that work may have been begun. A database that cannot be asked: maybe."""
+        if self._file is not None:
+            return self._file.is_file()
+        import psycopg
+
+        try:
+            with self._connection() as connection:
+                found = connection.execute(_EXISTS).fetchone()
+        except psycopg.Error:
+            return True
+        return found is not None and bool(found[0])
+
+    def engine(self) -> Engine:
+        """Connections as DBOS needs them."""
+        if self._file is not None:
+            engine = create_engine(f"sqlite:///{self._file}", pool_size=CONNECTIONS, max_overflow=0)
+            event.listen(engine, "connect", _prepare)
+            return engine
+        return create_engine(
+            "postgresql+psycopg://",
+            creator=self._connection,
+            pool_size=CONNECTIONS,
+            max_overflow=0,
+            pool_pre_ping=True,
+        )
+
+    def shut(self) -> None:
+        """Open no connection any more: whoever waits for the database gives up."""
+        self._shut = True
+
+    def _connection(self) -> psycopg.Connection[Any]:
+        import psycopg
+
+        if self._shut:
+            raise ShutError
+        try:
+            return psycopg.connect(self._conninfo, **_PARAMETERS)
+        except psycopg.OperationalError as error:
+            # DBOS waits for a database that is away if it can tell: by the code, which libpq leaves out here.
+            raise psycopg.errors.SqlclientUnableToEstablishSqlconnection(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +131,9 @@ class Begun:
 class Durable:
     """The durable work of one server."""
 
-    def __init__(self, state: State, server_id: str, performer: Performer) -> None:
+    def __init__(self, tables: WorkflowTables, server_id: str, performer: Performer) -> None:
         """``server_id`` names this process among its peers."""
-        self._state = state
+        self._tables = tables
         self._server_id = server_id
         self._performer = performer
         self._engine: Engine | None = None
@@ -66,7 +141,7 @@ class Durable:
 
     def was_used(self) -> bool:
         """Whether something may have been begun before. Blocks."""
-        return self._state.exist()
+        return self._tables.exist()
 
     async def open(self) -> None:
         """Take DBOS and launch it. What was begun before goes on. Raises whatever DBOS raises."""
@@ -176,7 +251,7 @@ class Durable:
     def _destroy(self) -> None:
         from dbos import DBOS
 
-        self._state.shut()
+        self._tables.shut()
         DBOS.destroy()
         if self._engine is not None:
             self._engine.dispose()
@@ -189,7 +264,7 @@ class Durable:
 
         stage.performer, stage.loop = self._performer, loop
         stage.running.clear()
-        self._engine = self._state.engine()
+        self._engine = self._tables.engine()
         DBOS(
             config={
                 "name": APPLICATION,
@@ -203,6 +278,13 @@ class Durable:
         )
         DBOS.launch()
         DBOS.register_queue(QUEUE, polling_interval_sec=1.0, on_conflict="always_update")
+
+
+def _prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = "IMMEDIATE"
+    connection.execute("PRAGMA busy_timeout = 30000")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA journal_mode = WAL")  # who reads never waits for who writes
 
 
 def _tame_the_log() -> None:

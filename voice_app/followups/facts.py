@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from voice_app.followups.case import Case, Done, Verdict
+from voice_app.calls import Parties
+from voice_app.followups.context import Finished, FollowupContext, Verdict
 from voice_app.journal import Journal
-from voice_app.journal.events import Acted, Noted, Recognised
+from voice_app.journal.events import Acted, Noted
 from voice_app.twilio import Configurations, MemoryClient
 from voice_app.twilio.memory import MAX_OBSERVATIONS, SOURCE
 from voice_app.twilio.recollection import phone_of
@@ -19,7 +20,7 @@ _SLACK_S = 60.0
 """By so much the clocks of two machines may differ."""
 
 
-class Facts:
+class FactsTask:
     """Writes down what was noted on a call and did not arrive."""
 
     name = "facts"
@@ -41,51 +42,48 @@ class Facts:
         self._configuration_id = configuration_id
         self._trait_group, _, self._trait = phone_trait.partition(".")
 
-    def wanted(self, case: Case) -> bool:
-        return bool(_missing(case))
+    def wanted(self, context: FollowupContext) -> bool:
+        return bool(_missing(context))
 
-    async def attempt(self, case: Case) -> Verdict:
-        missing = _missing(case)
-        phone = phone_of(_caller(case))
+    async def attempt(self, context: FollowupContext) -> Verdict:
+        missing = _missing(context)
+        phone = phone_of(Parties.of(context.record).caller)
         if not missing or phone is None:
-            return Done("nothing to write")
+            return Finished("nothing to write")
         store_id = (await self._configurations.fetch(self._configuration_id)).memory_store_id
         if not store_id:
-            return Done("no memory store", good=False)
-        profile_id = await self._profile(case, store_id, phone)
-        since = datetime.fromtimestamp(case.record.opened_at - _SLACK_S, UTC)
+            return Finished("no memory store", good=False)
+        profile_id = await self._profile(context, store_id, phone)
+        since = datetime.fromtimestamp(context.record.opened_at - _SLACK_S, UTC)
         there = await self._memory.observations(store_id, profile_id, source=SOURCE, created_after=since)
         known = {observation.content for observation in there}
         absent = [text for text in missing if text not in known]
-        conversation_ids = [case.conversation_id] if case.conversation_id is not None else []
+        conversation_ids = [] if (found := context.state.conversation_id) is None else [found]
         for start in range(0, len(absent), MAX_OBSERVATIONS):
             await self._memory.observe(
                 store_id,
                 profile_id,
                 absent[start : start + MAX_OBSERVATIONS],
-                occurred_at=datetime.fromtimestamp(case.record.opened_at, UTC),
+                occurred_at=datetime.fromtimestamp(context.record.opened_at, UTC),
                 conversation_ids=conversation_ids,
             )
         for number, text in enumerate(missing):
-            self._journal.write(case.call_sid, Acted("remember", text), once=f"fact:{case.call_sid}:{number}")
-        return Done("written", str(len(missing)))
+            self._journal.write(
+                context.call_sid, Acted("remember", text), once=f"fact:{context.call_sid}:{number}"
+            )
+        return Finished("written", str(len(missing)))
 
-    async def _profile(self, case: Case, store_id: str, phone: str) -> str:
-        recognised = [event.profile_id for event in case.events(Recognised)]
-        if recognised:
-            return recognised[-1]
+    async def _profile(self, context: FollowupContext, store_id: str, phone: str) -> str:
+        if (recognised := context.state.profile_id) is not None:
+            return recognised
         found = await self._memory.lookup(store_id, phone)
         if found:
             return found[0]
         return await self._memory.create_profile(store_id, {self._trait_group: {self._trait: phone}})
 
 
-def _missing(case: Case) -> list[str]:
+def _missing(context: FollowupContext) -> list[str]:
     """The facts that were noted and not written, each once, in the order of noting."""
-    written = {event.detail for event in case.events(Acted) if event.action == "remember"}
-    return [text for text in dict.fromkeys(event.text for event in case.events(Noted)) if text not in written]
-
-
-def _caller(case: Case) -> str:
-    record = case.record
-    return record.from_ if record.direction in ("", "inbound") else record.to
+    written = {event.detail for event in context.state.events(Acted) if event.action == "remember"}
+    noted = dict.fromkeys(event.text for event in context.state.events(Noted))
+    return [text for text in noted if text not in written]

@@ -17,13 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from voice_app.followups.case import Task
-from voice_app.followups.durable import Begun, Durable
-from voice_app.followups.state import State
+from voice_app.followups.callbacks import CallbackTask
+from voice_app.followups.closing import ClosingTask
+from voice_app.followups.context import FollowupTask
+from voice_app.followups.delivery import DeliveryTask
+from voice_app.followups.durable import Begun, Durable, WorkflowTables
+from voice_app.followups.facts import FactsTask
+from voice_app.followups.recordings import RecordingsTask
 from voice_app.followups.work import Work
 from voice_app.journal import CallRecord, Journal, JournalError, Selection
 from voice_app.journal.events import Closed
-from voice_app.twilio import ApiError, Calls, Trouble
+from voice_app.settings import Settings, webhook_key
+from voice_app.twilio import ApiError, Calls, Configurations, Conversations, MemoryClient, Trouble, TwilioApi
 
 ANY_SERVER: Final = "voice-app"
 """On SQLite there is one server: each that starts goes on with what the one before it had begun."""
@@ -36,7 +41,7 @@ _OLD_S: Final = 3600.0
 """So long the table of servers keeps one that is lost."""
 _REMEMBERED: Final = 20_000
 """Calls that need nothing, and so are not looked at again."""
-_MOST_SILENT: Final = 100
+_MAX_SILENT: Final = 100
 """Calls that Twilio is asked about in one look."""
 
 log = logging.getLogger(__name__)
@@ -64,7 +69,7 @@ class Followups:
     def __init__(
         self,
         journal: Journal,
-        tasks: Sequence[Task],
+        tasks: Sequence[FollowupTask],
         calls: Calls,
         database_url: str,
         rhythm: Rhythm | None = None,
@@ -106,7 +111,7 @@ class Followups:
     async def _run(self) -> None:
         server_id = self._journal.server_id if self._journal.shared else ANY_SERVER
         with tempfile.TemporaryDirectory(prefix="voice-app-") as folder:
-            durable = Durable(State(self._database_url, Path(folder)), server_id, self._work)
+            durable = Durable(WorkflowTables(self._database_url, Path(folder)), server_id, self._work)
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._serve(durable))
@@ -123,8 +128,8 @@ class Followups:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hand_over(durable))
             group.create_task(self._now_and_then(rhythm.sweep, durable.prune))
-            strays = _Strays(self._journal, durable)
-            group.create_task(self._now_and_then(rhythm.takeover, strays.look))
+            orphans = _OrphanRecovery(self._journal, durable)
+            group.create_task(self._now_and_then(rhythm.takeover, orphans.look))
 
     async def _first_need(self) -> None:
         while True:
@@ -191,7 +196,7 @@ class Followups:
         silent = Selection(
             since=now - _LOOK_BACK_S, until=silent_since, closed=False, silent_since=silent_since
         )
-        async for record in self._journal.select(silent, limit=_MOST_SILENT, newest_first=False):
+        async for record in self._journal.select(silent, limit=_MAX_SILENT, newest_first=False):
             await self._ask_how_it_ended(record)
         kinds = self._work.kinds
         if kinds is not None and not kinds:
@@ -219,7 +224,7 @@ class Followups:
         self.begin(record.call_sid)
 
 
-class _Strays:
+class _OrphanRecovery:
     """Looks for work that was begun and that nobody does: a server is lost, or a database was in trouble."""
 
     def __init__(self, journal: Journal, durable: Durable) -> None:
@@ -241,3 +246,25 @@ class _Strays:
         self._suspects = lost
         for server_id in await self._journal.lost_servers(_OLD_S):
             await self._journal.sign_off(server_id)
+
+
+def tasks_of(
+    settings: Settings, api: TwilioApi, journal: Journal, calls: Calls, has_room: Callable[[], bool]
+) -> list[FollowupTask]:
+    """What the settings want done after calls.
+
+    ``has_room``: whether this server would take a new call now.
+    """
+    account_sid, configuration_id = settings.account_sid or "", settings.conversation_configuration
+    found: list[FollowupTask] = [CallbackTask(calls, journal, settings.origin, has_room)]
+    if settings.has_memory and configuration_id is not None:
+        memory, trait = MemoryClient(api), settings.memory_phone_trait
+        found.append(FactsTask(memory, Configurations(api), journal, configuration_id, trait))
+    if settings.close_conversation == "call-end" and configuration_id is not None:
+        found.append(ClosingTask(Conversations(api), calls, journal, configuration_id))
+    if settings.recordings is not None:
+        found.append(RecordingsTask(api, account_sid, settings.recordings, journal))
+    if settings.report_url is not None and settings.report_secret is not None:
+        key = webhook_key(settings.report_secret.get_secret_value())
+        found.append(DeliveryTask(journal, settings.report_url, key))
+    return found

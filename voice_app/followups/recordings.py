@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from voice_app.followups.case import Again, Case, Done, Verdict
+from voice_app.followups.context import Finished, FollowupContext, Retry, Verdict
 from voice_app.journal import Journal
 from voice_app.journal.events import Stored, Voicemail
 from voice_app.twilio import ApiError, Trouble, TwilioApi
@@ -24,7 +24,7 @@ MAX_BYTES: Final = 100 * 1024 * 1024
 PRODUCT: Final = "api"
 
 
-class Recordings:
+class RecordingsTask:
     """Fetches each message once: a file that is there is whole."""
 
     name = "recording"
@@ -38,22 +38,22 @@ class Recordings:
         self._folder = folder
         self._journal = journal
 
-    def wanted(self, case: Case) -> bool:
-        return any(case.events(Voicemail))
+    def wanted(self, context: FollowupContext) -> bool:
+        return bool(context.state.events(Voicemail))
 
-    async def attempt(self, case: Case) -> Verdict:
-        sids = dict.fromkeys(event.recording_sid for event in case.events(Voicemail))
+    async def attempt(self, context: FollowupContext) -> Verdict:
+        sids = dict.fromkeys(event.recording_sid for event in context.state.events(Voicemail))
         for sid in sids:
             try:
-                stored = await self._fetch(sid, f"{case.call_sid}-{sid}.mp3")
+                stored = await self._fetch(sid, f"{context.call_sid}-{sid}.mp3")
             except ApiError as error:
                 if error.trouble is Trouble.NOT_FOUND:
-                    return Again("the recording is not there yet")
+                    return Retry("the recording is not there yet")
                 raise
             except OSError as error:
-                return Again(f"VOICE_APP_RECORDINGS: {self._folder}: {error.strerror}")
-            self._journal.write(case.call_sid, stored, once=f"recording:{sid}")
-        return Done("fetched", str(len(sids)))
+                return Retry(f"VOICE_APP_RECORDINGS: {self._folder}: {error.strerror}")
+            self._journal.write(context.call_sid, stored, once=f"recording:{sid}")
+        return Finished("fetched", str(len(sids)))
 
     async def _fetch(self, sid: str, name: str) -> Stored:
         path = self._folder / name

@@ -8,9 +8,27 @@ milliseconds. Keys that were a secret are never in it, and neither are credentia
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from statistics import median
 from typing import Final
 
 import msgspec
+
+from voice_app.calls import CallState, HandoffState, SpokenLine
+from voice_app.journal import CallRecord, Journal
+from voice_app.journal.events import (
+    Acted,
+    Analysed,
+    Closed,
+    Conversed,
+    Failed,
+    FollowedUp,
+    HandedOff,
+    Pressed,
+    Speculated,
+    Stored,
+    Voicemail,
+)
 
 VERSION: Final = 1
 
@@ -19,7 +37,7 @@ class _Part(msgspec.Struct):
     pass
 
 
-class Said(_Part, kw_only=True):
+class ReportedLine(_Part, kw_only=True):
     """One line of the conversation."""
 
     at: float
@@ -33,7 +51,7 @@ class Said(_Part, kw_only=True):
     total_ms: float | None = None
 
 
-class Session(_Part, kw_only=True):
+class ReportedSession(_Part, kw_only=True):
     """One ConversationRelay session. A call has several if the line to us broke."""
 
     session_id: str
@@ -44,7 +62,7 @@ class Session(_Part, kw_only=True):
     duration_s: float | None = None
 
 
-class Tool(_Part, kw_only=True):
+class ReportedTool(_Part, kw_only=True):
     """A tool that the agent's model called. Without an outcome: it is not known whether it finished."""
 
     at: float
@@ -54,7 +72,7 @@ class Tool(_Part, kw_only=True):
     duration_ms: float | None = None
 
 
-class HandoffStep(_Part, kw_only=True):
+class ReportedHandoffStep(_Part, kw_only=True):
     """A step on the way to a person."""
 
     at: float
@@ -63,7 +81,7 @@ class HandoffStep(_Part, kw_only=True):
     attempt: int
 
 
-class HandoffPart(_Part, kw_only=True):
+class ReportedHandoff(_Part, kw_only=True):
     """How the caller was handed to people, and what came of it."""
 
     reason: str
@@ -72,10 +90,10 @@ class HandoffPart(_Part, kw_only=True):
     """Where it ended: ``talking`` or ``over`` once somebody took the call, ``with-agent``, ``recording`` …"""
     accepted: bool
     """Whether somebody took the call."""
-    steps: list[HandoffStep]
+    steps: list[ReportedHandoffStep]
 
 
-class Message(_Part, kw_only=True):
+class ReportedMessage(_Part, kw_only=True):
     """A message that the caller left."""
 
     recording_sid: str
@@ -88,7 +106,7 @@ class Message(_Part, kw_only=True):
     sha256: str | None = None
 
 
-class Note(_Part, kw_only=True):
+class ReportedNote(_Part, kw_only=True):
     """Something that happened, with a word about it."""
 
     at: float
@@ -96,7 +114,7 @@ class Note(_Part, kw_only=True):
     detail: str
 
 
-class Analysis(_Part, kw_only=True):
+class ReportedAnalysis(_Part, kw_only=True):
     """What an operator of Conversation Intelligence said, as far as it is known by now."""
 
     operator_id: str
@@ -105,7 +123,7 @@ class Analysis(_Part, kw_only=True):
     at: str
 
 
-class Latency(_Part, kw_only=True):
+class ReportedLatency(_Part, kw_only=True):
     """Of all replies that have one, in milliseconds."""
 
     replies: int
@@ -113,7 +131,7 @@ class Latency(_Part, kw_only=True):
     worst: float
 
 
-class Numbers(_Part, kw_only=True):
+class ReportedNumbers(_Part, kw_only=True):
     """The call in figures."""
 
     turns: int
@@ -123,8 +141,8 @@ class Numbers(_Part, kw_only=True):
     """How often a broken session was taken up again."""
     guesses_right: int
     guesses_wrong: int
-    first_token_ms: Latency | None
-    total_ms: Latency | None
+    first_token_ms: ReportedLatency | None
+    total_ms: ReportedLatency | None
 
 
 class CallReport(_Part, kw_only=True, rename={"from_": "from"}):
@@ -145,17 +163,163 @@ class CallReport(_Part, kw_only=True, rename={"from_": "from"}):
     configuration_id: str | None
     profile_id: str | None
     """Who called, in Twilio's Memory."""
-    numbers: Numbers
-    sessions: list[Session]
-    dialogue: list[Said]
+    numbers: ReportedNumbers
+    sessions: list[ReportedSession]
+    dialogue: list[ReportedLine]
     keys: list[str]
-    tools: list[Tool]
-    actions: list[Note]
-    handoff: HandoffPart | None
-    voicemail: list[Message]
-    failures: list[Note]
-    analysed: list[Analysis]
-    follow_ups: list[Note]
+    tools: list[ReportedTool]
+    actions: list[ReportedNote]
+    handoff: ReportedHandoff | None
+    voicemail: list[ReportedMessage]
+    failures: list[ReportedNote]
+    analysed: list[ReportedAnalysis]
+    follow_ups: list[ReportedNote]
+
+
+async def report_of(journal: Journal, call_sid: str) -> CallReport | None:
+    """The report of a call as the journal knows it now; None if it does not. Raises `JournalError`."""
+    record = await journal.call(call_sid)
+    if record is None:
+        return None
+    state = CallState.of(await journal.events(call_sid))
+    # What operators said may have been told of the conversation before it was known which call it is.
+    for conversation_id in dict.fromkeys(event.conversation_id for event in state.events(Conversed)):
+        for entry in await journal.events(conversation_id):
+            state.take(entry)
+    return call_report(record, state)
+
+
+def call_report(record: CallRecord, state: CallState) -> CallReport:
+    """The report of a call. ``state``: what was written of it, and of its conversation."""
+    said = state.transcript.lines()
+    told = [event.duration_s for event in state.events(Closed) if event.duration_s is not None]
+    return CallReport(
+        call_sid=record.call_sid,
+        from_=record.from_,
+        to=record.to,
+        direction=record.direction,
+        status=record.status,
+        opened_at=record.opened_at,
+        closed_at=record.closed_at,
+        duration_s=told[-1] if told else record.duration_s,
+        conversation_id=state.conversation_id,
+        configuration_id=state.configuration_id,
+        profile_id=state.profile_id,
+        numbers=_numbers(said, state),
+        sessions=_sessions(state),
+        dialogue=[_said(line) for line in said],
+        keys=[event.digits for event in state.events(Pressed) if event.digits],
+        tools=_tools(state),
+        actions=[
+            ReportedNote(at=at, what=event.action, detail=event.detail) for at, event in state.timed(Acted)
+        ],
+        handoff=_handoff(state),
+        voicemail=_voicemail(state),
+        failures=[
+            ReportedNote(at=at, what=event.what, detail=event.detail) for at, event in state.timed(Failed)
+        ],
+        analysed=[
+            ReportedAnalysis(
+                operator_id=event.operator_id, result=event.result, trigger=event.trigger, at=event.at
+            )
+            for event in state.events(Analysed)
+        ],
+        follow_ups=[
+            ReportedNote(at=at, what=event.step, detail=f"{event.outcome} {event.detail}".strip())
+            for at, event in state.timed(FollowedUp)
+        ],
+    )
+
+
+def _said(line: SpokenLine) -> ReportedLine:
+    who = {"user": "caller", "assistant": "agent"}.get(line.role, "person")
+    return ReportedLine(
+        at=line.at,
+        who=who,
+        text=line.text,
+        heard=line.content,
+        first_token_ms=line.first_token_ms,
+        total_ms=line.total_ms,
+    )
+
+
+def _numbers(said: Sequence[SpokenLine], state: CallState) -> ReportedNumbers:
+    guesses = [event.hit for event in state.events(Speculated)]
+    return ReportedNumbers(
+        turns=sum(line.role == "user" and not line.transcribed for line in said),
+        interruptions=sum(line.heard is not None and line.heard != line.text for line in said),
+        resumes=state.sessions.resumes,
+        guesses_right=sum(guesses),
+        guesses_wrong=len(guesses) - sum(guesses),
+        first_token_ms=_latency(line.first_token_ms for line in said),
+        total_ms=_latency(line.total_ms for line in said),
+    )
+
+
+def _latency(values: Iterable[float | None]) -> ReportedLatency | None:
+    known = [value for value in values if value is not None]
+    return ReportedLatency(replies=len(known), median=median(known), worst=max(known)) if known else None
+
+
+def _sessions(state: CallState) -> list[ReportedSession]:
+    return [
+        ReportedSession(
+            session_id=session.id,
+            at=session.at,
+            status=session.status,
+            error_code=session.error_code,
+            duration_s=session.duration_s,
+        )
+        for session in state.sessions
+        if session.connected or session.reports
+    ]
+
+
+def _tools(state: CallState) -> list[ReportedTool]:
+    return [
+        ReportedTool(
+            at=use.at,
+            name=use.called.name,
+            arguments=use.called.arguments,
+            outcome=None if use.returned is None else use.returned.outcome,
+            duration_ms=None if use.returned is None else use.returned.duration_ms,
+        )
+        for use in state.tools.values()
+    ]
+
+
+def _handoff(state: CallState) -> ReportedHandoff | None:
+    handoff = state.handoff
+    if handoff.state is HandoffState.NONE:
+        return None
+    steps = [
+        ReportedHandoffStep(at=at, step=event.step, target=event.target, attempt=event.attempt)
+        for at, event in state.timed(HandedOff)
+    ]
+    return ReportedHandoff(
+        reason=handoff.reason,
+        summary=handoff.summary,
+        outcome=str(handoff.state),
+        accepted=any(step.step == "accepted" for step in steps),
+        steps=steps,
+    )
+
+
+def _voicemail(state: CallState) -> list[ReportedMessage]:
+    """The messages, each put together from what was told of it bit by bit."""
+    messages: dict[str, ReportedMessage] = {}
+    for part in state.events(Voicemail):
+        sid = part.recording_sid
+        message = messages.setdefault(
+            sid, ReportedMessage(recording_sid=sid, url="", duration_s=None, text="")
+        )
+        message.url = part.url or message.url
+        message.text = part.text or message.text
+        message.duration_s = message.duration_s if part.duration_s is None else part.duration_s
+    for stored in state.events(Stored):
+        if (found := messages.get(stored.recording_sid)) is not None:
+            found.file, found.size, found.sha256 = stored.file, stored.size, stored.sha256
+    return list(messages.values())
 
 
 def encode(document: CallReport) -> bytes:

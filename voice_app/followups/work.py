@@ -12,7 +12,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from voice_app import telemetry
-from voice_app.followups.case import BEGUN, Again, Case, Done, Task, Verdict, refused
+from voice_app.calls import CallState
+from voice_app.followups.context import (
+    BEGUN,
+    Finished,
+    FollowupContext,
+    FollowupTask,
+    Retry,
+    Verdict,
+    refused,
+)
 from voice_app.journal import Journal, JournalError
 from voice_app.journal.events import FollowedUp
 from voice_app.twilio import ApiError
@@ -28,7 +37,7 @@ log = logging.getLogger(__name__)
 class Work:
     """What can be done after a call."""
 
-    def __init__(self, journal: Journal, tasks: Sequence[Task]) -> None:
+    def __init__(self, journal: Journal, tasks: Sequence[FollowupTask]) -> None:
         self._journal = journal
         self._tasks = {task.name: task for task in tasks}
 
@@ -41,8 +50,8 @@ class Work:
 
     async def wanted(self, call_sid: str) -> list[str]:
         """The names of the tasks that a call needs now. Raises `JournalError`."""
-        case = await self._case(call_sid, 0.0, 0)
-        return [] if case is None else [task.name for task in self._tasks.values() if task.wanted(case)]
+        context = await self._context(call_sid, 0.0, 0)
+        return [] if context is None else [task.name for task in self._tasks.values() if task.wanted(context)]
 
     async def begin(self, call_sid: str) -> list[str]:
         """The same, and the journal says that it is going to be done."""
@@ -54,45 +63,45 @@ class Work:
         """Try it for the ``number``-th time, counted from 0. Seconds until the next attempt; None if done."""
         task = self._tasks.get(name)
         if task is None:  # it was asked for when the settings still said so
-            await self._finish(call_sid, name, Done("not wanted any more"))
+            await self._finish(call_sid, name, Finished("not wanted any more"))
             return None
         try:
-            case = await self._case(call_sid, asked_at, number)
-            if case is None:
+            context = await self._context(call_sid, asked_at, number)
+            if context is None:
                 return None  # forgotten, and what is forgotten has no journal to write to
-            verdict = await self._tried(task, case)
+            verdict = await self._tried(task, context)
         except JournalError as error:
             log.warning("call %s: %s waits for the journal: %s", call_sid, name, error)
             return _NO_JOURNAL_S
-        if isinstance(verdict, Again) and time.time() - asked_at > task.patience_s:
-            verdict = Done("given up", verdict.why or "it was never time", good=False)
-        if isinstance(verdict, Done):
+        if isinstance(verdict, Retry) and time.time() - asked_at > task.patience_s:
+            verdict = Finished("given up", verdict.why or "it was never time", good=False)
+        if isinstance(verdict, Finished):
             await self._finish(call_sid, name, verdict)
             return None
-        return _pause(task, case, verdict)
+        return _pause(task, context, verdict)
 
-    async def _tried(self, task: Task, case: Case) -> Verdict:
+    async def _tried(self, task: FollowupTask, context: FollowupContext) -> Verdict:
         try:
-            return await task.attempt(case)
+            return await task.attempt(context)
         except JournalError:
             raise
         except ApiError as error:
             return refused(error)
         except Exception:
-            log.exception("call %s: %s failed", case.call_sid, task.name)
-            return Done("failed", "see the log", good=False)
+            log.exception("call %s: %s failed", context.call_sid, task.name)
+            return Finished("failed", "see the log", good=False)
 
-    async def _finish(self, call_sid: str, name: str, verdict: Done) -> None:
+    async def _finish(self, call_sid: str, name: str, verdict: Finished) -> None:
         telemetry.FOLLOW_UPS.labels(name, verdict.outcome).inc()
         if not verdict.good:
             log.error("call %s: %s: %s (%s)", call_sid, name, verdict.outcome, verdict.detail)
         await self._write(call_sid, FollowedUp(name, verdict.outcome, verdict.detail))
 
-    async def _case(self, call_sid: str, asked_at: float, number: int) -> Case | None:
+    async def _context(self, call_sid: str, asked_at: float, number: int) -> FollowupContext | None:
         record = await self._journal.call(call_sid)
         if record is None:
             return None
-        return Case(record, await self._journal.events(call_sid), asked_at, number)
+        return FollowupContext(record, CallState.of(await self._journal.events(call_sid)), asked_at, number)
 
     async def _write(self, call_sid: str, event: FollowedUp) -> None:
         """Write it once, also if this is tried again after a crash, and before the step counts as done."""
@@ -100,13 +109,13 @@ class Work:
         await self._journal.settle(_SETTLE_S)
 
 
-def _pause(task: Task, case: Case, verdict: Again) -> float:
+def _pause(task: FollowupTask, context: FollowupContext, verdict: Retry) -> float:
     """Seconds until the next attempt."""
     if verdict.why:
         telemetry.FOLLOW_UP_RETRIES.labels(task.name).inc()
-        log.warning("call %s: %s has to wait: %s", case.call_sid, task.name, verdict.why)
+        log.warning("call %s: %s has to wait: %s", context.call_sid, task.name, verdict.why)
     if verdict.after_s is not None:
         return verdict.after_s
     shortest, longest = task.waits_s
-    wait: float = min(shortest * 2 ** min(case.attempt, 30), longest)
+    wait: float = min(shortest * 2 ** min(context.attempt, 30), longest)
     return wait * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - so that not all come back at once

@@ -1,19 +1,16 @@
-"""One call that is over, as a follow-up sees it, and what an attempt at it can come to."""
+"""One call that is over, as a follow-up task sees it, and what an attempt at the task can come to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias, TypeVar
+from typing import Final, Protocol, TypeAlias
 
-from voice_app.journal import CallRecord, Entry
-from voice_app.journal.events import Conversed
+from voice_app.calls import CallState
+from voice_app.journal import CallRecord
 from voice_app.twilio import ApiError, Trouble
 
 BEGUN: Final = "begun"
 """The step with which the journal says what is going to be done; its detail has the tasks' names."""
-
-_T = TypeVar("_T")
 
 _PASSING = frozenset(
     {
@@ -29,11 +26,11 @@ _PASSING = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class FollowupContext:
     """A call and everything that is known of it."""
 
     record: CallRecord
-    entries: Sequence[Entry]
+    state: CallState
     asked_at: float
     """When the follow-up was asked for, in seconds since the epoch."""
     attempt: int
@@ -43,18 +40,9 @@ class Case:
     def call_sid(self) -> str:
         return self.record.call_sid
 
-    @property
-    def conversation_id(self) -> str | None:
-        found = [event.conversation_id for event in self.events(Conversed)]
-        return found[-1] if found else None
-
-    def events(self, kind: type[_T]) -> Iterator[_T]:
-        """The events of one kind, in the order of writing."""
-        return (entry.event for entry in self.entries if isinstance(entry.event, kind))
-
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Finished:
     """There is nothing more to do."""
 
     outcome: str
@@ -65,7 +53,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Retry:
     """It could not be done now."""
 
     why: str = ""
@@ -74,10 +62,10 @@ class Again:
     """Seconds to wait, where somebody said so."""
 
 
-Verdict: TypeAlias = Done | Again
+Verdict: TypeAlias = Finished | Retry
 
 
-class Task(Protocol):
+class FollowupTask(Protocol):
     """Something to do after a call. Attempts are repeated, also after a crash in the middle of one."""
 
     @property
@@ -96,10 +84,10 @@ class Task(Protocol):
     def kinds(self) -> frozenset[str] | None:
         """Only calls with an event of one of these kinds can need it; None: any call can."""
 
-    def wanted(self, case: Case) -> bool:
+    def wanted(self, context: FollowupContext) -> bool:
         """Whether this call needs it."""
 
-    async def attempt(self, case: Case) -> Verdict:
+    async def attempt(self, context: FollowupContext) -> Verdict:
         """Do it, unless it has been done. May raise `ApiError` and `JournalError`."""
 
 
@@ -107,5 +95,5 @@ def refused(error: ApiError) -> Verdict:
     """What an error of Twilio's APIs means for a follow-up: whether it may be well the next time."""
     told = f"{error.trouble}" + (f" {error.status}" if error.status is not None else "")
     if error.trouble in _PASSING:
-        return Again(told, error.retry_after)
-    return Done("refused", told, good=False)
+        return Retry(told, error.retry_after)
+    return Finished("refused", told, good=False)
