@@ -34,6 +34,10 @@ SANDBOX_DOMAIN: Final = "sandbox.localhost"
 SANDBOX_NUMBER: Final = "+15550100001"
 
 
+E164: Final = re.compile(r"\+[1-9]\d{6,14}")
+"""A phone number as Twilio writes it, with the code of its country (ITU-T E.164)."""
+
+
 class SettingsError(Exception):
     """The settings cannot be used. ``problems`` has one line each: what is wrong and what to do."""
 
@@ -42,7 +46,7 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-def _matching(pattern: str, looks_like: str) -> AfterValidator:
+def _matching(pattern: str | re.Pattern[str], looks_like: str) -> AfterValidator:
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
@@ -55,7 +59,7 @@ def _matching(pattern: str, looks_like: str) -> AfterValidator:
 
 AccountSid = Annotated[str, _matching(r"AC[0-9a-fA-F]{32}", "AC and 32 hexadecimal digits")]
 ApiKeySid = Annotated[str, _matching(r"SK[0-9a-fA-F]{32}", "SK and 32 hexadecimal digits")]
-PhoneNumber = Annotated[str, _matching(r"\+[1-9]\d{6,14}", "+15550100001 (E.164)")]
+PhoneNumber = Annotated[str, _matching(E164, "+15550100001 (E.164)")]
 ConfigurationId = Annotated[str, _matching(r"conv_configuration_\w+", "conv_configuration_…")]
 
 

@@ -37,7 +37,7 @@ async def test_what_twilio_tells_stands_in_the_journal_of_the_call(tmp_path: Pat
         call, _ = await a_call(server, "I want a refund.")
         await Conversations(server.api).close(call.conversation_id or "")
         await happened(tmp_path, call.sid, events.Analysed)
-        (result,) = await Intelligence(server.api).results(conversation_id=call.conversation_id)
+        (result,) = await Intelligence(server.api).results(conversation_id=call.conversation_id or "")
     found = [entry.event for entry in await recorded(tmp_path, call.sid)]
     told = {event.event_type for event in found if isinstance(event, events.Notified)}
     assert {"PARTICIPANT_ADDED", "COMMUNICATION_CREATED", "CONVERSATION_UPDATED"} <= told

@@ -16,7 +16,6 @@ from voice_app.followups.recordings import RecordingsTask
 from voice_app.journal.events import Closed, Opened, Stored, Voicemail
 from voice_app.sandbox.twilio import Fault
 from voice_app.twilio import ApiError, Credentials, Trouble, TwilioApi
-from voice_app.twilio.media import download
 
 RECORDING = "RE" + "7" * 32
 AUDIO = b"ID3" + bytes(range(256)) * 1000
@@ -123,7 +122,7 @@ async def elsewhere(location: str) -> AsyncIterator[tuple[TwilioApi, Media]]:
 
 async def test_media_that_are_at_another_path_are_followed() -> None:
     async with elsewhere("/kept/there") as (api, media):
-        found = [chunk async for chunk in download(api, "api", PATH, most=len(AUDIO))]
+        found = [chunk async for chunk in api.download("api", PATH, max_bytes=len(AUDIO))]
     assert b"".join(found) == AUDIO
     assert len(media.authorizations) == 2
 
@@ -132,12 +131,12 @@ async def test_media_that_are_at_another_path_are_followed() -> None:
 async def test_media_are_followed_to_no_other_place_without_https(location: str) -> None:
     async with elsewhere(location) as (api, _):
         with pytest.raises(ApiError) as caught:
-            _ = [chunk async for chunk in download(api, "api", PATH, most=len(AUDIO))]
+            _ = [chunk async for chunk in api.download("api", PATH, max_bytes=len(AUDIO))]
     assert caught.value.trouble is Trouble.MOVED
 
 
 async def test_our_credentials_go_to_no_other_place() -> None:
-    async with elsewhere("/") as (api, media), api.opened(api.url("x", "/kept"), ours=False) as response:
+    async with elsewhere("/") as (api, media), api._opened(api.url("x", "/kept"), ours=False) as response:
         assert await response.read() == AUDIO
     assert media.authorizations == [None]
 
@@ -145,4 +144,4 @@ async def test_our_credentials_go_to_no_other_place() -> None:
 async def test_media_that_are_too_long_are_refused() -> None:
     async with elsewhere("/kept/there") as (api, _):
         with pytest.raises(ApiError, match="more than 10 bytes"):
-            _ = [chunk async for chunk in download(api, "api", PATH, most=10)]
+            _ = [chunk async for chunk in api.download("api", PATH, max_bytes=10)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
 import pytest
@@ -41,3 +41,16 @@ def api(session: aiohttp.ClientSession, base_url: str, account: SandboxAccount) 
         base_url=base_url,
         patience=Patience(attempts=3, first_wait=0.0, longest_wait=0.5),
     )
+
+
+@pytest.fixture
+def summarize(api: TwilioApi) -> Callable[[str, str, str, str], Awaitable[None]]:
+    """Writes a summary of a conversation to a profile, as Twilio's extraction does."""
+
+    async def write(store_id: str, profile_id: str, content: str, conversation_id: str) -> None:
+        path = f"/v1/Stores/{store_id}/Profiles/{profile_id}/ConversationSummaries"
+        at = "2026-01-01T12:00:00.000Z"
+        summary = {"content": content, "conversationId": conversation_id, "occurredAt": at, "source": "test"}
+        await api.request("POST", "memory", path, body={"summaries": [summary]})
+
+    return write

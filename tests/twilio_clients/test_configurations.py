@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from voice_app.sandbox.twilio import Fault, SandboxAccount, new_id
 from voice_app.twilio import ApiError, Configuration, Configurations, Trouble, TwilioApi
-from voice_app.twilio.changes import READ_ONLY, Difference, differences, lost, merged, writable
+from voice_app.twilio.configuration_edit import READ_ONLY, Difference, differences, lost, merged, writable
 from voice_app.twilio.configurations import Update
 from voice_app.twilio.models import Operation
 

@@ -9,6 +9,7 @@ import pytest
 
 from voice_app.sandbox.twilio import Fault, LocalTranscriber, SandboxAccount
 from voice_app.twilio import ApiError, Conversations, Trouble, TwilioApi
+from voice_app.twilio.utterances import utterances
 
 CALL = "CA" + "1" * 32
 CALLER, NUMBER = "+15550100002", "+15550100001"
@@ -62,17 +63,6 @@ async def test_participants_who_are_talking_already_are_a_conflict(
         await conversations.create(configuration_id, participants=PEOPLE)
     assert caught.value.trouble is Trouble.CONFLICT
     assert caught.value.conflicting_id == created.id
-    joined = await conversations.open_or_join(configuration_id, participants=PEOPLE)
-    assert joined.id == created.id
-
-
-async def test_an_error_other_than_a_conflict_is_passed_on(
-    conversations: Conversations, account: SandboxAccount, configuration_id: str
-) -> None:
-    account.faults.add(Fault(method="POST", status=400))
-    with pytest.raises(ApiError) as caught:
-        await conversations.open_or_join(configuration_id, participants=PEOPLE)
-    assert caught.value.trouble is Trouble.REFUSED
 
 
 async def test_a_call_is_found_by_its_sid(
@@ -167,21 +157,6 @@ async def test_one_is_erased(
     assert account.threads == {}
 
 
-async def test_participants_are_added_and_changed(
-    conversations: Conversations, configuration_id: str
-) -> None:
-    created = await conversations.create(configuration_id, participants=PEOPLE[:1])
-    address = {"channel": "VOICE", "address": "client:anna"}
-    added = await conversations.add_participant(
-        created.id, {"type": "UNKNOWN", "name": "Anna", "addresses": [address]}
-    )
-    changed = await conversations.change_participant(created.id, added.id, {"type": "HUMAN_AGENT"})
-    assert (changed.id, changed.type, changed.name) == (added.id, "HUMAN_AGENT", "Anna")
-    assert changed.addresses == added.addresses
-    people = await conversations.participants(created.id)
-    assert [person.type for person in people] == ["CUSTOMER", "HUMAN_AGENT"]
-
-
 @pytest.mark.parametrize("partial", [False, True])
 async def test_a_call_is_read_as_a_dialogue(
     conversations: Conversations,
@@ -195,8 +170,9 @@ async def test_a_call_is_read_as_a_dialogue(
     await transcriber.spoken(CALL, "caller", "When are you open?")
     await transcriber.spoken(CALL, "agent", "From nine to five, every day.")
     account.behaviour.partial_lists = partial
-    assert len(await conversations.communications(conversation_id)) == 6
-    dialogue = await conversations.dialogue(conversation_id)
+    said = await conversations.communications(conversation_id)
+    assert len(said) == 6
+    dialogue = utterances(said, await conversations.participants(conversation_id))
     assert [(item.address, item.text) for item in dialogue] == [
         (NUMBER, "Hello! You are talking to a machine. How can I help?"),
         (CALLER, "When are you open?"),
@@ -214,38 +190,6 @@ async def test_communications_of_one_call_are_picked_out(
     found = await conversations.communications(conversation_id, channel_id=CALL)
     assert [item.text for item in found] == ["Hello?"]
     assert await conversations.communications(conversation_id, channel_id="CA" + "2" * 32) == []
-
-
-async def test_writing_the_same_resource_again_updates_it(
-    conversations: Conversations, configuration_id: str
-) -> None:
-    created = await conversations.create(configuration_id, participants=PEOPLE)
-
-    def note(text: str) -> dict[str, Any]:
-        return {
-            "author": {"address": CALLER, "channel": "SMS"},
-            "recipients": [{"address": NUMBER, "channel": "SMS"}],
-            "content": {"type": "TEXT", "text": text},
-            "resourceId": "SM1",
-        }
-
-    first = await conversations.add_communication(created.id, note("helo"))
-    second = await conversations.add_communication(created.id, note("hello"))
-    assert first.id == second.id
-    assert [item.text for item in await conversations.communications(created.id)] == ["hello"]
-
-
-async def test_a_message_is_sent(conversations: Conversations, configuration_id: str) -> None:
-    created = await conversations.create(configuration_id, participants=PEOPLE)
-    begun = await conversations.send_message(
-        created.id,
-        sender={"address": NUMBER, "channel": "SMS"},
-        to={"address": CALLER, "channel": "SMS"},
-        text="Your order is on its way.",
-    )
-    assert begun.status == "PENDING"
-    done = await conversations.action(created.id, begun.id)
-    assert done.status == "COMPLETED"
 
 
 async def test_unknown_fields_are_kept_and_nulls_are_as_absent(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -154,14 +155,18 @@ class TestErasing:
         assert [*left.conversations, *left.profiles, *left.results] == []
 
     async def test_memories_are_erased_one_by_one_before_the_profile(
-        self, erasure: Erasure, api: TwilioApi, account: SandboxAccount, configuration_id: str, store_id: str
+        self,
+        erasure: Erasure,
+        api: TwilioApi,
+        account: SandboxAccount,
+        configuration_id: str,
+        store_id: str,
+        summarize: Callable[[str, str, str, str], Awaitable[None]],
     ) -> None:
         profile_id = person(account, store_id)
         memory = MemoryClient(api)
         await memory.observe(store_id, profile_id, ["Rides a red bike."])
-        await memory.add_summary(
-            store_id, profile_id, "A flat tyre.", conversation_id=new_id("conv_conversation_")
-        )
+        await summarize(store_id, profile_id, "A flat tyre.", new_id("conv_conversation_"))
         await memory.profile(store_id, profile_id)
         await erasure.erase(await erasure.find(clues(configuration_id)))
         deleted = [path for method, path, _ in account.requests if method == "DELETE"]

@@ -9,12 +9,11 @@ import pytest
 from voice_app.sandbox.twilio import (
     SENTIMENT,
     SUMMARY,
-    Behaviour,
     LocalTranscriber,
     SandboxAccount,
     new_id,
 )
-from voice_app.twilio import ApiError, Configurations, Intelligence, OperatorResult, Trouble, TwilioApi
+from voice_app.twilio import ApiError, Intelligence, OperatorResult, Trouble, TwilioApi
 
 CALL = "CA" + "1" * 32
 CALLER, NUMBER = "+15550100002", "+15550100001"
@@ -59,23 +58,17 @@ class TestReading:
         assert found.rules[1].triggers[0].count == 1
         assert found.rules[0].actions[0].url == "https://voice.example.com/x"
 
-    async def test_all_of_them_are_listed(self, intelligence: Intelligence, account: SandboxAccount) -> None:
-        made = [account.add_intelligence(displayName=f"number {number}")["id"] for number in range(3)]
-        assert [item.id for item in await intelligence.configurations()] == made
-
-    async def test_operators_are_twilios_and_our_own(
+    async def test_an_operator_tells_whose_it_is_and_what_it_says(
         self, intelligence: Intelligence, account: SandboxAccount
     ) -> None:
         summary = await intelligence.operator(SUMMARY)
         assert (summary.display_name, summary.author, summary.output_format) == ("Summary", "TWILIO", "TEXT")
-        assert {item.id for item in await intelligence.operators()} == set(account.operators)
 
-    @pytest.mark.parametrize("method", ["configuration", "operator", "result"])
+    @pytest.mark.parametrize("method", ["configuration", "operator"])
     async def test_what_does_not_exist_is_not_found(self, intelligence: Intelligence, method: str) -> None:
         prefix = {
             "configuration": "intelligence_configuration_",
             "operator": "intelligence_operator_",
-            "result": "intelligence_operatorresult_",
         }[method]
         with pytest.raises(ApiError) as raised:
             await getattr(intelligence, method)(new_id(prefix))
@@ -90,7 +83,7 @@ class TestReading:
 
 
 class TestResults:
-    async def test_they_are_read_by_conversation_operator_and_id(
+    async def test_they_are_read_by_conversation(
         self, intelligence: Intelligence, account: SandboxAccount
     ) -> None:
         conversation_id = await analysed(account, rule("CONVERSATION_END", SUMMARY, SENTIMENT))
@@ -99,10 +92,6 @@ class TestResults:
             (SUMMARY, "The customer said: I want a refund."),
             (SENTIMENT, "neutral"),
         ]
-        assert [item.id for item in await intelligence.results(operator_id=SENTIMENT)] == [found[1].id]
-        linked = found[0].intelligence_configuration.id
-        assert len(await intelligence.results(intelligence_id=linked)) == 2
-        assert (await intelligence.result(found[0].id)).text == found[0].text
         assert await intelligence.results(conversation_id=new_id("conv_conversation_")) == []
 
     @pytest.mark.parametrize(
@@ -118,54 +107,3 @@ class TestResults:
     )
     def test_every_kind_of_result_is_one_text(self, result: Any, text: str) -> None:
         assert OperatorResult.read({"id": "x", "result": result}).text == text
-
-
-@pytest.mark.parametrize("patch", [True, False])
-class TestLinks:
-    @pytest.fixture(autouse=True)
-    def _account_with_or_without_patch(self, account: SandboxAccount, patch: bool) -> None:
-        account.behaviour = Behaviour(operation_seconds=float("inf"), retry_after=0, patch=patch)
-
-    async def test_linking_changes_one_field_and_nothing_else(
-        self, intelligence: Intelligence, api: TwilioApi, account: SandboxAccount
-    ) -> None:
-        first, second = (account.add_intelligence(displayName=name)["id"] for name in ("one", "two"))
-        configuration_id = account.add_configuration(
-            intelligenceConfigurationIds=[first], redactionConfigurationId="kept"
-        )
-        update = await intelligence.link(configuration_id, second)
-        assert [item.path for item in update.changed] == ["intelligenceConfigurationIds"]
-        assert update.after.intelligence_configuration_ids == [first, second]
-        assert not update.raced
-        assert (await intelligence.link(configuration_id, second)).method == "none"
-
-        await intelligence.unlink(configuration_id, first)
-        found = await Configurations(api).fetch(configuration_id)
-        assert found.intelligence_configuration_ids == [second]
-        assert (await intelligence.unlink(configuration_id, first)).method == "none"
-
-    async def test_what_does_not_exist_cannot_be_linked(
-        self, intelligence: Intelligence, account: SandboxAccount
-    ) -> None:
-        configuration_id = account.add_configuration()
-        with pytest.raises(ApiError) as raised:
-            await intelligence.link(configuration_id, new_id("intelligence_configuration_"))
-        assert raised.value.trouble is Trouble.NOT_FOUND
-        assert "intelligenceConfigurationIds" not in account.configurations[configuration_id]
-
-    async def test_what_is_gone_can_be_unlinked(
-        self, intelligence: Intelligence, account: SandboxAccount
-    ) -> None:
-        gone = new_id("intelligence_configuration_")
-        configuration_id = account.add_configuration(intelligenceConfigurationIds=[gone])
-        update = await intelligence.unlink(configuration_id, gone)
-        assert update.after.intelligence_configuration_ids == []
-
-    async def test_a_sixth_is_refused_before_it_is_sent(
-        self, intelligence: Intelligence, account: SandboxAccount
-    ) -> None:
-        ids = [account.add_intelligence(displayName=f"number {number}")["id"] for number in range(6)]
-        configuration_id = account.add_configuration(intelligenceConfigurationIds=ids[:5])
-        with pytest.raises(ValueError, match="unlink one of"):
-            await intelligence.link(configuration_id, ids[5])
-        assert account.configurations[configuration_id]["version"] == 1

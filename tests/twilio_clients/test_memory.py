@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from voice_app.twilio import ApiError, MemoryClient, Trouble, TwilioApi
 from voice_app.twilio.memory import instant
 
 PHONE = "+15550100002"
+Summarize = Callable[[str, str, str, str], Awaitable[None]]
 
 
 @pytest.fixture
@@ -114,14 +116,6 @@ class TestProfiles:
             await memory.create_profile(store_id, {"Contact": {"firstName": "Ada"}})
         assert raised.value.trouble is Trouble.REFUSED
 
-    async def test_traits_are_patched_and_removed(
-        self, memory: MemoryClient, account: SandboxAccount, store_id: str
-    ) -> None:
-        profile_id = person(account, store_id, firstName="Ada", city="London")
-        assert await memory.patch_traits(store_id, profile_id, {"Contact": {"city": None}}) == profile_id
-        contact = (await memory.profile(store_id, profile_id)).traits["Contact"]
-        assert contact == {"phone": PHONE, "firstName": "Ada"}
-
     async def test_a_profile_without_a_readable_id_is_an_error(
         self, memory: MemoryClient, account: SandboxAccount, store_id: str
     ) -> None:
@@ -133,13 +127,13 @@ class TestProfiles:
 
 class TestMemories:
     async def test_the_newest_come_first_and_without_scores(
-        self, memory: MemoryClient, account: SandboxAccount, store_id: str
+        self, memory: MemoryClient, account: SandboxAccount, store_id: str, summarize: Summarize
     ) -> None:
         profile_id = person(account, store_id)
         for content in ("Likes tea.", "Has a dog."):
             await memory.observe(store_id, profile_id, [content])
         conversation_id = new_id("conv_conversation_")
-        await memory.add_summary(store_id, profile_id, "Bought tea.", conversation_id=conversation_id)
+        await summarize(store_id, profile_id, "Bought tea.", conversation_id)
         recalled = await memory.recall(store_id, profile_id, observations=1)
         assert [(item.content, item.score) for item in recalled.observations] == [("Has a dog.", None)]
         assert [item.content for item in recalled.summaries] == ["Bought tea."]
@@ -234,7 +228,6 @@ class TestMergedProfiles:
     ) -> None:
         old, new = old_and_new
         assert await memory.observe(store_id, old, ["Likes tea."]) == new
-        assert await memory.patch_traits(store_id, old, {"Contact": {"city": "London"}}) == new
         recalled = await memory.recall(store_id, old)
         assert (recalled.profile_id, [item.content for item in recalled.observations]) == (
             new,

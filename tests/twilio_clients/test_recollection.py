@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from voice_app.sandbox.twilio import Fault, SandboxAccount
 from voice_app.sandbox.twilio.memory_store import add_profile, remember, summarize
 from voice_app.twilio import ApiError, MemoryClient, TwilioApi
-from voice_app.twilio.memories import MemoryObservation, MemorySummary
+from voice_app.twilio.addresses import phone_of
+from voice_app.twilio.memory import MemoryObservation, MemorySummary
 from voice_app.twilio.recollection import (
     MAX_CHARACTERS,
     MAX_OBSERVATIONS,
@@ -20,7 +21,6 @@ from voice_app.twilio.recollection import (
     MAX_TRAITS,
     Recollection,
     one_line,
-    phone_of,
     recollect,
 )
 

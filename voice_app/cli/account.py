@@ -15,7 +15,7 @@ from voice_app.cli.output import complain, run
 from voice_app.guard import Scope
 from voice_app.settings import Settings, SettingsError, load
 from voice_app.twilio import ApiError, Trouble, TwilioApi
-from voice_app.twilio.draft import DraftError
+from voice_app.twilio.configuration_edit import DraftError
 from voice_app.twilio.identifiers import IdKind, problem
 
 T = TypeVar("T")

@@ -13,10 +13,10 @@ from voice_app.cli.consent import AsJson, Consent, DryRun, Yes
 from voice_app.cli.minutes import OfConfiguration, Status, Statuses, table
 from voice_app.cli.output import complain, print_json
 from voice_app.twilio import ApiError, Configurations, Conversation, Conversations
-from voice_app.twilio.draft import DraftError
+from voice_app.twilio.configuration_edit import DraftError
+from voice_app.twilio.conversations import older_than
 from voice_app.twilio.identifiers import IdKind
 from voice_app.twilio.models import OPEN
-from voice_app.twilio.pinning import older_than
 
 _AT_ONCE: Final = 8
 _SHOWN: Final = 20

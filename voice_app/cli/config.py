@@ -15,12 +15,13 @@ from voice_app.cli.difference import difference
 from voice_app.cli.output import console, print_json
 from voice_app.cli.portrait import details, table
 from voice_app.twilio import Configuration, Configurations
-from voice_app.twilio.changes import differences, merged
-from voice_app.twilio.draft import (
+from voice_app.twilio.configuration_edit import (
     Changes,
     DraftError,
     another,
     completed,
+    differences,
+    merged,
     same_version,
     set_up,
     without,

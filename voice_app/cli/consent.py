@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 
 from voice_app.cli.difference import difference
 from voice_app.cli.output import complain, console, plain, printable
-from voice_app.twilio.changes import Difference
+from voice_app.twilio.configuration_edit import Difference
 from voice_app.twilio.models import Operation
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from voice_app.cli.output import printable
-from voice_app.twilio.changes import Difference
+from voice_app.twilio.configuration_edit import Difference
 
 _STYLES = {"-": "red", "+": "green"}
 

@@ -12,8 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from voice_app.cli.account import identifier
-from voice_app.twilio.changes import READ_ONLY
-from voice_app.twilio.draft import Timeouts
+from voice_app.twilio.configuration_edit import READ_ONLY, Timeouts
 from voice_app.twilio.identifiers import IdKind
 from voice_app.twilio.limits import CHANNELS, GROUPINGS
 

@@ -12,7 +12,7 @@ from voice_app.cli.consent import AsJson, Consent, DryRun, Yes
 from voice_app.cli.fields import ChannelName, ConfigurationId
 from voice_app.twilio import Intelligence
 from voice_app.twilio.addresses import address
-from voice_app.twilio.draft import linked, rule, rules_of, unlinked, with_rules, without_rules
+from voice_app.twilio.configuration_edit import linked, rule, rules_of, unlinked, with_rules, without_rules
 from voice_app.twilio.identifiers import IdKind
 
 IntelligenceIds = Annotated[

@@ -15,9 +15,16 @@ from voice_app.cli.output import complain, console, print_findings, print_json
 from voice_app.cli.traps import traps
 from voice_app.findings import Finding, refuses
 from voice_app.twilio import ApiError, Configuration, Configurations, Conversations, Trouble
-from voice_app.twilio.changes import Difference, differences
-from voice_app.twilio.configurations import GROUPING, Update
-from voice_app.twilio.draft import Changes, DraftError, changed, regrouped
+from voice_app.twilio.configuration_edit import (
+    GROUPING,
+    Changes,
+    Difference,
+    DraftError,
+    changed,
+    differences,
+    regrouped,
+)
+from voice_app.twilio.configurations import Update
 from voice_app.twilio.limits import MAX_CONFIGURATIONS, problems
 from voice_app.twilio.models import OPEN
 

@@ -13,8 +13,8 @@ from voice_app.followups.context import Finished, FollowupContext, Verdict
 from voice_app.journal import Journal
 from voice_app.journal.events import Acted, Noted
 from voice_app.twilio import Configurations, MemoryClient
+from voice_app.twilio.addresses import phone_of
 from voice_app.twilio.memory import MAX_OBSERVATIONS, SOURCE
-from voice_app.twilio.recollection import phone_of
 
 _SLACK_S = 60.0
 """By so much the clocks of two machines may differ."""

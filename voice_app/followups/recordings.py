@@ -17,7 +17,6 @@ from voice_app.followups.context import Finished, FollowupContext, Retry, Verdic
 from voice_app.journal import Journal
 from voice_app.journal.events import Stored, Voicemail
 from voice_app.twilio import ApiError, Trouble, TwilioApi
-from voice_app.twilio.media import download
 
 MAX_BYTES: Final = 100 * 1024 * 1024
 """Some six hours of speech in an MP3 of Twilio's."""
@@ -69,7 +68,7 @@ class RecordingsTask:
         media = f"/2010-04-01/Accounts/{self._account_sid}/Recordings/{sid}.mp3"
         file = await asyncio.to_thread(part.open, "wb")
         try:
-            async for chunk in download(self._api, PRODUCT, media, most=MAX_BYTES):
+            async for chunk in self._api.download(PRODUCT, media, max_bytes=MAX_BYTES):
                 await asyncio.to_thread(file.write, chunk)
             await asyncio.to_thread(_settle, file)
         finally:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from voice_app.guard.matching import VOICE, captures, without_voice
 from voice_app.guard.snapshot import Snapshot
 from voice_app.twilio import Configuration, Configurations
-from voice_app.twilio.changes import Difference, differences, merged
+from voice_app.twilio.configuration_edit import Difference, differences, merged
 from voice_app.twilio.configurations import Update
 from voice_app.twilio.operations import Progress
 

@@ -30,15 +30,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from opening_hours import OpeningHours, ParserError  # type: ignore[attr-defined]
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from voice_app.settings import E164
+
 Kind = Literal["number", "sip", "client", "conference", "queue", "workflow", "studio"]
 
 MOST_AT_ONCE = 10
 """So many numbers ``<Dial>`` rings in parallel."""
 _SHAPES: dict[Kind, re.Pattern[str]] = {
-    "number": re.compile(r"\+[1-9]\d{6,14}"),
+    "number": E164,
     "sip": re.compile(r"sips?:[^\s<>\"]+@[^\s<>\"]+"),
     "client": re.compile(r"client:[^\s<>\"]{1,121}"),
-    "conference": re.compile(r"conference:\+[1-9]\d{6,14}"),
+    "conference": re.compile(f"conference:{E164.pattern}"),
     "queue": re.compile(r"queue:[^<>\"]{1,64}"),
     "workflow": re.compile(r"workflow:WW[0-9a-f]{32}"),
     "studio": re.compile(r"studio:FW[0-9a-f]{32}"),

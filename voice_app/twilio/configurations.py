@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import msgspec
 
-from voice_app.twilio.changes import Difference, differences, lost, merged
+from voice_app.twilio.configuration_edit import GROUPING, Difference, differences, lost, merged
 from voice_app.twilio.errors import ApiError, Trouble
 from voice_app.twilio.http import ApiReply, TwilioApi
 from voice_app.twilio.identifiers import IdKind, checked
@@ -19,7 +19,6 @@ from voice_app.twilio.models import Configuration, Operation
 from voice_app.twilio.operations import PRODUCT, Progress, finished, related_id
 
 PATH: Final = "/v2/ControlPlane/Configurations"
-GROUPING: Final = "conversationGroupingType"
 
 
 class Update(msgspec.Struct, frozen=True):

@@ -17,15 +17,14 @@ from voice_app.twilio.http import TwilioApi
 from voice_app.twilio.identifiers import IdKind, checked
 from voice_app.twilio.models import (
     OPEN,
-    Action,
     Communication,
+    Configuration,
     Conversation,
     Participant,
     Status,
     moment,
 )
 from voice_app.twilio.operations import PRODUCT, Progress, finished
-from voice_app.twilio.utterances import ConversationUtterance, utterances
 
 PATH: Final = "/v2/Conversations"
 MOST_METADATA: Final = 512
@@ -53,7 +52,7 @@ class Conversations:
         name: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Conversation:
-        """Open one. A 409 has the id of the conversation that owns these participants: see `open_or_join`."""
+        """Open one. A 409 has the id of the conversation that owns these participants."""
         body: dict[str, Any] = {"configurationId": checked(configuration_id, IdKind.CONFIGURATION)}
         if participants:
             body["participants"] = list(participants)
@@ -62,17 +61,6 @@ class Conversations:
         if metadata:
             body["metadata"] = dict(metadata)
         return Conversation.read(await self._object("POST", PATH, body))
-
-    async def open_or_join(
-        self, configuration_id: str, *, participants: Sequence[Mapping[str, Any]]
-    ) -> Conversation:
-        """The conversation of these participants, opened if there is none yet."""
-        try:
-            return await self.create(configuration_id, participants=participants)
-        except ApiError as error:
-            if error.trouble is not Trouble.CONFLICT or not error.conflicting_id:
-                raise
-            return await self.fetch(error.conflicting_id)
 
     async def fetch(self, conversation_id: str) -> Conversation:
         """Read one."""
@@ -165,24 +153,6 @@ class Conversations:
         path = f"{_path(conversation_id)}/Participants"
         return [Participant.read(item) async for item in self._api.items(PRODUCT, path)]
 
-    async def add_participant(self, conversation_id: str, fields: Mapping[str, Any]) -> Participant:
-        """Let somebody in; ``addresses`` is required."""
-        path = f"{_path(conversation_id)}/Participants"
-        return Participant.read(await self._object("POST", path, dict(fields)))
-
-    async def change_participant(
-        self, conversation_id: str, participant_id: str, changes: Mapping[str, Any]
-    ) -> Participant:
-        """Change some fields of a participant. There is only a PUT: all others are sent back as read."""
-        path = f"{_path(conversation_id)}/Participants/{checked(participant_id, IdKind.PARTICIPANT)}"
-        current = await self._api.get(PRODUCT, path)
-        kept = {
-            name: current[name]
-            for name in ("name", "type", "profileId", "addresses")
-            if current.get(name) is not None
-        }
-        return Participant.read(await self._object("PUT", path, {**kept, **changes}, repeatable=True))
-
     async def communications(
         self, conversation_id: str, *, channel_id: str | None = None
     ) -> Sequence[Communication]:
@@ -201,36 +171,34 @@ class Conversations:
 
         return await asyncio.gather(*map(whole, items))
 
-    async def add_communication(self, conversation_id: str, fields: Mapping[str, Any]) -> Communication:
-        """Write something; the same ``resourceId`` again updates it."""
-        path = f"{_path(conversation_id)}/Communications"
-        return Communication.read(await self._object("POST", path, dict(fields)))
-
-    async def dialogue(self, conversation_id: str) -> Sequence[ConversationUtterance]:
-        """The whole conversation as people read it."""
-        said, people = await asyncio.gather(
-            self.communications(conversation_id), self.participants(conversation_id)
-        )
-        return utterances(said, people)
-
-    async def send_message(
-        self, conversation_id: str, *, sender: Mapping[str, str], to: Mapping[str, str], text: str
-    ) -> Action:
-        """Send a text from one participant (``participantId``, or ``address`` and ``channel``) to another."""
-        payload = {"from": dict(sender), "to": [dict(to)], "content": {"text": text}}
-        path = f"{_path(conversation_id)}/Actions"
-        return Action.read(await self._object("POST", path, {"type": "SEND_MESSAGE", "payload": payload}))
-
-    async def action(self, conversation_id: str, action_id: str) -> Action:
-        """What became of a message."""
-        path = f"{_path(conversation_id)}/Actions/{checked(action_id, IdKind.ACTION)}"
-        return Action.read(await self._api.get(PRODUCT, path))
-
     async def _object(
         self, method: str, path: str, body: Any, *, repeatable: bool | None = None
     ) -> dict[str, Any]:
         reply = await self._api.request(method, PRODUCT, path, body=body, repeatable=repeatable)
         return self._api.object_of(reply, method, PRODUCT, path)
+
+
+def pinned_version(conversation: Conversation) -> int | None:
+    """The version that the conversation tells by itself. No documentation promises that it does."""
+    version = (conversation.configuration or {}).get("version")
+    return version if isinstance(version, int) and not isinstance(version, bool) else None
+
+
+def older_than(conversation: Conversation, configuration: Configuration, version: int) -> bool | None:
+    """Whether a conversation keeps an older version of its configuration than this one.
+
+    Where it does not tell its version, time does: what was created before the last change is older than the
+    configuration is now. None where neither can tell.
+    """
+    pinned = pinned_version(conversation)
+    if pinned is not None:
+        return pinned < version
+    created, updated = moment(conversation.created_at), moment(configuration.updated_at)
+    if created is None or updated is None or configuration.version is None:
+        return None
+    if created >= updated:
+        return configuration.version < version
+    return True if configuration.version <= version else None
 
 
 def _path(conversation_id: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from voice_app.twilio.addresses import phone_of
 from voice_app.twilio.configurations import Configurations
 from voice_app.twilio.conversations import Conversations
 from voice_app.twilio.errors import ApiError, Trouble
@@ -21,7 +22,6 @@ from voice_app.twilio.identifiers import IdKind, problem
 from voice_app.twilio.intelligence import Intelligence
 from voice_app.twilio.memory import MemoryClient
 from voice_app.twilio.models import Conversation
-from voice_app.twilio.recollection import phone_of
 
 _AT_ONCE: Final = 8
 

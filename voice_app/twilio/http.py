@@ -27,6 +27,11 @@ Query = Mapping[str, str | int] | Iterable[tuple[str, str | int]]
 
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 _REPEATABLE = frozenset({"GET", "HEAD"})
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_MAX_REDIRECTS: Final = 4
+_CHUNK_BYTES: Final = 64 * 1024
+_MAX_REFUSAL_BYTES: Final = 16 * 1024
+"""Of the answer to a download that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +190,31 @@ class TwilioApi:
                 raise self._odd(f"pages that go in a circle: {token!r} came twice", product, path)
             seen.add(token)
 
-    def opened(self, url: str, *, ours: bool) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    async def download(self, product: str, path: str, *, max_bytes: int) -> AsyncIterator[bytes]:
+        """Media, such as a recording, piece by piece. Raises `ApiError`, also beyond ``max_bytes``.
+
+        Twilio may keep media elsewhere: a redirect is followed over https only, and without our credentials.
+        """
+        address = own = self.url(product, path)
+        try:
+            for _ in range(_MAX_REDIRECTS):
+                async with self._opened(address, ours=URL(address).origin() == URL(own).origin()) as response:
+                    if response.status not in _REDIRECTS:
+                        async for chunk in _content(response, address, max_bytes):
+                            yield chunk
+                        return
+                    following = URL(address).join(URL(response.headers.get("Location", "")))
+                if following.origin() != URL(own).origin() and following.scheme != "https":
+                    break
+                address = str(following)
+        except TimeoutError:
+            raise _failed_download(Trouble.TIMEOUT, own, "the download stalled") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            told = f"no connection: {type(error).__name__}"
+            raise _failed_download(Trouble.UNREACHABLE, own, told) from None
+        raise _failed_download(Trouble.MOVED, own, "it is somewhere else, where we do not follow")
+
+    def _opened(self, url: str, *, ours: bool) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """A GET that is read piece by piece. Our credentials go along only if the address is ``ours``."""
         headers = {"Authorization": self._authorization} if ours else {}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._timeout, sock_read=3 * self._timeout)
@@ -262,3 +291,19 @@ def _read(method: str, url: str, status: int, headers: CIMultiDictProxy[str], co
         return ApiReply(status, headers, msgspec.json.decode(content))
     except msgspec.DecodeError:
         raise unreadable(method, url, status, headers, content) from None
+
+
+async def _content(response: aiohttp.ClientResponse, address: str, max_bytes: int) -> AsyncIterator[bytes]:
+    if response.status != 200:
+        body = await response.content.read(_MAX_REFUSAL_BYTES)
+        raise from_reply("GET", address, response.status, response.headers, body)
+    size = 0
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        size += len(chunk)
+        if size > max_bytes:
+            raise _failed_download(Trouble.REFUSED, address, f"it has more than {max_bytes} bytes")
+        yield chunk
+
+
+def _failed_download(trouble: Trouble, url: str, message: str) -> ApiError:
+    return ApiError(trouble, method="GET", url=url, message=message)

@@ -10,20 +10,14 @@ from typing import Any, Final
 
 import msgspec
 
-from voice_app.twilio.configurations import Configurations, Update
 from voice_app.twilio.http import TwilioApi
 from voice_app.twilio.identifiers import IdKind, checked
 from voice_app.twilio.models import Resource
-from voice_app.twilio.operations import Progress
 
 PRODUCT: Final = "intelligence"
 CONFIGURATIONS: Final = "/v3/ControlPlane/Configurations"
 OPERATORS: Final = "/v3/ControlPlane/Operators"
 RESULTS: Final = "/v3/OperatorResults"
-
-LINKS: Final = "intelligenceConfigurationIds"
-MAX_LINKS: Final = 5
-"""Intelligence configurations of one conversation configuration."""
 
 
 class _Part(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
@@ -131,83 +125,29 @@ class OperatorResult(Resource):
 
 
 class Intelligence:
-    """Read what operators do and have said, and link them to the conversations of a configuration.
+    """Read what operators do and have said.
 
     Every method raises `ApiError`, and `ValueError` for something that cannot be the id of what is asked for.
     """
 
     def __init__(self, api: TwilioApi) -> None:
         self._api = api
-        self._configurations = Configurations(api)
 
     async def configuration(self, intelligence_id: str) -> IntelligenceConfiguration:
         """Read an intelligence configuration."""
         path = f"{CONFIGURATIONS}/{checked(intelligence_id, IdKind.INTELLIGENCE_CONFIGURATION)}"
         return IntelligenceConfiguration.read(await self._api.get(PRODUCT, path))
 
-    async def configurations(self) -> Sequence[IntelligenceConfiguration]:
-        """Read all of them, on all pages."""
-        items = self._api.items(PRODUCT, CONFIGURATIONS)
-        return [IntelligenceConfiguration.read(item) async for item in items]
-
     async def operator(self, operator_id: str) -> Operator:
         """Read an operator, Twilio's or our own."""
         path = f"{OPERATORS}/{checked(operator_id, IdKind.OPERATOR)}"
         return Operator.read(await self._api.get(PRODUCT, path))
 
-    async def operators(self) -> Sequence[Operator]:
-        """Read all operators, on all pages."""
-        return [Operator.read(item) async for item in self._api.items(PRODUCT, OPERATORS)]
-
-    async def result(self, result_id: str) -> OperatorResult:
-        """Read one result."""
-        path = f"{RESULTS}/{checked(result_id, IdKind.OPERATOR_RESULT)}"
-        return OperatorResult.read(await self._api.get(PRODUCT, path))
-
-    async def results(
-        self,
-        *,
-        conversation_id: str | None = None,
-        intelligence_id: str | None = None,
-        operator_id: str | None = None,
-    ) -> Sequence[OperatorResult]:
-        """Read all results that match, on all pages."""
-        query: dict[str, str] = {}
-        if conversation_id is not None:
-            query["conversationId"] = checked(conversation_id, IdKind.CONVERSATION)
-        if intelligence_id is not None:
-            query["intelligenceConfigurationId"] = checked(intelligence_id, IdKind.INTELLIGENCE_CONFIGURATION)
-        if operator_id is not None:
-            query["operatorId"] = checked(operator_id, IdKind.OPERATOR)
+    async def results(self, *, conversation_id: str) -> Sequence[OperatorResult]:
+        """Read all results about a conversation, on all pages."""
+        query = {"conversationId": checked(conversation_id, IdKind.CONVERSATION)}
         return [OperatorResult.read(item) async for item in self._api.items(PRODUCT, RESULTS, query=query)]
 
     async def delete_result(self, result_id: str) -> None:
         """Erase one result, if it is there."""
         await self._api.delete(PRODUCT, f"{RESULTS}/{checked(result_id, IdKind.OPERATOR_RESULT)}")
-
-    async def link(
-        self, configuration_id: str, intelligence_id: str, *, progress: Progress | None = None
-    ) -> Update:
-        """Have its rules run on the conversations of a configuration, from the next conversation on.
-
-        Raises `ApiError` if the intelligence configuration does not exist, which Twilio would not say, and
-        `ValueError` if the configuration has as many as it can.
-        """
-        await self.configuration(intelligence_id)
-        linked = (await self._configurations.fetch(configuration_id)).intelligence_configuration_ids
-        wanted = [*linked, *([] if intelligence_id in linked else [intelligence_id])]
-        if len(wanted) > MAX_LINKS:
-            raise ValueError(
-                f"{configuration_id} has {len(linked)} intelligence configurations, which is the most it can "
-                f"have: unlink one of {', '.join(linked)} first"
-            )
-        return await self._configurations.update(configuration_id, {LINKS: wanted}, progress=progress)
-
-    async def unlink(
-        self, configuration_id: str, intelligence_id: str, *, progress: Progress | None = None
-    ) -> Update:
-        """Let its rules run no more on new conversations of a configuration. It may be gone already."""
-        checked(intelligence_id, IdKind.INTELLIGENCE_CONFIGURATION)
-        linked = (await self._configurations.fetch(configuration_id)).intelligence_configuration_ids
-        wanted = [item for item in linked if item != intelligence_id]
-        return await self._configurations.update(configuration_id, {LINKS: wanted}, progress=progress)

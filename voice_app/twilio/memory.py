@@ -1,7 +1,8 @@
 """Twilio's Memory: what is known of the people who call.
 
-https://www.twilio.com/docs/conversations/memory, and reference ``orchestrator.md`` §6. Profiles are merged:
-the old id then answers with 301 or 308, and every method follows to the profile that took its place.
+https://www.twilio.com/docs/conversations/memory, and reference ``orchestrator.md`` §6. Texts and traits
+were said by people: they are untrusted input. Profiles are merged: the old id then answers with 301 or 308,
+and every method follows to the profile that took its place.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from voice_app.twilio.errors import ApiError, Trouble
 from voice_app.twilio.http import TwilioApi
 from voice_app.twilio.identifiers import IdKind, checked, problem
-from voice_app.twilio.memories import Memories, MemoryObservation, MemoryProfile, MemorySummary
 from voice_app.twilio.models import Resource
 
 PRODUCT: Final = "memory"
@@ -47,6 +49,49 @@ class MemoryStore(Resource):
     def active(self) -> bool:
         """Whether it remembers anything: a store in any other state does not, and says nothing."""
         return self.status == "ACTIVE"
+
+
+class MemoryProfile(Resource):
+    """One person. The id is the one that counts, also where the profile was asked for by an older one."""
+
+    created_at: str = ""
+    traits: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Values by group and name, e.g. ``{"Contact": {"firstName": "Ada"}}``. Untrusted input."""
+
+
+class MemoryObservation(Resource):
+    """One thing that was noticed about a person. Its text is untrusted input."""
+
+    content: str = ""
+    source: str = ""
+    occurred_at: str = ""
+    created_at: str = ""
+    conversation_ids: list[str] = msgspec.field(default_factory=list)
+    score: float | None = None
+    """How well it fits the query, 0 to 1; None where nothing was asked."""
+
+
+class MemorySummary(Resource):
+    """What a conversation was about. Its text is untrusted input."""
+
+    content: str = ""
+    source: str = ""
+    occurred_at: str = ""
+    created_at: str = ""
+    conversation_id: str = ""
+    score: float | None = None
+
+
+class Memories(msgspec.Struct, frozen=True, kw_only=True):
+    """What was recalled."""
+
+    profile_id: str
+    """The profile that it is about: another one than was asked for, if that was merged into it."""
+    observations: Sequence[MemoryObservation] = ()
+    summaries: Sequence[MemorySummary] = ()
+    communications: Sequence[Mapping[str, Any]] = ()
+    query_ms: float | None = None
+    """How long Twilio searched, in milliseconds."""
 
 
 class MemoryClient:
@@ -181,26 +226,6 @@ class MemoryClient:
         body = {"observations": [{"content": content, **common} for content in contents]}
         return await self._written(store_id, profile_id, "POST", "/Observations", body)
 
-    async def add_summary(
-        self,
-        store_id: str,
-        profile_id: str,
-        content: str,
-        *,
-        conversation_id: str,
-        occurred_at: datetime | None = None,
-        source: str = SOURCE,
-    ) -> str:
-        """Write down what a conversation was about, and give the id of the profile that it was written to."""
-        summary = {
-            "content": content,
-            "conversationId": checked(conversation_id, IdKind.CONVERSATION),
-            "occurredAt": instant(occurred_at),
-            "source": source,
-        }
-        body = {"summaries": [summary]}
-        return await self._written(store_id, profile_id, "POST", "/ConversationSummaries", body)
-
     async def create_profile(self, store_id: str, traits: Mapping[str, Mapping[str, Any]]) -> str:
         """The id of the person with these traits, known already or new.
 
@@ -237,12 +262,6 @@ class MemoryClient:
         except ApiError as error:
             if error.trouble is not Trouble.NOT_FOUND:
                 raise
-
-    async def patch_traits(
-        self, store_id: str, profile_id: str, traits: Mapping[str, Mapping[str, Any]]
-    ) -> str:
-        """Change some traits (None removes one), and give the id of the profile that was changed."""
-        return await self._written(store_id, profile_id, "PATCH", "", {"traits": _plain(traits)})
 
     async def _written(self, store_id: str, profile_id: str, method: str, under: str, body: Any) -> str:
         async def write(canonical: str) -> str:

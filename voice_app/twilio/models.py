@@ -189,15 +189,6 @@ class Operation(Resource):
     error: Problem | None = None
 
 
-class Action(Resource):
-    """A message that is to be sent."""
-
-    type: str = ""
-    status: str = ""
-    failure_reason: str | None = None
-    related: dict[str, Any] | None = None
-
-
 class CaptureRule(msgspec.Struct, frozen=True):
     """Which traffic a configuration captures by itself."""
 

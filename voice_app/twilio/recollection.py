@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from voice_app.twilio.memories import MemoryObservation, MemorySummary
-from voice_app.twilio.memory import MemoryClient
+from voice_app.twilio.memory import MemoryClient, MemoryObservation, MemorySummary
 from voice_app.twilio.models import moment
 
 MAX_TRAITS: Final = 10
@@ -21,18 +20,6 @@ MAX_SUMMARIES: Final = 3
 MAX_OBSERVATIONS: Final = 12
 MAX_CHARACTERS: Final = 300
 """Of one line."""
-
-_WITHHELD = frozenset({"+7378742833", "+2562533", "+8656696", "+266696687", "+86282452253"})
-"""What Twilio shows for RESTRICTED, BLOCKED, UNKNOWN, ANONYMOUS and UNAVAILABLE, typed on a keypad."""
-_E164 = re.compile(r"\+[1-9]\d{6,14}")
-
-
-def phone_of(address: str) -> str | None:
-    """The number by which a caller may be known; None for ``client:`` and ``sip:`` and a withheld number.
-
-    Who withholds the number shares one with everybody who does, and would get their memories.
-    """
-    return address if _E164.fullmatch(address) and address not in _WITHHELD else None
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from voice_app import telemetry
 from voice_app.handoff import choose
 from voice_app.journal.events import CallbackWanted, TurnedAway
-from voice_app.twilio.recollection import phone_of
+from voice_app.twilio.addresses import phone_of
 from voice_app.webhooks.admission import State
 from voice_app.webhooks.desk import CALLBACK, VOICE, Desk
 from voice_app.webhooks.signature import Form

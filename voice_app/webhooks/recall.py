@@ -20,7 +20,8 @@ from voice_app.agents.protocol import Agent, Call, Piece, Turn
 from voice_app.journal.events import Acted, Event, Failed, Noted, Recognised
 from voice_app.settings import Settings
 from voice_app.twilio import ApiError, Configurations, MemoryClient, TwilioApi
-from voice_app.twilio.recollection import Recollection, one_line, phone_of, recollect
+from voice_app.twilio.addresses import phone_of
+from voice_app.twilio.recollection import Recollection, one_line, recollect
 
 MAX_CALLS: Final = 10_000
 """So many calls' memories are kept; the oldest goes first."""

@@ -12,12 +12,12 @@ from typing import Final
 from voice_app.findings import ERROR, WARNING, Hit, Severity, counted, rule
 from voice_app.guard.matching import CALL_TYPES, VOICE, WILDCARD, Capture, call_type_of, captures, normalised
 from voice_app.guard.snapshot import Snapshot, called
+from voice_app.settings import E164
 
 MOST_RULES: Final = 100
 """Capture rules of one channel of one configuration."""
 MANY_RULES: Final = 90
 
-_E164: Final = re.compile(r"\+[1-9]\d{6,14}")
 _SHORT_CODE: Final = re.compile(r"\d{3,8}")
 _PREFIXES: Final = {"WHATSAPP": "whatsapp:", "RCS": "rcs:"}
 
@@ -268,7 +268,7 @@ def _identity(address: str) -> bool:
 
 
 def _telephone(address: str) -> bool:
-    return bool(_E164.fullmatch(normalised(address)) or _SHORT_CODE.fullmatch(address))
+    return bool(E164.fullmatch(normalised(address)) or _SHORT_CODE.fullmatch(address))
 
 
 def _half_wildcard(address: str) -> bool:
@@ -295,12 +295,12 @@ def _formats(capture: Capture) -> Iterator[str]:
         if capture.channel == "WHATSAPP" and bare == address:
             yield f"{address} does not begin with whatsapp:"
         elif capture.channel in ("SMS", "RCS", "WHATSAPP"):
-            if not (_E164.fullmatch(bare) or (capture.channel == "SMS" and _SHORT_CODE.fullmatch(bare))):
+            if not (E164.fullmatch(bare) or (capture.channel == "SMS" and _SHORT_CODE.fullmatch(bare))):
                 yield f"{address} is not E.164"
         elif capture.channel == VOICE:
             if call_type_of(address) == "CLIENT":
                 yield f"{address}: rules have the bare identity, without client:"
-            elif _telephone(address) and not _E164.fullmatch(address):
+            elif _telephone(address) and not E164.fullmatch(address):
                 yield f"{address} is not E.164"
 
 

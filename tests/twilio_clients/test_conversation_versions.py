@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from voice_app.twilio import Configuration, Conversation
-from voice_app.twilio.pinning import older_than, pinned_version
+from voice_app.twilio.conversations import older_than, pinned_version
 
 CHANGED = "2026-01-01T12:00:00.000Z"
 BEFORE, AFTER = "2026-01-01T11:59:59.999Z", "2026-01-01T12:00:00.001Z"

@@ -7,15 +7,17 @@ that cannot be meant is a `DraftError`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from voice_app.twilio.addresses import address
-from voice_app.twilio.changes import READ_ONLY, merged, writable
-from voice_app.twilio.configurations import GROUPING
 from voice_app.twilio.limits import CHANNELS, GROUPINGS, MAX_INTELLIGENCE, MAX_RULES
 from voice_app.twilio.models import Configuration, capture_rule
 
+GROUPING: Final = "conversationGroupingType"
+READ_ONLY: Final = frozenset({"id", "accountId", "createdAt", "updatedAt", "version"})
 Changes = dict[str, Any]
 Timeouts = tuple[int, int] | None
 """Minutes until a quiet conversation is INACTIVE and CLOSED; None leaves the channel without timers."""
@@ -30,6 +32,53 @@ TIMEOUTS: Final[Mapping[str, Timeouts]] = {
 """What Twilio recommends for messages and chats, and a pause in which a caller may phone again."""
 
 ANYBODY: Final = "*"
+
+_ABSENT: Any = object()
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One place where two configurations are not the same. None stands for "not there" as well."""
+
+    path: str
+    """E.g. ``channelSettings.VOICE.captureRules``."""
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.path}: {_json(self.old)} -> {_json(self.new)}"
+
+
+def writable(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that a PUT has to carry. A field that is left out is deleted, be it known to us or not."""
+    return {
+        name: copy.deepcopy(value)
+        for name, value in raw.items()
+        if name not in READ_ONLY and value is not None
+    }
+
+
+def merged(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The writable fields after a PATCH: what is left out stays, null removes, a channel is replaced."""
+    result = writable(raw)
+    for name, value in changes.items():
+        if name == "channelSettings" and isinstance(value, Mapping):
+            channels = {**(result.get(name) or {}), **copy.deepcopy(dict(value))}
+            result[name] = {key: setting for key, setting in channels.items() if setting is not None}
+        elif value is None:
+            result.pop(name, None)
+        else:
+            result[name] = copy.deepcopy(value)
+    return result
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
+    """Where two configurations differ, in what can be written. Null and absent are the same."""
+    return list(_walk("", writable(old), writable(new)))
+
+
+def lost(before: Mapping[str, Any], body: Mapping[str, Any], changes: Mapping[str, Any]) -> list[str]:
+    """The fields that a PUT of ``body`` would delete although nobody asked for it."""
+    return sorted(set(writable(before)) - set(body) - set(changes))
 
 
 class DraftError(Exception):
@@ -201,17 +250,6 @@ def regrouped(configuration: Configuration, changes: Mapping[str, Any]) -> bool:
     return wanted != configuration.grouping
 
 
-def new_rules(before: Configuration, after: Configuration) -> dict[str, list[dict[str, Any]]]:
-    """The capture rules that a change brings, by channel."""
-    found = {}
-    for channel in after.channel_settings:
-        known = {_key(item) for item in _rules(before, channel)}
-        added = [item for item in _rules(after, channel) if _key(item) not in known]
-        if added:
-            found[channel] = added
-    return found
-
-
 def _rules(configuration: Configuration, channel: str) -> list[Any]:
     """As they were read, so that nothing in them is lost."""
     found = configuration.channel(channel).get("captureRules")
@@ -241,3 +279,18 @@ def _list(channel: str, rules: Sequence[Any]) -> str:
         return f"It has no capture rules for {channel}"
     told = "; ".join(_told(item) if capture_rule(item) else repr(item) for item in rules)
     return f"Its {channel} rules are: {told}"
+
+
+def _walk(path: str, old: Any, new: Any) -> Iterator[Difference]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in [*old, *(name for name in new if name not in old)]:
+            below = f"{path}.{name}" if path else name
+            yield from _walk(below, old.get(name, _ABSENT), new.get(name, _ABSENT))
+    elif old != new:
+        pair = [None if value is _ABSENT else value for value in (old, new)]
+        if pair[0] is not None or pair[1] is not None:
+            yield Difference(path, *pair)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
