@@ -163,12 +163,64 @@ class Line(BaseModel):
         return self
 
 
-class Settings(BaseSettings, Line):
+_SOURCES: Final = SettingsConfigDict(
+    env_prefix=PREFIX, env_file=".env", extra="ignore", populate_by_name=True, env_ignore_empty=True
+)
+ModelShape = Literal[
+    "no-tools", "no-system", "no-empty-content", "no-extras", "no-stream", "no-temperature",
+    "short-ids", "plain-schemas", "max-tokens", "max-completion-tokens",
+]  # fmt: skip
+"""How the requests to a model's endpoint are changed for it: see `voice_app.agents.shapes`."""
+
+
+class ModelSettings(BaseSettings):
+    """The settings of the agent `chat`, which can be read without the others."""
+
+    model_config = _SOURCES
+
+    model: str | None = Field(None, description="the model of the agent `chat`")
+    openai_base_url: str = Field(
+        "https://api.openai.com/v1",
+        validation_alias="OPENAI_BASE_URL",
+        description="the endpoint of the agent `chat`, OpenAI's or a compatible one",
+    )
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY", description="its key")
+    model_headers: dict[str, SecretStr] = Field(
+        default_factory=dict, description="further headers for the endpoint (JSON), e.g. an `api-key`"
+    )
+    model_shape: Annotated[tuple[ModelShape, ...], NoDecode] = Field(
+        (), description="what the endpoint does not take, separated by commas, e.g. no-system, short-ids"
+    )
+    fallback_model: str | None = Field(None, description="the model to ask when the first one fails")
+    fallback_base_url: str | None = Field(None, description="where it is; empty: at the same endpoint")
+    fallback_api_key: SecretStr | None = Field(None, description="its key, if it is another one")
+    fallback_shape: Annotated[tuple[ModelShape, ...], NoDecode] = Field(
+        (), description="what its endpoint does not take"
+    )
+    prompt: Path | None = Field(None, description="file with the instructions of the agent `chat`")
+    temperature: float | None = Field(None, ge=0, le=2, description="how inventive the model is")
+    max_tokens: int | None = Field(None, ge=1, description="the most tokens of one answer")
+    first_token_seconds: float = Field(
+        8, gt=0, le=60, description="how long the model may take to its first word; thoughts are none"
+    )
+    between_tokens_seconds: float = Field(
+        5, gt=0, le=60, description="how long it may take between two signs of life: words or thoughts"
+    )
+    after_tool_line: str = Field(
+        "Thank you for waiting. What else can I do for you?",
+        description="what is said when a tool has acted and the model finds no words; it claims nothing",
+    )
+
+    @field_validator("model_shape", "fallback_shape", mode="before")
+    @classmethod
+    def _shapes(cls, value: object) -> object:
+        return _words(value)
+
+
+class Settings(ModelSettings, Line):
     """The settings of the server. See the README for the table of all of them."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", extra="ignore", populate_by_name=True, env_ignore_empty=True
-    )
+    model_config = _SOURCES
 
     account_sid: AccountSid | None = Field(
         None,
@@ -216,26 +268,10 @@ class Settings(BaseSettings, Line):
     )
 
     agent: str = Field("receptionist", description="a built-in agent, or module:name")
+    agent_thread: bool = Field(
+        False, description="whether an agent that is a plain generator, and may block, runs in a thread"
+    )
     receptionist: Path | None = Field(None, description="TOML file of questions and answers")
-    model: str | None = Field(None, description="the model of the agent `chat`")
-    openai_base_url: str = Field(
-        "https://api.openai.com/v1",
-        validation_alias="OPENAI_BASE_URL",
-        description="the endpoint of the agent `chat`, OpenAI's or a compatible one",
-    )
-    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY", description="its key")
-    fallback_model: str | None = Field(None, description="the model to ask when the first one fails")
-    fallback_base_url: str | None = Field(None, description="where it is; empty: at the same endpoint")
-    fallback_api_key: SecretStr | None = Field(None, description="its key, if it is another one")
-    prompt: Path | None = Field(None, description="file with the instructions of the agent `chat`")
-    temperature: float | None = Field(None, ge=0, le=2, description="how inventive the model is")
-    max_tokens: int | None = Field(None, ge=1, description="the most tokens of one answer")
-    first_token_seconds: float = Field(
-        8, gt=0, le=60, description="how long the model may take to its first word"
-    )
-    between_tokens_seconds: float = Field(
-        5, gt=0, le=60, description="how long it may take between two words"
-    )
     templates: Path | None = Field(None, description="folder of the TwiML templates")
     allow_attributes: frozenset[str] = Field(
         frozenset(), description="TwiML attributes to accept beside the vocabulary's (a JSON list)"
@@ -334,9 +370,7 @@ class Settings(BaseSettings, Line):
     @field_validator("guard_allow", "handoff_to", mode="before")
     @classmethod
     def _separated_by_commas(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(filter(None, (part.strip() for part in value.split(","))))
+        return _words(value)
 
     @field_validator("guard_allow")
     @classmethod
@@ -450,6 +484,16 @@ def load(**overrides: Any) -> Settings:
     return settings
 
 
+def load_model_settings() -> ModelSettings:
+    """Read the settings of the agent `chat` alone. Raises `SettingsError`."""
+    try:
+        return ModelSettings()
+    except ValidationError as error:
+        raise SettingsError([_problem(item) for item in error.errors()]) from None
+    except ValueError as error:  # pydantic-settings: a value that should have been JSON
+        raise SettingsError([f"{error}: write it as JSON"]) from None
+
+
 def lines(settings: Settings) -> dict[str, Line]:
     """The numbers that are answered in a way of their own. Raises `SettingsError` for a bad file."""
     if settings.numbers is None:
@@ -514,6 +558,13 @@ def environment_name(field: str) -> str:
     """The name of a setting in the environment."""
     alias = Settings.model_fields[field].validation_alias
     return alias if isinstance(alias, str) else PREFIX + field.upper()
+
+
+def _words(value: object) -> object:
+    """A list that is written with commas."""
+    if not isinstance(value, str):
+        return value
+    return tuple(filter(None, (part.strip() for part in value.split(","))))
 
 
 def _unknown_names(environment: Mapping[str, Any]) -> list[str]:

@@ -118,10 +118,9 @@ async def test_a_stream_that_is_cut_before_the_first_word_is_asked_for_again(
     assert text(await answer(make(mock.base_url()))) == "Hello."
 
 
-async def test_garbage_in_the_stream_is_a_failure(mock: LLMock, make: MakeChat) -> None:
+async def test_garbage_in_the_stream_costs_no_answer(mock: LLMock, make: MakeChat) -> None:
     mock.reply("one two three four").corrupt(after_chunks=2)
-    said, kind = await failure(make(mock.base_url()))
-    assert (kind, bool(said)) == ("broken", True)
+    assert text(await answer(make(mock.base_url()))).startswith("one")
 
 
 @pytest.mark.parametrize("status", [500, 503, 529])
@@ -236,12 +235,6 @@ async def test_a_request_holds_instructions_history_and_options(model: ScriptedM
     assert [item["function"]["name"] for item in request["tools"]] == [
         "transfer_to_person", "end_call", "send_digits", "switch_language",
     ]  # fmt: skip
-
-
-def test_openai_gets_the_name_of_the_limit_that_it_wants() -> None:
-    chat = Chat(ChatSettings(model="m", max_tokens=9))
-    (options,) = chat._options.values()
-    assert options["max_completion_tokens"] == 9
 
 
 async def test_what_was_said_before_a_tool_is_a_stretch_of_its_own(
@@ -396,7 +389,7 @@ async def test_a_prompt_that_joins_the_waiting_one_stands_after_the_result(
     model.say("It is done.")
     await answer(desk.chat, "Refund it. Hello?", desk.call)
     roles = [entry["role"] for entry in model.requests[1]["messages"]]
-    assert roles == ["system", "assistant", "tool", "user"]
+    assert roles == ["system", "user", "assistant", "tool", "assistant", "user"]
 
 
 async def test_a_result_that_nobody_waits_for_is_reported(model: ScriptedModel, make: MakeChat) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from voice_app.agents import messages
 from voice_app.agents.protocol import Call, Message, Turn
+from voice_app.agents.shapes import Entry
 from voice_app.agents.toolbox import ToolRun
 
 MESSAGES = st.lists(
@@ -19,7 +20,7 @@ def run(id_: str, outcome: str | None = "done", arguments: str = "{}") -> ToolRu
     return ToolRun(id_, "look", arguments, outcome)
 
 
-def shape(entries: list[messages.Entry]) -> list[str]:
+def shape(entries: list[Entry]) -> list[str]:
     """The entries in short: text, or the ids of tool calls and results."""
     short = []
     for entry in entries:
@@ -40,13 +41,17 @@ def test_a_request_is_always_in_order(history: list[Message], kept: list[tuple[i
     assert roles[0] == "system"
     assert roles[-1] == "user"
     assert entries[-1]["content"].endswith("What now?")
-    for before, after in pairwise(entries):
-        if before["role"] == after["role"]:
-            assert before["role"] == "tool" or "tool_calls" in before or "tool_calls" in after
-        if after["role"] == "tool":
-            assert before["role"] == "tool" or "tool_calls" in before
-        if "tool_calls" in before:
-            assert after["role"] == "tool"
+    assert roles[1] == "user"
+    for before, after in pairwise(entries[1:]):
+        match before["role"], "tool_calls" in before:
+            case "user", _:
+                assert after["role"] == "assistant"
+            case "assistant", True:
+                assert after["role"] == "tool"
+            case "tool", _:
+                assert after["role"] in ("tool", "assistant")
+            case _:
+                assert after["role"] == "user"
     results = [entry["tool_call_id"] for entry in entries if entry["role"] == "tool"]
     assert sorted(results) == sorted(f"{number}{side}" for number in range(len(kept)) for side in "ab")
     text = "\n".join(entry["content"] or "" for entry in entries)
@@ -71,6 +76,7 @@ def test_a_round_is_found_where_the_history_has_moved() -> None:
         "one\ntwo",
         "call a",
         "result a",
+        "…",
         "three",
     ]
 
@@ -93,9 +99,9 @@ def test_only_so_many_rounds_are_kept() -> None:
 
 def test_arguments_that_are_no_json_are_not_sent_back() -> None:
     for broken in ("", "{", "[]", "nonsense"):
-        called, _ = messages.exchange("", [run("a", arguments=broken)])
+        called, _ = messages.exchange(messages.Round("", 0, [run("a", arguments=broken)]))
         assert called["tool_calls"][0]["function"]["arguments"] == "{}"
-    called, _ = messages.exchange("", [run("a", arguments='{"x": 1}')])
+    called, _ = messages.exchange(messages.Round("", 0, [run("a", arguments='{"x": 1}')]))
     assert called["tool_calls"][0]["function"]["arguments"] == '{"x": 1}'
 
 

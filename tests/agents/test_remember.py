@@ -8,7 +8,7 @@ import pytest
 
 from voice_app.agents.actions import ACTIONS, remember
 from voice_app.agents.protocol import Call
-from voice_app.agents.tools import ArgumentsError
+from voice_app.agents.tool_calls import ArgumentsError
 
 FACT = "Prefers to be called in the afternoon."
 

@@ -169,7 +169,7 @@ async def test_another_machine_knows_what_was_done() -> None:
         (entry["role"], entry.get("content")) for entry in messages.entries("", taken_over, Turn("Thanks."))
     ] == [
         ("user", "Pay order 81 back."),
-        ("assistant", None),
+        ("assistant", ""),
         ("tool", "refunded order 81"),
         ("assistant", "Done."),
         ("user", "Thanks."),

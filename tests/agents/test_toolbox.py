@@ -169,7 +169,7 @@ async def test_the_definitions_are_what_a_request_needs(world: World) -> None:
         "function": {
             "name": "act",
             "description": "Change the world.",
-            "parameters": {"type": "object", "properties": {}, "additionalProperties": False},
+            "parameters": {"type": "object", "properties": {}},
         },
     }
 

@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 
 from voice_app.agents.actions import ACTIONS, end_call, send_digits, switch_language, transfer_to_person
 from voice_app.agents.protocol import Call, EndCall, SendDigits, SwitchLanguage, Transfer
-from voice_app.agents.tools import ArgumentsError, Tool, tool
+from voice_app.agents.tool_calls import ArgumentsError
+from voice_app.agents.tools import Tool, tool
 
 
 class Address(BaseModel):
@@ -43,7 +44,6 @@ def test_the_signature_is_the_schema_and_the_docstring_describes_it() -> None:
     assert find.description == "Look up an order.\n\nOnly for orders of this year."
     assert find.parameters == {
         "type": "object",
-        "additionalProperties": False,
         "required": ["number"],
         "properties": {
             "number": {"type": "integer", "minimum": 1, "description": "The number on the receipt."},

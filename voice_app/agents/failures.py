@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias
@@ -11,17 +12,25 @@ import msgspec
 
 Kind: TypeAlias = Literal[
     "unauthorized", "rejected", "rate-limited", "unavailable", "slow", "stalled", "broken",
-    "empty", "filtered", "too-long", "too-many-rounds",
+    "empty", "filtered", "too-long", "too-many-rounds", "context-full",
 ]  # fmt: skip
-"""The key was refused; the request was (a wrong model, too much text); 429; the endpoint is down or answers
+"""The key was refused; the request was (a wrong model, a field); 429; the endpoint is down or answers
 5xx; no first token in time; no next token in time; no valid stream, or one that was cut off; an answer
-without words; a content filter; the token limit before the first word; tools called over and over."""
+without words; a content filter; the token limit before the first word; tools called over and over; more text
+than the model's context holds."""
 
 _WORTH_A_RETRY: Final = frozenset({"rate-limited", "unavailable", "slow", "stalled", "broken", "empty"})
 _OF_THE_ENDPOINT: Final = frozenset(
     {"unauthorized", "rate-limited", "unavailable", "slow", "stalled", "broken"}
 )
 _DETAIL: Final = 300
+_CONTEXT_FULL: Final = re.compile(
+    r"context.?(length|window|size|limit)|maximum.{0,20}(context|input|prompt)|max_model_len"
+    r"|(prompt|input|request|messages?)( \w+)? (is|are|was)? ?too (long|large)|too many (input )?tokens"
+    r"|reduce the (length|size) of|exceeds? .{0,40}(context|token|input)",
+    re.IGNORECASE,
+)
+"""How servers say that a request has more tokens than the model's context."""
 
 
 class ModelError(Exception):
@@ -30,9 +39,13 @@ class ModelError(Exception):
     The text is for the log: it says what happened, where, and what to do.
     """
 
-    def __init__(self, kind: Kind, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, kind: Kind, message: str, *, retry_after: float | None = None, refusal: str = ""
+    ) -> None:
         super().__init__(message)
         self.kind = kind
+        self.refusal = refusal
+        """The body of a refusal, as far as it was read."""
         self.retry_after = retry_after
         """Seconds that the endpoint asked to wait."""
 
@@ -59,9 +72,14 @@ def refusal(where: str, model: str, status: int, headers: Mapping[str, str], bod
     wait = _retry_after(headers)
     if status == 429:
         return ModelError("rate-limited", f"{where}: too many requests. {detail}", retry_after=wait)
+    text = body.decode("utf-8", "replace")
+    if status == 413 or _CONTEXT_FULL.search(text):
+        return ModelError("context-full", f"the conversation is too long for {model} at {where}. {detail}")
     if status >= 500 or status in (408, 409, 425):
-        return ModelError("unavailable", f"{where} answers {status}. {detail}", retry_after=wait)
-    return ModelError("rejected", f"{where} does not accept the request for {model} ({status}). {detail}")
+        message = f"{where} answers {status}. {detail}"
+        return ModelError("unavailable", message, retry_after=wait, refusal=text)
+    message = f"{where} does not accept the request for {model} ({status}). {detail}"
+    return ModelError("rejected", message, refusal=text)
 
 
 def broken_off(where: str, error: Any) -> ModelError:
@@ -69,8 +87,13 @@ def broken_off(where: str, error: Any) -> ModelError:
     code, detail = None, error
     if isinstance(error, dict):
         code, detail = error.get("code"), error.get("message", error)
-    kind: Kind = "rate-limited" if str(code) in ("429", "rate_limit_exceeded") else "unavailable"
-    return ModelError(kind, f"{where} broke off: {str(detail)[:_DETAIL]}")
+    text = str(detail)
+    kind: Kind = "unavailable"
+    if str(code) in ("429", "rate_limit_exceeded"):
+        kind = "rate-limited"
+    elif _CONTEXT_FULL.search(f"{code} {text}"):
+        kind = "context-full"
+    return ModelError(kind, f"{where} broke off: {text[:_DETAIL]}", refusal=text)
 
 
 def _detail(body: bytes) -> str:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
-from typing import cast
-
-from pydantic import SecretStr
+from typing import Any, Final, cast, get_origin, get_type_hints
 
 from voice_app.agents.prompt import PromptError
 from voice_app.agents.protocol import Agent
 from voice_app.agents.receptionist import FaqError, Receptionist
+from voice_app.agents.runner import in_thread
 from voice_app.settings import Settings
 
-BUILT_IN = ("receptionist", "chat")
+BUILT_IN: Final = ("receptionist", "chat")
+_WANTED: Final = "write it as `async def agent(call, turn): yield ...`"
 
 
 class AgentError(Exception):
@@ -38,7 +40,7 @@ def load(settings: Settings) -> Agent:
             f"VOICE_APP_AGENT={name} is no built-in agent ({', '.join(BUILT_IN)}); "
             "name your own as module:name, e.g. my_agent:agent"
         )
-    return _imported(name, module_name, attribute)
+    return _checked(settings, _imported(name, module_name, attribute))
 
 
 def _chat(settings: Settings) -> Agent:
@@ -46,32 +48,17 @@ def _chat(settings: Settings) -> Agent:
     from voice_app.agents.actions import ACTIONS, remember
     from voice_app.agents.chat import Chat, ChatSettings
 
-    if settings.model is None:
+    if not settings.model:
         raise AgentError("VOICE_APP_MODEL is missing: the agent chat needs a model, e.g. gpt-4o-mini")
 
-    def text(secret: SecretStr | None) -> str:
-        return secret.get_secret_value() if secret is not None else ""
-
-    chat = ChatSettings(
-        model=settings.model,
-        base_url=settings.openai_base_url,
-        api_key=text(settings.openai_api_key),
-        fallback_model=settings.fallback_model or "",
-        fallback_base_url=settings.fallback_base_url or "",
-        fallback_api_key=text(settings.fallback_api_key),
-        prompt=settings.prompt,
-        temperature=settings.temperature,
-        max_tokens=settings.max_tokens,
-        first_token_deadline=settings.first_token_seconds,
-        between_tokens_deadline=settings.between_tokens_seconds,
-    )
+    chat = ChatSettings(environment=settings)
     try:
         return Chat(chat, tools=(*ACTIONS, remember) if settings.has_memory else ACTIONS)
     except PromptError as error:
         raise AgentError(f"VOICE_APP_PROMPT: {error}") from None
 
 
-def _imported(name: str, module_name: str, attribute: str) -> Agent:
+def _imported(name: str, module_name: str, attribute: str) -> object:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -90,17 +77,40 @@ def _imported(name: str, module_name: str, attribute: str) -> Agent:
             found = getattr(found, part)
         except AttributeError:
             raise AgentError(f"VOICE_APP_AGENT={name}: {module_name} has no {attribute}") from None
-    _check(name, found)
-    return cast(Agent, found)
+    return found
 
 
-def _check(name: str, agent: object) -> None:
-    wanted = "write it as `async def agent(call, turn): yield ...`"
+def _checked(settings: Settings, agent: object) -> Agent:
+    """What was found, if it is an agent. Raises `AgentError`."""
+    name = settings.agent
     if not callable(agent):
-        raise AgentError(f"VOICE_APP_AGENT={name} cannot be called; {wanted}")
-    if inspect.iscoroutinefunction(agent):
-        raise AgentError(f"VOICE_APP_AGENT={name} returns its answer instead of yielding it; {wanted}")
+        raise AgentError(f"VOICE_APP_AGENT={name} cannot be called; {_WANTED}")
     try:
         inspect.signature(agent).bind(None, None)
     except (TypeError, ValueError):
-        raise AgentError(f"VOICE_APP_AGENT={name} does not take a call and a turn; {wanted}") from None
+        raise AgentError(f"VOICE_APP_AGENT={name} does not take a call and a turn; {_WANTED}") from None
+    function: Any = agent
+    if not inspect.isroutine(function) and not isinstance(function, partial):
+        function = function.__call__
+    function = inspect.unwrap(function)
+    if inspect.iscoroutinefunction(function):
+        raise AgentError(f"VOICE_APP_AGENT={name} returns its answer instead of yielding it; {_WANTED}")
+    if inspect.isgeneratorfunction(function):
+        if settings.agent_thread:
+            return in_thread(cast(Any, agent))
+        raise AgentError(
+            f"VOICE_APP_AGENT={name} is a plain generator, and holds up every other call while it works; "
+            f"{_WANTED}, or set VOICE_APP_AGENT_THREAD=true to run it in a thread"
+        )
+    if not inspect.isasyncgenfunction(function) and not _returns_pieces(function):
+        raise AgentError(f"VOICE_APP_AGENT={name} is a plain function that yields nothing; {_WANTED}")
+    return cast(Agent, agent)
+
+
+def _returns_pieces(function: Callable[..., Any]) -> bool:
+    """Whether a function says of itself that it returns an async iterator, as one that hands on may do."""
+    try:
+        returned = get_type_hints(function).get("return")
+    except (NameError, AttributeError, TypeError):
+        return False
+    return get_origin(returned) in (AsyncIterator, AsyncGenerator, AsyncIterable)

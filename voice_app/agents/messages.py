@@ -9,14 +9,17 @@ crash `restore` reads them from there, so that nothing is done twice.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import msgspec
 
 from voice_app.agents.protocol import Call, Message, Turn
+from voice_app.agents.shapes import Entry, short_id
+from voice_app.agents.tool_calls import ArgumentsError, new_id, read_arguments
 from voice_app.agents.toolbox import CANCELLED, ToolRun
 from voice_app.calls import ToolUse
 
@@ -27,14 +30,18 @@ SECRETS: Final = "chat.secrets"
 MAX_ROUNDS: Final = 20
 """So many rounds are remembered."""
 
-Entry: TypeAlias = dict[str, Any]
-"""A message of a chat completion request."""
-
+OMITTED: Final = "chat.omitted"
+"""Key in `Call.state`: how many messages of the history are no longer sent, for want of room."""
+SUMMARY: Final = "chat.summary"
+"""Key in `Call.state`: what was said in them, if somebody had the time to write that down."""
 LOST: Final = (
     "unknown: the line broke before there was a result. It may still have been done: do not call it again, "
     "and tell the caller that it could not be confirmed"
 )
 HIDDEN: Final = "done; the result is not repeated here, because of a secret of the caller's"
+
+SUMMED_UP: Final = "chat.summed_up"
+"""Key in `Call.state`: how many messages of the history that is."""
 
 _EVENTS: Final = {
     "keys": "(The caller pressed the keys {}.)",
@@ -42,6 +49,9 @@ _EVENTS: Final = {
     "resumed": "(The connection was lost for a moment and is back.)",
 }
 _BEGIN: Final = "(The call begins.)"
+_UNSAID: Final = "…"
+"""Stands for the answer that the caller's next words took the place of: many models want turns taken."""
+_EARLIER: Final = "Earlier in this call, in short:"
 
 
 @dataclass(slots=True, eq=False)
@@ -55,6 +65,12 @@ class Round:
     runs: list[ToolRun]
     number: int = 0
     """Grows by one with each round of the call."""
+    said: str = ""
+    """What the model said before it called them."""
+    origin: object = None
+    """The endpoint that the calls came from."""
+    extras: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What came with them, and goes back with them to that endpoint alone."""
 
 
 def rounds(call: Call) -> list[Round]:
@@ -63,17 +79,29 @@ def rounds(call: Call) -> list[Round]:
     return found
 
 
-def remember(call: Call, turn: Turn, runs: list[ToolRun]) -> None:
+def remember(
+    call: Call,
+    turn: Turn,
+    runs: list[ToolRun],
+    said: str = "",
+    origin: object = None,
+    extras: dict[str, Any] | None = None,
+) -> Round:
     """Keep a round, before its tools are run."""
     kept = rounds(call)
     number = kept[-1].number + 1 if kept else 1
     secrets: frozenset[str] = call.state.get(SECRETS, frozenset())
     if turn.sensitive:
         secrets = call.state[SECRETS] = secrets | ({re.sub(r"\D", "", turn.text)} - {""})
+    used = {id_ for item in kept for run in item.runs for id_ in run.ids}
     for run in runs:
         run.round, run.sensitive, run.secrets = number, turn.sensitive, secrets
-    kept.append(Round(turn.text, len(call.history), runs, number))
+        if run.id in used:  # some servers count their calls anew in each answer
+            run.id = new_id()
+    item = Round(turn.text, len(call.history), runs, number, said, origin, extras or {})
+    kept.append(item)
     del kept[:-MAX_ROUNDS]
+    return item
 
 
 def restore(call: Call, tools: Iterable[ToolUse]) -> None:
@@ -90,33 +118,71 @@ def restore(call: Call, tools: Iterable[ToolUse]) -> None:
         call.state[ROUNDS] = list(found.values())[-MAX_ROUNDS:]
 
 
-def entries(system: str, call: Call, turn: Turn) -> list[Entry]:
-    """The messages of a request: instructions, history with its tools, and what to answer now."""
+def entries(
+    system: str, call: Call, turn: Turn, answering: Sequence[Round] = (), *, origin: object = None
+) -> list[Entry]:
+    """The messages of a request: instructions, history with its tools, what to answer now.
+
+    ``answering`` are the rounds of this turn. They alternate as every model's template takes them: a user
+    begins, and after a user or a tool the assistant comes.
+    """
     history = call.history
+    omitted = min(call.state.get(OMITTED, 0), len(history))
     placed: dict[int, list[Round]] = {}
     for item in rounds(call):
-        placed.setdefault(_place(item, history), []).append(item)
-    messages: list[Entry] = [{"role": "system", "content": system}] if system else []
-    if history and history[0].role == "assistant":
-        # The templates of many open models want the user to begin.
-        messages.append({"role": "user", "content": _BEGIN})
-    for index, message in enumerate(history):
-        for item in placed.get(index, ()):
-            messages.extend(exchange("", item.runs))
+        if item not in answering:
+            placed.setdefault(_place(item, history), []).append(item)
+    messages: list[Entry] = []
+    if summary := call.state.get(SUMMARY, ""):
+        system = f"{system}\n\n{_EARLIER} {summary}".strip()
+    for index, message in enumerate(history[omitted:], omitted):
+        for item in placed.get(index, ()) if index > omitted or not omitted else ():
+            _add_round(messages, item, origin)
         _add(messages, message.role, message.content)
     for item in placed.get(len(history), ()):
-        messages.extend(exchange("", item.runs))
+        _add_round(messages, item, origin)
     _add(messages, "user", asked(turn))
-    return messages
+    for item in answering:
+        messages.extend(exchange(item, origin))
+    return [{"role": "system", "content": system}, *messages] if system else messages
 
 
-def exchange(text: str, runs: list[ToolRun]) -> Iterator[Entry]:
+def shorten(call: Call) -> int:
+    """Leave the older half of the exchanges out of what is sent. Returns how many messages that are."""
+    history = call.history
+    omitted: int = min(call.state.get(OMITTED, 0), len(history))
+    prompts = [index for index in range(omitted + 1, len(history)) if history[index].role == "user"]
+    begin: int = prompts[len(prompts) // 2] if prompts else len(history)
+    call.state[OMITTED] = begin
+    return begin - omitted
+
+
+def to_sum_up(call: Call) -> list[Message]:
+    """What is left out and stands in no summary yet."""
+    return call.history[call.state.get(SUMMED_UP, 0) : call.state.get(OMITTED, 0)]
+
+
+def exchange(item: Round, origin: object = None) -> Iterator[Entry]:
     """What the model said and called, and what came of it."""
-    calls = [_called(run) for run in runs]
-    yield {"role": "assistant", "content": text or None, "tool_calls": calls}
-    for run in runs:
-        outcome = run.outcome or "unknown: it is still running"
-        yield {"role": "tool", "tool_call_id": run.id, "content": outcome}
+    is_back = item.origin == origin
+    extras = item.extras if is_back else {}
+    calls = [_called(run, id_, is_back=is_back) for run in item.runs for id_ in run.ids]
+    yield {**extras, "role": "assistant", "content": item.said, "tool_calls": calls}
+    for run in item.runs:
+        outcome = run.outcome if run.outcome is not None else "unknown: it is still running"
+        for id_ in run.ids:
+            yield {
+                "role": "tool",
+                "tool_call_id": id_ if is_back else short_id(id_),
+                "content": outcome,
+            }
+
+
+def _add_round(messages: list[Entry], item: Round, origin: object) -> None:
+    last = messages[-1] if messages else {}
+    if not messages or (last["role"] == "assistant" and "tool_calls" not in last):
+        _add(messages, "user", asked(Turn(item.prompt)) or _BEGIN)
+    messages.extend(exchange(item, origin))
 
 
 def _place(item: Round, history: list[Message]) -> int:
@@ -138,25 +204,37 @@ def asked(turn: Turn) -> str:
 
 
 def _add(messages: list[Entry], role: str, content: str) -> None:
-    """Add what was said. Two in a row of one side become one: many models insist on taking turns."""
+    """Add what was said, in turns: two in a row of one side become one, and a missing side is filled in."""
     last: Mapping[str, Any] = messages[-1] if messages else {}
+    if not messages and role == "assistant":
+        messages.append({"role": "user", "content": _BEGIN})
+    elif role == "user" and last.get("role") == "tool":
+        messages.append({"role": "assistant", "content": _UNSAID})
     if last.get("role") == role and "tool_calls" not in last:
         messages[-1] = {"role": role, "content": f"{last['content']}\n{content}"}
     else:
         messages.append({"role": role, "content": content})
 
 
-def _called(run: ToolRun) -> Entry:
-    return {
-        "id": run.id,
-        "type": "function",
-        "function": {"name": run.name, "arguments": _json(run.arguments)},
-    }
+def _called(run: ToolRun, id_: str, *, is_back: bool) -> Entry:
+    function: Entry = {"name": run.name, "arguments": _json(run.arguments)}
+    if not is_back:
+        return {"id": short_id(id_), "type": "function", "function": function}
+    function = {**run.function_extras, **function}
+    return {**run.extras, "id": id_, "type": "function", "function": function}
 
 
 def _json(arguments: str) -> str:
     """Arguments that are no JSON object would be refused by some servers, with the whole request."""
     try:
-        return arguments if isinstance(msgspec.json.decode(arguments), dict) else "{}"
-    except msgspec.DecodeError:
+        read = read_arguments(arguments)
+    except ArgumentsError:
         return "{}"
+    return arguments if arguments.startswith("{") and _is_object(arguments) else json.dumps(read)
+
+
+def _is_object(arguments: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(arguments), dict)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False

@@ -8,10 +8,11 @@ deadline a run counts as *unknown*: neither done nor failed, since nobody can te
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, get_args
 
@@ -19,12 +20,17 @@ import msgspec
 from pydantic_core import to_json
 
 from voice_app.agents.protocol import Action, Call
-from voice_app.agents.tools import ArgumentsError, Tool
+from voice_app.agents.runner import is_cancelled
+from voice_app.agents.text import cleaned
+from voice_app.agents.tool_calls import ArgumentsError, ToolRequest, read_arguments
+from voice_app.agents.tools import Tool
 from voice_app.journal.events import ToolCalled, ToolReturned
 
 CANCELLED: Final = "cancelled: the caller spoke before it was done; call it again if it is still needed"
 LONGEST: Final = 2000
 """So many characters of arguments, and of an outcome, are written to the call's log."""
+MAX_OUTCOME: Final = 20_000
+"""So many characters of a result are told to the model: every turn of the call sends them again."""
 _ACTIONS: Final = get_args(Action)
 _NO_DIGIT: Final = re.compile(r"\D+")
 
@@ -57,6 +63,16 @@ class ToolRun:
     """Digits that are secrets of the caller's: what holds them is not written down."""
     sensitive: bool = False
     """It answers a secret: nothing of it is written down but its name."""
+    also: tuple[str, ...] = ()
+    """Ids of equal calls in the same answer: this run answers them, too."""
+    extras: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    function_extras: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Fields that came with the call and have to go back with it."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All the calls that it answers."""
+        return (self.id, *self.also)
 
     @property
     def running(self) -> bool:
@@ -92,6 +108,35 @@ class ToolBox:
     def __iter__(self) -> Iterator[Tool[..., Any]]:
         return iter(self._tools.values())
 
+    def runs(self, requests: Iterable[ToolRequest]) -> list[ToolRun]:
+        """The runs that answer the calls of one model's answer, not started yet.
+
+        A tool that acts runs once for equal arguments: models repeat themselves, and one order is meant.
+        """
+        runs: list[ToolRun] = []
+        acting: dict[tuple[str, str], ToolRun] = {}
+        for request in requests:
+            run = ToolRun(
+                request.id,
+                request.name,
+                request.arguments,
+                extras=request.extras.merged(),
+                function_extras=request.function_extras.merged(),
+            )
+            tool = self._tools.get(request.name)
+            same = (request.name, _normal(request.arguments))
+            if tool is not None and tool.acts and same in acting:
+                acting[same].also += (request.id,)
+                continue
+            acting[same] = run
+            runs.append(run)
+        return runs
+
+    def acts(self, run: ToolRun) -> bool:
+        """Whether a run may have changed the world."""
+        tool = self._tools.get(run.name)
+        return tool is not None and tool.acts
+
     def start(self, call: Call, run: ToolRun) -> None:
         """Begin a run, and write that to the call's log. Calling a tool that does not exist is one, too."""
         tool = self._tools.get(run.name)
@@ -122,7 +167,9 @@ class ToolBox:
                 return False
             for run in running:
                 run.awaited = True
-                if now >= run.expires:
+                if run.task is None or run.task.done():
+                    run.outcome = "error: it ended without a result"
+                elif now >= run.expires:
                     self._expire(run)
             waiting = [run.task for run in running if run.running and run.task is not None]
             if not waiting:
@@ -161,15 +208,17 @@ class ToolBox:
             value = await tool.run(call, run.arguments)
         except ArgumentsError as error:
             outcome = f"error: {error}"
-        except asyncio.CancelledError:
-            if not tool.acts:
-                run.outcome = CANCELLED
-            raise
-        except Exception as error:
-            log.warning("call %s: the tool %s failed", call.sid, run.name, exc_info=True)
-            outcome = f"error: {type(error).__name__}: {error}"
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                if not tool.acts:
+                    run.outcome = CANCELLED
+                raise
+            outcome = _failed(call, run, error)
+        except BaseException as error:
+            # What a tool raises is its failure: `sys.exit` in one must not stop the server.
+            outcome = _failed(call, run, error)
         else:
-            outcome = _told(value)
+            outcome = _told(call, run, value)
             if isinstance(value, _ACTIONS):
                 run.action = value
         expired = run.outcome is not None
@@ -198,10 +247,32 @@ def _definition(tool: Tool[..., Any]) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _told(value: object) -> str:
+def _normal(arguments: str) -> str:
+    """Arguments of which equal ones are equal texts."""
+    try:
+        return json.dumps(read_arguments(arguments), sort_keys=True)
+    except ArgumentsError:
+        return arguments
+
+
+def _failed(call: Call, run: ToolRun, error: BaseException) -> str:
+    log.warning("call %s: the tool %s failed", call.sid, run.name, exc_info=error)
+    return cleaned(f"error: {type(error).__name__}: {error}")[:MAX_OUTCOME]
+
+
+def _told(call: Call, run: ToolRun, value: object) -> str:
     """A tool's result as the model reads it."""
-    if isinstance(value, str):
-        return value
     if value is None or isinstance(value, _ACTIONS):
         return "done"
-    return to_json(value, fallback=str).decode()
+    try:
+        told = value if isinstance(value, str) else to_json(value, fallback=str).decode()
+        told.encode()
+    except (ValueError, RecursionError) as error:
+        log.warning("call %s: the result of the tool %s is no JSON: %s", call.sid, run.name, error)
+        return (
+            f"error: it ran, but its result ({type(value).__name__}) cannot be told. It may have been "
+            "done: do not call it again, and tell the caller that it could not be confirmed"
+        )
+    if len(told) > MAX_OUTCOME:
+        return f"{told[:MAX_OUTCOME]}… (the rest of {len(told)} characters is left out)"
+    return told

@@ -16,28 +16,43 @@ is told to the model as text or JSON; an action (`Transfer`, `EndCall`, `Play`, 
 from __future__ import annotations
 
 import inspect
+import json
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Generic, ParamSpec, TypeVar, get_type_hints, overload
+from functools import partial
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Generic,
+    ParamSpec,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 import docstring_parser
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema
 
 from voice_app.agents.protocol import Call
+from voice_app.agents.schemas import schema_of
+from voice_app.agents.tool_calls import ArgumentsError, read_arguments
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 DEADLINE: Final = 10.0
 """Seconds after which a tool's result is told to the model as unknown, unless the tool says otherwise."""
+_WRAPPERS: Final = ("arguments", "parameters", "args", "input")
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-class ArgumentsError(Exception):
-    """The model called a tool with arguments that do not fit. The text is meant for the model."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -66,16 +81,49 @@ class Tool(Generic[P, R]):
 
         Raises `ArgumentsError` where they do not fit, and whatever the function raises.
         """
-        try:
-            model = self.arguments.model_validate_json(arguments or "{}")
-        except ValidationError as error:
-            raise ArgumentsError(_complaint(error)) from None
+        model = self._validated(read_arguments(arguments))
         fields = self.arguments.model_fields
         values = {field.alias or name: getattr(model, name) for name, field in fields.items()}
         if self.call_parameter is not None:
             values[self.call_parameter] = call
         function: Callable[..., Awaitable[R]] = self.function
         return await function(**values)
+
+    def _validated(self, given: dict[str, Any]) -> BaseModel:
+        given = self._unwrapped(given)
+        try:
+            return self.arguments.model_validate_json(json.dumps(given))
+        except ValidationError as error:
+            mended = self._mended(given, error)
+            if mended == given:
+                raise ArgumentsError(_complaint(error)) from None
+        try:
+            return self.arguments.model_validate_json(json.dumps(mended))
+        except ValidationError as error:
+            raise ArgumentsError(_complaint(error)) from None
+
+    def _unwrapped(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The arguments, if the model put all of them into one object within."""
+        for name in _WRAPPERS:
+            inner = given.get(name)
+            if len(given) == 1 and isinstance(inner, dict) and name not in self.parameters["properties"]:
+                return inner
+        return given
+
+    def _mended(self, given: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+        """The arguments with what has one reading only: null for a default, JSON within a text."""
+        optional = self.parameters["properties"].keys() - set(self.parameters.get("required", ()))
+        mended = dict(given)
+        for item in error.errors(include_url=False, include_context=False, include_input=False):
+            name = item["loc"][0] if item["loc"] else None
+            if name not in mended:
+                continue
+            if mended[name] is None and name in optional:
+                del mended[name]
+            elif isinstance(mended[name], str) and mended[name].lstrip()[:1] in ("{", "["):
+                with suppress(ValueError, RecursionError):
+                    mended[name] = json.loads(mended[name])
+        return mended
 
 
 @overload
@@ -104,7 +152,7 @@ def tool(
     """
 
     def decorate(function: Callable[..., Awaitable[Any]]) -> Tool[..., Any]:
-        return _make(function, name or function.__name__, deadline, filler, acts)
+        return _make(function, name or _plain_name(function), deadline, filler, acts)
 
     return decorate if function is None else decorate(function)
 
@@ -113,21 +161,25 @@ def _make(
     function: Callable[..., Awaitable[Any]], name: str, deadline: float, filler: str, acts: bool
 ) -> Tool[..., Any]:
     if not inspect.iscoroutinefunction(function):
-        raise TypeError(f"the tool {name} must be an async function: write `async def {name}`")
+        raise TypeError(f"the tool {name} must be an async function: write `async def {name or '…'}`")
     if _NAME.fullmatch(name) is None:
         raise TypeError(f"{name!r} is no name for a tool: use up to 64 letters, digits, - and _")
-    if deadline <= 0:
+    if not 0 < deadline < math.inf:
         raise TypeError(f"the deadline of the tool {name} is {deadline}: give it seconds above 0")
-    documentation = docstring_parser.parse(inspect.getdoc(function) or "")
+    documentation = docstring_parser.parse(inspect.getdoc(_inner(function)) or "")
     if not documentation.description:
         raise TypeError(f"the tool {name} has no docstring: the model has to know what it is for")
     described = {item.arg_name: item.description or "" for item in documentation.params}
     call_parameter, arguments = _arguments(function, name, described)
+    try:
+        parameters = schema_of(arguments)
+    except PydanticUserError as error:
+        raise TypeError(f"the tool {name} has a parameter that no JSON stands for: {error.message}") from None
     return Tool(
         function=function,
         name=name,
         description=documentation.description,
-        parameters=_schema(arguments),
+        parameters=parameters,
         deadline=deadline,
         filler=filler,
         acts=acts,
@@ -140,19 +192,27 @@ def _arguments(
     function: Callable[..., Any], name: str, described: Mapping[str, str]
 ) -> tuple[str | None, type[BaseModel]]:
     """The name of the parameter that takes the call, and a model of the others."""
+    inner = _inner(function)
     try:
-        hints = get_type_hints(function, include_extras=True)
-    except NameError as error:
+        hints = get_type_hints(
+            inner if inspect.isroutine(inner) else type(inner).__call__, include_extras=True
+        )
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:
         raise TypeError(f"the tool {name} has an annotation that cannot be found: {error}") from None
+    bound = function.keywords if isinstance(function, partial) else {}
     call_parameter: str | None = None
     fields: dict[str, Any] = {}
     for index, parameter in enumerate(inspect.signature(function).parameters.values()):
+        if parameter.name in bound:
+            continue  # it was given already: the model has no say in it
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise TypeError(f"the tool {name} takes {parameter}: a model can only give arguments by name")
         if parameter.name not in hints:
             raise TypeError(f"the parameter {parameter.name} of the tool {name} has no type: annotate it")
         hint = hints[parameter.name]
-        if hint is Call:
+        if _is_call(hint):
+            if call_parameter is not None:
+                raise TypeError(f"the tool {name} takes the call twice: leave {parameter.name} out")
             call_parameter = parameter.name
             continue
         default = ... if parameter.default is parameter.empty else parameter.default
@@ -162,21 +222,31 @@ def _arguments(
             info = FieldInfo.merge_field_infos(info, description=text)
         fields[f"argument_{index}"] = (hint, info)
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
-    return call_parameter, create_model(name, __config__=config, **fields)
+    try:
+        return call_parameter, create_model(name, __config__=config, **fields)
+    except PydanticUserError as error:
+        raise TypeError(f"the tool {name} has a parameter that no JSON stands for: {error.message}") from None
 
 
-class _Schema(GenerateJsonSchema):
-    """Without titles: they repeat the names, and every token of a schema is paid for on every turn."""
+def _is_call(hint: Any) -> bool:
+    """Whether a parameter takes the call: `Call`, also as ``Call | None`` or ``Annotated[Call, …]``."""
+    if get_origin(hint) is Annotated:
+        return _is_call(get_args(hint)[0])
+    if get_origin(hint) in (Union, UnionType):
+        return [_is_call(item) for item in get_args(hint) if item is not NoneType] == [True]
+    return hint is Call
 
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
+
+def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function within `functools.partial`."""
+    while isinstance(function, partial):
+        function = function.func
+    return function
 
 
-def _schema(arguments: type[BaseModel]) -> dict[str, Any]:
-    schema = arguments.model_json_schema(schema_generator=_Schema)
-    schema.pop("title", None)
-    schema.setdefault("properties", {})
-    return schema
+def _plain_name(function: Callable[..., Any]) -> str:
+    inner = _inner(function)
+    return str(getattr(inner, "__name__", type(inner).__name__))
 
 
 def _complaint(error: ValidationError) -> str:

@@ -10,10 +10,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing, suppress
-from typing import Any, cast
+from typing import Any
 
 from voice_app.agents.failures import ModelError
 from voice_app.agents.protocol import Agent, EndCall, Transfer, Turn
+from voice_app.agents.runner import pieces
 from voice_app.journal.events import Event
 from voice_app.relay.commands import AdoptTurn, Close, Pull, Record, StartTurn, StopTurn
 from voice_app.relay.session import Session
@@ -116,8 +117,8 @@ class Connection:
     async def _answer(self, number: int, turn: Turn) -> None:
         session = self._session
         try:
-            async with aclosing(cast(Any, self._agent(session.call, turn))) as pieces:
-                async for piece in pieces:
+            async with aclosing(pieces(self._agent, session.call, turn)) as answer:
+                async for piece in answer:
                     pull = session.agent_yielded(number, piece, self._now())
                     if session.has_commands:
                         self._settle()

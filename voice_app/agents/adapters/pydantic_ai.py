@@ -40,7 +40,8 @@ from pydantic_ai import (
 from voice_app.agents.actions import ACTIONS
 from voice_app.agents.messages import asked
 from voice_app.agents.protocol import Action, Agent, Break, Call, EndCall, Message, Piece, Transfer, Turn
-from voice_app.agents.tools import ArgumentsError, Tool
+from voice_app.agents.tool_calls import ArgumentsError
+from voice_app.agents.tools import Tool
 
 
 def from_pydantic_ai(

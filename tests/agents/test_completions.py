@@ -3,17 +3,15 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from itertools import pairwise
 from typing import Any
 
 import aiohttp
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from support.model import ScriptedModel
+from voice_app.agents.completions import Completion
+from voice_app.agents.endpoints import Endpoint
 from voice_app.agents.failures import ModelError
-from voice_app.agents.stream import MAX_EVENT, Completion, Endpoint, EventReader
 
 
 @pytest.fixture
@@ -29,36 +27,6 @@ def completion(model: ScriptedModel, *, first_token: float = 5.0, between_tokens
 
 async def words(completion: Completion, http: aiohttp.ClientSession) -> list[str]:
     return [text async for text in completion.stream(http, {"messages": []})]
-
-
-@given(st.lists(st.binary(max_size=20).filter(lambda data: not set(b"\r\n") & set(data))), st.data())
-def test_events_are_found_however_the_bytes_are_cut(payloads: list[bytes], data: st.DataObject) -> None:
-    newline = data.draw(st.sampled_from([b"\n", b"\r\n"]))
-    stream = b"".join(
-        b": a comment" + newline + b"event: x" + newline + b"data:" + payload + newline + newline
-        for payload in payloads
-    )
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)))))
-    reader = EventReader()
-    found = [
-        item for begin, end in pairwise([0, *cuts, len(stream)]) for item in reader.feed(stream[begin:end])
-    ]
-    assert [item.rstrip(b"\r") for item in found] == payloads
-
-
-def test_an_event_of_several_lines_is_one_event() -> None:
-    assert EventReader().feed(b"data: {\ndata: }\n\n") == [b" {\n }"]
-
-
-def test_the_last_event_counts_without_its_blank_line() -> None:
-    reader = EventReader()
-    assert reader.feed(b"data: x") == []
-    assert reader.close() == [b" x"]
-
-
-def test_an_endless_event_is_an_error() -> None:
-    with pytest.raises(ModelError, match="more than"):
-        EventReader().feed(b"data: " + b"x" * (MAX_EVENT + 1))
 
 
 async def test_words_are_yielded_in_order(model: ScriptedModel, http: aiohttp.ClientSession) -> None:

@@ -1,0 +1,198 @@
+"""Runs an agent for one turn: its text is repaired, and what it raises is its own failure.
+
+An agent is somebody's code within our process. `sys.exit` in it, or a `CancelledError` of something that
+it waited for, would stop the server or the turn without a word; here they become an `AgentExitError`.
+A plain generator that blocks runs in a thread of its own, a step at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import dataclasses
+import functools
+import inspect
+import logging
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from typing import Any, Final, TypeVar
+
+from voice_app.agents.protocol import Agent, Break, Call, Piece, Turn
+from voice_app.agents.text import TextRepair, cleaned
+
+_OVER: Final = object()
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class AgentExitError(Exception):
+    """The agent tried to stop more than its turn: `sys.exit`, a cancellation that nobody asked for."""
+
+
+async def pieces(agent: Agent, call: Call, turn: Turn) -> AsyncGenerator[Piece]:
+    """What an agent yields in a turn, fit to be encoded.
+
+    Raises:
+        AgentExitError: it raised what is no `Exception`.
+        Exception: it raised that.
+    """
+    repair = TextRepair()
+    iterator: AsyncIterator[Piece] | None = None
+    try:
+        iterator = _guarded(lambda: aiter(agent(call, turn)))
+        while (piece := await _next(iterator)) is not _OVER:
+            if not isinstance(piece, str):
+                repair.drop()
+                yield _cleaned(piece)
+            elif text := repair.feed(piece):
+                yield text
+    finally:
+        if isinstance(iterator, AsyncGenerator):
+            await _close(iterator, call)
+
+
+async def _next(iterator: AsyncIterator[Piece]) -> Any:
+    try:
+        return await anext(iterator)
+    except StopAsyncIteration:
+        return _OVER
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise _exit(error) from error
+    except Exception:
+        raise
+    except BaseException as error:
+        raise _exit(error) from error
+
+
+def _guarded(make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except Exception:
+        raise
+    except BaseException as error:
+        raise _exit(error) from error
+
+
+async def _close(generator: AsyncGenerator[Any], call: Call) -> None:
+    """Close an agent's generator. What it raises while it is closed changes nothing any more."""
+    try:
+        await generator.aclose()
+    except asyncio.CancelledError:
+        if is_cancelled():
+            raise
+        log.warning("call %s: the agent was cancelled while it was closed", call.sid)
+    except BaseException as error:
+        log.warning("call %s: the agent failed while it was closed", call.sid, exc_info=error)
+
+
+def _exit(error: BaseException) -> AgentExitError:
+    if isinstance(error, asyncio.CancelledError):
+        return AgentExitError("something that the agent waited for was cancelled")
+    return AgentExitError(f"the agent raised {type(error).__name__}: only its turn ends")
+
+
+def is_cancelled() -> bool:
+    """Whether it is this task that was cancelled, and not something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _cleaned(piece: Any) -> Any:
+    """An action, the texts in it repaired."""
+    if isinstance(piece, Break) or not dataclasses.is_dataclass(piece) or isinstance(piece, type):
+        return piece
+    changed = {}
+    for field in dataclasses.fields(piece):
+        value = getattr(piece, field.name)
+        if isinstance(value, str) and (text := cleaned(value)) != value:
+            changed[field.name] = text
+    return dataclasses.replace(piece, **changed) if changed else piece
+
+
+def in_thread(agent: Callable[[Call, Turn], Iterator[Piece]]) -> Agent:
+    """Make an agent of a plain generator function that blocks.
+
+    Each turn has a thread. It goes no further than it is asked to; a turn that is cut off goes on at once,
+    and the generator is closed when the step that it is at returns.
+    """
+
+    @functools.wraps(agent)
+    async def answer(call: Call, turn: Turn) -> AsyncGenerator[Piece]:
+        steps = _Steps(agent, call, turn)
+        try:
+            while (piece := await steps.next()) is not _OVER:
+                yield piece
+        finally:
+            steps.stop()
+
+    return answer
+
+
+class _Steps:
+    """A generator that runs in a thread, one step for each call of `next`."""
+
+    def __init__(self, agent: Callable[[Call, Turn], Iterator[Piece]], call: Call, turn: Turn) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._asked = threading.Semaphore(0)
+        self._answer: asyncio.Future[Any] | None = None
+        self._stopped = False
+        # A daemon: an agent that blocks for ever must not keep the process.
+        self._thread = threading.Thread(
+            target=contextvars.copy_context().run,
+            args=(self._run, agent, call, turn),
+            name=f"agent {call.sid}",
+            daemon=True,
+        )
+
+    async def next(self) -> Any:
+        """The next piece. Raises what the generator raises."""
+        self._answer = self._loop.create_future()
+        if self._thread.ident is None:
+            self._thread.start()
+        self._asked.release()
+        return await self._answer
+
+    def stop(self) -> None:
+        """Close the generator once its step is over. Does not wait for that."""
+        self._stopped = True
+        self._asked.release()
+
+    def _run(self, agent: Callable[[Call, Turn], Iterator[Piece]], call: Call, turn: Turn) -> None:
+        self._asked.acquire()
+        try:
+            generator = iter(agent(call, turn))
+            while not self._stopped:
+                self._tell(next(generator, _OVER), None)
+                self._asked.acquire()
+            if inspect.isgenerator(generator):
+                generator.close()
+        except BaseException as error:
+            self._tell(None, error)
+
+    def _tell(self, piece: Any, error: BaseException | None) -> None:
+        answer = self._answer
+
+        def tell() -> None:
+            if answer is None or answer.done():
+                if error is not None:
+                    log.warning("the agent failed after its turn was over", exc_info=error)
+            elif error is None:
+                answer.set_result(piece)
+            else:
+                answer.set_exception(_as_exception(error))
+
+        try:
+            self._loop.call_soon_threadsafe(tell)
+        except RuntimeError:  # the loop is closed: the server has stopped
+            return
+
+
+def _as_exception(error: BaseException) -> BaseException:
+    """What a future can hold: it takes no StopIteration, and what is no Exception would stop the loop."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return _exit(error)

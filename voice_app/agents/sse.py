@@ -1,0 +1,135 @@
+"""The body of a streamed answer, as JSON values: server-sent events, lines of JSON, or one document.
+
+Reference: the HTML standard, section 9.2.6 "Interpreting an event stream". What servers do differently
+is told from the bytes, never from the content type: events without a blank line between them, JSON
+lines without ``data:``, one plain JSON document, a byte order mark, any kind of line end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+from voice_app.agents.failures import ModelError
+
+MAX_EVENT: Final = 1 << 20
+"""Bytes of one event, or of a whole JSON document; more is no answer of a model."""
+_BOM: Final = b"\xef\xbb\xbf"
+
+T = TypeVar("T")
+
+
+class EventReader(Generic[T]):
+    """Values out of bytes, however they are cut.
+
+    ``decode`` is given the data of an event and the event's name. It returns `None` for what is not a
+    whole value of the kind that is looked for: then the lines of the event are tried together.
+    """
+
+    __slots__ = (
+        "_decode",
+        "_in_document",
+        "_lines",
+        "_name",
+        "_rest",
+        "_size",
+        "_skip_lf",
+        "_started",
+        "junk",
+    )
+
+    def __init__(self, decode: Callable[[bytes, bytes], T | None]) -> None:
+        self.junk = b""
+        """The beginning of the first data that was of no use."""
+        self._decode = decode
+        self._rest = b""
+        self._lines: list[bytes] = []  # the data of the event that is not over
+        self._size = 0
+        self._name = b""
+        self._started = False
+        self._in_document = False
+        self._skip_lf = False
+
+    def feed(self, data: bytes) -> list[T]:
+        """The values that are complete now. Raises `ModelError` for an endless one."""
+        if not data:
+            return []
+        after_cr, self._skip_lf = self._skip_lf, data.endswith(b"\r")
+        if after_cr:
+            data = data.removeprefix(b"\n")
+        lines = (self._rest + data if self._rest else data).splitlines(keepends=True)
+        self._rest = lines.pop() if lines and lines[-1][-1:] not in b"\r\n" else b""
+        self._limit(len(self._rest))
+        values: list[T] = []
+        for line in lines:
+            self._read_line(line.rstrip(b"\r\n"), values)
+        return values
+
+    def close(self) -> list[T]:
+        """The stream is over: its last values, whatever is missing behind them."""
+        values: list[T] = []
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            self._read_line(rest, values)
+        self._dispatch(values)
+        return values
+
+    def _read_line(self, line: bytes, values: list[T]) -> None:
+        line = line.removeprefix(_BOM)
+        if line[:5] == b"data:":
+            self._started = True
+            self._read_data(line[6:] if line[5:6] == b" " else line[5:], values)
+            return
+        if not self._started and line.strip():
+            self._started, self._in_document = True, line.lstrip()[:1] in b"{["
+        if self._in_document or line[:1] in (b"{", b"["):
+            self._read_data(line, values)
+        elif not line:
+            self._dispatch(values)
+        else:
+            self._read_field(line, values)
+
+    def _read_field(self, line: bytes, values: list[T]) -> None:
+        field, _, value = line.partition(b":")
+        if not field:
+            return  # a comment
+        match field.strip().lower():
+            case b"data":
+                self._read_data(value.removeprefix(b" "), values)
+            case b"event":
+                self._name = value.strip()
+            case b"id" | b"retry":
+                pass
+            case _:
+                self.junk = self.junk or line[:200]
+
+    def _read_data(self, data: bytes, values: list[T]) -> None:
+        """A line that is a value by itself is one; others wait for the end of their event."""
+        if (not self._in_document or not self._lines) and data:
+            value = self._decode(data, self._name)
+            if value is not None:
+                values.append(value)
+                self._forget()
+                return
+        self._lines.append(data)
+        self._size += len(data) + 1
+        self._limit(self._size)
+
+    def _dispatch(self, values: list[T]) -> None:
+        if lines := self._lines:
+            data = b"\n".join(lines)
+            value = self._decode(data, self._name) if len(lines) > 1 else None
+            if value is not None:
+                values.append(value)
+            else:
+                self.junk = self.junk or data.strip()[:200]
+        self._forget()
+        self._name = b""
+
+    def _forget(self) -> None:
+        if self._lines:
+            self._lines, self._size = [], 0
+
+    def _limit(self, size: int) -> None:
+        if size > MAX_EVENT:
+            raise ModelError("broken", f"the model sent an event of more than {MAX_EVENT} bytes")
