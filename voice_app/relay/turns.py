@@ -199,7 +199,8 @@ class Turns:
         if running.held is not None:
             return
         self._say(running, running.speakable.flush(), now)
-        if not running.answered:
+        # What was said before a tool is an answer, too: to deny it after the tool has acted would be wrong.
+        if not running.answered and not running.spoke:
             self.agent_failed(number, "the agent said nothing", now)
             return
         self._failures = 0
