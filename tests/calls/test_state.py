@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.calls import INVITED, CallState, HandoffState, Parties
+from voice_app.calls import INVITED, CallState, CallTranscript, HandoffState, Parties, Sessions
+from voice_app.calls import state as state_module
+from voice_app.calls.resuming import LatestSession
 from voice_app.journal import Entry
 from voice_app.journal.events import (
     Acted,
@@ -108,6 +110,18 @@ def test_to_add_events_one_by_one_is_to_fold_them_all(
         if number in looks:
             assert known(growing) == known(CallState.of(told(*events[: number + 1])))
     assert known(growing) == known(state(*events))
+
+
+@given(st.lists(any_event, max_size=25))
+def test_every_part_of_the_fold_gets_the_kinds_that_it_takes(events: Sequence[Event | Unknown]) -> None:
+    """Each part leaves aside what it does not take: to give it everything changes nothing."""
+    everything = frozenset(type(event) for event in events)
+    with pytest.MonkeyPatch.context() as patch:
+        for part in (Sessions, CallTranscript, LatestSession):
+            patch.setattr(part, "KINDS", everything)
+        patch.setattr(state_module, "_OWN", everything)
+        unfiltered = known(state(*events))
+    assert known(state(*events)) == unfiltered
 
 
 def test_of_a_call_that_nobody_knows_nothing_is_known() -> None:

@@ -85,6 +85,14 @@ class ResumeState:
 class LatestSession:
     """The session that was opened last, as Twilio may come back to it."""
 
+    KINDS: Final[frozenset[type]] = frozenset(
+        {
+            *(Served, SocketOpened, Connected, Reconnected, Prompted, Pressed),
+            *(Replied, Played, Heard, Disconnected, SessionEnded, Closed),
+        }
+    )
+    """The kinds of events that change anything here."""
+
     def __init__(self) -> None:
         self._former: set[str] = set()
         """The sessions before it: what is told of them later changes nothing here."""
@@ -108,6 +116,12 @@ class LatestSession:
     def take(self, entry: Entry) -> None:
         """Add what happened next on the call."""
         match entry.event:
+            case (
+                Replied() | Played() | Heard() | Reconnected() | Disconnected() | SessionEnded()
+            ) as event if event.session_id not in self._former:
+                self._take_own(event)
+            case Prompted() | Pressed() as event:
+                self._exchange.append(event)
             case Served() | Closed():
                 self._over = True
             case SocketOpened():
@@ -115,23 +129,11 @@ class LatestSession:
                 self._begin()
             case Connected() as event:
                 self.id, self._parameters = event.session_id, event.parameters
-            case Prompted() | Pressed() as event:
-                self._exchange.append(event)
-            case (
-                Reconnected() | Disconnected() | SessionEnded() | Replied() | Played() | Heard()
-            ) as event if event.session_id not in self._former:
-                self._take_own(event)
             case _:
                 pass
 
     def _take_own(self, event: Reconnected | Disconnected | SessionEnded | Replied | Played | Heard) -> None:
         match event:
-            case Reconnected():
-                self._reconnects += 1
-            case Disconnected(code=code):
-                self._over |= code == CLOSED_IN_ORDER
-            case SessionEnded():
-                self._over = True
             case Replied(reply=reply, text=text):
                 self._next_reply = max(self._next_reply, reply + 1)
                 self._texts[reply] = text
@@ -140,6 +142,12 @@ class LatestSession:
                 self._played = (reply, characters)
             case Heard(reply=reply):
                 self._texts.pop(reply, None)
+            case Reconnected():
+                self._reconnects += 1
+            case Disconnected(code=code):
+                self._over |= code == CLOSED_IN_ORDER
+            case SessionEnded():
+                self._over = True
 
     def reconnect_state(self, history: list[HistoryLine], filler: str) -> ReconnectState | None:
         """What Twilio comes back to; takes out of the history what is not settled yet."""

@@ -94,6 +94,11 @@ class SessionRecord:
 class Sessions:
     """The sessions of one call, in the order in which they were first heard of."""
 
+    KINDS: Final[frozenset[type]] = frozenset(
+        {Replied, Played, Connected, Reconnected, Disconnected, SessionEnded}
+    )
+    """The kinds of events that change anything here."""
+
     def __init__(self) -> None:
         self._sessions: dict[str, SessionRecord] = {}
         self._current = ""

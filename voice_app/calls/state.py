@@ -67,6 +67,14 @@ _KEPT: Final[frozenset[type]] = frozenset(
 )
 """The kinds that `CallState.events` gives back one by one: what a call has few of."""
 
+_OWN: Final[frozenset[type]] = frozenset(
+    {
+        *(Opened, Served, SocketOpened, Connected, Reconnected, Prompted, Pressed, Typing, KeysAwaited),
+        *(Acted, HandedOff, ToolCalled, ToolReturned, Transcription),
+    }
+)
+"""The kinds that change what `CallState` itself holds. A call has thousands of events of other kinds."""
+
 
 @dataclass(slots=True)
 class ToolUse:
@@ -233,11 +241,19 @@ class CallState:
         """Add what happened next on the call."""
         if self.began_at is None:
             self.began_at = entry.at
-        if type(entry.event) in _KEPT:
-            self._entries[type(entry.event)].append(entry)
-        self.sessions.take(entry)
-        self.transcript.take(entry)
-        self._latest.take(entry)
+        kind = type(entry.event)
+        if kind in _KEPT:
+            self._entries[kind].append(entry)
+        if kind in Sessions.KINDS:
+            self.sessions.take(entry)
+        if kind in CallTranscript.KINDS:
+            self.transcript.take(entry)
+        if kind in LatestSession.KINDS:
+            self._latest.take(entry)
+        if kind in _OWN:
+            self._take_own(entry)
+
+    def _take_own(self, entry: Entry) -> None:
         match entry.event:
             case Opened() as event if not self.opened:
                 self.opened, self.parties = True, Parties.of(event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -59,6 +59,9 @@ class CallTranscript:
     was written first. Where a session broke off without telling, `SessionRecord.heard` tells what was heard.
     """
 
+    KINDS: Final[frozenset[type]] = frozenset({Prompted, Pressed, Replied, Heard, Transcribed})
+    """The kinds of events that change anything here."""
+
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._lines: list[SpokenLine] = []
@@ -72,10 +75,6 @@ class CallTranscript:
     def take(self, entry: Entry) -> None:
         """Add what happened next on the call. The sessions have taken it already."""
         match entry.event:
-            case Prompted(text=text):
-                self._add(entry, "user", text)
-            case Pressed(digits=digits):
-                self._add(entry, "user", pressed(digits))
             case Replied() as event:
                 line = self._reply(entry, event)
                 line.text = event.text
@@ -83,6 +82,10 @@ class CallTranscript:
                     line.first_token_ms = event.first_token_ms
                 if event.total_ms is not None:
                     line.total_ms = event.total_ms
+            case Prompted(text=text):
+                self._add(entry, "user", text)
+            case Pressed(digits=digits):
+                self._add(entry, "user", pressed(digits))
             case Heard() as event:
                 self._reply(entry, event).heard = event.text
             case Transcribed(final=True) as event:
