@@ -18,6 +18,7 @@ from voice_app.cli.main import app
 from voice_app.sandbox.twilio import (
     SUMMARY,
     Behaviour,
+    CallStart,
     Fault,
     LocalTranscriber,
     SandboxAccount,
@@ -90,10 +91,12 @@ def called(account: SandboxAccount, configuration: str, clock: Clock) -> Callabl
             number = next(calls)
             phone, sid = LocalTranscriber(account), CALL.format(number)
             conversation_id = await phone.call_started(
-                sid,
-                caller=caller or f"+1555019{number:04}",
-                number=NUMBER,
-                configuration_id=configuration,
+                CallStart(
+                    sid,
+                    caller=caller or f"+1555019{number:04}",
+                    number=NUMBER,
+                    configuration_id=configuration,
+                )
             )
             assert conversation_id is not None
             for index, text in enumerate(words):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from voice_app.sandbox.twilio import Fault, LocalTranscriber, SandboxAccount
+from voice_app.sandbox.twilio import CallStart, Fault, LocalTranscriber, SandboxAccount
 from voice_app.twilio import ApiError, Conversations, Trouble, TwilioApi
 from voice_app.twilio.utterances import utterances
 
@@ -36,7 +36,7 @@ def transcriber(account: SandboxAccount) -> LocalTranscriber:
 
 async def on_a_call(transcriber: LocalTranscriber, configuration_id: str) -> str:
     conversation_id = await transcriber.call_started(
-        CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id
+        CallStart(CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id)
     )
     assert conversation_id is not None
     return conversation_id

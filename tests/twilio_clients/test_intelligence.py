@@ -9,6 +9,7 @@ import pytest
 from voice_app.sandbox.twilio import (
     SENTIMENT,
     SUMMARY,
+    CallStart,
     LocalTranscriber,
     SandboxAccount,
     new_id,
@@ -35,7 +36,7 @@ async def analysed(account: SandboxAccount, *rules: dict[str, Any]) -> str:
     configuration_id = account.add_configuration(intelligenceConfigurationIds=linked)
     transcriber = LocalTranscriber(account)
     conversation_id = await transcriber.call_started(
-        CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id
+        CallStart(CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id)
     )
     assert conversation_id is not None
     await transcriber.spoken(CALL, "caller", "I want a refund.")

@@ -15,7 +15,7 @@ import pytest
 from voice_app.guard import CallInspector
 from voice_app.journal import Journal
 from voice_app.journal.events import Failed
-from voice_app.sandbox.twilio import Fault, LocalTranscriber, SandboxAccount, double_app
+from voice_app.sandbox.twilio import CallStart, Fault, LocalTranscriber, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 from voice_app.twilio import (
     Configurations,
@@ -70,7 +70,7 @@ async def watched(
 async def begin(account: SandboxAccount, configuration_id: str, *said: str) -> None:
     """The call begins, and the caller says something."""
     line = LocalTranscriber(account)
-    await line.call_started(CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id)
+    await line.call_started(CallStart(CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id))
     for text in said:
         await line.spoken(CALL, "caller", text)
 

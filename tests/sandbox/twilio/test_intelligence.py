@@ -15,6 +15,7 @@ from support.official import Official
 from voice_app.sandbox.twilio import (
     SENTIMENT,
     SUMMARY,
+    CallStart,
     LocalTranscriber,
     SandboxAccount,
     double_app,
@@ -107,7 +108,7 @@ async def talked(account: SandboxAccount, *rules: dict[str, Any], end: bool = Tr
     configuration_id = account.add_configuration(intelligenceConfigurationIds=linked)
     transcriber = LocalTranscriber(account)
     conversation_id = await transcriber.call_started(
-        CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id
+        CallStart(CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id)
     )
     assert conversation_id is not None
     await transcriber.spoken(CALL, "caller", "I want a refund.")
@@ -138,7 +139,9 @@ class TestRules:
             channelSettings=voice, intelligenceConfigurationIds=linked
         )
         transcriber = LocalTranscriber(account)
-        await transcriber.call_started(CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id)
+        await transcriber.call_started(
+            CallStart(CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id)
+        )
         await transcriber.spoken(CALL, "caller", "Hello?")
         await transcriber.call_ended(CALL)
         now = 5 * 60

@@ -15,7 +15,7 @@ from twilio.rest.memory.v1.profile import ProfileList
 from twilio.rest.memory.v1.recall import RecallList
 
 from support.official import Official
-from voice_app.sandbox.twilio import LocalTranscriber, SandboxAccount, double_app, new_id
+from voice_app.sandbox.twilio import CallStart, LocalTranscriber, SandboxAccount, double_app, new_id
 from voice_app.sandbox.twilio.app import serve
 from voice_app.sandbox.twilio.conversation_store import settle
 from voice_app.sandbox.twilio.memory_store import add_profile, merge
@@ -252,7 +252,7 @@ class TestStrictness:
         configuration_id = account.add_configuration(memoryStoreId=store_id)
         transcriber = LocalTranscriber(account)
         conversation_id = await transcriber.call_started(
-            CALL, caller=PHONE, number=NUMBER, configuration_id=configuration_id
+            CallStart(CALL, caller=PHONE, number=NUMBER, configuration_id=configuration_id)
         )
         await transcriber.spoken(CALL, "caller", "green tea")
         home = f"/Stores/{store_id}/Profiles/{profile_id}"
@@ -276,7 +276,9 @@ class TestExtraction:
         voice = {"VOICE": {"statusTimeouts": {"inactive": 5, "closed": 30}}}
         configuration_id = account.add_configuration(channelSettings=voice, **fields)
         transcriber = LocalTranscriber(account)
-        await transcriber.call_started(CALL, caller=PHONE, number=NUMBER, configuration_id=configuration_id)
+        await transcriber.call_started(
+            CallStart(CALL, caller=PHONE, number=NUMBER, configuration_id=configuration_id)
+        )
         await transcriber.spoken(CALL, "agent", "How can I help?")
         await transcriber.spoken(CALL, "caller", "I like tea.")
         await transcriber.call_ended(CALL)
@@ -331,7 +333,7 @@ class TestExtraction:
         for number, caller in enumerate([PHONE, PHONE, "client:ada"]):
             call = f"CA{number:032x}"
             await transcriber.call_started(
-                call, caller=caller, number=NUMBER, configuration_id=configuration_id
+                CallStart(call, caller=caller, number=NUMBER, configuration_id=configuration_id)
             )
             await transcriber.call_ended(call)
         found = [

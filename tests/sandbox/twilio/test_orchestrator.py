@@ -21,6 +21,7 @@ from twilio.rest.conversations.v2.participant import ParticipantList
 from support.official import Redirected
 from voice_app.sandbox.twilio import (
     Behaviour,
+    CallStart,
     Fault,
     LocalTranscriber,
     RemoteTranscriber,
@@ -644,7 +645,7 @@ class TestCalls:
     """What the sandbox's phone reports, and what Twilio would make of it."""
 
     async def begin(self, transcriber: Transcriber, call: str = CALL, **names: Any) -> str | None:
-        return await transcriber.call_started(call, caller=CALLER, number=NUMBER, **names)
+        return await transcriber.call_started(CallStart(call, caller=CALLER, number=NUMBER, **names))
 
     async def test_a_named_configuration_makes_a_conversation(
         self, transcriber: Transcriber, account: SandboxAccount

@@ -16,6 +16,7 @@ from twilio.request_validator import RequestValidator
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.twilio import (
     SUMMARY,
+    CallStart,
     LocalTranscriber,
     SandboxAccount,
     WebhookSender,
@@ -69,7 +70,9 @@ async def mailbox(account: SandboxAccount) -> AsyncIterator[Mailbox]:
 async def a_call(account: SandboxAccount, **fields: Any) -> None:
     configuration_id = account.add_configuration(**{"statusCallbacks": [EVENTS], **fields})
     transcriber = LocalTranscriber(account)
-    await transcriber.call_started(CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id)
+    await transcriber.call_started(
+        CallStart(CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id)
+    )
     await transcriber.spoken(CALL, "caller", "I want a refund.")
     await transcriber.call_ended(CALL)
 
@@ -143,7 +146,7 @@ async def test_a_conversation_can_be_muted(account: SandboxAccount, mailbox: Mai
         configuration_id = account.add_configuration(statusCallbacks=[EVENTS])
         transcriber = LocalTranscriber(account)
         conversation_id = await transcriber.call_started(
-            CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id
+            CallStart(CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id)
         )
         await postman.settled()
         before = len(mailbox.bodies)

@@ -25,7 +25,7 @@ from voice_app.sandbox.load.raw_socket import RawSocket, RawSocketError, open_so
 from voice_app.sandbox.load.target import LoadError, LoadTarget
 from voice_app.sandbox.phone.frames import interrupt_frame, setup_frame
 from voice_app.sandbox.phone.twiml import RefusedTwimlError, TwimlVerb, read
-from voice_app.sandbox.twilio import Transcriber
+from voice_app.sandbox.twilio import CallStart, Transcriber
 
 PATIENCE_SECONDS: Final = 30.0
 """A turn that takes longer is counted as unanswered."""
@@ -140,11 +140,13 @@ class VirtualCaller:
             return
         self._transcriber = transcriber
         await transcriber.call_started(
-            self._call_sid,
-            caller=self._target.caller,
-            number=self._target.number,
-            configuration_id=configuration,
-            conversation_id=conversation,
+            CallStart(
+                self._call_sid,
+                caller=self._target.caller,
+                number=self._target.number,
+                configuration_id=configuration,
+                conversation_id=conversation,
+            )
         )
 
     async def hang_up(self) -> None:

@@ -52,7 +52,7 @@ class DialledLeg:
         self._context = context
         self._noun = noun
         self._document_url = url
-        self._told = 0
+        self._sequence = 0
         self._finished = False
 
     # --- the person ------------------------------------------------------------------------------
@@ -82,9 +82,9 @@ class DialledLeg:
 
     async def ring(self, longest: float) -> DialledLeg | None:
         """Ring for so many seconds of the call at most; gives itself if somebody wants to pick up."""
-        self._tell("initiated")
+        self._notify("initiated")
         self.leg.status = "ringing"
-        self._tell("ringing")
+        self._notify("ringing")
         self._context.emit("rings", self.leg.to)
         kind = self.person.kind
         seconds = RING_SECONDS.get(kind, longest)
@@ -101,7 +101,7 @@ class DialledLeg:
         """It is picked up."""
         self.answered_at = time.monotonic()
         self.leg.status = "in-progress"
-        self._tell("answered")
+        self._notify("answered")
         self._detect_machine()
 
     async def screen(self) -> bool:
@@ -112,7 +112,7 @@ class DialledLeg:
         noun, leg = self._noun, self.leg
         if not noun.get("url"):
             return True
-        jump = Jump(self._absolute(noun.get("url")), leg.form(), noun.get("method", "POST"))
+        jump = Jump(leg.absolute(noun.get("url"), self._document_url), leg.form(), noun.get("method", "POST"))
         verbs = CommonVerbs(leg).handlers(*WHISPER_VERBS)
         try:
             stop = await TwimlProgram(leg, verbs, "may not run on a leg that is dialled").run(jump)
@@ -129,7 +129,7 @@ class DialledLeg:
             return
         self._finished = True
         self.leg.status = status
-        self._tell("completed")
+        self._notify("completed")
         if self.answered_at is None:
             self._context.emit("unreached", status)
 
@@ -140,35 +140,29 @@ class DialledLeg:
             return 0
         return round(self.leg.shared.pace.simulated(time.monotonic() - self.answered_at))
 
-    def _tell(self, event: str) -> None:
-        url = self._noun.get("statusCallback")
-        if not url or event not in self._noun.get("statusCallbackEvent", "completed").split():
+    def _notify(self, event: str) -> None:
+        if event not in self._noun.get("statusCallbackEvent", "completed").split():
             return
         form = self.leg.form() | {
             "CallbackSource": "call-progress-events",
-            "SequenceNumber": str(self._told),
+            "SequenceNumber": str(self._sequence),
             "Timestamp": format_datetime(datetime.now(UTC)),
         }
         if event == "completed" and self.answered_at is not None:
             form |= {"CallDuration": str(self.seconds), "Duration": str(-(-self.seconds // 60))}
-        self._told += 1
-        method = self._noun.get("statusCallbackMethod", "POST")
-        self.leg.shared.callbacks.send(self._absolute(url), form, method)
+        self._sequence += 1
+        self.leg.notify(self._noun, "statusCallback", self._document_url, form)
 
     def _detect_machine(self) -> None:
         noun = self._noun
-        if noun.get("machineDetection") in ("", "none") or not noun.get("amdStatusCallback"):
+        if noun.get("machineDetection") in ("", "none"):
             return
         found = "human"
         if self.person.kind == "voicemail":
             whole = noun.get("machineDetection") == "DetectMessageEnd"
             found = "machine_end_beep" if whole else "machine_start"
         form = self.leg.form() | {"AnsweredBy": found, "MachineDetectionDuration": "3000"}
-        url = self._absolute(noun.get("amdStatusCallback"))
-        self.leg.shared.callbacks.send(url, form, noun.get("amdStatusCallbackMethod", "POST"))
-
-    def _absolute(self, url: str) -> str:
-        return self.leg.absolute(url, self._document_url)
+        self.leg.notify(noun, "amdStatusCallback", self._document_url, form)
 
 
 class PersonBridge:

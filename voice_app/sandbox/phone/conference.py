@@ -36,7 +36,7 @@ class ConferenceNoun:
         self._noun = noun
         self._document_url = url
         self._sid = "CF" + secrets.token_hex(16)
-        self._told = 0
+        self._sequence = 0
         self._started = False
         leg, wait_url = context.leg, noun.get("waitUrl")
         self._waiting = HoldProgram(
@@ -55,7 +55,7 @@ class ConferenceNoun:
         pace, waiting_room = self._context.leg.shared.pace, self._context.waiting_room
         end = time.monotonic() + pace.real(seconds)
         waiting_room.room = self._noun.text
-        self._tell("participant-join")
+        self._notify("participant-join")
         try:
             while (guest := await self._wait(pace.simulated(end - time.monotonic()))) is not None:
                 await self._meet(guest, pace.simulated(end - time.monotonic()))
@@ -63,8 +63,8 @@ class ConferenceNoun:
                     return
         finally:
             waiting_room.room = ""
-            self._tell("participant-leave")
-            self._tell("conference-end")
+            self._notify("participant-leave")
+            self._notify("conference-end")
 
     async def _wait(self, seconds: float) -> ConferenceGuest | None:
         """Who comes within so many seconds, while the caller hears what callers hear who wait."""
@@ -95,7 +95,7 @@ class ConferenceNoun:
     async def _meet(self, guest: ConferenceGuest, seconds: float) -> None:
         """Caller and guest are in the room together."""
         guest.met.set()
-        self._tell("participant-join", guest.call_sid)
+        self._notify("participant-join", guest.call_sid)
         alone = True
         try:
             if guest.starts or self._noun.is_true("startConferenceOnEnter", default=True):
@@ -114,20 +114,19 @@ class ConferenceNoun:
             raise
         finally:
             guest.part(hung_up=alone)
-            self._tell("participant-leave", guest.call_sid)
+            self._notify("participant-leave", guest.call_sid)
 
     def _start(self) -> None:
         if not self._started:
             self._started = True
-            self._tell("conference-start")
+            self._notify("conference-start")
 
-    def _tell(self, event: str, call_sid: str | None = None) -> None:
+    def _notify(self, event: str, call_sid: str | None = None) -> None:
         """``statusCallbackEvent`` has the short names. Somebody who has no leg (empty) is not told of."""
-        url = self._noun.get("statusCallback")
         wanted = event.rpartition("-")[2] in self._noun.get("statusCallbackEvent").split()
-        if not url or not wanted or call_sid == "":
+        if not wanted or call_sid == "":
             return
-        self._told += 1
+        self._sequence += 1
         leg = self._context.leg
         form = {
             "AccountSid": leg.shared.account_sid,
@@ -135,11 +134,10 @@ class ConferenceNoun:
             "ConferenceSid": self._sid,
             "FriendlyName": self._noun.text,
             "StatusCallbackEvent": event,
-            "SequenceNumber": str(self._told),
+            "SequenceNumber": str(self._sequence),
             "Timestamp": format_datetime(datetime.now(UTC)),
         }
-        url = leg.absolute(url, self._document_url)
-        leg.shared.callbacks.send(url, form, self._noun.get("statusCallbackMethod", "POST"))
+        leg.notify(self._noun, "statusCallback", self._document_url, form)
 
 
 async def _let_go(bridge: PersonBridge, guest: ConferenceGuest) -> Never:

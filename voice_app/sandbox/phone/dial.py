@@ -69,12 +69,8 @@ class DialVerb:
         return self._verb.seconds("timeLimit", TIME_LIMIT_SECONDS)
 
     def _request(self) -> Jump | None:
-        action = self._verb.get("action")
-        if not action:
-            return None
         leg = self._context.leg
-        form = leg.form() | self._outcome.fields()
-        return Jump(leg.absolute(action, self._url), form, self._verb.get("method", "POST"))
+        return leg.action(self._verb, self._url, leg.form() | self._outcome.fields())
 
     async def _reach(self) -> None:
         targets = self._targets()

@@ -64,7 +64,7 @@ class EnqueueVerb:
         except HungUpError:
             result = "hangup" if self._left is None else "bridged"
         except RedirectedError:
-            self._tell("redirected" if self._left is None else "redirected-from-bridged")
+            self._notify("redirected" if self._left is None else "redirected-from-bridged")
             raise
         return self._request(result)
 
@@ -117,15 +117,13 @@ class EnqueueVerb:
         }
 
     def _request(self, result: str, *, enqueued: bool = True) -> Jump | None:
-        action, leg = self._verb.get("action"), self._context.leg
-        if not action:
-            return None
+        leg = self._context.leg
         form = leg.form() | {"QueueResult": result}
         if enqueued:
             form |= {"QueueSid": self._sid, "QueueTime": self._seconds()}
-        return Jump(leg.absolute(action, self._document_url), form, self._verb.get("method", "POST"))
+        return leg.action(self._verb, self._document_url, form)
 
-    def _tell(self, result: str) -> None:
+    def _notify(self, result: str) -> None:
         """The action is asked, but what it answers is of no interest any more."""
         request = self._request(result)
         if request is not None:

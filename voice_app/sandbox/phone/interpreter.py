@@ -131,11 +131,8 @@ class TwimlInterpreter:
         self._context.endings.append(ending)
         if ending.status == "failed":
             self._context.emit("broken", ending.error_message)
-        action = verb.get("action")
-        if not action:
-            return None
         form = leg.form("completed" if ending.status == "completed" else "in-progress") | fields
-        return Jump(leg.absolute(action, url), form, verb.get("method", "POST"))
+        return leg.action(verb, url, form)
 
     # --- the agent -------------------------------------------------------------------------------
 

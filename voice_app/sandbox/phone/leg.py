@@ -149,6 +149,18 @@ class Leg:
     def absolute(self, url: str, document_url: str) -> str:
         return self.shared.network.absolute(url, document_url) if url else document_url
 
+    def action(self, verb: TwimlVerb, url: str, form: dict[str, str]) -> Jump | None:
+        """The request to the action of a verb in the document at ``url``; None where it has no action."""
+        if not verb.get("action"):
+            return None
+        return Jump(self.absolute(verb.get("action"), url), form, verb.get("method", "POST"))
+
+    def notify(self, verb: TwimlVerb, attribute: str, url: str, form: dict[str, str]) -> None:
+        """Send a status callback to the URL in an attribute of a verb; nothing where it has none."""
+        if callback := verb.get(attribute):
+            method = verb.get(f"{attribute}Method", "POST")
+            self.shared.callbacks.send(self.absolute(callback, url), form, method)
+
     async def fetch(self, jump: Jump) -> TwimlDocument:
         """The document of a jump. Raises `WebhookError` or `DocumentError`."""
         shared = self.shared

@@ -103,11 +103,7 @@ class OutboundCall:
             await self._stay(noun.text, guest, verb.seconds("timeLimit", TIME_LIMIT_SECONDS))
         finally:
             guest.gone.set()
-        action = verb.get("action")
-        if not action:
-            return None
-        form = leg.form() | {"DialCallStatus": "answered"}
-        return Jump(leg.absolute(action, url), form, verb.get("method", "POST"))
+        return leg.action(verb, url, leg.form() | {"DialCallStatus": "answered"})
 
     async def _stay(self, room: str, guest: ConferenceGuest, seconds: float) -> None:
         """Until the conference ends, or so many seconds have passed. Raises `HungUpError` if they leave."""

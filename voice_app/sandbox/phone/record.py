@@ -88,11 +88,11 @@ class RecordVerb:
     def _deliver(self) -> Jump | None:
         recording = self._recording()
         if recording is None:
-            self._tell_status(None, "absent")
+            self._notify_status(None, "absent")
             return None
         self._context.recordings.append(recording)
         self._context.emit("recorded", recording.text)
-        self._tell_status(recording, "completed")
+        self._notify_status(recording, "completed")
         self._transcribe(recording)
         verb, leg = self._verb, self._context.leg
         form = leg.form() | {
@@ -115,10 +115,9 @@ class RecordVerb:
             seconds=math.ceil(len(self._words) / WORDS_PER_SECOND),
         )
 
-    def _tell_status(self, recording: CallerRecording | None, status: str) -> None:
+    def _notify_status(self, recording: CallerRecording | None, status: str) -> None:
         verb, leg = self._verb, self._context.leg
-        url = verb.get("recordingStatusCallback")
-        if not url or status not in verb.get("recordingStatusCallbackEvent", "completed").split():
+        if status not in verb.get("recordingStatusCallbackEvent", "completed").split():
             return
         form = {
             "AccountSid": leg.shared.account_sid,
@@ -134,14 +133,11 @@ class RecordVerb:
                 "RecordingUrl": recording.url,
                 "RecordingDuration": str(recording.seconds),
             }
-        method = verb.get("recordingStatusCallbackMethod", "POST")
-        leg.shared.callbacks.send(leg.absolute(url, self._document_url), form, method)
+        leg.notify(verb, "recordingStatusCallback", self._document_url, form)
 
     def _transcribe(self, recording: CallerRecording) -> None:
         """Of the recording, once it is there; another thing than ``<Transcription>``."""
-        leg, url = self._context.leg, self._verb.get("transcribeCallback")
-        if not url:
-            return
+        leg = self._context.leg
         understood = recording.seconds in TRANSCRIBED_SECONDS
         sid = "TR" + secrets.token_hex(16)
         account = f"https://api.twilio.com/{API_VERSION}/Accounts/{leg.shared.account_sid}"
@@ -153,4 +149,4 @@ class RecordVerb:
             "RecordingSid": recording.sid,
             "RecordingUrl": recording.url,
         }
-        leg.shared.callbacks.send(leg.absolute(url, self._document_url), form)
+        leg.notify(self._verb, "transcribeCallback", self._document_url, form)

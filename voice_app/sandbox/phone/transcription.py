@@ -17,7 +17,7 @@ import aiohttp
 
 from voice_app.sandbox.phone.callbacks import CallbackQueue
 from voice_app.sandbox.phone.twiml import TwimlVerb
-from voice_app.sandbox.twilio import RELAY_ENGINE, Side, Transcriber
+from voice_app.sandbox.twilio import RELAY_ENGINE, CallStart, Side, Transcriber
 
 TRACKS: Mapping[Side, str] = {"caller": "inbound_track", "agent": "outbound_track"}
 CONFIDENCE = 0.95
@@ -37,7 +37,7 @@ class TranscriptionStream:
         self._callbacks = callbacks
         self._sequence = 0
         self._track = verb.get("track", "both_tracks")
-        self._tell_started()
+        self._send_started()
 
     @property
     def title(self) -> str:
@@ -51,17 +51,17 @@ class TranscriptionStream:
             return
         if self._verb.is_true("partialResults"):
             for partial, stability in _partials(text):
-                self._tell_content(track, {"transcript": partial}, {"Stability": f"{stability:.2f}"})
-        self._tell_content(track, {"transcript": text, "confidence": CONFIDENCE})
+                self._send_content(track, {"transcript": partial}, {"Stability": f"{stability:.2f}"})
+        self._send_content(track, {"transcript": text, "confidence": CONFIDENCE})
 
     def stop(self) -> None:
-        self._tell("transcription-stopped")
+        self._notify("transcription-stopped")
 
     def fail(self, code: int, message: str) -> None:
         """The engine breaks."""
-        self._tell("transcription-error", TranscriptionErrorCode=str(code), TranscriptionError=message)
+        self._notify("transcription-error", TranscriptionErrorCode=str(code), TranscriptionError=message)
 
-    def _tell_started(self) -> None:
+    def _send_started(self) -> None:
         verb = self._verb
         provider = {
             "profanityFilter": verb.get("profanityFilter", "true"),
@@ -71,7 +71,7 @@ class TranscriptionStream:
         }
         optional = {"Name": "name", "InboundTrackLabel": "inboundTrackLabel"}
         optional |= {"OutboundTrackLabel": "outboundTrackLabel"}
-        self._tell(
+        self._notify(
             "transcription-started",
             ProviderConfiguration=json.dumps(provider),
             TranscriptionEngine=self.provider,
@@ -81,10 +81,10 @@ class TranscriptionStream:
             **{field: verb.get(name) for field, name in optional.items() if verb.get(name)},
         )
 
-    def _tell_content(
+    def _send_content(
         self, track: str, data: Mapping[str, object], partial: Mapping[str, str] | None = None
     ) -> None:
-        self._tell(
+        self._notify(
             "transcription-content",
             LanguageCode=self._verb.get("languageCode", "en-US"),
             Track=track,
@@ -93,7 +93,7 @@ class TranscriptionStream:
             **(partial or {}),
         )
 
-    def _tell(self, event: str, **fields: str) -> None:
+    def _notify(self, event: str, **fields: str) -> None:
         """Without a URL nobody is told."""
         url = self._verb.get("statusCallbackUrl")
         if not url:
@@ -191,12 +191,14 @@ class TranscriptWriter:
     def _begin(self, configuration_id: str | None, conversation_id: str | None, engine: str) -> None:
         async def begin(transcriber: Transcriber) -> None:
             found = await transcriber.call_started(
-                self._call_sid,
-                caller=self._caller,
-                number=self._number,
-                configuration_id=configuration_id,
-                conversation_id=conversation_id,
-                engine=engine,
+                CallStart(
+                    self._call_sid,
+                    caller=self._caller,
+                    number=self._number,
+                    configuration_id=configuration_id,
+                    conversation_id=conversation_id,
+                    engine=engine,
+                )
             )
             self.conversation_id = found or self.conversation_id
 

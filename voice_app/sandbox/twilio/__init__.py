@@ -7,6 +7,7 @@ from voice_app.sandbox.twilio.middleware import CONTROL_PATH
 from voice_app.sandbox.twilio.records import Instruction, Placement, new_id
 from voice_app.sandbox.twilio.transcriber import (
     RELAY_ENGINE,
+    CallStart,
     LocalTranscriber,
     RemoteTranscriber,
     Side,
@@ -20,6 +21,7 @@ __all__ = [
     "SENTIMENT",
     "SUMMARY",
     "Behaviour",
+    "CallStart",
     "Fault",
     "Instruction",
     "LocalTranscriber",

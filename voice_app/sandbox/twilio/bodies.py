@@ -170,23 +170,23 @@ class CommunicationAuthor(Body):
     delivery_status: str | UnsetType = UNSET
 
 
-class TranscriptionWord(Body):
+class TranscriptionWordBody(Body):
     text: str
     start_time: str | UnsetType = UNSET
     end_time: str | UnsetType = UNSET
 
 
-class TranscriptionDetails(Body):
+class TranscriptionBody(Body):
     channel: Literal[0, 1] | UnsetType = UNSET
     confidence: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
     engine: str | UnsetType = UNSET
-    words: list[TranscriptionWord] | UnsetType = UNSET
+    words: list[TranscriptionWordBody] | UnsetType = UNSET
 
 
 class CommunicationContent(Body):
     type: Literal["TEXT", "TRANSCRIPTION"]
     text: str
-    transcription: TranscriptionDetails | UnsetType = UNSET
+    transcription: TranscriptionBody | UnsetType = UNSET
 
 
 class CreateCommunication(Body):

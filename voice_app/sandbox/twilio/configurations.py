@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
 
 from voice_app.sandbox.twilio.account import SandboxAccount
 from voice_app.sandbox.twilio.bodies import (
@@ -25,9 +24,9 @@ from voice_app.sandbox.twilio.middleware import (
     account_of,
     idempotency_key,
     json_of,
-    known_query,
     operation_url,
     page,
+    route,
 )
 from voice_app.sandbox.twilio.records import Json, PendingOperation, new_id
 
@@ -35,23 +34,20 @@ _READ_ONLY = ("id", "createdAt", "updatedAt", "version")
 _PARTIAL = ("id", "displayName", "version")
 
 
-async def _list(request: Request) -> Response:
-    known_query(request, (*PAGE_NAMES, "memoryStoreId"))
+async def _list(request: Request) -> Json:
     account = account_of(request)
     store = request.query_params.get("memoryStoreId")
     found = [item for item in account.configurations.values() if store in (None, item["memoryStoreId"])]
     if account.behaviour.partial_lists:
         found = [{name: item[name] for name in _PARTIAL} for item in found]
-    return JSONResponse(page(request, "configurations", found))
+    return page(request, "configurations", found)
 
 
-async def _fetch(request: Request) -> Response:
-    known_query(request)
-    return JSONResponse(_one(request))
+async def _fetch(request: Request) -> Json:
+    return _one(request)
 
 
 async def _create(request: Request) -> Response:
-    known_query(request)
     account = account_of(request)
     raw = await json_of(request)
 
@@ -74,7 +70,6 @@ async def _create(request: Request) -> Response:
 
 
 async def _replace(request: Request) -> Response:
-    known_query(request)
     account, current = account_of(request), _one(request)
     raw = await json_of(request)
 
@@ -91,7 +86,6 @@ async def _replace(request: Request) -> Response:
 
 
 async def _patch(request: Request) -> Response:
-    known_query(request)
     account = account_of(request)
     if not account.behaviour.patch:
         raise RefusedRequestError(405, 20004, "Method not allowed", headers={"Allow": "GET, PUT, DELETE"})
@@ -108,7 +102,6 @@ async def _patch(request: Request) -> Response:
 
 
 async def _delete(request: Request) -> Response:
-    known_query(request)
     account, current = account_of(request), _one(request)
     configuration_id: str = current["id"]
 
@@ -121,9 +114,8 @@ async def _delete(request: Request) -> Response:
     return _once(request, change)
 
 
-async def _operation(request: Request) -> Response:
+async def _operation(request: Request) -> Json:
     """Each poll brings the operation one step on."""
-    known_query(request)
     account = account_of(request)
     operation = account.operations.get(request.path_params["id"])
     if operation is None:
@@ -147,7 +139,7 @@ async def _operation(request: Request) -> Response:
     }
     if operation.completed_at is not None:
         body["completedAt"] = _instant(operation.completed_at)
-    return JSONResponse(body)
+    return body
 
 
 def _one(request: Request) -> Json:
@@ -226,11 +218,11 @@ def _instant(seconds: float) -> str:
 _COLLECTION = "/v2/ControlPlane/Configurations"
 
 ROUTES = [
-    Route(_COLLECTION, _list, methods=["GET"]),
-    Route(_COLLECTION, _create, methods=["POST"]),
-    Route(f"{_COLLECTION}/{{id}}", _fetch, methods=["GET"]),
-    Route(f"{_COLLECTION}/{{id}}", _replace, methods=["PUT"]),
-    Route(f"{_COLLECTION}/{{id}}", _patch, methods=["PATCH"]),
-    Route(f"{_COLLECTION}/{{id}}", _delete, methods=["DELETE"]),
-    Route("/v2/ControlPlane/Operations/{id}", _operation, methods=["GET"]),
+    route("GET", _COLLECTION, _list, *PAGE_NAMES, "memoryStoreId"),
+    route("POST", _COLLECTION, _create),
+    route("GET", f"{_COLLECTION}/{{id}}", _fetch),
+    route("PUT", f"{_COLLECTION}/{{id}}", _replace),
+    route("PATCH", f"{_COLLECTION}/{{id}}", _patch),
+    route("DELETE", f"{_COLLECTION}/{{id}}", _delete),
+    route("GET", "/v2/ControlPlane/Operations/{id}", _operation),
 ]

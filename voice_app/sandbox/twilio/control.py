@@ -15,20 +15,10 @@ from voice_app.sandbox.twilio.bodies import Body, accepted
 from voice_app.sandbox.twilio.errors import Fault, not_found
 from voice_app.sandbox.twilio.middleware import account_of, json_of
 from voice_app.sandbox.twilio.records import Instruction
-from voice_app.sandbox.twilio.transcriber import RELAY_ENGINE, CallDirection, LocalTranscriber, Side
+from voice_app.sandbox.twilio.transcriber import CallStart, LocalTranscriber, Side
 
 POLL_SECONDS: Final = 20.0
 """How long a phone waits for instructions before it asks again."""
-
-
-class _Started(Body):
-    call_sid: str
-    caller: str
-    number: str
-    configuration_id: str | None = None
-    conversation_id: str | None = None
-    direction: CallDirection = "inbound"
-    engine: str = RELAY_ENGINE
 
 
 class _Speech(Body):
@@ -38,16 +28,8 @@ class _Speech(Body):
 
 
 async def _started(request: Request) -> Response:
-    body = accepted(_Started, await json_of(request))
-    conversation_id = await LocalTranscriber(account_of(request)).call_started(
-        body.call_sid,
-        caller=body.caller,
-        number=body.number,
-        configuration_id=body.configuration_id,
-        conversation_id=body.conversation_id,
-        direction=body.direction,
-        engine=body.engine,
-    )
+    start = accepted(CallStart, await json_of(request))
+    conversation_id = await LocalTranscriber(account_of(request)).call_started(start)
     return JSONResponse({"conversationId": conversation_id})
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from voice_app.sandbox.twilio.account import SandboxAccount
 from voice_app.sandbox.twilio.bodies import (
@@ -38,8 +37,8 @@ from voice_app.sandbox.twilio.middleware import (
     account_of,
     idempotency_key,
     json_of,
-    known_query,
     page,
+    route,
 )
 from voice_app.sandbox.twilio.records import Json, StoredConversation, new_id
 
@@ -56,8 +55,7 @@ _PARTIAL_COMMUNICATION = (
 )
 
 
-async def _list(request: Request) -> Response:
-    known_query(request, (*PAGE_NAMES, "status", "channelId"))
+async def _list(request: Request) -> Json:
     account = account_of(request)
     statuses = request.query_params.getlist("status")
     wrong = [status for status in statuses if status not in _STATUSES]
@@ -72,11 +70,10 @@ async def _list(request: Request) -> Response:
     ]
     if account.behaviour.partial_lists:
         found = [{name: item.get(name) for name in _PARTIAL_CONVERSATION} for item in found]
-    return JSONResponse(page(request, "conversations", found))
+    return page(request, "conversations", found)
 
 
 async def _create(request: Request) -> Response:
-    known_query(request)
     account, raw = account_of(request), await json_of(request)
     accepted(CreateConversation, raw)
     configuration_id = raw.get("configurationId")
@@ -91,13 +88,11 @@ async def _create(request: Request) -> Response:
     return JSONResponse(shown(thread), 201)
 
 
-async def _fetch(request: Request) -> Response:
-    known_query(request)
-    return JSONResponse(shown(_thread(request)))
+async def _fetch(request: Request) -> Json:
+    return shown(_thread(request))
 
 
-async def _replace(request: Request) -> Response:
-    known_query(request)
+async def _replace(request: Request) -> Json:
     thread, raw = _thread(request), await json_of(request)
     accepted(ReplaceConversation, raw)
     account = account_of(request)
@@ -108,11 +103,10 @@ async def _replace(request: Request) -> Response:
         else:
             thread.resource.pop(name, None)
     thread.resource["updatedAt"] = account.now()
-    return JSONResponse(shown(thread))
+    return shown(thread)
 
 
-async def _patch(request: Request) -> Response:
-    known_query(request)
+async def _patch(request: Request) -> Json:
     thread, raw = _thread(request), await json_of(request)
     accepted(PatchConversation, raw)
     account, resource = account_of(request), thread.resource
@@ -129,11 +123,10 @@ async def _patch(request: Request) -> Response:
             resource.pop("name", None)
     resource["configuration"] |= copy.deepcopy(raw.get("configuration", {}))
     resource["updatedAt"] = account.now()
-    return JSONResponse(shown(thread))
+    return shown(thread)
 
 
 async def _delete(request: Request) -> Response:
-    known_query(request)
     account, thread = account_of(request), _thread(request)
     key = idempotency_key(request)
     operation = account.idempotency.get(key) if key is not None else None
@@ -146,25 +139,21 @@ async def _delete(request: Request) -> Response:
     return accepted_later(request, operation)
 
 
-async def _participants(request: Request) -> Response:
-    known_query(request, PAGE_NAMES)
-    return JSONResponse(page(request, "participants", _thread(request).participants.values()))
+async def _participants(request: Request) -> Json:
+    return page(request, "participants", _thread(request).participants.values())
 
 
 async def _add_participant(request: Request) -> Response:
-    known_query(request)
     thread, raw = _thread(request), await json_of(request)
     accepted(SaveParticipant, raw)
     return JSONResponse(add_participant(account_of(request), thread, raw), 201)
 
 
-async def _participant(request: Request) -> Response:
-    known_query(request)
-    return JSONResponse(_part(request, _thread(request).participants))
+async def _participant(request: Request) -> Json:
+    return _part(request, _thread(request).participants)
 
 
-async def _replace_participant(request: Request) -> Response:
-    known_query(request)
+async def _replace_participant(request: Request) -> Json:
     account, thread, raw = account_of(request), _thread(request), await json_of(request)
     accepted(SaveParticipant, raw)
     before = _part(request, thread.participants)
@@ -172,11 +161,10 @@ async def _replace_participant(request: Request) -> Response:
     after = new_participant(account, thread.id, store_of(thread), raw) | kept
     thread.participants[before["id"]] = after
     tell(account, thread, "PARTICIPANT_UPDATED", after)
-    return JSONResponse(after)
+    return after
 
 
-async def _communications(request: Request) -> Response:
-    known_query(request, (*PAGE_NAMES, "channelId"))
+async def _communications(request: Request) -> Json:
     channel_id = request.query_params.get("channelId")
     found = [
         item
@@ -185,23 +173,20 @@ async def _communications(request: Request) -> Response:
     ]
     if account_of(request).behaviour.partial_lists:
         found = [{name: item[name] for name in _PARTIAL_COMMUNICATION if name in item} for item in found]
-    return JSONResponse(page(request, "communications", found))
+    return page(request, "communications", found)
 
 
 async def _add_communication(request: Request) -> Response:
-    known_query(request)
     thread, raw = _thread(request), await json_of(request)
     accepted(CreateCommunication, raw)
     return JSONResponse(say(account_of(request), thread, raw), 201)
 
 
-async def _communication(request: Request) -> Response:
-    known_query(request)
-    return JSONResponse(_part(request, _thread(request).communications))
+async def _communication(request: Request) -> Json:
+    return _part(request, _thread(request).communications)
 
 
 async def _add_action(request: Request) -> Response:
-    known_query(request)
     account, thread, raw = account_of(request), _thread(request), await json_of(request)
     accepted(CreateAction, raw)
     now = account.now()
@@ -221,9 +206,8 @@ async def _add_action(request: Request) -> Response:
     return JSONResponse(action | {"status": "PENDING"}, 202)
 
 
-async def _action(request: Request) -> Response:
-    known_query(request)
-    return JSONResponse(_part(request, _thread(request).actions))
+async def _action(request: Request) -> Json:
+    return _part(request, _thread(request).actions)
 
 
 def _thread(request: Request) -> StoredConversation:
@@ -253,19 +237,19 @@ def _merged(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 _ONE = "/v2/Conversations/{id}"
 
 ROUTES = [
-    Route("/v2/Conversations", _list, methods=["GET"]),
-    Route("/v2/Conversations", _create, methods=["POST"]),
-    Route(_ONE, _fetch, methods=["GET"]),
-    Route(_ONE, _replace, methods=["PUT"]),
-    Route(_ONE, _patch, methods=["PATCH"]),
-    Route(_ONE, _delete, methods=["DELETE"]),
-    Route(f"{_ONE}/Participants", _participants, methods=["GET"]),
-    Route(f"{_ONE}/Participants", _add_participant, methods=["POST"]),
-    Route(f"{_ONE}/Participants/{{part}}", _participant, methods=["GET"]),
-    Route(f"{_ONE}/Participants/{{part}}", _replace_participant, methods=["PUT"]),
-    Route(f"{_ONE}/Communications", _communications, methods=["GET"]),
-    Route(f"{_ONE}/Communications", _add_communication, methods=["POST"]),
-    Route(f"{_ONE}/Communications/{{part}}", _communication, methods=["GET"]),
-    Route(f"{_ONE}/Actions", _add_action, methods=["POST"]),
-    Route(f"{_ONE}/Actions/{{part}}", _action, methods=["GET"]),
+    route("GET", "/v2/Conversations", _list, *PAGE_NAMES, "status", "channelId"),
+    route("POST", "/v2/Conversations", _create),
+    route("GET", _ONE, _fetch),
+    route("PUT", _ONE, _replace),
+    route("PATCH", _ONE, _patch),
+    route("DELETE", _ONE, _delete),
+    route("GET", f"{_ONE}/Participants", _participants, *PAGE_NAMES),
+    route("POST", f"{_ONE}/Participants", _add_participant),
+    route("GET", f"{_ONE}/Participants/{{part}}", _participant),
+    route("PUT", f"{_ONE}/Participants/{{part}}", _replace_participant),
+    route("GET", f"{_ONE}/Communications", _communications, *PAGE_NAMES, "channelId"),
+    route("POST", f"{_ONE}/Communications", _add_communication),
+    route("GET", f"{_ONE}/Communications/{{part}}", _communication),
+    route("POST", f"{_ONE}/Actions", _add_action),
+    route("GET", f"{_ONE}/Actions/{{part}}", _action),
 ]

@@ -9,12 +9,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from voice_app.sandbox.twilio.account import SandboxAccount, numbered_rules
 from voice_app.sandbox.twilio.bodies import Body, NotEmpty, accepted
 from voice_app.sandbox.twilio.errors import invalid, not_found
-from voice_app.sandbox.twilio.middleware import PAGE_NAMES, account_of, json_of, known_query, page
+from voice_app.sandbox.twilio.middleware import PAGE_NAMES, account_of, json_of, page, route
 from voice_app.sandbox.twilio.records import Json, new_id
 
 IntelligenceName = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -91,27 +90,23 @@ class CreateOperator(Body):
     parameters: dict[str, Any] | UnsetType = UNSET
 
 
-async def _configurations(request: Request) -> Response:
-    known_query(request, PAGE_NAMES)
-    return JSONResponse(page(request, "configurations", account_of(request).intelligence.values()))
+async def _configurations(request: Request) -> Json:
+    return page(request, "configurations", account_of(request).intelligence.values())
 
 
 async def _create_configuration(request: Request) -> Response:
     """Unlike a conversation configuration it is there at once."""
-    known_query(request)
     account, raw = account_of(request), await json_of(request)
     accepted(CreateIntelligence, raw)
     _known_operators(account, raw)
     return JSONResponse(account.add_intelligence(**raw), 201)
 
 
-async def _configuration(request: Request) -> Response:
-    known_query(request)
-    return JSONResponse(_one(request, account_of(request).intelligence))
+async def _configuration(request: Request) -> Json:
+    return _one(request, account_of(request).intelligence)
 
 
-async def _replace_configuration(request: Request) -> Response:
-    known_query(request)
+async def _replace_configuration(request: Request) -> Json:
     account, raw = account_of(request), await json_of(request)
     before = _one(request, account.intelligence)
     accepted(ReplaceIntelligence, raw)
@@ -122,25 +117,22 @@ async def _replace_configuration(request: Request) -> Response:
         raise invalid(f"There is no rule {', '.join(unknown)}")
     kept = {name: before[name] for name in ("id", "accountId", "dateCreated")}
     dates = {"dateUpdated": account.now(), "version": before["version"] + 1}
-    after = copy.deepcopy(raw) | {"rules": numbered_rules(raw["rules"])} | kept | dates
+    after: Json = copy.deepcopy(raw) | {"rules": numbered_rules(raw["rules"])} | kept | dates
     account.intelligence[before["id"]] = after
-    return JSONResponse(after)
+    return after
 
 
 async def _delete_configuration(request: Request) -> Response:
-    known_query(request)
     found = _one(request, account_of(request).intelligence)
     del account_of(request).intelligence[found["id"]]
     return Response(status_code=204)
 
 
-async def _operators(request: Request) -> Response:
-    known_query(request, PAGE_NAMES)
-    return JSONResponse(page(request, "operators", account_of(request).operators.values()))
+async def _operators(request: Request) -> Json:
+    return page(request, "operators", account_of(request).operators.values())
 
 
 async def _create_operator(request: Request) -> Response:
-    known_query(request)
     account, raw = account_of(request), await json_of(request)
     if accepted(CreateOperator, raw).output_format == "JSON" and "outputSchema" not in raw:
         raise invalid("outputSchema is required where outputFormat is JSON")
@@ -149,13 +141,11 @@ async def _create_operator(request: Request) -> Response:
     return JSONResponse(operator, 201)
 
 
-async def _operator(request: Request) -> Response:
-    known_query(request)
-    return JSONResponse(_one(request, account_of(request).operators))
+async def _operator(request: Request) -> Json:
+    return _one(request, account_of(request).operators)
 
 
-async def _results(request: Request) -> Response:
-    known_query(request, (*PAGE_NAMES, "conversationId", "intelligenceConfigurationId", "operatorId"))
+async def _results(request: Request) -> Json:
     query = request.query_params
     found = [
         item
@@ -164,16 +154,14 @@ async def _results(request: Request) -> Response:
         and query.get("intelligenceConfigurationId") in (None, item["intelligenceConfiguration"]["id"])
         and query.get("operatorId") in (None, item["operator"]["id"])
     ]
-    return JSONResponse(page(request, "items", found))
+    return page(request, "items", found)
 
 
-async def _result(request: Request) -> Response:
-    known_query(request)
-    return JSONResponse(_one(request, account_of(request).results))
+async def _result(request: Request) -> Json:
+    return _one(request, account_of(request).results)
 
 
 async def _delete_result(request: Request) -> Response:
-    known_query(request)
     found = _one(request, account_of(request).results)
     del account_of(request).results[found["id"]]
     return Response(status_code=204)
@@ -198,15 +186,17 @@ _OPERATORS = "/v3/ControlPlane/Operators"
 _RESULTS = "/v3/OperatorResults"
 
 ROUTES = [
-    Route(_CONFIGURATIONS, _configurations, methods=["GET"]),
-    Route(_CONFIGURATIONS, _create_configuration, methods=["POST"]),
-    Route(f"{_CONFIGURATIONS}/{{id}}", _configuration, methods=["GET"]),
-    Route(f"{_CONFIGURATIONS}/{{id}}", _replace_configuration, methods=["PUT"]),
-    Route(f"{_CONFIGURATIONS}/{{id}}", _delete_configuration, methods=["DELETE"]),
-    Route(_OPERATORS, _operators, methods=["GET"]),
-    Route(_OPERATORS, _create_operator, methods=["POST"]),
-    Route(f"{_OPERATORS}/{{id}}", _operator, methods=["GET"]),
-    Route(_RESULTS, _results, methods=["GET"]),
-    Route(f"{_RESULTS}/{{id}}", _result, methods=["GET"]),
-    Route(f"{_RESULTS}/{{id}}", _delete_result, methods=["DELETE"]),
+    route("GET", _CONFIGURATIONS, _configurations, *PAGE_NAMES),
+    route("POST", _CONFIGURATIONS, _create_configuration),
+    route("GET", f"{_CONFIGURATIONS}/{{id}}", _configuration),
+    route("PUT", f"{_CONFIGURATIONS}/{{id}}", _replace_configuration),
+    route("DELETE", f"{_CONFIGURATIONS}/{{id}}", _delete_configuration),
+    route("GET", _OPERATORS, _operators, *PAGE_NAMES),
+    route("POST", _OPERATORS, _create_operator),
+    route("GET", f"{_OPERATORS}/{{id}}", _operator),
+    route(
+        "GET", _RESULTS, _results, *PAGE_NAMES, "conversationId", "intelligenceConfigurationId", "operatorId"
+    ),
+    route("GET", f"{_RESULTS}/{{id}}", _result),
+    route("DELETE", f"{_RESULTS}/{{id}}", _delete_result),
 ]

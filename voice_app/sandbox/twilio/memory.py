@@ -11,7 +11,6 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from voice_app.sandbox.twilio.account import SandboxAccount
 from voice_app.sandbox.twilio.bodies import (
@@ -33,7 +32,7 @@ from voice_app.sandbox.twilio.memory_store import (
     summarize,
     with_identifier,
 )
-from voice_app.sandbox.twilio.middleware import PAGE_NAMES, account_of, json_of, known_query, page
+from voice_app.sandbox.twilio.middleware import PAGE_NAMES, account_of, json_of, page, route
 from voice_app.sandbox.twilio.records import Json, StoredMemory, StoredProfile
 
 _MAX_PAGE = 100
@@ -54,21 +53,18 @@ class MergedError(RefusedRequestError):
         return JSONResponse(body, self.status, self.headers)
 
 
-async def _stores(request: Request) -> Response:
+async def _stores(request: Request) -> Json:
     """Lists have the ids only."""
-    known_query(request, (*PAGE_NAMES, "orderBy"))
     ids = _ordered(request, account_of(request).stores, "ASC")
-    return JSONResponse(page(request, "stores", ids, most=_MAX_PAGE))
+    return page(request, "stores", ids, most=_MAX_PAGE)
 
 
 async def _store(request: Request) -> Response:
-    known_query(request)
     resource = _known_store(request).resource
     return JSONResponse(resource, headers={"ETag": f'"{resource["version"]}"'})
 
 
-async def _look_up(request: Request) -> Response:
-    known_query(request)
+async def _look_up(request: Request) -> Json:
     account, store, raw = account_of(request), _ready_store(request), await json_of(request)
     wanted = accepted(LookUp, raw)
     if wanted.id_type not in store.identifiers:
@@ -88,12 +84,11 @@ async def _look_up(request: Request) -> Response:
                 del answer["profiles"]
             case "empty":
                 pass
-    return JSONResponse(answer)
+    return answer
 
 
 async def _create_profile(request: Request) -> Response:
     """The id is there at once, and it is that of the person who has these identifiers already."""
-    known_query(request)
     account, store, raw = account_of(request), _ready_store(request), await json_of(request)
     traits = accepted(CreateProfile, raw).traits
     known = identified(store, traits)
@@ -107,22 +102,19 @@ async def _create_profile(request: Request) -> Response:
     return JSONResponse(_LATER | {"id": person.id}, 202)
 
 
-async def _profiles(request: Request) -> Response:
-    known_query(request, (*PAGE_NAMES, "orderBy"))
-    return JSONResponse(page(request, "profiles", _ordered(request, _ready_store(request).people, "ASC")))
+async def _profiles(request: Request) -> Json:
+    return page(request, "profiles", _ordered(request, _ready_store(request).people, "ASC"))
 
 
-async def _profile(request: Request) -> Response:
-    known_query(request, ("traitGroups",))
+async def _profile(request: Request) -> Json:
     person = _person(request)
     groups = request.query_params.get("traitGroups")
     wanted = groups.split(",") if groups is not None else list(person.traits)
     traits = {group: values for group, values in person.traits.items() if group in wanted}
-    return JSONResponse({"id": person.id, "createdAt": person.created_at, "traits": traits})
+    return {"id": person.id, "createdAt": person.created_at, "traits": traits}
 
 
 async def _patch_profile(request: Request) -> Response:
-    known_query(request)
     person, raw = _person(request), await json_of(request)
     traits = accepted(PatchProfile, raw).traits
     _queue(account_of(request), _known_store(request), lambda: patch_traits(person, traits))
@@ -131,15 +123,13 @@ async def _patch_profile(request: Request) -> Response:
 
 async def _forget_profile(request: Request) -> Response:
     """Identifiers and traits are sure to go with it. The double lets memories go too."""
-    known_query(request)
     store, person = _known_store(request), _person(request)
     _queue(account_of(request), store, lambda: store.people.pop(person.id, None))
     return JSONResponse(_LATER, 202)
 
 
-async def _recall(request: Request) -> Response:
+async def _recall(request: Request) -> Json:
     """With a query ranked by shared words; else the newest first, without scores."""
-    known_query(request)
     began = time.perf_counter()
     account, person, raw = account_of(request), _person(request), await json_of(request)
     wanted = accepted(RecallMemories, raw)
@@ -152,12 +142,10 @@ async def _recall(request: Request) -> Response:
         "communications": _communications(account, person)[: wanted.communications_limit],
         "meta": {"queryTime": round((time.perf_counter() - began) * 1000, 3)},
     }
-    return JSONResponse(answer)
+    return answer
 
 
-async def _observations(request: Request) -> Response:
-    names = ("orderBy", "source", "createdAfter", "createdBefore", "conversationId")
-    known_query(request, (*PAGE_NAMES, *names))
+async def _observations(request: Request) -> Json:
     query = request.query_params
     after, before = _moment(request, "createdAfter"), _moment(request, "createdBefore")
     found = [
@@ -169,11 +157,10 @@ async def _observations(request: Request) -> Response:
         )
         and _between(item, after, before)
     ]
-    return JSONResponse(page(request, "observations", found))
+    return page(request, "observations", found)
 
 
 async def _observe(request: Request) -> Response:
-    known_query(request)
     account, person, raw = account_of(request), _person(request), await json_of(request)
     accepted(CreateObservations, raw)
     for item in copy.deepcopy(raw["observations"]):
@@ -181,12 +168,11 @@ async def _observe(request: Request) -> Response:
     return JSONResponse(_LATER, 202)
 
 
-async def _observation(request: Request) -> Response:
-    known_query(request)
+async def _observation(request: Request) -> Json:
     found = _person(request).observations.get(request.path_params["part"])
     if found is None:
         raise not_found(request.url.path)
-    return JSONResponse(found)
+    return found
 
 
 async def _forget_observation(request: Request) -> Response:
@@ -198,7 +184,6 @@ async def _forget_summary(request: Request) -> Response:
 
 
 def _forget_part(request: Request, parts: dict[str, Json]) -> Response:
-    known_query(request)
     wanted = request.path_params["part"]
     if wanted not in parts:
         raise not_found(request.url.path)
@@ -206,19 +191,17 @@ def _forget_part(request: Request, parts: dict[str, Json]) -> Response:
     return JSONResponse(_LATER, 202)
 
 
-async def _summaries(request: Request) -> Response:
-    known_query(request, (*PAGE_NAMES, "orderBy", "conversationId"))
+async def _summaries(request: Request) -> Json:
     wanted = request.query_params.get("conversationId")
     found = [
         item
         for item in _ordered(request, _person(request).summaries.values(), "DESC")
         if wanted in (None, item["conversationId"])
     ]
-    return JSONResponse(page(request, "summaries", found))
+    return page(request, "summaries", found)
 
 
 async def _summarize(request: Request) -> Response:
-    known_query(request)
     account, person, raw = account_of(request), _person(request), await json_of(request)
     accepted(CreateSummaries, raw)
     for item in copy.deepcopy(raw["summaries"]):
@@ -324,20 +307,30 @@ _PROFILES = "/v1/Stores/{store}/Profiles"
 _ONE = f"{_PROFILES}/{{profile}}"
 
 ROUTES = [
-    Route(_STORES, _stores, methods=["GET"]),
-    Route(f"{_STORES}/{{store}}", _store, methods=["GET"]),
-    Route(f"{_PROFILES}/Lookup", _look_up, methods=["POST"]),
-    Route(_PROFILES, _profiles, methods=["GET"]),
-    Route(_PROFILES, _create_profile, methods=["POST"]),
-    Route(_ONE, _profile, methods=["GET"]),
-    Route(_ONE, _patch_profile, methods=["PATCH"]),
-    Route(_ONE, _forget_profile, methods=["DELETE"]),
-    Route(f"{_ONE}/Recall", _recall, methods=["POST"]),
-    Route(f"{_ONE}/Observations", _observations, methods=["GET"]),
-    Route(f"{_ONE}/Observations", _observe, methods=["POST"]),
-    Route(f"{_ONE}/Observations/{{part}}", _observation, methods=["GET"]),
-    Route(f"{_ONE}/Observations/{{part}}", _forget_observation, methods=["DELETE"]),
-    Route(f"{_ONE}/ConversationSummaries", _summaries, methods=["GET"]),
-    Route(f"{_ONE}/ConversationSummaries", _summarize, methods=["POST"]),
-    Route(f"{_ONE}/ConversationSummaries/{{part}}", _forget_summary, methods=["DELETE"]),
+    route("GET", _STORES, _stores, *PAGE_NAMES, "orderBy"),
+    route("GET", f"{_STORES}/{{store}}", _store),
+    route("POST", f"{_PROFILES}/Lookup", _look_up),
+    route("GET", _PROFILES, _profiles, *PAGE_NAMES, "orderBy"),
+    route("POST", _PROFILES, _create_profile),
+    route("GET", _ONE, _profile, "traitGroups"),
+    route("PATCH", _ONE, _patch_profile),
+    route("DELETE", _ONE, _forget_profile),
+    route("POST", f"{_ONE}/Recall", _recall),
+    route(
+        "GET",
+        f"{_ONE}/Observations",
+        _observations,
+        *PAGE_NAMES,
+        "orderBy",
+        "source",
+        "createdAfter",
+        "createdBefore",
+        "conversationId",
+    ),
+    route("POST", f"{_ONE}/Observations", _observe),
+    route("GET", f"{_ONE}/Observations/{{part}}", _observation),
+    route("DELETE", f"{_ONE}/Observations/{{part}}", _forget_observation),
+    route("GET", f"{_ONE}/ConversationSummaries", _summaries, *PAGE_NAMES, "orderBy", "conversationId"),
+    route("POST", f"{_ONE}/ConversationSummaries", _summarize),
+    route("DELETE", f"{_ONE}/ConversationSummaries/{{part}}", _forget_summary),
 ]

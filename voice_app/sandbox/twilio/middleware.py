@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -14,6 +14,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_app.sandbox.twilio.account import SandboxAccount
@@ -170,7 +171,22 @@ _DEFAULT_SIZE = 50
 _MAX_SIZE = 1000
 
 
-def known_query(request: Request, names: Collection[str] = ()) -> None:
+Handler = Callable[[Request], Awaitable[Response | Json]]
+"""Answers a request; JSON alone goes with status 200."""
+
+
+def route(method: str, path: str, handler: Handler, *query: str) -> Route:
+    """A route of the JSON APIs that refuses query parameters other than these."""
+
+    async def endpoint(request: Request) -> Response:
+        _known_query(request, query)
+        answer = await handler(request)
+        return answer if isinstance(answer, Response) else JSONResponse(answer)
+
+    return Route(path, endpoint, methods=[method])
+
+
+def _known_query(request: Request, names: Collection[str]) -> None:
     """Raises `RefusedRequestError` for an unknown parameter, which Twilio may ignore in silence."""
     unknown = sorted(set(request.query_params) - set(names))
     if unknown:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, Protocol
 
 import aiohttp
+import msgspec
 
 from voice_app.sandbox.twilio.account import SandboxAccount
 from voice_app.sandbox.twilio.conversation_store import (
@@ -33,24 +34,26 @@ RELAY_ENGINE = "deepgram:nova-3-general"
 PASSIVE_ENGINE = "google:telephony"
 
 
+class CallStart(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
+    """An engine begins to listen to a call, and writes to a conversation if one of the ids is given."""
+
+    call_sid: str
+    caller: str
+    number: str
+    configuration_id: str | None = None
+    conversation_id: str | None = None
+    direction: CallDirection = "inbound"
+    engine: str = RELAY_ENGINE
+
+
 class Transcriber(Protocol):
     """Where a phone reports what happens on its calls."""
 
-    async def call_started(
-        self,
-        call_sid: str,
-        *,
-        caller: str,
-        number: str,
-        configuration_id: str | None = None,
-        conversation_id: str | None = None,
-        direction: CallDirection = "inbound",
-        engine: str = RELAY_ENGINE,
-    ) -> str | None:
-        """TwiML runs that writes to a conversation. Gives the conversation's id.
+    async def call_started(self, start: CallStart) -> str | None:
+        """TwiML runs that writes to a conversation; returns the conversation's id.
 
         None if neither id is given, or if the one that is given does not exist: Twilio says nothing then, and
-        there is no conversation. Called again for a later part of the same call. ``engine`` listens.
+        there is no conversation. Called again for a later part of the same call.
         """
         ...
 
@@ -72,25 +75,16 @@ class LocalTranscriber:
     def __init__(self, account: SandboxAccount) -> None:
         self._account = account
 
-    async def call_started(
-        self,
-        call_sid: str,
-        *,
-        caller: str,
-        number: str,
-        configuration_id: str | None = None,
-        conversation_id: str | None = None,
-        direction: CallDirection = "inbound",
-        engine: str = RELAY_ENGINE,
-    ) -> str | None:
+    async def call_started(self, start: CallStart) -> str | None:
         account = self._account
         settle(account)
-        call = account.calls.get(call_sid)
+        call = account.calls.get(start.call_sid)
         if call is None:
-            call = account.calls[call_sid] = SandboxCall(call_sid, caller, number)
-            call.passive = list(_passive(account, call, direction))
-        thread = _named(account, call, configuration_id, conversation_id)
-        call.active = _capture(thread, engine) if thread is not None else None
+            call = SandboxCall(start.call_sid, start.caller, start.number)
+            account.calls[call.sid] = call
+            call.passive = list(_passive(account, call, start.direction))
+        thread = _named(account, call, start.configuration_id, start.conversation_id)
+        call.active = _capture(thread, start.engine) if thread is not None else None
         return thread.id if thread is not None else None
 
     async def spoken(self, call_sid: str, side: Side, text: str, *, passively: bool = False) -> None:
@@ -121,27 +115,8 @@ class RemoteTranscriber:
         self._session = session
         self._base = f"{base_url.rstrip('/')}{CONTROL_PATH}/calls"
 
-    async def call_started(
-        self,
-        call_sid: str,
-        *,
-        caller: str,
-        number: str,
-        configuration_id: str | None = None,
-        conversation_id: str | None = None,
-        direction: CallDirection = "inbound",
-        engine: str = RELAY_ENGINE,
-    ) -> str | None:
-        body = {
-            "callSid": call_sid,
-            "caller": caller,
-            "number": number,
-            "configurationId": configuration_id,
-            "conversationId": conversation_id,
-            "direction": direction,
-            "engine": engine,
-        }
-        answer = await self._post("", body)
+    async def call_started(self, start: CallStart) -> str | None:
+        answer = await self._post("", msgspec.to_builtins(start))
         conversation: str | None = answer["conversationId"]
         return conversation
 
