@@ -119,7 +119,7 @@ def changed(account: SandboxAccount, configuration: str, clock: Clock) -> None:
 
 
 def statuses(account: SandboxAccount) -> list[str]:
-    return [thread.status for thread in account.threads.values()]
+    return [conversation.status for conversation in account.conversations.values()]
 
 
 # Reading
@@ -146,7 +146,7 @@ def test_a_list_is_filtered_by_status_call_configuration_and_date(
     first = called("Hello?")
     clock.now += 86_400
     second = called("Hello?")
-    set_status(account, account.threads[first], "CLOSED")
+    set_status(account, account.conversations[first], "CLOSED")
 
     def ids(*words: str) -> list[str]:
         found = json.loads(run("list", "--json", *words).stdout)["conversations"]
@@ -211,8 +211,8 @@ def test_nothing_that_anybody_says_steers_the_terminal(
 ) -> None:
     nasty = "\x1b[2J\x07\x9b\u202e[bold]not bold[/bold][/nonsense]"
     conversation_id = called(nasty)
-    account.threads[conversation_id].resource["name"] = nasty
-    for person in account.threads[conversation_id].participants.values():
+    account.conversations[conversation_id].resource["name"] = nasty
+    for person in account.conversations[conversation_id].participants.values():
         person |= {"name": nasty, "type": nasty}
         person["addresses"][0]["address"] = nasty
     result = run(*words[:1], *([conversation_id] if words != ["list"] else []), *words[1:])
@@ -249,7 +249,7 @@ def test_those_that_keep_an_older_configuration_are_counted_and_closed(
 ) -> None:
     for _ in range(3):
         called("Hello?")
-    set_status(account, next(iter(account.threads.values())), "INACTIVE")
+    set_status(account, next(iter(account.conversations.values())), "INACTIVE")
     changed(account, configuration, clock)
     called("Hello?")
     words = ["close", "--config", configuration, "--older-than-version", "2"]
@@ -277,7 +277,7 @@ def test_only_those_of_a_status_are_closed(
 ) -> None:
     quiet = called("Hello?")
     called("Hello?")
-    set_status(account, account.threads[quiet], "INACTIVE")
+    set_status(account, account.conversations[quiet], "INACTIVE")
     changed(account, configuration, clock)
     assert run("close", "--config", configuration, "--status", "inactive", "--yes").exit_code == 0
     assert statuses(account) == ["CLOSED", "ACTIVE"]
@@ -293,7 +293,7 @@ def test_what_cannot_be_told_is_left_alone(
     result = run(*words, "3", "--yes")
     assert "Of 1 it cannot be told" in result.stdout
     assert statuses(account) == ["ACTIVE"]
-    snapshot: dict[str, Any] = next(iter(account.threads.values())).resource["configuration"]
+    snapshot: dict[str, Any] = next(iter(account.conversations.values())).resource["configuration"]
     snapshot["version"] = 2
     assert "1 of 1 open" in run(*words, "3", "--yes").stdout
     assert statuses(account) == ["CLOSED"]
@@ -342,19 +342,19 @@ def test_a_close_that_cannot_be_meant_is_a_usage_error(run: Run, words: list[str
 
 def test_export_has_everything(run: Run, account: SandboxAccount, called: Callable[..., str]) -> None:
     conversation_id = called("Are you open?", REPLY)
-    set_status(account, account.threads[conversation_id], "CLOSED")
+    set_status(account, account.conversations[conversation_id], "CLOSED")
     exported = json.loads(run("export", conversation_id).stdout)
-    thread = account.threads[conversation_id]
+    conversation = account.conversations[conversation_id]
     assert exported["conversation"]["id"] == conversation_id
-    assert exported["participants"] == list(thread.participants.values())
-    assert exported["communications"] == list(thread.communications.values())
+    assert exported["participants"] == list(conversation.participants.values())
+    assert exported["communications"] == list(conversation.communications.values())
     assert exported["operatorResults"] == list(account.results.values())
     assert exported["operatorResults"]
 
 
 def test_export_writes_a_vcon_file(run: Run, account: SandboxAccount, called: Callable[..., str]) -> None:
     conversation_id = called("Are you open?", REPLY, caller=CALLER)
-    set_status(account, account.threads[conversation_id], "CLOSED")
+    set_status(account, account.conversations[conversation_id], "CLOSED")
     result = run("export", conversation_id, "--format", "vcon", "-o", "call.vcon")
     assert (result.exit_code, result.stdout) == (0, "")
     document = json.loads(Path("call.vcon").read_text())

@@ -204,7 +204,7 @@ class TestAtTwilio:
         result = run(ANN, "--at-twilio", "--yes")
         assert result.exit_code == 0, result.output
         assert "profiles at Twilio" in result.output
-        assert list(self.store.people) == [bob.id]
+        assert list(self.store.profiles) == [bob.id]
         assert not account.finished
         assert kept(database_url)[ANN_CALL] == 0
 
@@ -236,14 +236,14 @@ class TestAtTwilio:
         assert run(ANN, "--yes").exit_code == 0
         result = run(ANN, "--at-twilio", "--yes")
         assert result.exit_code == 0, result.output
-        assert not self.store.people
+        assert not self.store.profiles
 
     def test_a_dry_run_tells_what_there_is(self, run: Run) -> None:
         told = json.loads(run(ANN, "--at-twilio", "--dry-run", "--json").stdout)
         assert told["at_twilio"] == {
             "conversations": [],
             "operator results": [],
-            "profiles": list(self.store.people),
+            "profiles": list(self.store.profiles),
             "recordings": [],
             "records of calls": [ANN_CALL, ANN_AGAIN],
         }

@@ -19,7 +19,7 @@ def closing(office: Office) -> ClosingTask:
 
 
 def status(office: Office, conversation_id: str) -> str:
-    return office.account.threads[conversation_id].status
+    return office.account.conversations[conversation_id].status
 
 
 async def test_the_conversation_is_closed_once(office: Office) -> None:

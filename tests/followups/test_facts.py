@@ -56,7 +56,7 @@ async def test_a_stranger_gets_a_profile(office: Office) -> None:
     await office.attempt(facts(office))
     settle(office.account)
     (store,) = office.account.stores.values()
-    (person,) = store.people.values()
+    (person,) = store.profiles.values()
     assert contents(office, person) == [NUTS]
 
 

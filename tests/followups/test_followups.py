@@ -80,7 +80,7 @@ async def true(condition: Callable[[], bool]) -> None:
 
 
 def dbos_runs() -> bool:
-    return any("dbos" in thread.name for thread in threading.enumerate())
+    return any("dbos" in conversation.name for conversation in threading.enumerate())
 
 
 async def test_a_call_is_closed_and_reported_when_it_is_over(
@@ -93,7 +93,7 @@ async def test_a_call_is_closed_and_reported_when_it_is_over(
     assert done == {"begun": "", "close": "closed", "report": "delivered"}
     assert report["call_sid"] == call_sid
     assert [line["who"] for line in report["dialogue"]] == ["agent", "caller", "agent"]
-    assert [thread.status for thread in account.threads.values()] == ["CLOSED"]
+    assert [conversation.status for conversation in account.conversations.values()] == ["CLOSED"]
     tables = b"".join(path.read_bytes() for path in tmp_path.glob("journal.followups.db*"))
     assert call_sid.encode() in tables
     for told in (report["from"], report["to"], "What are your hours?", "mem_profile_"):

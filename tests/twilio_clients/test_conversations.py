@@ -154,7 +154,7 @@ async def test_one_is_erased(
 ) -> None:
     created = await conversations.create(configuration_id)
     await conversations.delete(created.id)
-    assert account.threads == {}
+    assert account.conversations == {}
 
 
 @pytest.mark.parametrize("partial", [False, True])
@@ -196,7 +196,7 @@ async def test_unknown_fields_are_kept_and_nulls_are_as_absent(
     conversations: Conversations, account: SandboxAccount, configuration_id: str
 ) -> None:
     created = await conversations.create(configuration_id)
-    account.threads[created.id].resource |= {"brandNew": [1], "name": None, "metadata": None}
+    account.conversations[created.id].resource |= {"brandNew": [1], "name": None, "metadata": None}
     found = await conversations.fetch(created.id)
     assert found.raw["brandNew"] == [1]
     assert (found.name, found.metadata) == (None, {})
@@ -206,7 +206,7 @@ async def test_a_field_of_another_type_is_told_as_what_it_is(
     conversations: Conversations, account: SandboxAccount, configuration_id: str
 ) -> None:
     created = await conversations.create(configuration_id)
-    account.threads[created.id].resource["createdAt"] = 7
+    account.conversations[created.id].resource["createdAt"] = 7
     with pytest.raises(ApiError, match=r"Expected `str`, got `int` - at `\$\.createdAt`") as caught:
         await conversations.fetch(created.id)
     assert caught.value.trouble is Trouble.UNREADABLE

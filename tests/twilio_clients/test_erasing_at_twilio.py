@@ -84,7 +84,7 @@ class TestFinding:
             await conversation(api, configuration_id, "ann"),
             person(account, store_id),
         )
-        [participant] = account.threads[conversation_id].participants.values()
+        [participant] = account.conversations[conversation_id].participants.values()
         participant["profileId"] = profile_id
         found = await erasure.find(clues(address="client:ann", conversation_ids=[conversation_id]))
         assert found.profiles == [(store_id, profile_id)]
@@ -93,7 +93,7 @@ class TestFinding:
         self, erasure: Erasure, api: TwilioApi, account: SandboxAccount, configuration_id: str, store_id: str
     ) -> None:
         conversation_id = await conversation(api, configuration_id, BOB)
-        [participant] = account.threads[conversation_id].participants.values()
+        [participant] = account.conversations[conversation_id].participants.values()
         participant["profileId"] = person(account, store_id, BOB)
         assert not (await erasure.find(clues(conversation_ids=[conversation_id]))).profiles
 

@@ -99,7 +99,7 @@ class TestProfiles:
         self, memory: MemoryClient, account: SandboxAccount, store_id: str
     ) -> None:
         profile_id = person(account, store_id, firstName="Ada")
-        account.stores[store_id].people[profile_id].traits["Account"] = {"plan": "gold"}
+        account.stores[store_id].profiles[profile_id].traits["Account"] = {"plan": "gold"}
         everything = await memory.profile(store_id, profile_id)
         assert set(everything.traits) == {"Contact", "Account"}
         some = await memory.profile(store_id, profile_id, trait_groups=["Account"])

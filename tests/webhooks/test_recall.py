@@ -177,7 +177,7 @@ async def test_a_profile_that_was_merged_is_the_one_it_became(
     store = account.stores[store_id]
     other = add_profile(account, store, {"Contact": {"lastName": "Byron"}})
     merge(store, ada.id, other.id)
-    store.people[ada.id] = StoredProfile(
+    store.profiles[ada.id] = StoredProfile(
         ada.id, THEN, {"Contact": {"phone": CALLER}}
     )  # the index lags behind
     other.traits["Contact"].pop("phone")
@@ -218,7 +218,7 @@ class TestNoting:
         account.faults.add(Fault(path="*/Lookup", body="{}"))
         async with serving(tmp_path, account, store_id) as server:
             answer = await first_answer(server, "Note Has a dog.")
-        (person,) = account.stores[store_id].people.values()
+        (person,) = account.stores[store_id].profiles.values()
         assert answer == f"Noted: True. I know: nothing of {person.id}"
         assert person.traits == {"Contact": {"phone": CALLER}}
 

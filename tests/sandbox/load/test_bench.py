@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from support.sandbox import sandbox
-from voice_app.sandbox.load import webhook_load as volley
+from voice_app.sandbox.load import webhook_load
 from voice_app.sandbox.load.bench import LoadPlan, LoadTest
 from voice_app.sandbox.load.figures import latency
 from voice_app.sandbox.load.target import LoadError, LoadTarget, ProcessError, listening
@@ -118,7 +118,7 @@ async def test_a_server_that_is_not_there_is_told(unused_tcp_port: int) -> None:
 
 
 async def test_a_server_that_never_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(volley, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(webhook_load, "ANSWER_SECONDS", 0.05)
 
     closed = asyncio.Semaphore(0)
 

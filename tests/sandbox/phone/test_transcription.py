@@ -284,8 +284,8 @@ async def test_what_is_said_goes_to_the_conversation_while_an_engine_writes_to_i
         await call.person_hangs_up()
         await call.over.wait()
     assert call.problems == []
-    thread = account.threads[call.conversation_id or ""]
-    written = [item["content"] for item in thread.communications.values()]
+    conversation = account.conversations[call.conversation_id or ""]
+    written = [item["content"] for item in conversation.communications.values()]
     assert [content["text"] for content in written] == ["One moment.", "Robin here.", "It is about order 81."]
     assert {content["transcription"]["engine"] for content in written} == {"google:telephony"}
 
@@ -301,8 +301,8 @@ async def test_a_capture_rule_writes_down_a_call_that_no_engine_was_asked_for() 
     ):
         await call.reply()
         await call.say("Hello Robin.")
-    (thread,) = account.threads.values()
-    texts = [item["content"]["text"] for item in thread.communications.values()]
+    (conversation,) = account.conversations.values()
+    texts = [item["content"]["text"] for item in conversation.communications.values()]
     assert texts == ["Robin here.", "Hello Robin."]
 
 

@@ -123,8 +123,8 @@ class TestRules:
         self, account: SandboxAccount
     ) -> None:
         await talked(account, rule("COMMUNICATION", SENTIMENT, count=2), end=False)
-        (thread,) = account.threads.values()
-        assert (len(thread.communications), len(account.results)) == (4, 2)
+        (conversation,) = account.conversations.values()
+        assert (len(conversation.communications), len(account.results)) == (4, 2)
 
     async def test_a_rule_without_a_trigger_waits_to_be_asked(self, account: SandboxAccount) -> None:
         await talked(account, {"operators": [{"id": SUMMARY}]})

@@ -128,7 +128,7 @@ class TestTheOfficialSdk:
     async def test_what_is_remembered_is_erased_and_so_is_the_profile(
         self, sdk: Official, account: SandboxAccount, store_id: str, profile_id: str
     ) -> None:
-        person = account.stores[store_id].people[profile_id]
+        person = account.stores[store_id].profiles[profile_id]
         person.observations["mem_observation_1"] = person.summaries["mem_summary_1"] = {"content": "Tea."}
         memory = await sdk(lambda client: client.memory.v1)
         await sdk(lambda _: memory.observations(store_id, profile_id, "mem_observation_1").delete())
@@ -289,7 +289,7 @@ class TestExtraction:
         now = 0.0
         account = SandboxAccount(clock=lambda: now)
         store = account.stores[await self.talked(account, memoryExtractionEnabled=True)]
-        (person,) = store.people.values()
+        (person,) = store.profiles.values()
         now = 4 * 60
         settle(account)
         assert not person.observations
@@ -308,7 +308,7 @@ class TestExtraction:
         store = account.stores[await self.talked(account)]
         now = 3600
         settle(account)
-        (person,) = store.people.values()
+        (person,) = store.profiles.values()
         assert not person.observations
         assert not person.summaries
 
@@ -322,9 +322,9 @@ class TestExtraction:
         await self.talked(account, memoryExtractionEnabled=True, memoryStoreId=store_id)
         now = 3600
         settle(account)
-        (thread,) = account.threads.values()
-        assert thread.status == "CLOSED"
-        assert all("profileId" not in item for item in thread.participants.values())
+        (conversation,) = account.conversations.values()
+        assert conversation.status == "CLOSED"
+        assert all("profileId" not in item for item in conversation.participants.values())
 
     async def test_the_same_caller_is_the_same_person_and_a_client_is_nobody(self) -> None:
         account = SandboxAccount()
@@ -338,8 +338,8 @@ class TestExtraction:
             await transcriber.call_ended(call)
         found = [
             item.get("profileId")
-            for thread in account.threads.values()
-            for item in thread.participants.values()
+            for conversation in account.conversations.values()
+            for item in conversation.participants.values()
             if item["type"] == "CUSTOMER"
         ]
         assert found[0] is not None

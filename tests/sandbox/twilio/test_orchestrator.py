@@ -245,7 +245,7 @@ class TestTheOfficialSdk:
         assert closed.status == "CLOSED"
         await sdk(lambda v2: v2.conversations(created.id).delete())
         account.complete(list(account.operations.values())[-1])
-        assert account.threads == {}
+        assert account.conversations == {}
 
     @pytest.mark.parametrize("shape", ["A", "B"])
     async def test_errors_of_both_shapes_are_understood(
@@ -652,11 +652,11 @@ class TestCalls:
     ) -> None:
         configuration_id = account.add_configuration()
         conversation_id = await self.begin(transcriber, configuration_id=configuration_id)
-        [thread] = account.threads.values()
-        assert thread.id == conversation_id
+        [conversation] = account.conversations.values()
+        assert conversation.id == conversation_id
         people = [
             (item["type"], item["addresses"][0]["address"], item["addresses"][0]["channelId"])
-            for item in thread.participants.values()
+            for item in conversation.participants.values()
         ]
         assert people == [("CUSTOMER", CALLER, CALL), ("AI_AGENT", NUMBER, CALL)]
 
@@ -674,7 +674,7 @@ class TestCalls:
     ) -> None:
         assert await self.begin(transcriber, **names) is None
         await transcriber.spoken(CALL, "caller", "Is anybody there?")
-        assert account.threads == {}
+        assert account.conversations == {}
 
     async def test_a_later_part_of_the_call_joins_by_the_conversation(
         self, transcriber: Transcriber, account: SandboxAccount
@@ -684,9 +684,9 @@ class TestCalls:
         second = await self.begin(transcriber, conversation_id=first)
         await transcriber.spoken(CALL, "caller", "Hello?")
         assert first == second
-        [thread] = account.threads.values()
-        assert len(thread.participants) == 2
-        assert len(thread.communications) == 1
+        [conversation] = account.conversations.values()
+        assert len(conversation.participants) == 2
+        assert len(conversation.communications) == 1
 
     async def test_a_call_joins_a_conversation_that_was_made_without_it(
         self, transcriber: Transcriber, account: SandboxAccount, rest: Rest
@@ -696,10 +696,10 @@ class TestCalls:
         _, created, _ = await rest("POST", CONVERSATIONS, body)
         assert await self.begin(transcriber, conversation_id=created["id"]) == created["id"]
         await transcriber.spoken(CALL, "caller", "Hello?")
-        thread = account.threads[created["id"]]
-        assert [item["type"] for item in thread.participants.values()] == ["CUSTOMER", "AI_AGENT"]
-        [said] = thread.communications.values()
-        assert said["author"]["participantId"] in thread.participants
+        conversation = account.conversations[created["id"]]
+        assert [item["type"] for item in conversation.participants.values()] == ["CUSTOMER", "AI_AGENT"]
+        [said] = conversation.communications.values()
+        assert said["author"]["participantId"] in conversation.participants
 
     async def test_the_conversation_wins_over_the_configuration(
         self, transcriber: Transcriber, account: SandboxAccount
@@ -725,7 +725,7 @@ class TestCalls:
         first = await self.begin(transcriber, configuration_id=configuration_id)
         await transcriber.call_ended(CALL)
         await transcriber.call_ended(CALL)
-        assert account.threads[str(first)].status == "CLOSED"
+        assert account.conversations[str(first)].status == "CLOSED"
         assert await self.begin(transcriber, conversation_id=first) is None
         assert await self.begin(transcriber, configuration_id=configuration_id) != first
 
@@ -735,8 +735,8 @@ class TestCalls:
         await self.begin(transcriber, configuration_id=account.add_configuration())
         await transcriber.spoken(CALL, "caller", "Hello, who is there?")
         await transcriber.spoken(CALL, "agent", "A machine. What can I do for you, please?")
-        [thread] = account.threads.values()
-        said = list(thread.communications.values())
+        [conversation] = account.conversations.values()
+        said = list(conversation.communications.values())
         assert [(item["author"]["address"], item["content"]["text"]) for item in said] == [
             (CALLER, "Hello, who is there?"),
             (NUMBER, "A machine."),
@@ -755,8 +755,8 @@ class TestCalls:
         configuration_id = account.add_configuration(channelSettings={"VOICE": {"captureRules": [rule()]}})
         await self.begin(transcriber, configuration_id=configuration_id)
         await transcriber.spoken(CALL, "caller", "Hello?")
-        [thread] = account.threads.values()
-        said = list(thread.communications.values())
+        [conversation] = account.conversations.values()
+        said = list(conversation.communications.values())
         assert [item["content"]["text"] for item in said] == ["Hello?", "Hello?"]
         assert len({item["content"]["transcription"]["engine"] for item in said}) == 2
 
@@ -765,7 +765,7 @@ class TestCalls:
     ) -> None:
         account.add_configuration(channelSettings={"VOICE": {"captureRules": [rule()]}})
         await self.begin(transcriber, configuration_id=account.add_configuration())
-        assert len(account.threads) == 2
+        assert len(account.conversations) == 2
 
     async def test_a_capture_rule_needs_no_twiml(
         self, transcriber: Transcriber, account: SandboxAccount
@@ -773,8 +773,8 @@ class TestCalls:
         account.add_configuration(channelSettings={"VOICE": {"captureRules": [rule()]}})
         assert await self.begin(transcriber) is None
         await transcriber.spoken(CALL, "caller", "Hello?")
-        [thread] = account.threads.values()
-        assert len(thread.communications) == 1
+        [conversation] = account.conversations.values()
+        assert len(conversation.communications) == 1
 
     async def test_speech_on_an_unknown_call_is_refused_over_http(
         self, session: aiohttp.ClientSession, base_url: str

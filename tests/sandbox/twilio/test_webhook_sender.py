@@ -80,9 +80,9 @@ async def a_call(account: SandboxAccount, **fields: Any) -> None:
 async def test_a_call_is_told_from_its_beginning_to_its_end(
     account: SandboxAccount, mailbox: Mailbox
 ) -> None:
-    async with WebhookSender(account) as postman:
+    async with WebhookSender(account) as sender:
         await a_call(account)
-        await postman.settled()
+        await sender.settled()
     assert mailbox.types == [
         "CONVERSATION_CREATED",
         "PARTICIPANT_ADDED",
@@ -100,18 +100,18 @@ async def test_a_call_is_told_from_its_beginning_to_its_end(
 async def test_it_is_signed_so_that_the_official_validator_agrees(
     account: SandboxAccount, mailbox: Mailbox
 ) -> None:
-    async with WebhookSender(account) as postman:
+    async with WebhookSender(account) as sender:
         await a_call(account)
-        await postman.settled()
+        await sender.settled()
     assert mailbox.genuine == [True] * 5
 
 
 async def test_it_may_come_backwards_and_twice_with_the_same_token(
     account: SandboxAccount, mailbox: Mailbox
 ) -> None:
-    async with WebhookSender(account, repeats=1, backwards=True) as postman:
+    async with WebhookSender(account, repeats=1, backwards=True) as sender:
         await a_call(account)
-        await postman.settled()
+        await sender.settled()
     assert mailbox.types[:2] == ["CONVERSATION_UPDATED"] * 2
     assert mailbox.types[-2:] == ["CONVERSATION_CREATED"] * 2
     assert mailbox.tokens[::2] == mailbox.tokens[1::2]
@@ -126,13 +126,13 @@ async def test_operators_tell_what_they_found(account: SandboxAccount, mailbox: 
         "actions": [hook],
     }
     made = account.add_intelligence(displayName="calls", rules=[rule])
-    async with WebhookSender(account) as postman:
+    async with WebhookSender(account) as sender:
         await a_call(account, statusCallbacks=[], intelligenceConfigurationIds=[made["id"]])
-        await postman.settled()
+        await sender.settled()
     (body,) = mailbox.bodies
     assert body["intelligenceConfiguration"]["displayName"] == "calls"
     assert body["operatorResults"][0]["result"] == {"text": "The customer said: I want a refund."}
-    assert body["conversationId"] in account.threads
+    assert body["conversationId"] in account.conversations
 
 
 async def test_a_conversation_can_be_muted(account: SandboxAccount, mailbox: Mailbox) -> None:
@@ -141,14 +141,14 @@ async def test_a_conversation_can_be_muted(account: SandboxAccount, mailbox: Mai
         aiohttp.ClientSession(
             headers={"Authorization": aiohttp.encode_basic_auth(account.sid, TOKEN)}
         ) as http,
-        WebhookSender(account) as postman,
+        WebhookSender(account) as sender,
     ):
         configuration_id = account.add_configuration(statusCallbacks=[EVENTS])
         transcriber = LocalTranscriber(account)
         conversation_id = await transcriber.call_started(
             CallStart(CALL, caller=CALLER, number=NUMBER, configuration_id=configuration_id)
         )
-        await postman.settled()
+        await sender.settled()
         before = len(mailbox.bodies)
         await http.patch(
             f"{base_url}/conversations/v2/Conversations/{conversation_id}",
@@ -156,7 +156,7 @@ async def test_a_conversation_can_be_muted(account: SandboxAccount, mailbox: Mai
         )
         await transcriber.spoken(CALL, "caller", "Hello?")
         await transcriber.call_ended(CALL)
-        await postman.settled()
+        await sender.settled()
     assert len(mailbox.bodies) == before
 
 
@@ -166,11 +166,11 @@ async def test_a_server_says_over_http_where_it_is(account: SandboxAccount, mail
     async with (
         serve(double_app(account)) as base_url,
         aiohttp.ClientSession() as http,
-        WebhookSender(account) as postman,
+        WebhookSender(account) as sender,
     ):
         await http.put(f"{base_url}/_sandbox/network", json={"base": base, "origin": ORIGIN})
         await a_call(account)
-        await postman.settled()
+        await sender.settled()
     assert mailbox.genuine == [True] * 5
 
 
@@ -178,14 +178,14 @@ async def test_nobody_at_the_address_is_no_trouble(account: SandboxAccount) -> N
     async with serve(Starlette()) as base:
         pass
     account.network = Network(base, ORIGIN, TOKEN)
-    async with WebhookSender(account) as postman:
+    async with WebhookSender(account) as sender:
         await a_call(account)
-        await postman.settled()
-    assert [item.status for item in postman.deliveries] == [None] * 5
+        await sender.settled()
+    assert [item.status for item in sender.deliveries] == [None] * 5
 
 
 async def test_without_a_network_nothing_is_kept(account: SandboxAccount) -> None:
-    async with WebhookSender(account) as postman:
+    async with WebhookSender(account) as sender:
         await a_call(account)
-        await postman.settled()
-    assert not postman.deliveries
+        await sender.settled()
+    assert not sender.deliveries

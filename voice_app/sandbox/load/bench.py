@@ -90,12 +90,12 @@ class LoadTest:
         async with _http() as http:
             await self._make_first_calls(http)
             before = await self._resident_kib()
-            async with self._calls(http, plan.calls) as talkers:
+            async with self._calls(http, plan.calls) as callers:
                 memory = await self._resident_kib()
-                await _converse(talkers, plan, plan.warm_up, rng, TurnTally())
+                await _converse(callers, plan, plan.warm_up, rng, TurnTally())
                 meter = await self._meter()
                 with _undisturbed():
-                    await _converse(talkers, plan, plan.turns, rng, tally)
+                    await _converse(callers, plan, plan.turns, rng, tally)
                 meter.stop()
                 await asyncio.sleep(self._settle_seconds)
                 cpu = meter.cpu_seconds()
@@ -158,20 +158,20 @@ class LoadTest:
         await send_webhooks(self._target, max(1, requests // 10), connections)
         meter = await self._meter()
         with _undisturbed():
-            volley = await send_webhooks(self._target, requests, connections)
+            result = await send_webhooks(self._target, requests, connections)
         meter.stop()
         await asyncio.sleep(self._settle_seconds)
         cpu = meter.cpu_seconds()
         figures = WebhookFigures(
             requests=requests,
             connections=min(connections, requests),
-            seconds=round(volley.seconds, 3),
-            per_second=round(len(volley.answer_ms) / volley.seconds, 1),
-            answer=latency(volley.answer_ms),
+            seconds=round(result.seconds, 3),
+            per_second=round(len(result.answer_ms) / result.seconds, 1),
+            answer=latency(result.answer_ms),
             server_cpu_ms_per_webhook=_each(cpu, 1000, requests),
             cpu_grain_ms_per_webhook=round(tick_seconds() * 1000 / requests, 5),
             client_cpu_percent=round(100 * meter.own_cpu_seconds / meter.seconds, 1),
-            refused={str(status): count for status, count in volley.refused.items()},
+            refused={str(status): count for status, count in result.refused.items()},
         )
         if isinstance(self._server, ProcessError):
             figures.unknown["server_cpu_ms_per_webhook"] = str(self._server)
@@ -183,9 +183,9 @@ class LoadTest:
 
     async def _make_first_calls(self, http: aiohttp.ClientSession) -> None:
         self._transcriber = await self._find_transcriber(http)
-        async with self._calls(http, FIRST_CALLS) as talkers:
+        async with self._calls(http, FIRST_CALLS) as callers:
             tally = TurnTally()
-            await asyncio.gather(*(talker.ask(tally) for talker in talkers))
+            await asyncio.gather(*(caller.ask(tally) for caller in callers))
         if tally.unanswered == tally.turns:
             raise LoadError(
                 "calls are put through, but nobody answers: no prompt got a complete reply; "
@@ -206,7 +206,7 @@ class LoadTest:
     @asynccontextmanager
     async def _calls(self, http: aiohttp.ClientSession, count: int) -> AsyncIterator[list[VirtualCaller]]:
         """So many calls, each in its session. They are hung up when the block ends."""
-        talkers: list[VirtualCaller] = []
+        callers: list[VirtualCaller] = []
         places = asyncio.Semaphore(AT_ONCE)
 
         async def dial() -> None:
@@ -214,22 +214,22 @@ class LoadTest:
                 call_sid = new_call_sid()
                 form = self._target.form(call_sid)
                 twiml = await self._target.network.post(http, self._target.webhook, form)
-                talkers.append(talker := await answer(self._target, call_sid, twiml))
+                callers.append(caller := await answer(self._target, call_sid, twiml))
                 if self._transcriber is not None:
-                    await talker.report_to(self._transcriber)
+                    await caller.report_to(self._transcriber)
 
-        async def hang_up(talker: VirtualCaller) -> None:
+        async def hang_up(caller: VirtualCaller) -> None:
             async with places:
-                await talker.hang_up()
-                if (goodbye := talker.goodbye()) is not None:
+                await caller.hang_up()
+                if (goodbye := caller.goodbye()) is not None:
                     with suppress(WebhookError):  # the figures are in; what it answers is of no use
                         await self._target.network.post(http, *goodbye)
 
         try:
             await _all(dial() for _ in range(count))
-            yield talkers
+            yield callers
         finally:
-            await asyncio.gather(*(hang_up(talker) for talker in talkers))
+            await asyncio.gather(*(hang_up(caller) for caller in callers))
 
     # --- meters ----------------------------------------------------------------------------------
 
@@ -281,20 +281,20 @@ def _own_cpu_seconds() -> float:
 
 
 async def _converse(
-    talkers: Sequence[VirtualCaller], plan: LoadPlan, turns: int, rng: random.Random, tally: TurnTally
+    callers: Sequence[VirtualCaller], plan: LoadPlan, turns: int, rng: random.Random, tally: TurnTally
 ) -> None:
     """Every caller takes so many turns. Each has its own dice: who is served first changes nothing."""
 
-    async def talk(talker: VirtualCaller, dice: random.Random) -> None:
+    async def talk(caller: VirtualCaller, dice: random.Random) -> None:
         for _ in range(turns):
             await asyncio.sleep(plan.pause * dice.uniform(*SPREAD))
             cuts_in = dice.random() < plan.interrupts
-            await talker.ask(
-                tally, cut_after=dice.randint(1, max(1, talker.usual_frames // 2)) if cuts_in else 0
+            await caller.ask(
+                tally, cut_after=dice.randint(1, max(1, caller.usual_frames // 2)) if cuts_in else 0
             )
 
-    dice = [random.Random(rng.random()) for _ in talkers]  # noqa: S311 - to be repeatable
-    await asyncio.gather(*(talk(talker, own) for talker, own in zip(talkers, dice, strict=True)))
+    dice = [random.Random(rng.random()) for _ in callers]  # noqa: S311 - to be repeatable
+    await asyncio.gather(*(talk(caller, own) for caller, own in zip(callers, dice, strict=True)))
 
 
 def _http() -> aiohttp.ClientSession:

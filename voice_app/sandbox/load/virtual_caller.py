@@ -68,12 +68,12 @@ class TurnTally:
 class VirtualCaller:
     """One call. It is over when `hang_up` returns."""
 
-    def __init__(self, target: LoadTarget, call_sid: str, connect: TwimlVerb, line: RawSocket) -> None:
+    def __init__(self, target: LoadTarget, call_sid: str, connect: TwimlVerb, socket: RawSocket) -> None:
         self._target = target
         self._call_sid = call_sid
         self._session_id = "VX" + secrets.token_hex(16)
         self._connect = connect
-        self._line = line
+        self._socket = socket
         self._relay = connect.child("ConversationRelay") or TwimlVerb("ConversationRelay")
         events = self._relay.attributes.get("events", "").split()
         self._tells_speech = "speaker-events" in events
@@ -93,8 +93,8 @@ class VirtualCaller:
         self._heard_of_it = 0
         """How often the server has answered since the last interrupt."""
         self._cut_turns: set[int] = set()
-        line.on_frame = self._receive
-        line.lost.add_done_callback(self._lost)
+        socket.on_frame = self._receive
+        socket.lost.add_done_callback(self._lost)
         self._send(self._setup())
 
     @property
@@ -114,7 +114,7 @@ class VirtualCaller:
             "last": True,
         }
         tally.turns += 1
-        if self._line.lost.done():
+        if self._socket.lost.done():
             tally.unanswered += 1
             return
         self._over = asyncio.get_running_loop().create_future()
@@ -124,7 +124,7 @@ class VirtualCaller:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 if await self._over:
                     for _ in range(_ROUND_TRIPS):
-                        await self._line.ping()
+                        await self._socket.ping()
                         self._heard_of_it += 1
         except (TimeoutError, RawSocketError):
             tally.unanswered += 1
@@ -151,7 +151,7 @@ class VirtualCaller:
 
     async def hang_up(self) -> None:
         """Close the socket, as Twilio does when the caller hangs up. `goodbye` is what it tells then."""
-        await self._line.close()
+        await self._socket.close()
         if self._transcriber is not None:
             await self._transcriber.call_ended(self._call_sid)
 
@@ -227,7 +227,7 @@ class VirtualCaller:
             self._over.set_exception(RawSocketError(lost.result()))
 
     def _send(self, frame: dict[str, object]) -> None:
-        self._line.send(_encode(frame))
+        self._socket.send(_encode(frame))
 
     def _setup(self) -> dict[str, object]:
         return setup_frame(
@@ -253,10 +253,10 @@ async def answer(target: LoadTarget, call_sid: str, twiml: str) -> VirtualCaller
             continue
         url = relay.attributes.get("url", "")
         try:
-            line = await open_socket(target.network.reachable(url), target.network.sign(url))
+            socket = await open_socket(target.network.reachable(url), target.network.sign(url))
         except RawSocketError as error:
             raise LoadError(f"the session of a call could not be opened: {error}") from None
-        return VirtualCaller(target, call_sid, connect, line)
+        return VirtualCaller(target, call_sid, connect, socket)
     raise LoadError(
         "the answer to a call has no <ConversationRelay> in it: the server does not put callers through to "
         "an agent, or has as many calls as it takes; it said: " + " ".join(twiml.split())[:200]

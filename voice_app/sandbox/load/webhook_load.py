@@ -43,7 +43,7 @@ async def send_webhooks(target: LoadTarget, requests: int, connections: int) -> 
 
     Raises `LoadError` if the server cannot be reached or closes a connection.
     """
-    volley = WebhookLoad()
+    result = WebhookLoad()
     loop = asyncio.get_running_loop()
     url = urlsplit(target.network.reachable(target.webhook))
     secure = url.scheme == "https"
@@ -54,29 +54,29 @@ async def send_webhooks(target: LoadTarget, requests: int, connections: int) -> 
     try:
         for _ in range(min(connections, requests)):
             _, poster = await loop.create_connection(
-                lambda: _Poster(queue, volley), url.hostname or "", port, ssl=context
+                lambda: _Poster(queue, result), url.hostname or "", port, ssl=context
             )
             posters.append(poster)
         began = perf_counter()
         for poster in posters:
             poster.next()
-        await _answered(posters, volley)
-        volley.seconds = perf_counter() - began
+        await _answered(posters, result)
+        result.seconds = perf_counter() - began
     except OSError as error:
         raise LoadError(f"nothing answers at {target.network.base}: {error.strerror or error}") from None
     finally:
         for poster in posters:
             poster.close()
-    return volley
+    return result
 
 
-async def _answered(posters: Sequence[_Poster], volley: WebhookLoad) -> None:
+async def _answered(posters: Sequence[_Poster], result: WebhookLoad) -> None:
     """Wait for every answer, as long as there are answers at all."""
     waiting = asyncio.gather(*(poster.done for poster in posters))
     while not waiting.done():
-        before = volley.answers
+        before = result.answers
         await asyncio.wait([waiting], timeout=ANSWER_SECONDS)
-        if volley.answers == before and not waiting.done():
+        if result.answers == before and not waiting.done():
             raise LoadError(f"no webhook was answered for {ANSWER_SECONDS:g} s")
     waiting.result()
 
@@ -100,11 +100,11 @@ def _request(target: LoadTarget) -> bytes:
 class _Poster(asyncio.Protocol):
     """One connection that is kept open: a request, its answer, the next request."""
 
-    def __init__(self, queue: Iterator[bytes], volley: WebhookLoad) -> None:
+    def __init__(self, queue: Iterator[bytes], result: WebhookLoad) -> None:
         loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = loop.create_future()
         self._queue = queue
-        self._volley = volley
+        self._result = result
         self._sent_at = 0.0
         self._parser: httptools.HttpResponseParser
         self._transport: asyncio.Transport
@@ -142,9 +142,9 @@ class _Poster(asyncio.Protocol):
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         if status == 200:
-            self._volley.answer_ms.append((perf_counter() - self._sent_at) * 1000)
+            self._result.answer_ms.append((perf_counter() - self._sent_at) * 1000)
         else:
-            self._volley.refused[status] = self._volley.refused.get(status, 0) + 1
+            self._result.refused[status] = self._result.refused.get(status, 0) + 1
         self.next()
 
     def _fail(self, why: str) -> None:

@@ -89,7 +89,7 @@ class SandboxAccount:
         self.configurations: dict[str, Json] = {}
         self.numbers: list[Json] = []
         self.operations: dict[str, PendingOperation] = {}
-        self.threads: dict[str, StoredConversation] = {}
+        self.conversations: dict[str, StoredConversation] = {}
         self.idempotency: dict[str, PendingOperation] = {}
         """What each idempotency key began, by method, path and key."""
         self.stores: dict[str, StoredMemory] = {}
@@ -103,7 +103,7 @@ class SandboxAccount:
         """Where the account's webhooks go; None as long as nobody listens."""
         self.balanced = False
         """That is a balancer, or all machines behind it: a server that says where it is changes nothing."""
-        self.send: Callable[[OutgoingWebhook], None] = lambda letter: None
+        self.send: Callable[[OutgoingWebhook], None] = lambda webhook: None
         """Takes what the account sends by webhook; until there is a sender, nothing is sent."""
         self.calls: dict[str, SandboxCall] = {}
         """The calls that are on the line, by CallSid."""

@@ -21,53 +21,57 @@ from voice_app.sandbox.twilio.records import (
 _TRIGGERS = {"INACTIVE": "CONVERSATION_INACTIVE", "CLOSED": "CONVERSATION_END"}
 
 
-def status_changed(account: SandboxAccount, thread: StoredConversation) -> None:
+def status_changed(account: SandboxAccount, conversation: StoredConversation) -> None:
     """A conversation rests or is over: memories are extracted, and operators run."""
-    trigger = _TRIGGERS.get(thread.status)
+    trigger = _TRIGGERS.get(conversation.status)
     if trigger is not None:
-        _extract(account, thread)
-        _run(account, thread, trigger)
+        _extract(account, conversation)
+        _run(account, conversation, trigger)
 
 
-def spoken(account: SandboxAccount, thread: StoredConversation) -> None:
+def spoken(account: SandboxAccount, conversation: StoredConversation) -> None:
     """Somebody has said something more."""
-    _run(account, thread, "COMMUNICATION")
+    _run(account, conversation, "COMMUNICATION")
 
 
-def _extract(account: SandboxAccount, thread: StoredConversation) -> None:
+def _extract(account: SandboxAccount, conversation: StoredConversation) -> None:
     """One observation for each conversation, and a summary once it is closed."""
-    pinned = thread.resource.get("configuration") or {}
+    pinned = conversation.resource.get("configuration") or {}
     store = account.stores.get(pinned.get("memoryStoreId", ""))
-    said = _said_by_customer(thread)
+    said = _said_by_customer(conversation)
     if not pinned.get("memoryExtractionEnabled") or store is None or not store.active or not said:
         return
     common = {"source": "conversation", "occurredAt": account.now()}
-    for person in _customers(thread, store.people):
+    for profile in _customers(conversation, store.profiles):
         known = [
-            item for item in person.observations.values() if thread.id in item.get("conversationIds", [])
+            item
+            for item in profile.observations.values()
+            if conversation.id in item.get("conversationIds", [])
         ]
         if not any(item["source"] == "conversation" for item in known):
-            content = {"content": f"Said: {said[0]}", "conversationIds": [thread.id]}
-            remember(account, person, content | common)
-        if thread.status == "CLOSED":
-            summarize(account, person, {"content": _summary(said), "conversationId": thread.id} | common)
+            content = {"content": f"Said: {said[0]}", "conversationIds": [conversation.id]}
+            remember(account, profile, content | common)
+        if conversation.status == "CLOSED":
+            summarize(
+                account, profile, {"content": _summary(said), "conversationId": conversation.id} | common
+            )
 
 
-def _customers(thread: StoredConversation, people: dict[str, StoredProfile]) -> Iterator[StoredProfile]:
-    for participant in thread.participants.values():
-        person = people.get(participant.get("profileId", ""))
-        if participant["type"] == "CUSTOMER" and person is not None:
-            yield person
+def _customers(conversation: StoredConversation, people: dict[str, StoredProfile]) -> Iterator[StoredProfile]:
+    for participant in conversation.participants.values():
+        profile = people.get(participant.get("profileId", ""))
+        if participant["type"] == "CUSTOMER" and profile is not None:
+            yield profile
 
 
-def _run(account: SandboxAccount, thread: StoredConversation, trigger: str) -> None:
+def _run(account: SandboxAccount, conversation: StoredConversation, trigger: str) -> None:
     """The rules of every linked intelligence configuration that wait for this."""
-    pinned = thread.resource.get("configuration") or {}
+    pinned = conversation.resource.get("configuration") or {}
     for intelligence_id in pinned.get("intelligenceConfigurationIds") or []:
         configuration = account.intelligence.get(intelligence_id)
         for rule in configuration["rules"] if configuration is not None else ():
-            if configuration is not None and _is_due(rule, trigger, len(thread.communications)):
-                _execute(account, thread, configuration, rule, trigger)
+            if configuration is not None and _is_due(rule, trigger, len(conversation.communications)):
+                _execute(account, conversation, configuration, rule, trigger)
 
 
 def _is_due(rule: Json, trigger: str, communications: int) -> bool:
@@ -80,20 +84,22 @@ def _is_due(rule: Json, trigger: str, communications: int) -> bool:
 
 def _execute(
     account: SandboxAccount,
-    thread: StoredConversation,
+    conversation: StoredConversation,
     configuration: Json,
     rule: Json,
     trigger: str,
 ) -> None:
-    results = [_result(account, thread, configuration, rule, item, trigger) for item in rule["operators"]]
+    results = [
+        _result(account, conversation, configuration, rule, item, trigger) for item in rule["operators"]
+    ]
     account.results |= {result["id"]: result for result in results}
     body = {
         "accountId": account.sid,
-        "conversationId": thread.id,
+        "conversationId": conversation.id,
         "intelligenceConfiguration": results[0]["intelligenceConfiguration"]
         | {"displayName": configuration["displayName"]},
         "operatorResults": results,
-        "memoryStoreId": (thread.resource.get("configuration") or {}).get("memoryStoreId"),
+        "memoryStoreId": (conversation.resource.get("configuration") or {}).get("memoryStoreId"),
     }
     for action in rule.get("actions") or []:
         account.send(OutgoingWebhook(action["url"], body))
@@ -101,17 +107,17 @@ def _execute(
 
 def _result(
     account: SandboxAccount,
-    thread: StoredConversation,
+    conversation: StoredConversation,
     configuration: Json,
     rule: Json,
     wanted: Json,
     trigger: str,
 ) -> Json:
     operator = account.operators[wanted["id"]]
-    said = list(thread.communications)
+    said = list(conversation.communications)
     participants = [
-        {name: person[name] for name in ("id", "profileId", "type") if name in person}
-        for person in thread.participants.values()
+        {name: item[name] for name in ("id", "profileId", "type") if name in item}
+        for item in conversation.participants.values()
     ]
     return {
         "id": new_id("intelligence_operatorresult_"),
@@ -121,28 +127,28 @@ def _result(
             "ruleId": rule["id"],
             "version": configuration["version"],
         },
-        "conversationId": thread.id,
+        "conversationId": conversation.id,
         "operator": {
             "id": operator["id"],
             "version": wanted.get("version", operator["version"]),
             "parameters": wanted.get("parameters", {}),
         },
         "outputFormat": operator["outputFormat"],
-        "result": _output(operator, thread),
+        "result": _output(operator, conversation),
         "dateCreated": account.now(),
         "referenceIds": [],
         "executionDetails": {
             "trigger": {"on": trigger, "timestamp": account.now()},
             "communications": {"first": said[0], "last": said[-1]} if said else {},
-            "channels": sorted({item["author"]["channel"] for item in thread.communications.values()}),
+            "channels": sorted({item["author"]["channel"] for item in conversation.communications.values()}),
             "participants": participants,
         },
         "metadata": {"system": {"resolvedModel": "sandbox", "latencyMs": 0, "inputTruncated": False}},
     }
 
 
-def _output(operator: Json, thread: StoredConversation) -> dict[str, Any]:
-    text = _summary(_said_by_customer(thread))
+def _output(operator: Json, conversation: StoredConversation) -> dict[str, Any]:
+    text = _summary(_said_by_customer(conversation))
     if operator["outputFormat"] == "CLASSIFICATION":
         return {"label": "neutral"}
     if operator["outputFormat"] == "TEXT":
@@ -151,13 +157,15 @@ def _output(operator: Json, thread: StoredConversation) -> dict[str, Any]:
     return dict.fromkeys(names, text)
 
 
-def _said_by_customer(thread: StoredConversation) -> list[str]:
+def _said_by_customer(conversation: StoredConversation) -> list[str]:
     customers = {
-        participant["id"] for participant in thread.participants.values() if participant["type"] == "CUSTOMER"
+        participant["id"]
+        for participant in conversation.participants.values()
+        if participant["type"] == "CUSTOMER"
     }
     return [
         str(item["content"]["text"])
-        for item in thread.communications.values()
+        for item in conversation.communications.values()
         if item["author"].get("participantId") in customers
     ]
 

@@ -21,8 +21,8 @@ def settle(account: SandboxAccount) -> None:
         due = operation.created_at + account.behaviour.operation_seconds
         if operation.completed_at is None and now >= due:
             account.complete(operation)
-    for thread in account.threads.values():
-        _age(account, thread, now)
+    for conversation in account.conversations.values():
+        _age(account, conversation, now)
     for store in account.stores.values():
         due_now = [effect for due, effect in store.queued if due <= now]
         store.queued = [item for item in store.queued if item[0] > now]
@@ -30,19 +30,19 @@ def settle(account: SandboxAccount) -> None:
             effect()
 
 
-def set_status(account: SandboxAccount, thread: StoredConversation, status: str) -> None:
+def set_status(account: SandboxAccount, conversation: StoredConversation, status: str) -> None:
     """Move a conversation along. The end of one is when memories are extracted and operators run."""
-    if status == thread.status:
+    if status == conversation.status:
         return
-    thread.resource["status"] = status
-    thread.resource["updatedAt"] = account.now()
-    tell(account, thread, "CONVERSATION_UPDATED", thread.resource)
-    analysis.status_changed(account, thread)
+    conversation.resource["status"] = status
+    conversation.resource["updatedAt"] = account.now()
+    tell(account, conversation, "CONVERSATION_UPDATED", conversation.resource)
+    analysis.status_changed(account, conversation)
 
 
-def tell(account: SandboxAccount, thread: StoredConversation, event_type: str, resource: Json) -> None:
+def tell(account: SandboxAccount, conversation: StoredConversation, event_type: str, resource: Json) -> None:
     """Send an event to the callbacks of the conversation: those that it was created with."""
-    callbacks = (thread.resource.get("configuration") or {}).get("statusCallbacks") or []
+    callbacks = (conversation.resource.get("configuration") or {}).get("statusCallbacks") or []
     data = {name: value for name, value in resource.items() if name not in _KEPT_BACK}
     for callback in callbacks:
         if callback.get("method", "POST") == "POST":
@@ -50,23 +50,23 @@ def tell(account: SandboxAccount, thread: StoredConversation, event_type: str, r
             account.send(OutgoingWebhook(callback["url"], body))
 
 
-def _age(account: SandboxAccount, thread: StoredConversation, now: float) -> None:
+def _age(account: SandboxAccount, conversation: StoredConversation, now: float) -> None:
     """Both timers run from the last communication; the channel that lives longest decides."""
-    if not thread.open:
+    if not conversation.open:
         return
-    quiet = (now - thread.touched_at) / 60
-    inactive, closed = (_minutes(thread, name) for name in ("inactive", "closed"))
+    quiet = (now - conversation.touched_at) / 60
+    inactive, closed = (_minutes(conversation, name) for name in ("inactive", "closed"))
     if closed is not None and quiet >= closed:
-        set_status(account, thread, "CLOSED")
-    elif inactive is not None and quiet >= inactive and thread.status == "ACTIVE":
-        set_status(account, thread, "INACTIVE")
+        set_status(account, conversation, "CLOSED")
+    elif inactive is not None and quiet >= inactive and conversation.status == "ACTIVE":
+        set_status(account, conversation, "INACTIVE")
 
 
-def _minutes(thread: StoredConversation, name: str) -> float | None:
-    settings = (thread.resource.get("configuration") or {}).get("channelSettings") or {}
+def _minutes(conversation: StoredConversation, name: str) -> float | None:
+    settings = (conversation.resource.get("configuration") or {}).get("channelSettings") or {}
     used = {
         address["channel"]
-        for participant in thread.participants.values()
+        for participant in conversation.participants.values()
         for address in participant["addresses"]
     }
     found = [
@@ -107,13 +107,13 @@ def open_conversation(account: SandboxAccount, key: GroupingKey | None) -> Store
     """The conversation that owns this key, if there is one that may still grow."""
     if key is None:
         return None
-    for thread in account.threads.values():
-        if thread.open and _key_of(account, thread) == key:
-            return thread
+    for conversation in account.conversations.values():
+        if conversation.open and _key_of(account, conversation) == key:
+            return conversation
     return None
 
 
-def new_participant(account: SandboxAccount, thread_id: str, store_id: str | None, given: Json) -> Json:
+def new_participant(account: SandboxAccount, conversation_id: str, store_id: str | None, given: Json) -> Json:
     """A participant as the API shows it. A customer gets the profile of the first address.
 
     Without a store that is alive there is no profile, and nobody is told.
@@ -121,7 +121,7 @@ def new_participant(account: SandboxAccount, thread_id: str, store_id: str | Non
     now = account.now()
     participant: Json = {
         "id": new_id("conv_participant_"),
-        "conversationId": thread_id,
+        "conversationId": conversation_id,
         "accountId": account.sid,
         "type": "UNKNOWN",
         "addresses": [],
@@ -146,9 +146,9 @@ def create_conversation(
     """Open a conversation. Raises `RefusedRequestError` (409) if an open one owns the addresses already."""
     snapshot = account.snapshot(configuration_id) if configuration_id is not None else {}
     snapshot |= copy.deepcopy(inline or {})
-    thread_id = new_id("conv_conversation_")
+    conversation_id = new_id("conv_conversation_")
     store_id = snapshot.get("memoryStoreId")
-    people = [new_participant(account, thread_id, store_id, item) for item in participants]
+    people = [new_participant(account, conversation_id, store_id, item) for item in participants]
     key = grouping_key(account, configuration_id, snapshot.get("conversationGroupingType", ""), people)
     existing = open_conversation(account, key)
     if existing is not None:
@@ -160,7 +160,7 @@ def create_conversation(
         )
     now = account.now()
     resource: Json = {
-        "id": thread_id,
+        "id": conversation_id,
         "accountId": account.sid,
         "configurationId": configuration_id,
         "status": "ACTIVE",
@@ -168,23 +168,25 @@ def create_conversation(
         "updatedAt": now,
         "configuration": snapshot,
     } | fields
-    thread = StoredConversation(resource, {item["id"]: item for item in people}, touched_at=account.clock())
-    account.threads[thread_id] = thread
-    tell(account, thread, "CONVERSATION_CREATED", resource)
+    conversation = StoredConversation(
+        resource, {item["id"]: item for item in people}, touched_at=account.clock()
+    )
+    account.conversations[conversation_id] = conversation
+    tell(account, conversation, "CONVERSATION_CREATED", resource)
     for person in people:
-        tell(account, thread, "PARTICIPANT_ADDED", person)
-    return thread
+        tell(account, conversation, "PARTICIPANT_ADDED", person)
+    return conversation
 
 
-def shown(thread: StoredConversation) -> Json:
+def shown(conversation: StoredConversation) -> Json:
     """The conversation as the API shows it."""
-    return thread.resource | {"participants": list(thread.participants.values())}
+    return conversation.resource | {"participants": list(conversation.participants.values())}
 
 
-def join(account: SandboxAccount, thread: StoredConversation, given: Json) -> Json:
+def join(account: SandboxAccount, conversation: StoredConversation, given: Json) -> Json:
     """Let a participant in, or find the one with the same address; the new channel id is added to it."""
     address = given["addresses"][0]
-    for participant in thread.participants.values():
+    for participant in conversation.participants.values():
         same = [
             item
             for item in participant["addresses"]
@@ -193,73 +195,73 @@ def join(account: SandboxAccount, thread: StoredConversation, given: Json) -> Js
         if same:
             if address.get("channelId") not in [item.get("channelId") for item in same]:
                 participant["addresses"].append(copy.deepcopy(address))
-                tell(account, thread, "PARTICIPANT_UPDATED", participant)
+                tell(account, conversation, "PARTICIPANT_UPDATED", participant)
             return participant
-    return add_participant(account, thread, given)
+    return add_participant(account, conversation, given)
 
 
-def add_participant(account: SandboxAccount, thread: StoredConversation, given: Json) -> Json:
+def add_participant(account: SandboxAccount, conversation: StoredConversation, given: Json) -> Json:
     """Let a participant in."""
-    participant = new_participant(account, thread.id, store_of(thread), given)
-    thread.participants[participant["id"]] = participant
-    tell(account, thread, "PARTICIPANT_ADDED", participant)
+    participant = new_participant(account, conversation.id, store_of(conversation), given)
+    conversation.participants[participant["id"]] = participant
+    tell(account, conversation, "PARTICIPANT_ADDED", participant)
     return participant
 
 
-def store_of(thread: StoredConversation) -> str | None:
+def store_of(conversation: StoredConversation) -> str | None:
     """The memory store that the conversation was created with."""
-    store_id: str | None = (thread.resource.get("configuration") or {}).get("memoryStoreId")
+    store_id: str | None = (conversation.resource.get("configuration") or {}).get("memoryStoreId")
     return store_id
 
 
-def say(account: SandboxAccount, thread: StoredConversation, given: Json) -> Json:
+def say(account: SandboxAccount, conversation: StoredConversation, given: Json) -> Json:
     """Write a communication; one with the same ``resourceId`` is updated.
 
     Raises `RefusedRequestError` once the conversation is closed.
     """
-    if not thread.open:
-        raise invalid(f"{thread.id} is CLOSED: nothing can be added to it")
-    set_status(account, thread, "ACTIVE")
-    thread.touched_at = account.clock()
+    if not conversation.open:
+        raise invalid(f"{conversation.id} is CLOSED: nothing can be added to it")
+    set_status(account, conversation, "ACTIVE")
+    conversation.touched_at = account.clock()
     now = account.now()
     fields = copy.deepcopy(given)
-    for item in thread.communications.values():
+    for item in conversation.communications.values():
         if fields.get("resourceId") and item.get("resourceId") == fields["resourceId"]:
             item |= fields | {"updatedAt": now}
-            tell(account, thread, "COMMUNICATION_UPDATED", item)
+            tell(account, conversation, "COMMUNICATION_UPDATED", item)
             return item
     communication: Json = {
         "id": new_id("conv_communication_"),
-        "conversationId": thread.id,
+        "conversationId": conversation.id,
         "accountId": account.sid,
         "createdAt": now,
         "updatedAt": now,
         "occurredAt": now,
     } | fields
-    thread.communications[communication["id"]] = communication
-    tell(account, thread, "COMMUNICATION_CREATED", communication)
-    analysis.spoken(account, thread)
+    conversation.communications[communication["id"]] = communication
+    tell(account, conversation, "COMMUNICATION_CREATED", communication)
+    analysis.spoken(account, conversation)
     return communication
 
 
-def channel_ids(thread: StoredConversation) -> set[str]:
+def channel_ids(conversation: StoredConversation) -> set[str]:
     """The calls and messages that the conversation is made of."""
     of_people = {
         address.get("channelId")
-        for participant in thread.participants.values()
+        for participant in conversation.participants.values()
         for address in participant["addresses"]
     }
     return {
         item
-        for item in of_people | {item.get("channelId") for item in thread.communications.values()}
+        for item in of_people | {item.get("channelId") for item in conversation.communications.values()}
         if isinstance(item, str)
     }
 
 
-def _key_of(account: SandboxAccount, thread: StoredConversation) -> GroupingKey | None:
-    grouping = (thread.resource.get("configuration") or {}).get("conversationGroupingType", "")
-    people = list(thread.participants.values())
-    return grouping_key(account, thread.resource.get("configurationId"), grouping, people)
+def _key_of(account: SandboxAccount, conversation: StoredConversation) -> GroupingKey | None:
+    grouping = (conversation.resource.get("configuration") or {}).get("conversationGroupingType", "")
+    people = list(conversation.participants.values())
+    return grouping_key(account, conversation.resource.get("configurationId"), grouping, people)
 
 
 def _bare(address: str) -> str:

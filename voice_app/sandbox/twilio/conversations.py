@@ -63,10 +63,10 @@ async def _list(request: Request) -> Json:
         raise invalid(f"status {', '.join(wrong)} is none of {', '.join(_STATUSES)}", status=wrong)
     channel_id = request.query_params.get("channelId")
     found = [
-        shown(thread)
-        for thread in account.threads.values()
-        if (not statuses or thread.status in statuses)
-        and (channel_id is None or channel_id in channel_ids(thread))
+        shown(conversation)
+        for conversation in account.conversations.values()
+        if (not statuses or conversation.status in statuses)
+        and (channel_id is None or channel_id in channel_ids(conversation))
     ]
     if account.behaviour.partial_lists:
         found = [{name: item.get(name) for name in _PARTIAL_CONVERSATION} for item in found]
@@ -84,37 +84,37 @@ async def _create(request: Request) -> Response:
     fields = {name: raw[name] for name in ("name", "metadata") if name in raw}
     inline = raw.get("configuration")
     participants = raw.get("participants", [])
-    thread = create_conversation(account, configuration_id, participants, inline=inline, **fields)
-    return JSONResponse(shown(thread), 201)
+    conversation = create_conversation(account, configuration_id, participants, inline=inline, **fields)
+    return JSONResponse(shown(conversation), 201)
 
 
 async def _fetch(request: Request) -> Json:
-    return shown(_thread(request))
+    return shown(_conversation(request))
 
 
 async def _replace(request: Request) -> Json:
-    thread, raw = _thread(request), await json_of(request)
+    conversation, raw = _conversation(request), await json_of(request)
     accepted(ReplaceConversation, raw)
     account = account_of(request)
-    _change_status(account, thread, raw["status"])
+    _change_status(account, conversation, raw["status"])
     for name in ("name", "metadata"):
         if name in raw:
-            thread.resource[name] = raw[name]
+            conversation.resource[name] = raw[name]
         else:
-            thread.resource.pop(name, None)
-    thread.resource["updatedAt"] = account.now()
-    return shown(thread)
+            conversation.resource.pop(name, None)
+    conversation.resource["updatedAt"] = account.now()
+    return shown(conversation)
 
 
 async def _patch(request: Request) -> Json:
-    thread, raw = _thread(request), await json_of(request)
+    conversation, raw = _conversation(request), await json_of(request)
     accepted(PatchConversation, raw)
-    account, resource = account_of(request), thread.resource
+    account, resource = account_of(request), conversation.resource
     metadata = _merged(resource.get("metadata", {}), raw.get("metadata", {}))
     if len(metadata) > MAX_METADATA:
         raise invalid(f"metadata can have {MAX_METADATA} entries")
     if "status" in raw:
-        _change_status(account, thread, raw["status"])
+        _change_status(account, conversation, raw["status"])
     if metadata or "metadata" in raw:
         resource["metadata"] = metadata
     if "name" in raw:
@@ -123,16 +123,16 @@ async def _patch(request: Request) -> Json:
             resource.pop("name", None)
     resource["configuration"] |= copy.deepcopy(raw.get("configuration", {}))
     resource["updatedAt"] = account.now()
-    return shown(thread)
+    return shown(conversation)
 
 
 async def _delete(request: Request) -> Response:
-    account, thread = account_of(request), _thread(request)
+    account, conversation = account_of(request), _conversation(request)
     key = idempotency_key(request)
     operation = account.idempotency.get(key) if key is not None else None
     if operation is None:
         operation = account.start_operation(
-            {"conversationId": thread.id}, lambda: account.threads.pop(thread.id, None)
+            {"conversationId": conversation.id}, lambda: account.conversations.pop(conversation.id, None)
         )
         if key is not None:
             account.idempotency[key] = operation
@@ -140,27 +140,27 @@ async def _delete(request: Request) -> Response:
 
 
 async def _participants(request: Request) -> Json:
-    return page(request, "participants", _thread(request).participants.values())
+    return page(request, "participants", _conversation(request).participants.values())
 
 
 async def _add_participant(request: Request) -> Response:
-    thread, raw = _thread(request), await json_of(request)
+    conversation, raw = _conversation(request), await json_of(request)
     accepted(SaveParticipant, raw)
-    return JSONResponse(add_participant(account_of(request), thread, raw), 201)
+    return JSONResponse(add_participant(account_of(request), conversation, raw), 201)
 
 
 async def _participant(request: Request) -> Json:
-    return _part(request, _thread(request).participants)
+    return _part(request, _conversation(request).participants)
 
 
 async def _replace_participant(request: Request) -> Json:
-    account, thread, raw = account_of(request), _thread(request), await json_of(request)
+    account, conversation, raw = account_of(request), _conversation(request), await json_of(request)
     accepted(SaveParticipant, raw)
-    before = _part(request, thread.participants)
+    before = _part(request, conversation.participants)
     kept = {"id": before["id"], "createdAt": before["createdAt"]}
-    after = new_participant(account, thread.id, store_of(thread), raw) | kept
-    thread.participants[before["id"]] = after
-    tell(account, thread, "PARTICIPANT_UPDATED", after)
+    after = new_participant(account, conversation.id, store_of(conversation), raw) | kept
+    conversation.participants[before["id"]] = after
+    tell(account, conversation, "PARTICIPANT_UPDATED", after)
     return after
 
 
@@ -168,7 +168,7 @@ async def _communications(request: Request) -> Json:
     channel_id = request.query_params.get("channelId")
     found = [
         item
-        for item in _thread(request).communications.values()
+        for item in _conversation(request).communications.values()
         if channel_id in (None, item.get("channelId"))
     ]
     if account_of(request).behaviour.partial_lists:
@@ -177,29 +177,29 @@ async def _communications(request: Request) -> Json:
 
 
 async def _add_communication(request: Request) -> Response:
-    thread, raw = _thread(request), await json_of(request)
+    conversation, raw = _conversation(request), await json_of(request)
     accepted(CreateCommunication, raw)
-    return JSONResponse(say(account_of(request), thread, raw), 201)
+    return JSONResponse(say(account_of(request), conversation, raw), 201)
 
 
 async def _communication(request: Request) -> Json:
-    return _part(request, _thread(request).communications)
+    return _part(request, _conversation(request).communications)
 
 
 async def _add_action(request: Request) -> Response:
-    account, thread, raw = account_of(request), _thread(request), await json_of(request)
+    account, conversation, raw = account_of(request), _conversation(request), await json_of(request)
     accepted(CreateAction, raw)
     now = account.now()
     action: Json = {
         "id": new_id("conv_action_"),
-        "conversationId": thread.id,
+        "conversationId": conversation.id,
         "accountId": account.sid,
         "type": raw["type"],
         "payload": raw["payload"],
         "createdAt": now,
         "updatedAt": now,
     }
-    thread.actions[action["id"]] = action | {
+    conversation.actions[action["id"]] = action | {
         "status": "COMPLETED",
         "related": {"messageSid": "SM" + "0" * 32},
     }
@@ -207,11 +207,11 @@ async def _add_action(request: Request) -> Response:
 
 
 async def _action(request: Request) -> Json:
-    return _part(request, _thread(request).actions)
+    return _part(request, _conversation(request).actions)
 
 
-def _thread(request: Request) -> StoredConversation:
-    found = account_of(request).threads.get(request.path_params["id"])
+def _conversation(request: Request) -> StoredConversation:
+    found = account_of(request).conversations.get(request.path_params["id"])
     if found is None:
         raise not_found(request.url.path)
     return found
@@ -224,10 +224,10 @@ def _part(request: Request, parts: dict[str, Json]) -> Json:
     return found
 
 
-def _change_status(account: SandboxAccount, thread: StoredConversation, status: str) -> None:
-    if not thread.open and status != "CLOSED":
-        raise invalid(f"{thread.id} is CLOSED, which is final")
-    set_status(account, thread, status)
+def _change_status(account: SandboxAccount, conversation: StoredConversation, status: str) -> None:
+    if not conversation.open and status != "CLOSED":
+        raise invalid(f"{conversation.id} is CLOSED, which is final")
+    set_status(account, conversation, status)
 
 
 def _merged(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -95,51 +95,51 @@ async def _create_profile(request: Request) -> Response:
     if known is None:
         raise invalid("traits need at least one that is promoted to an identifier")
     if known:
-        person = store.people[known[0]]
-        _queue(account, store, lambda: patch_traits(person, traits))
+        profile = store.profiles[known[0]]
+        _queue(account, store, lambda: patch_traits(profile, traits))
     else:
-        person = add_profile(account, store, traits)
-    return JSONResponse(_LATER | {"id": person.id}, 202)
+        profile = add_profile(account, store, traits)
+    return JSONResponse(_LATER | {"id": profile.id}, 202)
 
 
 async def _profiles(request: Request) -> Json:
-    return page(request, "profiles", _ordered(request, _ready_store(request).people, "ASC"))
+    return page(request, "profiles", _ordered(request, _ready_store(request).profiles, "ASC"))
 
 
 async def _profile(request: Request) -> Json:
-    person = _person(request)
+    profile = _stored_profile(request)
     groups = request.query_params.get("traitGroups")
-    wanted = groups.split(",") if groups is not None else list(person.traits)
-    traits = {group: values for group, values in person.traits.items() if group in wanted}
-    return {"id": person.id, "createdAt": person.created_at, "traits": traits}
+    wanted = groups.split(",") if groups is not None else list(profile.traits)
+    traits = {group: values for group, values in profile.traits.items() if group in wanted}
+    return {"id": profile.id, "createdAt": profile.created_at, "traits": traits}
 
 
 async def _patch_profile(request: Request) -> Response:
-    person, raw = _person(request), await json_of(request)
+    profile, raw = _stored_profile(request), await json_of(request)
     traits = accepted(PatchProfile, raw).traits
-    _queue(account_of(request), _known_store(request), lambda: patch_traits(person, traits))
+    _queue(account_of(request), _known_store(request), lambda: patch_traits(profile, traits))
     return JSONResponse(_LATER, 202)
 
 
 async def _forget_profile(request: Request) -> Response:
     """Identifiers and traits are sure to go with it. The double lets memories go too."""
-    store, person = _known_store(request), _person(request)
-    _queue(account_of(request), store, lambda: store.people.pop(person.id, None))
+    store, profile = _known_store(request), _stored_profile(request)
+    _queue(account_of(request), store, lambda: store.profiles.pop(profile.id, None))
     return JSONResponse(_LATER, 202)
 
 
 async def _recall(request: Request) -> Json:
     """With a query ranked by shared words; else the newest first, without scores."""
     began = time.perf_counter()
-    account, person, raw = account_of(request), _person(request), await json_of(request)
+    account, profile, raw = account_of(request), _stored_profile(request), await json_of(request)
     wanted = accepted(RecallMemories, raw)
     query = wanted.query or ""
     if not query and isinstance(wanted.conversation_id, str):
         query = _latest_words(account, wanted.conversation_id)
     answer: Json = {
-        "observations": _ranked(person.observations, query, wanted)[: wanted.observations_limit],
-        "summaries": _ranked(person.summaries, query, wanted)[: wanted.summaries_limit],
-        "communications": _communications(account, person)[: wanted.communications_limit],
+        "observations": _ranked(profile.observations, query, wanted)[: wanted.observations_limit],
+        "summaries": _ranked(profile.summaries, query, wanted)[: wanted.summaries_limit],
+        "communications": _communications(account, profile)[: wanted.communications_limit],
         "meta": {"queryTime": round((time.perf_counter() - began) * 1000, 3)},
     }
     return answer
@@ -150,7 +150,7 @@ async def _observations(request: Request) -> Json:
     after, before = _moment(request, "createdAfter"), _moment(request, "createdBefore")
     found = [
         item
-        for item in _ordered(request, _person(request).observations.values(), "DESC")
+        for item in _ordered(request, _stored_profile(request).observations.values(), "DESC")
         if query.get("source") in (None, item["source"])
         and (
             query.get("conversationId") is None or query["conversationId"] in item.get("conversationIds", [])
@@ -161,26 +161,26 @@ async def _observations(request: Request) -> Json:
 
 
 async def _observe(request: Request) -> Response:
-    account, person, raw = account_of(request), _person(request), await json_of(request)
+    account, profile, raw = account_of(request), _stored_profile(request), await json_of(request)
     accepted(CreateObservations, raw)
     for item in copy.deepcopy(raw["observations"]):
-        _queue(account, _known_store(request), partial(remember, account, person, item))
+        _queue(account, _known_store(request), partial(remember, account, profile, item))
     return JSONResponse(_LATER, 202)
 
 
 async def _observation(request: Request) -> Json:
-    found = _person(request).observations.get(request.path_params["part"])
+    found = _stored_profile(request).observations.get(request.path_params["part"])
     if found is None:
         raise not_found(request.url.path)
     return found
 
 
 async def _forget_observation(request: Request) -> Response:
-    return _forget_part(request, _person(request).observations)
+    return _forget_part(request, _stored_profile(request).observations)
 
 
 async def _forget_summary(request: Request) -> Response:
-    return _forget_part(request, _person(request).summaries)
+    return _forget_part(request, _stored_profile(request).summaries)
 
 
 def _forget_part(request: Request, parts: dict[str, Json]) -> Response:
@@ -195,17 +195,17 @@ async def _summaries(request: Request) -> Json:
     wanted = request.query_params.get("conversationId")
     found = [
         item
-        for item in _ordered(request, _person(request).summaries.values(), "DESC")
+        for item in _ordered(request, _stored_profile(request).summaries.values(), "DESC")
         if wanted in (None, item["conversationId"])
     ]
     return page(request, "summaries", found)
 
 
 async def _summarize(request: Request) -> Response:
-    account, person, raw = account_of(request), _person(request), await json_of(request)
+    account, profile, raw = account_of(request), _stored_profile(request), await json_of(request)
     accepted(CreateSummaries, raw)
     for item in copy.deepcopy(raw["summaries"]):
-        _queue(account, _known_store(request), partial(summarize, account, person, item))
+        _queue(account, _known_store(request), partial(summarize, account, profile, item))
     return JSONResponse(_LATER, 202)
 
 
@@ -226,11 +226,11 @@ def _ready_store(request: Request) -> StoredMemory:
     return store
 
 
-def _person(request: Request) -> StoredProfile:
+def _stored_profile(request: Request) -> StoredProfile:
     store, profile_id = _ready_store(request), request.path_params["profile"]
     if profile_id in store.merged:
         raise MergedError(request, profile_id, store.merged[profile_id])
-    found = store.people.get(profile_id)
+    found = store.profiles.get(profile_id)
     if found is None:
         raise not_found(request.url.path)
     return found
@@ -286,20 +286,20 @@ def _moment(request: Request, name: str) -> datetime | None:
 
 
 def _latest_words(account: SandboxAccount, conversation_id: str) -> str:
-    thread = account.threads.get(conversation_id)
-    if thread is None:
+    conversation = account.conversations.get(conversation_id)
+    if conversation is None:
         raise not_found(conversation_id)
-    return " ".join(item["content"]["text"] for item in list(thread.communications.values())[-10:])
+    return " ".join(item["content"]["text"] for item in list(conversation.communications.values())[-10:])
 
 
-def _communications(account: SandboxAccount, person: StoredProfile) -> list[Json]:
-    """What was said in the conversations of a person, the newest first."""
+def _communications(account: SandboxAccount, profile: StoredProfile) -> list[Json]:
+    """What was said in the conversations of a profile, the newest first."""
     of_person = [
-        thread
-        for thread in account.threads.values()
-        if any(item.get("profileId") == person.id for item in thread.participants.values())
+        conversation
+        for conversation in account.conversations.values()
+        if any(item.get("profileId") == profile.id for item in conversation.participants.values())
     ]
-    return [item for thread in of_person for item in thread.communications.values()][::-1]
+    return [item for conversation in of_person for item in conversation.communications.values()][::-1]
 
 
 _STORES = "/v1/ControlPlane/Stores"

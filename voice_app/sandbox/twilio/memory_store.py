@@ -22,9 +22,9 @@ def with_identifier(store: StoredMemory, id_type: str, value: str) -> list[str]:
     group, name = store.identifiers[id_type]
     wanted = normalized(id_type, value)
     return [
-        person.id
-        for person in store.people.values()
-        if normalized(id_type, str(person.traits.get(group, {}).get(name, ""))) == wanted
+        profile.id
+        for profile in store.profiles.values()
+        if normalized(id_type, str(profile.traits.get(group, {}).get(name, ""))) == wanted
     ]
 
 
@@ -58,14 +58,14 @@ def resolved(account: SandboxAccount, store_id: str | None, address: str) -> str
 def add_profile(
     account: SandboxAccount, store: StoredMemory, traits: dict[str, dict[str, Any]]
 ) -> StoredProfile:
-    person = StoredProfile(new_id("mem_profile_"), account.now(), copy.deepcopy(traits))
-    store.people[person.id] = person
-    return person
+    profile = StoredProfile(new_id("mem_profile_"), account.now(), copy.deepcopy(traits))
+    store.profiles[profile.id] = profile
+    return profile
 
 
 def merge(store: StoredMemory, profile_id: str, into: str) -> None:
     """Two profiles turn out to be one person. The first id answers with a redirect from now on."""
-    gone, kept = store.people.pop(profile_id), store.people[into]
+    gone, kept = store.profiles.pop(profile_id), store.profiles[into]
     for group, values in gone.traits.items():
         kept.traits[group] = values | kept.traits.get(group, {})
     kept.observations |= gone.observations
@@ -74,22 +74,22 @@ def merge(store: StoredMemory, profile_id: str, into: str) -> None:
     store.merged[profile_id] = into
 
 
-def patch_traits(person: StoredProfile, changes: dict[str, dict[str, Any]]) -> None:
+def patch_traits(profile: StoredProfile, changes: dict[str, dict[str, Any]]) -> None:
     """What is left out stays; null removes."""
     for group, values in changes.items():
-        merged = person.traits.get(group, {}) | values
-        person.traits[group] = {name: value for name, value in merged.items() if value is not None}
+        merged = profile.traits.get(group, {}) | values
+        profile.traits[group] = {name: value for name, value in merged.items() if value is not None}
 
 
-def remember(account: SandboxAccount, person: StoredProfile, given: Json) -> None:
+def remember(account: SandboxAccount, profile: StoredProfile, given: Json) -> None:
     """Add an observation."""
     now = account.now()
     observation = {"id": new_id("mem_observation_"), "createdAt": now, "updatedAt": now} | given
-    person.observations[observation["id"]] = observation
+    profile.observations[observation["id"]] = observation
 
 
-def summarize(account: SandboxAccount, person: StoredProfile, given: Json) -> None:
+def summarize(account: SandboxAccount, profile: StoredProfile, given: Json) -> None:
     """Add a summary of a conversation."""
     now = account.now()
     summary = {"id": new_id("mem_summary_"), "createdAt": now, "updatedAt": now} | given
-    person.summaries[summary["id"]] = summary
+    profile.summaries[summary["id"]] = summary

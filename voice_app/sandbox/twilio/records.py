@@ -81,7 +81,7 @@ class StoredMemory:
     """A memory store with everything that is in it."""
 
     resource: Json
-    people: dict[str, StoredProfile] = field(default_factory=dict)
+    profiles: dict[str, StoredProfile] = field(default_factory=dict)
     merged: dict[str, str] = field(default_factory=dict)
     """The profile that took the place of another one, by the other's id."""
     identifiers: dict[str, tuple[str, str]] = field(
@@ -114,7 +114,7 @@ class OutgoingWebhook:
 class CallCapture:
     """One speech-to-text engine that listens to a call and writes to a conversation."""
 
-    thread: StoredConversation
+    conversation: StoredConversation
     engine: str
     stem: str
     """The TranscriptionSid that its communications are numbered under."""

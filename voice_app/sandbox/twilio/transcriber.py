@@ -83,9 +83,9 @@ class LocalTranscriber:
             call = SandboxCall(start.call_sid, start.caller, start.number)
             account.calls[call.sid] = call
             call.passive = list(_passive(account, call, start.direction))
-        thread = _named(account, call, start.configuration_id, start.conversation_id)
-        call.active = _capture(thread, start.engine) if thread is not None else None
-        return thread.id if thread is not None else None
+        conversation = _named(account, call, start.configuration_id, start.conversation_id)
+        call.active = _capture(conversation, start.engine) if conversation is not None else None
+        return conversation.id if conversation is not None else None
 
     async def spoken(self, call_sid: str, side: Side, text: str, *, passively: bool = False) -> None:
         call = self._account.calls.get(call_sid)
@@ -93,7 +93,7 @@ class LocalTranscriber:
             return
         for capture in call.passive if passively else call.captures:
             for fragment in fragments(text) if side == "agent" else [text]:
-                if capture.thread.open:
+                if capture.conversation.open:
                     _write(self._account, call, capture, side, fragment)
 
     async def call_ended(self, call_sid: str) -> None:
@@ -102,10 +102,10 @@ class LocalTranscriber:
         if call is None:
             return
         account.finished[call_sid] = call
-        busy = {capture.thread.id for other in account.calls.values() for capture in other.captures}
+        busy = {capture.conversation.id for other in account.calls.values() for capture in other.captures}
         for capture in call.captures:
-            if capture.thread.id not in busy and not _voice_timeouts(capture.thread):
-                set_status(account, capture.thread, "CLOSED")
+            if capture.conversation.id not in busy and not _voice_timeouts(capture.conversation):
+                set_status(account, capture.conversation, "CLOSED")
 
 
 class RemoteTranscriber:
@@ -159,8 +159,8 @@ def _passive(account: SandboxAccount, call: SandboxCall, direction: CallDirectio
     for configuration_id, configuration in list(account.configurations.items()):
         rules = ((configuration.get("channelSettings") or {}).get("VOICE") or {}).get("captureRules") or []
         if any(rule_matches(rule, from_, to) for rule in rules):
-            thread = _grouped(account, configuration_id, call, "HUMAN_AGENT")
-            yield _capture(thread, PASSIVE_ENGINE)
+            conversation = _grouped(account, configuration_id, call, "HUMAN_AGENT")
+            yield _capture(conversation, PASSIVE_ENGINE)
 
 
 def _named(
@@ -168,13 +168,13 @@ def _named(
 ) -> StoredConversation | None:
     """Of both ids the conversation's wins, as it is documented for ``<Transcription>``."""
     if conversation_id is not None:
-        thread = account.threads.get(conversation_id)
-        if thread is None or not thread.open:
+        conversation = account.conversations.get(conversation_id)
+        if conversation is None or not conversation.open:
             return None
         for person in _people(call, "AI_AGENT"):
-            join(account, thread, person)
-        set_status(account, thread, "ACTIVE")
-        return thread
+            join(account, conversation, person)
+        set_status(account, conversation, "ACTIVE")
+        return conversation
     if configuration_id is None or configuration_id not in account.configurations:
         return None
     return _grouped(account, configuration_id, call, "AI_AGENT")
@@ -188,13 +188,13 @@ def _grouped(
     configuration = account.configurations[configuration_id]
     grouping = configuration["conversationGroupingType"]
     known = [new_participant(account, "", configuration["memoryStoreId"], person) for person in people]
-    thread = open_conversation(account, grouping_key(account, configuration_id, grouping, known))
-    if thread is None:
+    conversation = open_conversation(account, grouping_key(account, configuration_id, grouping, known))
+    if conversation is None:
         return create_conversation(account, configuration_id, people)
     for person in people:
-        join(account, thread, person)
-    set_status(account, thread, "ACTIVE")
-    return thread
+        join(account, conversation, person)
+    set_status(account, conversation, "ACTIVE")
+    return conversation
 
 
 def _people(call: SandboxCall, agent: str) -> list[Json]:
@@ -204,12 +204,12 @@ def _people(call: SandboxCall, agent: str) -> list[Json]:
     ]
 
 
-def _capture(thread: StoredConversation, engine: str) -> CallCapture:
-    return CallCapture(thread, engine, "GT" + secrets.token_hex(16))
+def _capture(conversation: StoredConversation, engine: str) -> CallCapture:
+    return CallCapture(conversation, engine, "GT" + secrets.token_hex(16))
 
 
 def _write(account: SandboxAccount, call: SandboxCall, capture: CallCapture, side: Side, text: str) -> None:
-    parties = [_party(capture.thread, address) for address in (call.caller, call.number)]
+    parties = [_party(capture.conversation, address) for address in (call.caller, call.number)]
     author, recipient = parties if side == "caller" else parties[::-1]
     capture.fragments += 1
     details = {
@@ -225,19 +225,19 @@ def _write(account: SandboxAccount, call: SandboxCall, capture: CallCapture, sid
         "channelId": call.sid,
         "resourceId": f"{capture.stem}-{capture.fragments}",
     }
-    say(account, capture.thread, communication)
+    say(account, capture.conversation, communication)
 
 
-def _party(thread: StoredConversation, address: str) -> Json:
+def _party(conversation: StoredConversation, address: str) -> Json:
     party: Json = {"address": address, "channel": "VOICE"}
-    for participant in thread.participants.values():
+    for participant in conversation.participants.values():
         if address in [item["address"] for item in participant["addresses"]]:
             return party | {"participantId": participant["id"]}
     return party
 
 
-def _voice_timeouts(thread: StoredConversation) -> Json | None:
+def _voice_timeouts(conversation: StoredConversation) -> Json | None:
     """Without timeouts the voice side closes by itself when the call is over."""
-    settings = (thread.resource.get("configuration") or {}).get("channelSettings") or {}
+    settings = (conversation.resource.get("configuration") or {}).get("channelSettings") or {}
     timeouts: Json | None = (settings.get("VOICE") or {}).get("statusTimeouts")
     return timeouts

@@ -27,7 +27,7 @@ LONGEST_LOG = 1000
 class SentWebhook:
     """A webhook that was sent."""
 
-    letter: OutgoingWebhook
+    webhook: OutgoingWebhook
     status: int | None
     """None where nobody answered."""
 
@@ -49,7 +49,7 @@ class WebhookSender:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession()
-        self._worker = asyncio.create_task(self._deliver(), name="postman")
+        self._worker = asyncio.create_task(self._deliver(), name="webhook sender")
         self._account.send = self._take
         return self
 
@@ -64,31 +64,31 @@ class WebhookSender:
         """Return when everything that was sent so far is delivered."""
         await self._waiting.join()
 
-    def _take(self, letter: OutgoingWebhook) -> None:
+    def _take(self, webhook: OutgoingWebhook) -> None:
         if self._account.network is not None and not self._worker.done():
-            self._waiting.put_nowait(letter)
+            self._waiting.put_nowait(webhook)
 
     async def _deliver(self) -> None:
         while True:
-            letters = [await self._waiting.get()]
+            webhooks = [await self._waiting.get()]
             while not self._waiting.empty():
-                letters.append(self._waiting.get_nowait())
-            for letter in letters[::-1] if self._backwards else letters:
+                webhooks.append(self._waiting.get_nowait())
+            for webhook in webhooks[::-1] if self._backwards else webhooks:
                 for _ in range(1 + self._repeats):
-                    self.deliveries.append(SentWebhook(letter, await self._send(letter)))
+                    self.deliveries.append(SentWebhook(webhook, await self._send(webhook)))
                 self._waiting.task_done()
             del self.deliveries[:-LONGEST_LOG]
 
-    async def _send(self, letter: OutgoingWebhook) -> int | None:
+    async def _send(self, webhook: OutgoingWebhook) -> int | None:
         network = self._account.network
         if network is None:
             return None
-        body = msgspec.json.encode(letter.body)
-        url, signature = network.sign_json(letter.url, body)
+        body = msgspec.json.encode(webhook.body)
+        url, signature = network.sign_json(webhook.url, body)
         headers = {
             "Content-Type": "application/json",
             "X-Twilio-Signature": signature,
-            "I-Twilio-Idempotency-Token": letter.token,
+            "I-Twilio-Idempotency-Token": webhook.token,
         }
         try:
             answer = await network.request(self._session, "POST", url, headers, body, seconds=SECONDS)
