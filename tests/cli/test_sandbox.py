@@ -14,7 +14,7 @@ from aiohttp import encode_basic_auth
 
 from support.backends import backend
 from support.commands import serving, voice_app
-from voice_app.cli.children import child
+from voice_app.cli.child_processes import child
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
 
 AUTH = {"Authorization": encode_basic_auth(SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN)}

@@ -21,7 +21,7 @@ from support.fleet import fleet
 from support.sandbox import sandbox
 from support.tools import required
 from support.waiting import until
-from voice_app.cli.children import ChildError
+from voice_app.cli.child_processes import ChildError
 from voice_app.cli.proxy import addressed, nginx
 from voice_app.sandbox.load.call_fleet import CallFleet, CallScript
 from voice_app.sandbox.network import Network

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from voice_app.cli.children import Child
-from voice_app.cli.machines import Machines, free_ports, machines
+from voice_app.cli.child_processes import Child
+from voice_app.cli.test_fleet import Machines, free_ports, machines
 from voice_app.journal import Entry, Journal
 from voice_app.journal.events import Closed
 from voice_app.sandbox.load.call_fleet import CallFleet

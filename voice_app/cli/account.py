@@ -32,7 +32,7 @@ _TO_BE_CORRECTED: Final = frozenset({Trouble.UNAUTHENTICATED, Trouble.LACKS_PERM
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class TwilioAccount:
     """The APIs, and what this server is set up for."""
 
     api: TwilioApi
@@ -45,7 +45,7 @@ class Account:
         return frozenset(filter(None, (self.scope.configuration_id, *self.scope.in_templates)))
 
 
-def ask(url: str | None, question: Callable[[Account], Coroutine[Any, Any, T]]) -> T:
+def ask(url: str | None, question: Callable[[TwilioAccount], Coroutine[Any, Any, T]]) -> T:
     """What the account answers. What goes wrong becomes a sentence and an exit code.
 
     1 if Twilio refuses, 2 if something has to be given differently, 3 if nothing could be found out.
@@ -85,7 +85,7 @@ def identifier(kind: IdKind) -> Callable[[str], str]:
 
 
 @asynccontextmanager
-async def account(url: str | None) -> AsyncIterator[Account]:
+async def account(url: str | None) -> AsyncIterator[TwilioAccount]:
     """The account of the settings, or of the sandbox at ``url``. Raises `SettingsError` without either."""
     # It takes a third of a second, which a command that asks Twilio only sometimes need not always wait for.
     from voice_app.app import scope, twilio_api
@@ -104,7 +104,7 @@ async def account(url: str | None) -> AsyncIterator[Account]:
             )
         settings = settings.sandboxed()
     async with aiohttp.ClientSession() as http:
-        yield Account(twilio_api(settings, http), scope(settings))
+        yield TwilioAccount(twilio_api(settings, http), scope(settings))
 
 
 async def sandbox_of(base: str) -> dict[str, Any] | None:

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from voice_app.cli.children import Child, ChildError, child
-from voice_app.cli.figures import Report, print_report
+from voice_app.cli.bench_report import BenchReport, print_report
+from voice_app.cli.child_processes import Child, ChildError, child
 from voice_app.cli.output import print_json, run
 from voice_app.sandbox.load.bench import LoadPlan, LoadTest
 from voice_app.sandbox.load.target import (
@@ -113,7 +113,7 @@ def bench(
     raise typer.Exit(report.misbehaved)
 
 
-async def _running(settings: Settings, url: str, order: _Order, pid: int | None) -> Report:
+async def _running(settings: Settings, url: str, order: _Order, pid: int | None) -> BenchReport:
     """Measure a server that runs already."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -129,17 +129,17 @@ async def _running(settings: Settings, url: str, order: _Order, pid: int | None)
     base = f"{parts.scheme}://{parts.netloc}"
     webhook = parts._replace(scheme="https", netloc=domain).geturl()
     target = _target(account, Network(base, f"https://{domain}", account.signing_tokens[0]), webhook)
-    return await _measure(target, server, order, Report(server=base))
+    return await _measure(target, server, order, BenchReport(server=base))
 
 
-async def _started(order: _Order, *, chat: bool, tokens: int | None, token_ms: float | None) -> Report:
+async def _started(order: _Order, *, chat: bool, tokens: int | None, token_ms: float | None) -> BenchReport:
     """Start a server as it ships, with the sandbox's account, and measure it."""
     starting = (
         _with_chat(tokens or MODEL_WORDS, token_ms) if chat else _with_stub(tokens or STUB_TOKENS, token_ms)
     )
     async with starting as server:
         account = Settings.model_construct().sandboxed()
-        report = Report(
+        report = BenchReport(
             server="the agent chat and a stub model" if chat else "a stub agent",
             start_seconds=round(server.start_seconds, 3),
         )
@@ -196,8 +196,8 @@ async def _serve(settings: dict[str, str]) -> AsyncIterator[Child]:
 
 
 async def _measure(
-    target: LoadTarget, server: ServerProcesses | ProcessError, order: _Order, report: Report
-) -> Report:
+    target: LoadTarget, server: ServerProcesses | ProcessError, order: _Order, report: BenchReport
+) -> BenchReport:
     """Memory comes first: what has been freed once is used again, and no longer counts."""
     under_load = LoadTest(target, server)
     if order.idle_calls:

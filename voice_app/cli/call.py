@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import typer
 
 from voice_app.cli.account import sandbox_of
+from voice_app.cli.call_transcript import TranscriptPrinter
 from voice_app.cli.output import run
-from voice_app.cli.transcript import Transcript
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone import CallOverError, Person, Phone, PhoneCall
 from voice_app.sandbox.phone.frames import Reconnecting
@@ -171,7 +171,7 @@ async def _call(
     )
     webhook = parts._replace(scheme="https", netloc=domain).geturl()
     status = f"https://{domain}/voice/status"
-    ringing = phone.call(webhook, status_url=status, watch=Transcript(), people=people)
+    ringing = phone.call(webhook, status_url=status, watch=TranscriptPrinter(), people=people)
     async with phone, ringing as call:
         try:
             await (script.play(call) if script else _converse(call))

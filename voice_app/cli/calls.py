@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from voice_app.cli import calls_export, calls_report, forget, purge
-from voice_app.cli.call_sheet import document, sheet, table
-from voice_app.cli.consent import AsJson
+from voice_app.cli import caller_erasure, calls_export, calls_report, purge
+from voice_app.cli.call_tables import document, sheet, table
+from voice_app.cli.confirmation import AsJson
 from voice_app.cli.journal import DatabaseUrl, Number, Region, Since, Until, ask, selection
 from voice_app.cli.output import console, print_json, printable
 from voice_app.journal import CallRecord, Entry, Journal, Selection
@@ -71,6 +71,6 @@ def show_call(
 
 
 app.command("export")(calls_export.export)
-app.command("forget")(forget.forget)
+app.command("forget")(caller_erasure.forget)
 app.command("purge")(purge.purge)
 app.command("report")(calls_report.report)

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from voice_app.cli import spreadsheet
-from voice_app.cli.call_sheet import document
+from voice_app.cli.call_tables import document
 from voice_app.cli.journal import DatabaseUrl, Number, Region, Since, Until, ask, selection
 from voice_app.cli.output import complain, counted
 from voice_app.journal import CallRecord, Entry, Journal, Selection
@@ -27,7 +27,7 @@ STDOUT: Final = "-"
 _Found: TypeAlias = AsyncIterator[tuple[CallRecord, list[Entry]]]
 
 
-class Format(StrEnum):
+class CallFormat(StrEnum):
     """How calls are written down."""
 
     JSONL = "jsonl"
@@ -44,9 +44,9 @@ def export(
     since: Since = None,
     until: Until = None,
     format_: Annotated[
-        Format,
+        CallFormat,
         typer.Option("--format", help="One JSON document a line, all in one JSON list, or a table."),
-    ] = Format.JSONL,
+    ] = CallFormat.JSONL,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
     ] = STDOUT,
@@ -123,7 +123,7 @@ async def _csv(found: _Found, ascii_only: bool) -> AsyncIterator[str]:
         yield spreadsheet.line(spreadsheet.row(call, entries))
 
 
-_WRITERS: Final = {Format.JSONL: _jsonl, Format.JSON: _json, Format.CSV: _csv}
+_WRITERS: Final = {CallFormat.JSONL: _jsonl, CallFormat.JSON: _json, CallFormat.CSV: _csv}
 
 
 @contextmanager

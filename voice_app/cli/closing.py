@@ -8,9 +8,9 @@ from typing import Annotated, Final
 
 import typer
 
-from voice_app.cli.account import Account, Url, ask, exit_code, identifier
-from voice_app.cli.consent import AsJson, Consent, DryRun, Yes
-from voice_app.cli.minutes import OfConfiguration, Status, Statuses, table
+from voice_app.cli.account import TwilioAccount, Url, ask, exit_code, identifier
+from voice_app.cli.confirmation import AsJson, Confirmation, DryRun, Yes
+from voice_app.cli.conversation_tables import OfConfiguration, Status, Statuses, table
 from voice_app.cli.output import complain, print_json
 from voice_app.twilio import ApiError, Configurations, Conversation, Conversations
 from voice_app.twilio.configuration_edit import DraftError
@@ -57,21 +57,25 @@ def close(
     wanted = [str(item) for item in status or OPEN]
     if Status.CLOSED in wanted:
         raise typer.BadParameter("--status CLOSED: those are closed already.")
-    consent = Consent(yes, dry_run, as_json)
+    confirmation = Confirmation(yes, dry_run, as_json)
 
-    async def question(account: Account) -> int:
+    async def question(account: TwilioAccount) -> int:
         conversations = Conversations(account.api)
         if config is not None:
-            chosen = await _older(account, config, older_than_version, wanted, consent)
+            chosen = await _older(account, config, older_than_version, wanted, confirmation)
         else:
-            chosen = await _open_ones(conversations, conversation_ids or (), consent)
-        return await _close(conversations, chosen, consent)
+            chosen = await _open_ones(conversations, conversation_ids or (), confirmation)
+        return await _close(conversations, chosen, confirmation)
 
     raise typer.Exit(ask(url, question))
 
 
 async def _older(
-    account: Account, configuration_id: str, version: int | None, statuses: list[str], consent: Consent
+    account: TwilioAccount,
+    configuration_id: str,
+    version: int | None,
+    statuses: list[str],
+    confirmation: Confirmation,
 ) -> list[Conversation]:
     """The open conversations that keep an older version. Says how many there are, and of how many."""
     configuration, found = await asyncio.gather(
@@ -87,13 +91,13 @@ async def _older(
     own = [item for item in found if item.configuration_id == configuration_id]
     verdicts = [older_than(item, configuration, wanted) for item in own]
     chosen = [item for item, older in zip(own, verdicts, strict=True) if older]
-    consent.say(
+    confirmation.say(
         f"{len(chosen)} of {len(own)} open conversations of {configuration_id} keep a version older than "
         f"{wanted}."
     )
     unknown = verdicts.count(None)
     if unknown:
-        consent.say(
+        confirmation.say(
             f"Of {unknown} it cannot be told: they are older than version {current}, and Twilio does not say "
             "by how much. They are left alone."
         )
@@ -101,16 +105,18 @@ async def _older(
 
 
 async def _open_ones(
-    conversations: Conversations, ids: Sequence[str], consent: Consent
+    conversations: Conversations, ids: Sequence[str], confirmation: Confirmation
 ) -> list[Conversation]:
     found = await asyncio.gather(*map(conversations.fetch, dict.fromkeys(ids)))
     for item in found:
         if item.status == Status.CLOSED:
-            consent.say(f"{item.id} is closed already.")
+            confirmation.say(f"{item.id} is closed already.")
     return [item for item in found if item.status != Status.CLOSED]
 
 
-async def _close(conversations: Conversations, chosen: Sequence[Conversation], consent: Consent) -> int:
+async def _close(
+    conversations: Conversations, chosen: Sequence[Conversation], confirmation: Confirmation
+) -> int:
     closed: list[str] = []
     failures: dict[str, ApiError] = {}
     gate = asyncio.Semaphore(_AT_ONCE)
@@ -126,16 +132,16 @@ async def _close(conversations: Conversations, chosen: Sequence[Conversation], c
 
     if chosen:
         counts = [f"{_count(chosen, status)} {status}" for status in OPEN if _count(chosen, status)]
-        consent.show(table(chosen[:_SHOWN]))
+        confirmation.show(table(chosen[:_SHOWN]))
         if len(chosen) > _SHOWN:
-            consent.say(f"… and {len(chosen) - _SHOWN} more.")
+            confirmation.say(f"… and {len(chosen) - _SHOWN} more.")
         question = f"Close {' and '.join(counts) or len(chosen)}? It is final, and somebody may be talking."
-        if consent.given(question):
+        if confirmation.given(question):
             await asyncio.gather(*map(one, chosen))
-            consent.say(f"Closed {len(closed)}.")
+            confirmation.say(f"Closed {len(closed)}.")
     for name, error in failures.items():
         complain(f"{name} was not closed: {error}")
-    if consent.as_json:
+    if confirmation.as_json:
         print_json(
             {
                 "chosen": [item.id for item in chosen],

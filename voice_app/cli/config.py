@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from voice_app.cli import fields as given
-from voice_app.cli import plan, rules, writing
-from voice_app.cli.account import Account, Url, ask, identifier
-from voice_app.cli.consent import AsJson, Consent, DryRun, Yes
+from voice_app.cli import configuration_fields as given
+from voice_app.cli import configuration_plan, configuration_rules, configuration_update
+from voice_app.cli.account import TwilioAccount, Url, ask, identifier
+from voice_app.cli.configuration_tables import details, table
+from voice_app.cli.confirmation import AsJson, Confirmation, DryRun, Yes
 from voice_app.cli.difference import difference
 from voice_app.cli.output import console, print_json
-from voice_app.cli.portrait import details, table
 from voice_app.twilio import Configuration, Configurations
 from voice_app.twilio.configuration_edit import (
     Changes,
@@ -44,7 +44,7 @@ def list_configurations(url: Url = None, as_json: AsJson = False) -> None:
     Example: voice-app config list --json
     """
 
-    async def question(account: Account) -> None:
+    async def question(account: TwilioAccount) -> None:
         found = await Configurations(account.api).list()
         if as_json:
             print_json({"configurations": [item.raw for item in found]})
@@ -63,7 +63,7 @@ def show(configuration_id: given.ConfigurationId, url: Url = None, as_json: AsJs
     Example: voice-app config show conv_configuration_… --json > voice.json
     """
 
-    async def question(account: Account) -> None:
+    async def question(account: TwilioAccount) -> None:
         found = await Configurations(account.api).fetch(configuration_id)
         if as_json:
             print_json(found.raw)
@@ -90,7 +90,7 @@ def diff(
     ids = [name for name in (first, second) if problem(name, IdKind.CONFIGURATION) is None]
     known = {name: given.from_file(Path(name)) for name in (first, second) if name not in ids}
 
-    async def question(account: Account) -> None:
+    async def question(account: TwilioAccount) -> None:
         for configuration_id in ids:
             known[configuration_id] = (await Configurations(account.api).fetch(configuration_id)).raw
 
@@ -162,8 +162,8 @@ def create(
     in_file = given.writable_of(given.from_file(file)) if file else {}
     numbers, minutes = given.captures(capture), given.timeouts(timeouts)
 
-    async def question(account: Account) -> int:
-        writing.checked(in_file, new=False)
+    async def question(account: TwilioAccount) -> int:
+        configuration_update.checked(in_file, new=False)
         base = in_file
         if from_ is not None:
             base = another(await Configurations(account.api).fetch(from_)) | in_file
@@ -174,8 +174,8 @@ def create(
             )
         except ValueError as error:
             raise DraftError(f"--capture: {error}") from None
-        return await writing.create(
-            account, fields, Consent(yes, dry_run, as_json), beyond_limits=beyond_limits
+        return await configuration_update.create(
+            account, fields, Confirmation(yes, dry_run, as_json), beyond_limits=beyond_limits
         )
 
     raise typer.Exit(ask(url, question))
@@ -222,7 +222,7 @@ def set_fields(
     def make(before: Configuration) -> Changes:
         same_version(in_file, before)
         changes = given.writable_of(in_file) | flags
-        writing.checked_changes(before, changes)
+        configuration_update.checked_changes(before, changes)
         if channel or minutes:
             settings = merged(before.raw, changes).get("channelSettings") or {}
             named = [*(channel or ()), *minutes]
@@ -236,13 +236,13 @@ def set_fields(
             raise DraftError("Nothing is given that is to be changed: see `voice-app config set --help`")
         return changes
 
-    writing.run(configuration_id, make, url, Consent(yes, dry_run, as_json))
+    configuration_update.run(configuration_id, make, url, Confirmation(yes, dry_run, as_json))
 
 
-app.command("link-intelligence")(rules.link_intelligence)
-app.command("unlink-intelligence")(rules.unlink_intelligence)
-app.command("add-rule")(rules.add_rule)
-app.command("remove-rule")(rules.remove_rule)
+app.command("link-intelligence")(configuration_rules.link_intelligence)
+app.command("unlink-intelligence")(configuration_rules.unlink_intelligence)
+app.command("add-rule")(configuration_rules.add_rule)
+app.command("remove-rule")(configuration_rules.remove_rule)
 
 
 @app.command("delete")
@@ -258,10 +258,12 @@ def delete(
     Example: voice-app config delete conv_configuration_…
     """
 
-    async def question(account: Account) -> int:
-        return await writing.delete(account, configuration_id, Consent(yes, dry_run, as_json))
+    async def question(account: TwilioAccount) -> int:
+        return await configuration_update.delete(
+            account, configuration_id, Confirmation(yes, dry_run, as_json)
+        )
 
     raise typer.Exit(ask(url, question))
 
 
-app.command("plan")(plan.plan)
+app.command("plan")(configuration_plan.plan)

@@ -10,9 +10,16 @@ import msgspec
 import typer
 
 from voice_app.cli import closing, dates, export
-from voice_app.cli.account import Account, Url, ask
-from voice_app.cli.consent import AsJson
-from voice_app.cli.minutes import ConversationId, OfConfiguration, Statuses, dialogue, heading, table
+from voice_app.cli.account import TwilioAccount, Url, ask
+from voice_app.cli.confirmation import AsJson
+from voice_app.cli.conversation_tables import (
+    ConversationId,
+    OfConfiguration,
+    Statuses,
+    dialogue,
+    heading,
+    table,
+)
 from voice_app.cli.output import console, print_json
 from voice_app.twilio import Conversation, Conversations
 from voice_app.twilio.models import moment
@@ -47,7 +54,7 @@ def list_conversations(
     """
     after, before = dates.moment(since, "--since"), dates.moment(until, "--until", end=True)
 
-    async def question(account: Account) -> list[Conversation]:
+    async def question(account: TwilioAccount) -> list[Conversation]:
         found = await Conversations(account.api).list(
             statuses=status or (), channel_id=channel_id, created_after=after, created_before=before
         )
@@ -71,7 +78,7 @@ def show(conversation_id: ConversationId, url: Url = None, as_json: AsJson = Fal
     Example: voice-app conversations show conv_conversation_…
     """
 
-    async def question(account: Account) -> None:
+    async def question(account: TwilioAccount) -> None:
         conversations = Conversations(account.api)
         conversation, people, said = await asyncio.gather(
             conversations.fetch(conversation_id),

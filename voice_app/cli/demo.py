@@ -11,8 +11,8 @@ import typer
 from voice_app import server
 from voice_app.app import scope
 from voice_app.calls import CallState, SpokenLine
+from voice_app.cli.call_transcript import TranscriptPrinter
 from voice_app.cli.output import print_findings, run
-from voice_app.cli.transcript import Transcript
 from voice_app.guard import check_account
 from voice_app.journal import Journal
 from voice_app.sandbox.network import Network
@@ -82,7 +82,7 @@ async def _talk(settings: Settings, base_url: str) -> PhoneCall:
     status = f"{settings.origin}/voice/status"
     async with (
         _phone(settings, base_url) as phone,
-        phone.call(f"{settings.origin}/voice", status_url=status, watch=Transcript()) as call,
+        phone.call(f"{settings.origin}/voice", status_url=status, watch=TranscriptPrinter()) as call,
     ):
         greeting = await call.reply()
         _expect("the greeting", settings.greeting == greeting.text)
@@ -106,7 +106,7 @@ async def _hand_over(settings: Settings, base_url: str) -> None:
     person = Person("answers", says=["Hello, this is Anna. You will have it tomorrow.", "You are welcome!"])
     async with _phone(settings, base_url) as phone:
         url = f"{settings.origin}/voice"
-        async with phone.call(url, watch=Transcript(), people=[person]) as call:
+        async with phone.call(url, watch=TranscriptPrinter(), people=[person]) as call:
             await call.reply()
             await call.ask("I want to talk to a person about a refund.")
             _expect("the person on the line", "Anna" in (await call.reply()).text)

@@ -12,14 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
-from voice_app.cli.account import Account, Url, ask
-from voice_app.cli.minutes import ConversationId
+from voice_app.cli.account import TwilioAccount, Url, ask
+from voice_app.cli.conversation_tables import ConversationId
 from voice_app.cli.output import complain, print_json
 from voice_app.twilio import ApiError, Conversations, Intelligence, OperatorResult, Trouble
 from voice_app.twilio.vcon import vcon
 
 
-class Format(StrEnum):
+class ConversationFormat(StrEnum):
     """What is exported: everything as Twilio has it, or the IETF's container for conversations."""
 
     JSON = "json"
@@ -29,8 +29,8 @@ class Format(StrEnum):
 def export(
     conversation_id: ConversationId,
     format_: Annotated[
-        Format, typer.Option("--format", help="json, or vcon (draft-ietf-vcon-vcon-core-04).")
-    ] = (Format.JSON),
+        ConversationFormat, typer.Option("--format", help="json, or vcon (draft-ietf-vcon-vcon-core-04).")
+    ] = (ConversationFormat.JSON),
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file; without, to standard output.")
     ] = None,
@@ -41,7 +41,7 @@ def export(
     Example: voice-app conversations export conv_conversation_… --format vcon --output call.vcon
     """
 
-    async def question(account: Account) -> dict[str, Any]:
+    async def question(account: TwilioAccount) -> dict[str, Any]:
         conversations = Conversations(account.api)
         conversation, people, said, results = await asyncio.gather(
             conversations.fetch(conversation_id),
@@ -49,7 +49,7 @@ def export(
             conversations.communications(conversation_id),
             _results(account, conversation_id),
         )
-        if format_ is Format.VCON:
+        if format_ is ConversationFormat.VCON:
             return vcon(conversation, people, said, results, exported_at=datetime.now(UTC))
         return {
             "conversation": conversation.raw,
@@ -69,7 +69,7 @@ def export(
     typer.echo(f"Written to {output}.", err=True)
 
 
-async def _results(account: Account, conversation_id: str) -> Sequence[OperatorResult]:
+async def _results(account: TwilioAccount, conversation_id: str) -> Sequence[OperatorResult]:
     """What operators made of it. An account without Intelligence has nothing, and that is no failure."""
     try:
         return await Intelligence(account.api).results(conversation_id=conversation_id)

@@ -12,11 +12,11 @@ from typing import Annotated
 
 import typer
 
-from voice_app.cli.children import ChildError
-from voice_app.cli.machines import Machines, free_ports, machines
+from voice_app.cli.child_processes import ChildError
+from voice_app.cli.fleet_demo import SETTINGS, LostError, Rehearsal
 from voice_app.cli.output import run
 from voice_app.cli.proxy import find, nginx
-from voice_app.cli.rehearsal import SETTINGS, LostError, Rehearsal
+from voice_app.cli.test_fleet import Machines, free_ports, machines
 from voice_app.settings import Settings, SettingsError, load
 from voice_app.telemetry import configure_logging
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from voice_app.cli.children import ChildError
+from voice_app.cli.child_processes import ChildError
 
 START_SECONDS: Final = 10.0
 STOP_SECONDS: Final = 10.0

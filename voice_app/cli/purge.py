@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from voice_app.cli.consent import AsJson, Consent, DryRun, Yes
+from voice_app.cli.confirmation import AsJson, Confirmation, DryRun, Yes
 from voice_app.cli.journal import DatabaseUrl, ask
 from voice_app.cli.output import counted, print_json
 from voice_app.journal import Journal, Selection
@@ -27,7 +27,7 @@ def purge(
 
     Example: voice-app calls purge --older-than 90
     """
-    consent = Consent(yes, dry_run, as_json)
+    confirmation = Confirmation(yes, dry_run, as_json)
     before = time.time() - older_than * DAY_S
 
     async def erase(journal: Journal) -> tuple[int, int]:
@@ -36,8 +36,8 @@ def purge(
         async for call in journal.select(Selection(until=before)):
             old += call.last_at < before
         if not old:
-            consent.say(f"No call is older than {counted(older_than, 'day')}.")
-        elif consent.given(f"Erase {counted(old, 'call')}? It cannot be undone."):
+            confirmation.say(f"No call is older than {counted(older_than, 'day')}.")
+        elif confirmation.given(f"Erase {counted(old, 'call')}? It cannot be undone."):
             return old, await journal.purge(before)
         return old, 0
 

@@ -40,7 +40,7 @@ _LABELS = {
 }
 
 
-class Transcript:
+class TranscriptPrinter:
     """A watcher for `Phone.call`."""
 
     def __init__(self, console: Console | None = None) -> None:

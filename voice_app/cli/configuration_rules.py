@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from voice_app.cli import writing
-from voice_app.cli.account import Account, Url, ask, identifier
-from voice_app.cli.consent import AsJson, Consent, DryRun, Yes
-from voice_app.cli.fields import ChannelName, ConfigurationId
+from voice_app.cli import configuration_update
+from voice_app.cli.account import TwilioAccount, Url, ask, identifier
+from voice_app.cli.configuration_fields import ChannelName, ConfigurationId
+from voice_app.cli.confirmation import AsJson, Confirmation, DryRun, Yes
 from voice_app.twilio import Intelligence
 from voice_app.twilio.addresses import address
 from voice_app.twilio.configuration_edit import linked, rule, rules_of, unlinked, with_rules, without_rules
@@ -46,15 +46,15 @@ def link_intelligence(
     Example: voice-app config link-intelligence conv_configuration_… intelligence_configuration_…
     """
 
-    async def question(account: Account) -> int:
+    async def question(account: TwilioAccount) -> int:
         for intelligence_id in intelligence_ids:
             # Twilio would link one that does not exist, and say nothing.
             await Intelligence(account.api).configuration(intelligence_id)
-        return await writing.change(
+        return await configuration_update.change(
             account,
             configuration_id,
             lambda before: linked(before, intelligence_ids),
-            Consent(yes, dry_run, as_json),
+            Confirmation(yes, dry_run, as_json),
         )
 
     raise typer.Exit(ask(url, question))
@@ -72,11 +72,11 @@ def unlink_intelligence(
 
     Example: voice-app config unlink-intelligence conv_configuration_… intelligence_configuration_…
     """
-    writing.run(
+    configuration_update.run(
         configuration_id,
         lambda before: unlinked(before, intelligence_ids),
         url,
-        Consent(yes, dry_run, as_json),
+        Confirmation(yes, dry_run, as_json),
     )
 
 
@@ -99,11 +99,11 @@ def add_rule(
     Example: voice-app config add-rule conv_configuration_… SMS --number +15550100001
     """
     rules = _rules(channel, from_, to, number, call_type)
-    writing.run(
+    configuration_update.run(
         configuration_id,
         lambda before: with_rules(before, channel, rules),
         url,
-        Consent(yes, dry_run, as_json),
+        Confirmation(yes, dry_run, as_json),
     )
 
 
@@ -129,11 +129,11 @@ def remove_rule(
         rules = _rules(channel, from_, to, number, call_type)
         if call_type is None:
             rules = [item | {"metadata": {}} for item in rules]
-    writing.run(
+    configuration_update.run(
         configuration_id,
         lambda before: without_rules(before, channel, rules),
         url,
-        Consent(yes, dry_run, as_json),
+        Confirmation(yes, dry_run, as_json),
     )
 
 

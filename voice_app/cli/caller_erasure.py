@@ -10,18 +10,18 @@ from typing import Annotated
 import msgspec
 import typer
 
-from voice_app.cli.account import Account, Url, account, exit_code
-from voice_app.cli.caller import Caller, left, read, table
-from voice_app.cli.consent import AsJson, Consent, DryRun, Yes
+from voice_app.cli.account import TwilioAccount, Url, account, exit_code
+from voice_app.cli.caller_data import CallerData, left, read, table
+from voice_app.cli.confirmation import AsJson, Confirmation, DryRun, Yes
 from voice_app.cli.journal import DatabaseUrl, Region, address, ask
 from voice_app.cli.output import complain, counted, print_json
-from voice_app.cli.traces import AtTwilio
+from voice_app.cli.twilio_erasure import AtTwilio
 from voice_app.journal import Journal
 from voice_app.settings import Settings, load
 from voice_app.twilio import ApiError
 
 
-class Outcome(msgspec.Struct, kw_only=True):
+class ErasureOutcome(msgspec.Struct, kw_only=True):
     """What the command reports as JSON."""
 
     address: str
@@ -69,12 +69,12 @@ def forget(
     """
     if url is not None and not at_twilio:
         raise typer.BadParameter("--url needs --at-twilio.")
-    who, settings, consent = address(number, region), load(), Consent(yes, dry_run, as_json)
+    who, settings, confirmation = address(number, region), load(), Confirmation(yes, dry_run, as_json)
 
     async def question(journal: Journal) -> int:
         async with AsyncExitStack() as stack:
             asked = await stack.enter_async_context(account(url)) if at_twilio else None
-            forgetting = _Forgetting(journal, settings, consent, asked, Outcome(address=who))
+            forgetting = _Forgetting(journal, settings, confirmation, asked, ErasureOutcome(address=who))
             try:
                 return await forgetting.run()
             except ApiError as error:
@@ -90,10 +90,10 @@ class _Forgetting:
 
     journal: Journal
     settings: Settings
-    consent: Consent
-    account: Account | None
+    confirmation: Confirmation
+    account: TwilioAccount | None
     """Where to erase, too; None leaves Twilio alone."""
-    outcome: Outcome
+    outcome: ErasureOutcome
 
     async def run(self) -> int:
         caller = await read(self.journal, self.outcome.address)
@@ -108,16 +108,16 @@ class _Forgetting:
         self.outcome.conversations, self.outcome.files = caller.conversations, caller.files
         code = 0
         if not caller.calls and not any((self.outcome.at_twilio or {}).values()):
-            self.consent.say(f"There is nothing of {caller.address}.")
+            self.confirmation.say(f"There is nothing of {caller.address}.")
         else:
-            self.consent.show(table(caller, self.outcome.at_twilio))
-            if self.consent.given("Erase all of this? It cannot be undone."):
+            self.confirmation.show(table(caller, self.outcome.at_twilio))
+            if self.confirmation.given("Erase all of this? It cannot be undone."):
                 code = await self._erase(caller, twilio)
-        if self.consent.as_json:
+        if self.confirmation.as_json:
             print_json(self.outcome)
         return code
 
-    async def _erase(self, caller: Caller, twilio: AtTwilio | None) -> int:
+    async def _erase(self, caller: CallerData, twilio: AtTwilio | None) -> int:
         if twilio is not None and (failures := await twilio.erase()):
             self.outcome.failed = {name: error.answer for name, error in failures.items()}
             for name, error in failures.items():
@@ -136,7 +136,7 @@ class _Forgetting:
         self._tell(still)
         return 1 if self.outcome.left else 0
 
-    def _erase_files(self, caller: Caller) -> list[str]:
+    def _erase_files(self, caller: CallerData) -> list[str]:
         """Erase the recordings that this machine has. Gives the names of the others."""
         folder, missing = self.settings.recordings, []
         for name in caller.files:
@@ -148,7 +148,7 @@ class _Forgetting:
 
     def _tell(self, still: list[str]) -> None:
         """What was done, and what is beyond our reach."""
-        say, outcome = self.consent.say, self.outcome
+        say, outcome = self.confirmation.say, self.outcome
         erased = f"{counted(len(outcome.calls), 'call')} with {counted(outcome.events, 'event')}"
         if still:
             complain(
@@ -173,7 +173,7 @@ class _Forgetting:
             say("Who was sent reports of these calls (VOICE_APP_REPORT_URL) has them still.")
 
 
-def _refusal(caller: Caller) -> str | None:
+def _refusal(caller: CallerData) -> str | None:
     """Why this caller is not forgotten."""
     if caller.ours:
         return (

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from voice_app.cli import fields as given
-from voice_app.cli.consent import AsJson
+from voice_app.cli import configuration_fields as given
+from voice_app.cli.confirmation import AsJson
 from voice_app.cli.output import complain, console, plain, print_json
 from voice_app.settings import Settings, lines, load
 from voice_app.twilio.limits import MAX_CONFIGURATIONS, problems

@@ -11,7 +11,7 @@ from voice_app.sandbox.load.figures import IdleFigures, LatencyFigures, TalkFigu
 
 
 @dataclass(slots=True, kw_only=True)
-class Report:
+class BenchReport:
     """What was measured of one server. A part that was not asked for is `None`."""
 
     server: str
@@ -29,7 +29,7 @@ class Report:
         return bool(failed or (webhooks is not None and webhooks.refused))
 
 
-def print_report(report: Report) -> None:
+def print_report(report: BenchReport) -> None:
     """The figures as a table: what, how much, and what that means."""
     table = Table(title=f"{report.server[0].upper()}{report.server[1:]} under load", title_justify="left")
     table.add_column("What")

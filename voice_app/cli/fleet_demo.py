@@ -11,8 +11,8 @@ from typing import Final
 
 import typer
 
-from voice_app.cli.children import Child
-from voice_app.cli.machines import Machines
+from voice_app.cli.child_processes import Child
+from voice_app.cli.test_fleet import Machines
 from voice_app.sandbox.load.call_fleet import CallFleet, CallScript, CheckingCaller
 
 SETTINGS: Final = {

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable
 
 from rich.table import Table
 
-from voice_app.cli.fields import GROUPING_NAMES
+from voice_app.cli.configuration_fields import GROUPING_NAMES
 from voice_app.cli.output import plain
 from voice_app.twilio import Configuration
 

@@ -21,7 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
+class Confirmation:
     """How much may be done without asking. With JSON on standard output, people read standard error."""
 
     yes: bool = False

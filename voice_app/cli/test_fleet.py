@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from voice_app.cli.children import Child, ChildError
+from voice_app.cli.child_processes import Child, ChildError
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone import Phone
 from voice_app.settings import Settings

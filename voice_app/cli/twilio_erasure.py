@@ -7,8 +7,8 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from voice_app.cli.account import Account
-from voice_app.cli.caller import Caller
+from voice_app.cli.account import TwilioAccount
+from voice_app.cli.caller_data import CallerData
 from voice_app.twilio import ApiError
 from voice_app.twilio.erasure import Clues, Erasure, Traces
 
@@ -20,7 +20,7 @@ _PAUSE_S: Final = 0.5
 class AtTwilio:
     """One caller in one account. Each method raises `ApiError`."""
 
-    def __init__(self, account: Account, caller: Caller) -> None:
+    def __init__(self, account: TwilioAccount, caller: CallerData) -> None:
         self._erasure = Erasure(account.api, account.scope.account_sid)
         self._clues = Clues(
             address=caller.address,

@@ -8,11 +8,11 @@ from typing import NoReturn
 import msgspec
 import typer
 
-from voice_app.cli.account import Account, ask
-from voice_app.cli.consent import Consent, watching
+from voice_app.cli.account import TwilioAccount, ask
+from voice_app.cli.change_preview import traps
+from voice_app.cli.confirmation import Confirmation, watching
 from voice_app.cli.difference import difference
 from voice_app.cli.output import complain, console, print_findings, print_json
-from voice_app.cli.traps import traps
 from voice_app.findings import Finding, refuses
 from voice_app.twilio import ApiError, Configuration, Configurations, Conversations, Trouble
 from voice_app.twilio.configuration_edit import (
@@ -32,7 +32,7 @@ NONE = Configuration({})
 """What a new configuration is compared with."""
 
 
-class Outcome(msgspec.Struct, kw_only=True):
+class UpdateOutcome(msgspec.Struct, kw_only=True):
     """What a command reports as JSON."""
 
     configuration_id: str | None
@@ -50,17 +50,22 @@ class Outcome(msgspec.Struct, kw_only=True):
 
 
 def run(
-    configuration_id: str, make: Callable[[Configuration], Changes], url: str | None, consent: Consent
+    configuration_id: str,
+    make: Callable[[Configuration], Changes],
+    url: str | None,
+    confirmation: Confirmation,
 ) -> NoReturn:
     """Change a configuration by what ``make`` says about it, and leave with the exit code."""
 
-    async def question(account: Account) -> int:
-        return await change(account, configuration_id, make, consent)
+    async def question(account: TwilioAccount) -> int:
+        return await change(account, configuration_id, make, confirmation)
 
     raise typer.Exit(ask(url, question))
 
 
-async def create(account: Account, fields: Changes, consent: Consent, *, beyond_limits: bool) -> int:
+async def create(
+    account: TwilioAccount, fields: Changes, confirmation: Confirmation, *, beyond_limits: bool
+) -> int:
     """Make a new configuration. Gives the exit code."""
     checked(fields, new=True)
     configurations = Configurations(account.api)
@@ -77,21 +82,24 @@ async def create(account: Account, fields: Changes, consent: Consent, *, beyond_
             "one that is not in use (`voice-app config list`). If your account may have more, add "
             "--beyond-limits, and Twilio decides"
         )
-    outcome = Outcome(configuration_id=None, changes=differences(NONE.raw, fields))
+    outcome = UpdateOutcome(configuration_id=None, changes=differences(NONE.raw, fields))
     outcome.findings = traps(account, NONE, Configuration({"id": "the-new-id", **fields}))
-    if not _agreed(outcome, consent, "Create this configuration?"):
-        return _reported(outcome, consent)
+    if not _agreed(outcome, confirmation, "Create this configuration?"):
+        return _reported(outcome, confirmation)
     with watching("Creating it") as look:
         created = await configurations.create(fields, progress=look)
     outcome.configuration_id, outcome.version = created.id, created.version
     outcome.written, outcome.method = True, "POST"
     outcome.unexpected = _not_as_wanted(fields, created)
-    consent.say(f"Created {created.id}.")
-    return _reported(outcome, consent)
+    confirmation.say(f"Created {created.id}.")
+    return _reported(outcome, confirmation)
 
 
 async def change(
-    account: Account, configuration_id: str, make: Callable[[Configuration], Changes], consent: Consent
+    account: TwilioAccount,
+    configuration_id: str,
+    make: Callable[[Configuration], Changes],
+    confirmation: Confirmation,
 ) -> int:
     """Change a configuration by what ``make`` says about it. Gives the exit code."""
     configurations = Configurations(account.api)
@@ -102,18 +110,18 @@ async def change(
         return 1
     checked_changes(before, changes)
     after = changed(before, changes)
-    outcome = Outcome(configuration_id=configuration_id, version=before.version)
+    outcome = UpdateOutcome(configuration_id=configuration_id, version=before.version)
     outcome.changes = differences(before.raw, after.raw)
     outcome.findings = traps(account, before, after)
     if not outcome.changes:
-        consent.say(f"There is nothing to change: {configuration_id} is like that already.")
-        return _reported(outcome, consent)
-    if not _agreed(outcome, consent, f"Write this to {configuration_id} ({before.display_name})?"):
-        return _reported(outcome, consent)
+        confirmation.say(f"There is nothing to change: {configuration_id} is like that already.")
+        return _reported(outcome, confirmation)
+    if not _agreed(outcome, confirmation, f"Write this to {configuration_id} ({before.display_name})?"):
+        return _reported(outcome, confirmation)
     now = await configurations.fetch(configuration_id)
     if now.version != before.version or differences(before.raw, now.raw):
         complain(f"Somebody else changed {configuration_id} meanwhile. Nothing was written:")
-        consent.show_changes(differences(before.raw, now.raw))
+        confirmation.show_changes(differences(before.raw, now.raw))
         complain("Give the command once more to see what it does now.")
         return 1
     try:
@@ -121,10 +129,10 @@ async def change(
             update = await configurations.update(configuration_id, changes, progress=look)
     except ValueError as error:
         raise DraftError(str(error)) from None
-    return _written(update, outcome, consent)
+    return _written(update, outcome, confirmation)
 
 
-async def delete(account: Account, configuration_id: str, consent: Consent) -> int:
+async def delete(account: TwilioAccount, configuration_id: str, confirmation: Confirmation) -> int:
     """Delete a configuration. Gives the exit code."""
     configurations = Configurations(account.api)
     before = await configurations.fetch(configuration_id)
@@ -136,22 +144,22 @@ async def delete(account: Account, configuration_id: str, consent: Consent) -> i
         return 1
     conversations = await Conversations(account.api).list(statuses=OPEN)
     used = sum(item.configuration_id == configuration_id for item in conversations)
-    outcome = Outcome(configuration_id=configuration_id, changes=differences(before.raw, NONE.raw))
+    outcome = UpdateOutcome(configuration_id=configuration_id, changes=differences(before.raw, NONE.raw))
     if not _agreed(
         outcome,
-        consent,
+        confirmation,
         f"Delete {configuration_id} ({before.display_name}), which {used} open conversations belong to?",
     ):
-        return _reported(outcome, consent)
+        return _reported(outcome, confirmation)
     with watching("Deleting it") as look:
         await configurations.delete(configuration_id, progress=look)
     outcome.written, outcome.method = True, "DELETE"
     if await _exists(configurations, configuration_id):
         complain(f"Twilio says that it is done, and {configuration_id} is still there.")
-        _reported(outcome, consent)
+        _reported(outcome, confirmation)
         return 1
-    consent.say(f"Deleted {configuration_id}.")
-    return _reported(outcome, consent)
+    confirmation.say(f"Deleted {configuration_id}.")
+    return _reported(outcome, confirmation)
 
 
 def checked(fields: Changes, *, new: bool) -> None:
@@ -166,21 +174,21 @@ def checked_changes(before: Configuration, changes: Changes) -> None:
     checked({name: value for name, value in changes.items() if value != before.raw.get(name)}, new=False)
 
 
-def _agreed(outcome: Outcome, consent: Consent, question: str) -> bool:
+def _agreed(outcome: UpdateOutcome, confirmation: Confirmation, question: str) -> bool:
     """Show what is to be done, and ask, unless a rule forbids it."""
-    consent.show_changes(outcome.changes)
-    if outcome.findings and not consent.as_json:
-        consent.say("")
+    confirmation.show_changes(outcome.changes)
+    if outcome.findings and not confirmation.as_json:
+        confirmation.say("")
         print_findings(outcome.findings, as_json=False)
-        consent.say("")
+        confirmation.say("")
     if refuses(outcome.findings):
-        consent.say("Nothing was written: this is refused, for the reason above.")
+        confirmation.say("Nothing was written: this is refused, for the reason above.")
         return False
-    return consent.given(question)
+    return confirmation.given(question)
 
 
-def _reported(outcome: Outcome, consent: Consent) -> int:
-    if consent.as_json:
+def _reported(outcome: UpdateOutcome, confirmation: Confirmation) -> int:
+    if confirmation.as_json:
         print_json(outcome)
     if outcome.unexpected:
         complain("It is not as it should be now; what was wanted, and what it is:")
@@ -188,23 +196,25 @@ def _reported(outcome: Outcome, consent: Consent) -> int:
     return 1 if refuses(outcome.findings) or outcome.raced or outcome.unexpected else 0
 
 
-def _written(update: Update, outcome: Outcome, consent: Consent) -> int:
+def _written(update: Update, outcome: UpdateOutcome, confirmation: Confirmation) -> int:
     before, after = update.before, update.after
     outcome.written, outcome.method = update.method != "none", update.method
     outcome.version, outcome.changes = after.version, update.changed
     outcome.unexpected, outcome.raced = list(update.unexpected), update.raced
-    consent.say(f"Written by {update.method}, and read again: version {before.version} → {after.version}.")
+    confirmation.say(
+        f"Written by {update.method}, and read again: version {before.version} → {after.version}."
+    )
     if update.raced:
         complain(
             f"Somebody else wrote to {after.id} at the same time. Look at what became of both with "
             f"`voice-app config show {after.id}`."
         )
     elif before.version is not None:
-        consent.say(
+        confirmation.say(
             f"Conversations that are open keep the older version: `voice-app conversations close --config "
             f"{after.id} --older-than-version {after.version}` counts them, and closes them if you want."
         )
-    return _reported(outcome, consent)
+    return _reported(outcome, confirmation)
 
 
 def _not_as_wanted(fields: Changes, created: Configuration) -> list[Difference]:

@@ -10,7 +10,7 @@ import msgspec
 from rich.table import Table
 
 from voice_app.calls import CallState, Parties
-from voice_app.cli.call_sheet import time_of
+from voice_app.cli.call_tables import time_of
 from voice_app.cli.output import plain
 from voice_app.journal import CallRecord, Entry, Journal, Selection
 from voice_app.journal.events import Conversed, Recognised, Stored, Voicemail
@@ -21,7 +21,7 @@ LONGEST_CALL_S: Final = 4 * 3600.0
 _SHOWN: Final = 5
 
 
-class Caller(msgspec.Struct, kw_only=True):
+class CallerData(msgspec.Struct, kw_only=True):
     """Calls from or to one address, and the ids that stand in them."""
 
     address: str
@@ -57,9 +57,9 @@ class Caller(msgspec.Struct, kw_only=True):
         _put(self.files, (event.file for event in state.events(Stored)))
 
 
-async def read(journal: Journal, address: str) -> Caller:
+async def read(journal: Journal, address: str) -> CallerData:
     """All that there is under an address. Raises `JournalError`."""
-    caller = Caller(address=address)
+    caller = CallerData(address=address)
     async for call in journal.select(Selection(address=address), newest_first=False):
         caller.add(call, await journal.events(call.call_sid))
     for conversation_id in caller.conversations:
@@ -73,7 +73,7 @@ async def left(journal: Journal, address: str, ids: Iterable[str]) -> list[str]:
     return [*calls, *[item for item in ids if item not in calls and await journal.events(item)]]
 
 
-def table(caller: Caller, at_twilio: Mapping[str, Sequence[str]] | None) -> Table:
+def table(caller: CallerData, at_twilio: Mapping[str, Sequence[str]] | None) -> Table:
     """What there is, in the journal and (by kind) at Twilio."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)

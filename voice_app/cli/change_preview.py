@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from voice_app.cli.account import Account
+from voice_app.cli.account import TwilioAccount
 from voice_app.findings import Finding, Severity
 from voice_app.guard import Named, Snapshot, judge
 from voice_app.guard.snapshot import SETTING
@@ -17,7 +17,7 @@ _RULES: Final = re.compile(r"STT10[1235]|CFG11[0-8]|CFG124")
 """The rules that look at nothing but the configuration, our numbers and our people."""
 
 
-def traps(account: Account, before: Configuration, after: Configuration) -> list[Finding]:
+def traps(account: TwilioAccount, before: Configuration, after: Configuration) -> list[Finding]:
     """The findings that the change brings; what was there before is `voice-app check`'s to report."""
     known = {_key(finding, fact) for finding in _findings(account, before) for fact in _facts(finding)}
     return [
@@ -27,7 +27,7 @@ def traps(account: Account, before: Configuration, after: Configuration) -> list
     ]
 
 
-def _findings(account: Account, configuration: Configuration) -> list[Finding]:
+def _findings(account: TwilioAccount, configuration: Configuration) -> list[Finding]:
     named = configuration.id in account.named
     snapshot = Snapshot(
         scope=account.scope,
