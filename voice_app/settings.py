@@ -276,6 +276,9 @@ class Settings(ModelSettings, Line):
     allow_attributes: frozenset[str] = Field(
         frozenset(), description="TwiML attributes to accept beside the vocabulary's (a JSON list)"
     )
+    allow_elements: frozenset[str] = Field(
+        frozenset(), description="TwiML verbs and nouns to accept beside the vocabulary's (a JSON list)"
+    )
     numbers: Path | None = Field(None, description="TOML file with one table per number")
     database_url: str = Field(
         "sqlite:///voice-app.db",

@@ -10,6 +10,7 @@ import pytest
 
 from support.sandbox import Sandbox, recorded, sandbox
 from voice_app.calls import CallState
+from voice_app.findings import Severity
 from voice_app.guard.engines import Engine, engine_after
 from voice_app.handoff import State
 from voice_app.journal import events
@@ -35,7 +36,7 @@ class Line:
         response = await self.server.post(path, **{**FORM, **form})
         document = await response.text()
         assert response.status == 200, document
-        assert lint_text(document, path) == []
+        assert [item for item in lint_text(document, path) if item.severity is not Severity.NOTE] == []
         self.engine = engine_after(parsed(document), self.engine)
         self.documents.append(document)
         return document

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from voice_app.findings import Finding, Severity
-from voice_app.twiml import RULES, Context, Templates, lint_path
+from voice_app.twiml import RULES, VOCABULARY, Context, Templates, lint_path
 from voice_app.twiml.document import parse
 from voice_app.twiml.samples import BARE, FULL, HOSTILE, JOINED, samples
 
@@ -117,6 +117,23 @@ def test_lines_are_those_of_the_template_before_within_and_after_a_loop_and_an_i
 def test_printed_line_breaks_do_not_shift_the_lines(write: Write) -> None:
     text = '<Say>{{ "a\\n\\n\\nb" }}</Say>\n<Say>{{ "\\n" }}</Say><Pause bogus="1"/>'
     assert _found(lint_path(write(answer__xml=_response(text)))) == [("TWI106", "answer.xml", 3)]
+
+
+def test_a_slice_in_an_expression_is_read(write: Write) -> None:
+    text = '<Say>{{ caller[:2] }}</Say>\n<Pause bogus="{{ caller[-4:] }}"/>'
+    assert _found(lint_path(write(answer__xml=_response(text)))) == [("TWI106", "answer.xml", 3)]
+
+
+def test_voices_that_are_made_up_are_not_held_against_what_a_template_says(write: Write) -> None:
+    relay = '<ConversationRelay url="{{ relay_url }}" ttsProvider="Google" voice="{{ voice }}"/>'
+    text = f'{{% if voice %}}<Connect action="{{{{ action_url }}}}">{relay}</Connect>{{% endif %}}'
+    assert _found(lint_path(write(answer__xml=_response(text)))) == []
+
+
+def test_what_a_template_says_itself_has_to_go_together(write: Write) -> None:
+    relay = '<ConversationRelay url="{{ relay_url }}" hints="{{ greeting }}"\n voice="en-US-Journey-O"/>'
+    text = f'<Connect action="{{{{ action_url }}}}">{relay}</Connect>'
+    assert _found(lint_path(write(answer__xml=_response(text)))) == [("TWI121", "answer.xml", 3)]
 
 
 def test_windows_line_ends_do_not_shift_the_lines(write: Write) -> None:
@@ -331,8 +348,8 @@ def test_a_template_that_misbehaves_is_a_finding_never_an_exception(text: str, w
 
 def test_an_allowed_attribute_is_allowed_in_templates(write: Write) -> None:
     folder = write(answer__xml=_response("<Say newThing='1'>{{ greeting }}</Say>"))
-    assert lint_path(folder, allow=["Say.newThing"]) == []
-    assert lint_path(folder / "answer.xml", allow=["newThing"]) == []
+    assert lint_path(folder, vocabulary=VOCABULARY.allowing(["Say.newThing"])) == []
+    assert lint_path(folder / "answer.xml", vocabulary=VOCABULARY.allowing(["newThing"])) == []
 
 
 def test_the_samples_set_every_field_and_leave_out_every_field_that_may_be() -> None:

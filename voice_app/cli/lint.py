@@ -10,7 +10,7 @@ import typer
 
 from voice_app.cli.output import print_findings
 from voice_app.findings import Finding, refuses
-from voice_app.twiml import default_folder, lint_path, lint_text
+from voice_app.twiml import VOCABULARY, default_folder, lint_bytes, lint_path
 
 
 def lint(
@@ -24,6 +24,10 @@ def lint(
         list[str] | None,
         typer.Option(help="Accept this attribute too, e.g. ConversationRelay.newThing. May be repeated."),
     ] = None,
+    allow_element: Annotated[
+        list[str] | None,
+        typer.Option(help="Accept this verb or noun too, e.g. Start.NewNoun. May be repeated."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Find what Twilio would ignore or refuse in TwiML, with file, line and what to write instead.
@@ -34,15 +38,15 @@ def lint(
     Examples: voice-app lint twiml_templates · voice-app lint answer.xml --json · curl … | voice-app lint -
     """
     findings: list[Finding] = []
+    vocabulary = VOCABULARY.allowing(allow or (), allow_element or ())
     for path in paths or [default_folder()]:
         if str(path) == "-":
-            source = sys.stdin.buffer.read().decode("utf-8", "replace")
-            findings += lint_text(source, "(standard input)", allow=allow or ())
+            findings += lint_bytes(sys.stdin.buffer.read(), "(standard input)", vocabulary=vocabulary)
         elif not path.exists():
             typer.echo(f"{path}: there is no such file or folder", err=True)
             raise typer.Exit(2)
         else:
-            findings += lint_path(path, allow=allow or ())
+            findings += lint_path(path, vocabulary=vocabulary)
     print_findings(findings, as_json=as_json)
     if not findings and not as_json:
         typer.echo("Clean.")

@@ -6,14 +6,22 @@ Everything is in document order and iterative: a document nested a thousand deep
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 from xml.parsers import expat
 
 _ATTRIBUTE = re.compile(r"""\s([^\s=<>"']+)\s*=\s*("[^"]*"|'[^']*')""")
 _START = re.compile(r"""<[^\s/>]+(?:\s+[^\s=<>"']+\s*=\s*(?:"[^"]*"|'[^']*'))*""")
 _BARE_AMPERSAND = re.compile(r"&(?![A-Za-z][A-Za-z0-9]*;|#[0-9]+;|#x[0-9A-Fa-f]+;)")
+_DECLARED: Final = re.compile(r"""<\?xml\s[^>]*?\bencoding\s*=\s*["']([^"'>]*)["']""")
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _BEFORE_DECLARATION = re.compile(r"\s+<\?xml")
 
 
@@ -30,6 +38,10 @@ class DocumentError(Exception):
 
 class UnsafeDocumentError(DocumentError):
     """It declares a document type or entities."""
+
+
+class EncodingDocumentError(DocumentError):
+    """Its bytes are not what its XML declaration says."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +79,62 @@ class Document:
     @property
     def root(self) -> Node:
         return self.nodes[0]
+
+
+def decode(data: bytes) -> str:
+    """The text of a document as Twilio reads its bytes: by their mark, the XML declaration, or as UTF-8.
+
+    Raises `EncodingDocumentError` for bytes that the declaration does not fit.
+    """
+    declared = declared_encoding(data[:200].decode("latin-1"))
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), declared or "utf-8")
+    try:
+        text = data.decode(encoding)
+    except LookupError:
+        raise _undecodable(
+            f"There is no encoding {encoding!r}, which the XML declaration names.", 0
+        ) from None
+    except UnicodeError as error:
+        offset = error.start if isinstance(error, UnicodeDecodeError) else 0
+        says = (
+            f"the XML declaration says {declared}"
+            if declared
+            else "there is no declaration that says otherwise"
+        )
+        raise _undecodable(f"The bytes are not {encoding.upper()}, and {says}.", offset) from None
+    if not is_utf8_name(encoding) and not data.isascii() and _is_utf8(data):
+        raise _undecodable(f"The XML declaration says {encoding}, but the bytes are UTF-8.", 0)
+    return text
+
+
+def declared_encoding(text: str) -> str:
+    """The encoding that the XML declaration of a document names; empty if it names none."""
+    found = _DECLARED.match(text.removeprefix("\ufeff").lstrip())
+    return found[1] if found else ""
+
+
+def is_utf8_name(encoding: str) -> bool:
+    """Whether an encoding is UTF-8, by whatever name."""
+    return _same(encoding, "utf-8") or _same(encoding, "utf-8-sig")
+
+
+def _same(encoding: str, other: str) -> bool:
+    try:
+        return codecs.lookup(encoding).name == other
+    except LookupError:
+        return False
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _undecodable(message: str, offset: int) -> EncodingDocumentError:
+    return EncodingDocumentError(message, offset, "")
 
 
 def parse(text: str) -> Document:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from voice_app.findings import Severity
 from voice_app.twiml.document import Document, Node
+from voice_app.twiml.relations import Patterns, Relation
 from voice_app.twiml.rules import Breach
-from voice_app.twiml.values import Form, quoted
-from voice_app.twiml.vocabulary import Attribute, Element, Need, Vocabulary, nearest
+from voice_app.twiml.values import Form, either, quoted
+from voice_app.twiml.vocabulary import Attribute, Element, Vocabulary, nearest
 
 ROOT = "Response"
 CONVERSATION_ATTRIBUTES = ("conversationConfiguration", "conversationId")
@@ -28,23 +29,28 @@ def breaches(document: Document, vocabulary: Vocabulary) -> Iterator[Breach]:
             continue
         yield from _place(node, vocabulary)
         if element.open:
-            yield Breach(
-                rule="TWI120",
-                offset=node.offset,
-                subject=node.name,
-                message=f"<{node.name}> is not checked.",
-                note=element.note,
-            )
+            if element.note:
+                yield _unchecked(node, element)
             continue
         yield from _content(node, element)
         for name, value in node.attributes.items():
             yield from _attribute(node, element, name, value, vocabulary)
-        yield from _together(node, element)
+        yield from _together(node, element, vocabulary)
 
 
 def _in_open(node: Node, vocabulary: Vocabulary) -> bool:
     parent = vocabulary.element(node.parent.name) if node.parent else None
     return parent is not None and parent.open
+
+
+def _unchecked(node: Node, element: Element) -> Breach:
+    return Breach(
+        rule="TWI120",
+        offset=node.offset,
+        subject=node.name,
+        message=f"<{node.name}> is not checked.",
+        note=element.note,
+    )
 
 
 def _wrong_root(root: Node) -> Breach:
@@ -65,7 +71,7 @@ def _unknown_element(node: Node, vocabulary: Vocabulary) -> Breach:
         offset=node.offset,
         subject=node.name,
         message=f"Twilio knows no <{node.name}>.",
-        fix=f"Did you mean <{meant}>?" if meant else "Take it out.",
+        fix=f"Did you mean <{meant}>?" if meant else "",
     )
 
 
@@ -158,19 +164,33 @@ def _attribute(
             subject=f"{node.name}.{name}",
             message=f"{name}={quoted(value)} on <{node.name}> {problem}.",
             fix=_value_fix(element, known, value),
-            severity=None if known.confirmed else Severity.WARNING,
+            severity=Severity.WARNING if _doubtful(known, value) else None,
             note=known.note,
         )
 
 
+def _doubtful(known: Attribute, value: str) -> bool:
+    """Whether a bad value may be good after all."""
+    return not known.confirmed or (known.named and value != "" and not value.startswith("conv_"))
+
+
 def _unknown_attribute(node: Node, element: Element, name: str, vocabulary: Vocabulary) -> Breach:
+    for other in element.attributes:
+        if other.lower() == name.lower():
+            return Breach(
+                rule="TWI125",
+                offset=node.place(name),
+                subject=f"{node.name}.{name}",
+                message=f"Twilio's helper libraries write {name} on <{node.name}> as {other}.",
+                fix=f"Write {other}.",
+            )
     meant = vocabulary.suggest_attribute(element, name)
     conversation = meant in CONVERSATION_ATTRIBUTES
     fix = f"Did you mean {meant}?" if meant else ""
     if not meant:
         relatives = (*sorted(element.children), *vocabulary.parents(element.name))
         owners = [owner for owner in relatives if name in vocabulary.elements[owner].attributes]
-        fix = f"It belongs on <{owners[0]}>." if owners else "Take it out, or allow it by name if it is new."
+        fix = f"It belongs on <{owners[0]}>." if owners else ""
     return Breach(
         rule="TWI107" if conversation else "TWI106",
         offset=node.place(name),
@@ -200,7 +220,7 @@ def _value_fix(element: Element, known: Attribute, value: str) -> str:
     return f"Write {known.described}."
 
 
-def _together(node: Node, element: Element) -> Iterator[Breach]:
+def _together(node: Node, element: Element, vocabulary: Vocabulary) -> Iterator[Breach]:
     for name in element.required:
         if name not in node.attributes:
             yield Breach(
@@ -220,20 +240,35 @@ def _together(node: Node, element: Element) -> Iterator[Breach]:
             message=f"<{node.name}> has both {' and '.join(CONVERSATION_ATTRIBUTES)}.",
             fix="Keep one: conversationId for a conversation that exists, else conversationConfiguration.",
         )
-    for need in element.needs:
-        if need.broken(node.attributes):
-            yield _mismatch(node, need)
+    for relation in element.relations:
+        if relation.broken(node, vocabulary.facts):
+            yield _unrelated(node, relation)
 
 
-def _mismatch(node: Node, need: Need) -> Breach:
-    name, value = need.attribute, quoted(node.attributes[need.attribute])
-    allowed = " or ".join(pattern.rstrip("*") for pattern in need.allowed)
-    effect = "is ignored" if need.ignored else "fails"
+def _unrelated(node: Node, relation: Relation) -> Breach:
+    written = [name for name in relation.attributes if name in node.attributes]
+    shown = "".join(f" {name}={quoted(node.attributes[name])}" for name in written)
+    wanted = either(_wanted(subject, patterns) for subject, patterns in relation.unless.items())
+    first = next(iter(relation.when))
+    if relation.says:
+        message = f"<{node.name}{shown}>: {relation.says}."
+    else:
+        message = f"{shown.strip()} on <{node.name}> {relation.effect} unless {wanted}."
     return Breach(
-        rule="TWI121",
-        offset=node.place(name),
-        subject=f"{node.name}.{name}.{need.other}",
-        message=f"{name}={value} on <{node.name}> {effect} unless {need.other} is {allowed}.",
-        fix=f"Set {need.other} to {allowed}, or leave {name} out.",
-        severity=Severity.WARNING if need.ignored else None,
+        rule=relation.rule,
+        offset=node.text_offset or node.offset if first == "#text" else node.place(first),
+        subject=f"{node.name}.{first}.{'.'.join([*relation.when, *relation.unless])}",
+        message=message,
+        fix=relation.fix or (f"See to it that {wanted}, or leave {first} out." if relation.unless else ""),
+        severity=relation.severity,
+        note=relation.note,
+        combines=True,
     )
+
+
+def _wanted(subject: str, patterns: Patterns) -> str:
+    """What ``unless`` asks for, as a clause."""
+    values = (patterns,) if isinstance(patterns, str) else patterns
+    if values == ("*",):
+        return f"{subject} is set"
+    return f"{subject} is {either(value.rstrip('*') for value in values)}"

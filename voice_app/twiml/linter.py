@@ -1,33 +1,43 @@
 """Finds what Twilio would refuse or silently ignore, before a caller does.
 
-`lint_text` takes a document as Twilio would get it; `lint_path` takes templates as people edit them, fills
-them in with made-up calls and reports against the template's own lines.
+`lint_text` and `lint_bytes` take a document as Twilio would get it; `lint_path` takes templates as people
+edit them, fills them in with made-up calls and reports against the template's own lines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from jinja2 import TemplateNotFound, TemplateSyntaxError, UndefinedError
 
 from voice_app.findings import Finding, Severity
 from voice_app.twiml import flow, grammar
-from voice_app.twiml.document import DocumentError, UnsafeDocumentError, parse
+from voice_app.twiml.document import (
+    DocumentError,
+    EncodingDocumentError,
+    UnsafeDocumentError,
+    declared_encoding,
+    decode,
+    is_utf8_name,
+    parse,
+)
 from voice_app.twiml.rendering import Failure, Place, Rendering, TemplateStudy, undefined_name
 from voice_app.twiml.rules import Breach
 from voice_app.twiml.samples import FULL
 from voice_app.twiml.templates import FOLDER, variables
 from voice_app.twiml.vocabulary import VOCABULARY, Vocabulary, nearest
 
+MAX_DOCUMENT_BYTES: Final = 64 * 1024
+"""Of a document that Twilio fetches."""
+MAX_PARAMETER_CHARACTERS: Final = 4_000
+"""Of a document that is sent as the ``Twiml`` parameter of Twilio's REST API."""
 
-def lint_text(source: str, name: str, *, allow: Collection[str] = ()) -> list[Finding]:
-    """Check a TwiML document.
 
-    ``name`` is what findings call it. ``allow`` names attributes that are fine although they are not in the
-    vocabulary: ``"ConversationRelay.newThing"``, or ``"newThing"`` for every element.
-    """
+def lint_text(source: str, name: str, *, vocabulary: Vocabulary = VOCABULARY) -> list[Finding]:
+    """Check a TwiML document. ``name`` is what findings call it."""
 
     def line(offset: int) -> int:
         return source.count("\n", 0, offset) + 1
@@ -38,32 +48,46 @@ def lint_text(source: str, name: str, *, allow: Collection[str] = ()) -> list[Fi
             line(breach.offset),
             tuple(f"{what} stands at {name}:{line(offset)}" for what, offset in breach.related),
         )
-        for breach in sorted(_breaches(source, VOCABULARY.allowing(allow)), key=lambda breach: breach.offset)
+        for breach in sorted(_breaches(source, vocabulary), key=lambda breach: breach.offset)
     ]
 
 
-def lint_path(path: Path, *, allow: Collection[str] = ()) -> list[Finding]:
+def lint_bytes(data: bytes, name: str, *, vocabulary: Vocabulary = VOCABULARY) -> list[Finding]:
+    """Check a TwiML document as it comes over the wire: its encoding too."""
+    try:
+        source = decode(data)
+    except EncodingDocumentError as error:
+        line = data.count(b"\n", 0, error.offset) + 1
+        return [Breach(rule="TWI128", offset=0, message=error.message).finding(name, line)]
+    declared = declared_encoding(source)
+    if declared and not is_utf8_name(declared):
+        start = source.index(declared)
+        source = f"{source[:start]}UTF-8{source[start + len(declared) :]}"  # It is text by now.
+    return lint_text(source, name, vocabulary=vocabulary)
+
+
+def lint_path(path: Path, *, vocabulary: Vocabulary = VOCABULARY) -> list[Finding]:
     """Check a template, or every template of a folder (``*.xml``, subfolders too).
 
     A file whose name starts with ``_`` is a partial: it is checked where other templates include it.
-    ``allow`` is as for `lint_text`. Plain TwiML in a file is a template without variables.
+    Plain TwiML in a file is a template without variables.
     """
     try:
         if path.is_dir():
             names = _template_names(path)
             if not names:
                 return [_unreadable(path, "There is no template (*.xml) in this folder.")]
-            return _Folder(path, allow).lint(names)
+            return _Folder(path, vocabulary).lint(names)
         if not path.is_file():
             return [_unreadable(path, "There is no such file or folder.")]
-        return _lint_file(path, allow)
+        return _lint_file(path, vocabulary)
     except OSError as error:
         return [_unreadable(path, f"It cannot be read: {error.strerror}.")]
 
 
-def _lint_file(path: Path, allow: Collection[str]) -> list[Finding]:
+def _lint_file(path: Path, vocabulary: Vocabulary) -> list[Finding]:
     root = next((parent for parent in path.parents if parent.name == FOLDER), path.parent)
-    folder, name = _Folder(root, allow), path.relative_to(root).as_posix()
+    folder, name = _Folder(root, vocabulary), path.relative_to(root).as_posix()
     if not path.name.startswith("_"):
         return folder.lint([name])
     users = [other for other in _template_names(root) if name in folder.study.family(other)]
@@ -88,8 +112,39 @@ def _breaches(source: str, vocabulary: Vocabulary) -> Iterator[Breach]:
         rule = "TWI102" if isinstance(error, UnsafeDocumentError) else "TWI101"
         yield Breach(rule=rule, offset=error.offset, message=error.message, fix=error.fix, subject="document")
         return
+    yield from _whole(source)
     yield from grammar.breaches(document, vocabulary)
     yield from flow.breaches(document, vocabulary)
+
+
+def _whole(source: str) -> Iterator[Breach]:
+    """What is wrong with a document as a whole: its size, and an encoding that is not the UTF-8 we send."""
+    declared = declared_encoding(source)
+    if declared and not is_utf8_name(declared):
+        yield Breach(
+            rule="TWI128",
+            offset=0,
+            subject="encoding",
+            message=f"The XML declaration says {declared}, but the document is sent as UTF-8.",
+            severity=Severity.WARNING if source.isascii() else None,
+        )
+    size = len(source.encode("utf-8", "surrogatepass"))
+    if size > MAX_DOCUMENT_BYTES:
+        yield Breach(
+            rule="TWI127",
+            offset=0,
+            subject="size",
+            message=f"The document has {size:,} bytes; Twilio takes {MAX_DOCUMENT_BYTES:,} at most.",
+        )
+    elif len(source) > MAX_PARAMETER_CHARACTERS:
+        yield Breach(
+            rule="TWI127",
+            offset=0,
+            subject="size",
+            message=f"The document has {len(source):,} characters; as the Twiml parameter of the REST API "
+            f"it may have {MAX_PARAMETER_CHARACTERS:,} (32018).",
+            severity=Severity.NOTE,
+        )
 
 
 def _unreadable(path: Path, message: str) -> Finding:
@@ -101,22 +156,22 @@ def _unreadable(path: Path, message: str) -> Finding:
 class _Folder:
     """A folder of templates under examination."""
 
-    def __init__(self, folder: Path, allow: Collection[str]) -> None:
+    def __init__(self, folder: Path, vocabulary: Vocabulary) -> None:
         self.study = TemplateStudy(folder)
         self._folder = folder
-        self._vocabulary = VOCABULARY.allowing(allow)
+        self._vocabulary = vocabulary
 
     def lint(self, names: Collection[str]) -> list[Finding]:
         found: dict[tuple[str, ...], Finding] = {}
         for name in names:
-            texts: set[str] = set()
+            seen: set[tuple[str, bool]] = set()
             for rendering in self.study.renderings(name):
                 if isinstance(rendering, Failure):
                     new = self._failed(rendering)
-                elif rendering.text in texts:
+                elif {(rendering.text, rendering.invented), (rendering.text, False)} & seen:
                     continue
                 else:
-                    texts.add(rendering.text)
+                    seen.add((rendering.text, rendering.invented))
                     new = self._rendered(rendering)
                 found = new | found
         return sorted(found.values(), key=lambda finding: (finding.where, finding.line or 0, finding.rule))
@@ -128,7 +183,7 @@ class _Folder:
         """The findings of one rendering, by what makes them the same in another."""
         found: dict[tuple[str, ...], Finding] = {}
         for breach in _breaches(rendering.text, self._vocabulary):
-            if rendering.forced and breach.rule == "TWI123":
+            if (rendering.forced and breach.rule == "TWI123") or (rendering.invented and breach.combines):
                 continue
             place = rendering.place(breach.offset)
             related = [(what, rendering.place(offset)) for what, offset in breach.related]

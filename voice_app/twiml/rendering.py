@@ -21,7 +21,7 @@ from jinja2 import TemplateNotFound, TemplateSyntaxError, UndefinedError, meta, 
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.sandbox import SandboxedEnvironment
 
-from voice_app.twiml.samples import FULL, Sample, samples
+from voice_app.twiml.samples import PLAIN, Sample, samples
 from voice_app.twiml.templates import options, variables
 
 MOST_RENDERINGS = 500
@@ -47,6 +47,8 @@ class Rendering:
     """With which call, to stand after "rendered with"."""
     forced: bool
     """Along a way that the call would not take by itself, so that values may not fit it."""
+    invented: bool
+    """With a voice, a language or a model that nobody has set: they may not fit what the template says."""
     offsets: list[int]
     places: list[Place]
 
@@ -141,7 +143,8 @@ class TemplateStudy(SandboxedEnvironment):
             marked = "\n".join(self._mark(name, number) + line for number, line in lines)
             yield nodes.TemplateData(marked, lineno=item.lineno, environment=self)
             return
-        line = min([item.lineno, *(part.lineno for part in item.find_all(nodes.Node))])
+        parts: list[Any] = [item, *item.find_all(nodes.Node)]
+        line = min(part.lineno for part in parts if part.lineno is not None)  # A slice has none.
         yield nodes.TemplateData(self._mark(name, line), lineno=line, environment=self)
         for keyed in _xmlattr_keys(item):
             keyed.value = self._mark(name, keyed.lineno) + keyed.value
@@ -184,7 +187,7 @@ class TemplateStudy(SandboxedEnvironment):
         relatives = self.family(name)
         self._trace = _Trace({})
         if name in self._static:
-            yield from self._render(name, Sample("", FULL))
+            yield from self._render(name, Sample("", PLAIN))
             return
         mentioned: defaultdict[str, set[str]] = defaultdict(set)
         for member in relatives:
@@ -223,7 +226,7 @@ class TemplateStudy(SandboxedEnvironment):
             if not forced or self._counts(error):
                 yield Failure(error, self._place_of(error, name), label)
             return
-        yield self._unmarked(marked, name, label)
+        yield self._unmarked(marked, name, label, sample)
 
     def _counts(self, error: Exception) -> bool:
         """Whether an error on a forced way is one: values may not fit there, but names have to exist."""
@@ -232,7 +235,7 @@ class TemplateStudy(SandboxedEnvironment):
         name = undefined_name(error)
         return name is not None and name not in self._guarded
 
-    def _unmarked(self, marked: str, name: str, label: str) -> Rendering:
+    def _unmarked(self, marked: str, name: str, label: str, sample: Sample) -> Rendering:
         pieces: list[str] = []
         offsets, places = [0], [Place(name, 1)]
         marks = list(self._numbers)
@@ -244,7 +247,8 @@ class TemplateStudy(SandboxedEnvironment):
             offsets.append(length)
             places.append(marks[ord(match[0]) - _FIRST_MARK])
         pieces.append(marked[end:])
-        return Rendering("".join(pieces), label, bool(self._trace.forced), offsets, places)
+        text, forced = "".join(pieces), bool(self._trace.forced)
+        return Rendering(text, label, forced, sample.invented, offsets, places)
 
     def _place_of(self, error: Exception, name: str) -> Place:
         if isinstance(error, TemplateSyntaxError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Final
 
 from voice_app.twiml.templates import Context
 
@@ -61,6 +61,20 @@ JOINED = replace(
 )
 """Everything that can be set, in a conversation that exists."""
 
+_VOICE = (
+    "language",
+    "tts_language",
+    "transcription_language",
+    "tts_provider",
+    "voice",
+    "transcription_provider",
+)
+_VOICE_SETTINGS: Final[Mapping[str, Any]] = dict.fromkeys((*_VOICE, "speech_model"))
+"""What says how the agent speaks and listens: made-up values of these need not fit what a template adds."""
+
+PLAIN = replace(FULL, **_VOICE_SETTINGS)
+"""Everything that can be set but voices, languages and models."""
+
 _TARGETS: dict[str, dict[str, Any]] = {
     "queue": {
         "target": "queue",
@@ -94,6 +108,11 @@ class Sample:
     """What is special about it, to stand after "with"."""
     context: Context
 
+    @property
+    def invented(self) -> bool:
+        """Whether it has a voice, a language or a model that nobody chose."""
+        return any(getattr(self.context, name) is not None for name in _VOICE_SETTINGS)
+
 
 def samples(mentioned: Mapping[str, Collection[str]]) -> Iterator[Sample]:
     """The calls to try, each with a different set of fields.
@@ -103,10 +122,12 @@ def samples(mentioned: Mapping[str, Collection[str]]) -> Iterator[Sample]:
     seeds = [
         Sample("everything set and a configuration", FULL),
         Sample("everything set and a conversation_id", JOINED),
+        Sample("everything set but voices, and a configuration", PLAIN),
+        Sample("everything set but voices, and a conversation_id", replace(JOINED, **_VOICE_SETTINGS)),
         Sample("nothing set that may be left out", BARE),
         Sample("hostile text", _hostile()),
     ]
-    seeds += [Sample(f"a {target}", replace(FULL, **changes)) for target, changes in _TARGETS.items()]
+    seeds += [Sample(f"a {target}", replace(PLAIN, **changes)) for target, changes in _TARGETS.items()]
     yield from seeds
     for name, words in sorted(mentioned.items()):
         if isinstance(getattr(FULL, name, None), str) and name not in _TOGETHER:

@@ -112,7 +112,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             words.append(self.meaning)
         if self.entries is not None and self.length is not None:
             words.append(f"at most {self.entries} entries of {self.length} characters each")
-        return _either([*words, *self.values] or ["text"])
+        return either([*words, *self.values] or ["text"])
 
     def _limits(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
@@ -141,8 +141,9 @@ _FORMS: dict[Form, str] = {
 }
 
 
-def _either(words: Iterable[str]) -> str:
-    *most, last = words
+def either(words: Iterable[str]) -> str:
+    """Words as ``a, b or c``; nothing for none."""
+    *most, last = [*words] or [""]
     return f"{', '.join(most)} or {last}" if most else last
 
 
@@ -154,7 +155,7 @@ def quoted(value: str) -> str:
 def _url_problem(value: str, schemes: tuple[str, ...], *, relative: bool = False) -> str | None:
     if any(character.isspace() for character in value):
         return "has white space in it"
-    wanted = _either(f"{scheme}://" for scheme in schemes)
+    wanted = either(f"{scheme}://" for scheme in schemes)
     if relative and not _SCHEME.match(value):
         return None
     try:

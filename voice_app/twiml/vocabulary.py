@@ -9,12 +9,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
-from fnmatch import fnmatchcase
 from importlib import resources
 from typing import Any, Literal
 
 import msgspec
 
+from voice_app.twiml.relations import Facts, Relation
 from voice_app.twiml.values import Kind
 
 _SNAKE = re.compile(r"_([a-zA-Z0-9])")
@@ -29,27 +29,10 @@ class Attribute(Kind, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is not certain about it."""
     confirmed: bool = True
     """False: the source is weak, so a breach is doubtful rather than wrong."""
-
-
-class Need(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Two attributes that only work together: ``attribute`` needs ``other`` to be one of ``allowed``."""
-
-    attribute: str
-    when: tuple[str, ...] = ("*",)
-    """Only for these values of ``attribute``; ``*`` stands for anything."""
-    other: str
-    allowed: tuple[str, ...]
-    default: str | None = None
-    """What ``other`` is when it is left out; None where that depends on the account."""
-    ignored: bool = False
-    """True: Twilio ignores ``attribute`` then; False: the session fails."""
-
-    def broken(self, attributes: Mapping[str, str]) -> bool:
-        """Whether these attributes do not go together."""
-        value, other = attributes.get(self.attribute), attributes.get(self.other, self.default)
-        if value is None or other is None or not _matches(value, self.when):
-            return False
-        return not _matches(other, self.allowed)
+    default: str = ""
+    """What it is where it is left out, as `Facts.defaults` has it; empty: as good as not there."""
+    named: bool = False
+    """A name may stand in place of the id, by one source: then a breach is doubtful too."""
 
 
 class Element(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,7 +51,7 @@ class Element(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     open: bool = False
     """Its attributes and children are not known well enough to refuse any."""
     note: str = ""
-    needs: tuple[Need, ...] = ()
+    relations: tuple[Relation, ...] = ()
 
     def attribute(self, name: str) -> Attribute | None:
         """What is known of an attribute; None if Twilio would ignore it (unless the element is `open`)."""
@@ -83,6 +66,7 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
     """Every element of voice TwiML by its name."""
 
     elements: dict[str, Element]
+    facts: Facts
     wrong_names: dict[str, str] = {}
     """Attribute names that people write, and what they meant."""
 
@@ -106,26 +90,26 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
             return meant
         return nearest(_SNAKE.sub(lambda match: match[1].upper(), name), element.attributes)
 
-    def allowing(self, names: Collection[str]) -> Vocabulary:
-        """The same vocabulary with further attributes, each taking any value.
+    def allowing(self, attributes: Collection[str] = (), elements: Collection[str] = ()) -> Vocabulary:
+        """The same vocabulary with further attributes, taking any value, and further elements, unchecked.
 
-        ``names``: ``"ConversationRelay.newThing"``, or ``"newThing"`` for every element.
+        ``attributes``: ``"ConversationRelay.newThing"``, or ``"newThing"`` for every element.
+        ``elements``: ``"Start.NewNoun"``, or ``"NewNoun"`` in any element.
         """
-        elements = self.elements
-        for name in names:
-            owner, _, attribute = name.rpartition(".")
-            added = {attribute: Attribute(name=attribute)}
-            elements = {
-                element.name: msgspec.structs.replace(element, attributes=element.attributes | added)
-                if owner in ("", element.name) and (owner or attribute not in element.attributes)
-                else element
-                for element in elements.values()
-            }
-        return msgspec.structs.replace(self, elements=elements)
-
-
-def _matches(value: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(value.lower(), pattern.lower()) for pattern in patterns)
+        known = dict(self.elements)
+        for path in elements:
+            parent, _, name = path.rpartition(".")
+            known.setdefault(name, Element(name=name, open=True, text="optional"))
+            for owner, element in known.items():
+                if parent in ("", owner):
+                    known[owner] = msgspec.structs.replace(element, children=element.children | {name})
+        for path in attributes:
+            parent, _, name = path.rpartition(".")
+            for owner, element in known.items():
+                if parent == owner or (not parent and name not in element.attributes):
+                    added = element.attributes | {name: Attribute(name=name)}
+                    known[owner] = msgspec.structs.replace(element, attributes=added)
+        return msgspec.structs.replace(self, elements=known)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -137,7 +121,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     kind: dict[str, Kind]
+    shape: dict[str, str]
     element: dict[str, dict[str, Any]]
+    relation: tuple[Relation, ...]
     wrong_names: dict[str, str]
 
 
@@ -148,7 +134,23 @@ def load(source: bytes) -> Vocabulary:
     """
     file = msgspec.toml.decode(source, type=_File)
     elements = {name: _element(name, entry, file.kind) for name, entry in file.element.items()}
-    return Vocabulary(elements=elements, wrong_names=file.wrong_names)
+    for relation in file.relation:
+        for name in relation.on or _bearers(relation, elements):
+            element = elements[name]
+            elements[name] = msgspec.structs.replace(element, relations=(*element.relations, relation))
+    facts = Facts(
+        shapes={name: re.compile(pattern) for name, pattern in file.shape.items()},
+        defaults={
+            name: {item.name: item.default for item in element.attributes.values() if item.default}
+            for name, element in elements.items()
+        },
+    )
+    return Vocabulary(elements=elements, facts=facts, wrong_names=file.wrong_names)
+
+
+def _bearers(relation: Relation, elements: Mapping[str, Element]) -> list[str]:
+    needed = {*relation.attributes, *(name for name in relation.unless if name.isalpha())}
+    return [name for name, element in elements.items() if needed <= set(element.attributes)]
 
 
 def _element(name: str, entry: dict[str, Any], kinds: Mapping[str, Kind]) -> Element:
