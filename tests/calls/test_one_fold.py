@@ -23,7 +23,7 @@ from voice_app.journal.events import (
     Replied,
     Served,
 )
-from voice_app.sandbox.phone.twiml import read
+from voice_app.sandbox.phone import read
 
 CALL = "CA" + "7" * 32
 BEGUN: tuple[Event, ...] = (

@@ -35,8 +35,7 @@ from voice_app.journal.events import (
     Typing,
 )
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.phone import Person, PhoneCall
-from voice_app.sandbox.phone.frames import Reconnecting, ReconnectSetup
+from voice_app.sandbox.phone import Person, PhoneCall, Reconnecting, ReconnectSetup
 from voice_app.twiml import lint_text
 
 NUMBERS = ("+15550100010",)

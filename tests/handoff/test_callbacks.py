@@ -256,7 +256,7 @@ async def test_every_kind_of_target_has_its_verb(tmp_path: Path, address: str, t
 async def test_a_task_tells_who_calls_and_why(tmp_path: Path) -> None:
     async with sandbox(tmp_path, handoff_to=("workflow:WW" + "0" * 32,)) as server:
         document = await Line(server).wants_a_person()
-    from voice_app.sandbox.phone.twiml import read
+    from voice_app.sandbox.phone import read
 
     task = read(document).verbs[-1].children[0].text
     assert json.loads(task)["summary"] == "Wants a refund for order 81."

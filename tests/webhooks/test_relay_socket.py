@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from support.sandbox import Sandbox, sandbox
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.phone.twiml import read
+from voice_app.sandbox.phone import read
 
 CALL = "CA" + "7" * 32
 

@@ -15,10 +15,15 @@ from voice_app.cli.account import sandbox_of
 from voice_app.cli.call_transcript import TranscriptPrinter
 from voice_app.cli.output import run
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.phone import CallOverError, Person, Phone, PhoneCall
-from voice_app.sandbox.phone.frames import Reconnecting
-from voice_app.sandbox.phone.people import PersonKind
-from voice_app.sandbox.phone.voice import WORDS_PER_SECOND
+from voice_app.sandbox.phone import (
+    WORDS_PER_SECOND,
+    CallOverError,
+    Person,
+    PersonKind,
+    Phone,
+    PhoneCall,
+    Reconnecting,
+)
 from voice_app.settings import SANDBOX_DOMAIN, Settings, load
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

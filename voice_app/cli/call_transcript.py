@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from voice_app.cli.output import printable
-from voice_app.sandbox.phone import PhoneEvent
-from voice_app.sandbox.phone.relay import HeardReply
+from voice_app.sandbox.phone import HeardReply, PhoneEvent
 
 _LABELS = {
     "session": ("line", "dim"),

@@ -106,7 +106,7 @@ class Network:
         *,
         seconds: float = WEBHOOK_SECONDS,
     ) -> Answer:
-        """The answer to one request, within so many seconds, from the first machine that has one.
+        """The answer to one request, within ``seconds``, from the first machine that has one.
 
         Raises `WebhookError` (11205) if there is none.
         """

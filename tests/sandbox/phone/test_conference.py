@@ -11,8 +11,7 @@ import aiohttp
 import pytest
 
 from support.twiml_server import ACCOUNT, ORIGIN, TOKEN, TwimlServer, start, twiml_server
-from voice_app.sandbox.phone import Person, PhoneCall
-from voice_app.sandbox.phone.people import PersonKind
+from voice_app.sandbox.phone import Person, PersonKind, PhoneCall
 from voice_app.sandbox.twilio import SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 

@@ -9,8 +9,7 @@ from datetime import datetime
 import pytest
 
 from support.twiml_server import ACCOUNT, TOKEN, in_order, relay, start, stop, twiml_server
-from voice_app.sandbox.phone import Person
-from voice_app.sandbox.phone.callbacks import CallbackOrder
+from voice_app.sandbox.phone import CallbackOrder, Person
 from voice_app.sandbox.twilio import SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 

@@ -33,7 +33,7 @@ from voice_app.sandbox.network import WebhookError
 from voice_app.sandbox.twilio import RemoteTranscriber, Transcriber
 
 AT_ONCE: Final = 32
-"""So many calls are being opened, or ended, at the same time."""
+"""How many calls are opened, or ended, at the same time."""
 FIRST_CALLS: Final = 8
 """Calls before memory is measured, so that what a server sets up only once does not count as theirs."""
 SETTLE_SECONDS: Final = 0.5
@@ -151,7 +151,7 @@ class LoadTest:
         )
 
     async def webhooks(self, requests: int, connections: int = 16) -> WebhookFigures:
-        """Ask the voice webhook, so often and as fast as it answers.
+        """Ask the voice webhook ``requests`` times, as fast as it answers.
 
         A tenth as many go before and do not count.
         """
@@ -205,7 +205,7 @@ class LoadTest:
 
     @asynccontextmanager
     async def _calls(self, http: aiohttp.ClientSession, count: int) -> AsyncIterator[list[VirtualCaller]]:
-        """So many calls, each in its session. They are hung up when the block ends."""
+        """Open ``count`` calls, each in its session. They are hung up when the block ends."""
         callers: list[VirtualCaller] = []
         places = asyncio.Semaphore(AT_ONCE)
 
@@ -283,7 +283,7 @@ def _own_cpu_seconds() -> float:
 async def _converse(
     callers: Sequence[VirtualCaller], plan: LoadPlan, turns: int, rng: random.Random, tally: TurnTally
 ) -> None:
-    """Every caller takes so many turns. Each has its own dice: who is served first changes nothing."""
+    """Every caller takes ``turns`` turns. Each has its own dice: who is served first changes nothing."""
 
     async def talk(caller: VirtualCaller, dice: random.Random) -> None:
         for _ in range(turns):

@@ -11,16 +11,14 @@ from itertools import count
 from time import monotonic
 from typing import Final
 
-from voice_app.sandbox.phone import CallOverError, Phone, PhoneCall
-from voice_app.sandbox.phone.endpoint import PhoneEvent
-from voice_app.sandbox.phone.relay import HeardReply
+from voice_app.sandbox.phone import CallOverError, HeardReply, Phone, PhoneCall, PhoneEvent
 
 PATIENCE_SECONDS: Final = 30.0
-"""So long a caller waits for an answer."""
+"""How long a caller waits for an answer."""
 REPEAT_SECONDS: Final = 3.0
-"""After so long a caller repeats a question on a line that broke after it was asked."""
+"""The time until a caller repeats a question on a line that broke after it was asked."""
 DURABLE_SECONDS: Final = 1.0
-"""What was said so long before a crash may not be forgotten; what is younger may."""
+"""What was said this long before a crash may not be forgotten; what is younger may."""
 SPREAD: Final = (0.5, 1.5)
 """A pause is drawn from this range around its length, so that callers do not march in step."""
 
@@ -164,11 +162,11 @@ class CheckingCaller:
         elif (complaint := f"{what} {number} was forgotten") not in self.complaints:
             self.complaints.append(complaint)
 
-    def _watch(self, happening: PhoneEvent) -> None:
-        if happening.kind == "session":
-            self.sessions.append(happening.at)
-        elif happening.kind == "broken":
-            self.breaks.append(happening.at)
+    def _watch(self, event: PhoneEvent) -> None:
+        if event.kind == "session":
+            self.sessions.append(event.at)
+        elif event.kind == "broken":
+            self.breaks.append(event.at)
 
 
 class CallFleet:
@@ -185,7 +183,7 @@ class CallFleet:
         self._finishing = False
 
     def call(self, script: CallScript, callers: int = 1) -> list[CheckingCaller]:
-        """So many more call now."""
+        """Start ``callers`` more calls now."""
         new = [CheckingCaller(script, f"+{next(self._numbers)}") for _ in range(callers)]
         for caller in new:
             self.callers.append(caller)
@@ -193,7 +191,7 @@ class CallFleet:
         return new
 
     def keep_calling(self, script: CallScript, callers: int) -> None:
-        """So many at once from now on: who has said goodbye is followed by somebody new, until `finish`."""
+        """Keep ``callers`` calls up from now on: each that ends is followed by a new one, until `finish`."""
         for _ in range(callers):
             self._start(self._one_after_another(script))
 

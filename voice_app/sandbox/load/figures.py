@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True, frozen=True)
 class LatencyFigures:
-    """Milliseconds, over so many samples. The percentiles are nearest-rank: values that did occur."""
+    """Milliseconds. The percentiles are nearest-rank: values that did occur."""
 
     samples: int
     p50_ms: float

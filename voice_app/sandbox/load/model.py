@@ -19,7 +19,7 @@ _NUMBER: Final = re.compile(r"\d+")
 
 
 class LoadModel:
-    """Answers with so many words, each in an event of its own, so many seconds apart."""
+    """Answers with ``words`` words, each in an event of its own, ``word_seconds`` apart."""
 
     def __init__(self, words: int, word_seconds: float) -> None:
         self._words = words

@@ -103,7 +103,7 @@ class VirtualCaller:
         return self._usual
 
     async def ask(self, tally: TurnTally, *, cut_after: int = 0) -> None:
-        """Ask one thing and take in the reply; ``cut_after`` so many frames of it, cut in (0: never)."""
+        """Ask one thing and take in the reply; cut in after ``cut_after`` frames of it (0: never)."""
         self._tally, self._cut_after = tally, cut_after
         self._turn += 1
         self._words, self._interrupted = [], False

@@ -39,7 +39,7 @@ class WebhookLoad:
 
 
 async def send_webhooks(target: LoadTarget, requests: int, connections: int) -> WebhookLoad:
-    """Send so many webhooks over so many connections, each as soon as the one before it is answered.
+    """Send webhooks over ``connections`` connections, each as soon as the one before it is answered.
 
     Raises `LoadError` if the server cannot be reached or closes a connection.
     """

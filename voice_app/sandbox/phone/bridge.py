@@ -81,7 +81,7 @@ class DialledLeg:
     # --- Twilio ----------------------------------------------------------------------------------
 
     async def ring(self, longest: float) -> DialledLeg | None:
-        """Ring for so many seconds of the call at most; gives itself if somebody wants to pick up."""
+        """Ring for at most ``longest`` seconds of the call; the leg itself if somebody wants to pick up."""
         self._notify("initiated")
         self.leg.status = "ringing"
         self._notify("ringing")
@@ -124,7 +124,7 @@ class DialledLeg:
         return stop.verb != "Hangup" and self.person.kind != "declines"
 
     def finish(self, status: str) -> None:
-        """The leg is over, for this reason. Told once."""
+        """The leg is over, with this status. Further calls do nothing."""
         if self._finished:
             return
         self._finished = True
@@ -202,7 +202,7 @@ class PersonBridge:
     # --- Twilio ----------------------------------------------------------------------------------
 
     async def run(self, seconds: float) -> None:
-        """Keep them connected until one leaves, or so many seconds of the call have passed.
+        """Keep them connected until one leaves, or ``seconds`` of the call have passed.
 
         Raises `HungUpError` or `RedirectedError` when the caller is gone.
         """

@@ -166,7 +166,7 @@ class PhoneCall:
                 return "gather"
 
     async def handed_over(self, within: float = 0.5) -> bool:
-        """Whether the agent leaves the call within so many seconds on our clock."""
+        """Whether the agent leaves the call within ``within`` seconds on our clock."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._endpoint.session.emptied()
@@ -179,7 +179,7 @@ class PhoneCall:
         await listener.say(text)
 
     async def interrupt(self, text: str, *, after_words: int) -> HeardReply:
-        """Wait until so many words of the reply were heard, cut in, and say something.
+        """Wait until ``after_words`` words of the reply were heard, cut in, and say something.
 
         Returns what was heard of the reply; the answer to what was said is the next `reply`.
         """
@@ -298,7 +298,7 @@ class PhoneCall:
         await self._leave()
 
     async def _leave(self) -> None:
-        """Whoever the caller talks with hears nothing any more."""
+        """The agent, or the person, is disconnected."""
         session = self.session
         self._endpoint.disconnect()
         if session is not None:

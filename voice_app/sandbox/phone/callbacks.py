@@ -20,7 +20,7 @@ CallbackOrder = Literal["ordered", "shuffled", "doubled", "missing"]
 """How callbacks arrive: as they happened, in another order, twice (the second time late), or with gaps."""
 
 HELD_BACK = 3
-"""So many are held back at a time while they are shuffled, or until they come for the second time."""
+"""How many callbacks are held back while they are shuffled, or until they come for the second time."""
 LOST = 1 / 3
 """How many get lost, where some do."""
 

@@ -1,6 +1,6 @@
 """``<Dial><Conference>``: the caller waits in a room until somebody joins.
 
-Source: reference ``conversationrelay.md`` §6.2. Whoever the REST API has called for the caller comes in by
+Source: reference ``conversationrelay.md`` §6.2. Somebody whom the REST API has called comes in by
 the TwiML of their own leg. Where it has called nobody, somebody joins whose side is not simulated.
 """
 
@@ -24,7 +24,7 @@ from voice_app.sandbox.phone.twiml import TwimlVerb
 JOIN_SECONDS = 5.0
 """When somebody joins whom nobody has dialled, in seconds of the call."""
 CALLED_SECONDS = 2.0
-"""On our clock: so long a server may need to have somebody dialled, however fast the call goes."""
+"""Seconds on our clock that a server may need to have somebody called, however fast the call goes."""
 WAIT_VERBS = ("Say", "Play", "Pause", "Redirect")
 
 
@@ -48,7 +48,7 @@ class ConferenceNoun:
         )
 
     async def run(self, seconds: float) -> None:
-        """Stay until somebody has left who ends it, or so many seconds of the call have passed.
+        """Stay until somebody has left who ends it, or ``seconds`` of the call have passed.
 
         Raises `HungUpError` or `RedirectedError` when the caller is gone.
         """
@@ -67,7 +67,7 @@ class ConferenceNoun:
             self._notify("conference-end")
 
     async def _wait(self, seconds: float) -> ConferenceGuest | None:
-        """Who comes within so many seconds, while the caller hears what callers hear who wait."""
+        """The guest who comes within ``seconds``, while the caller hears the hold music."""
         leg = self._context.leg
         found: list[ConferenceGuest] = []
 
@@ -122,7 +122,7 @@ class ConferenceNoun:
             self._notify("conference-start")
 
     def _notify(self, event: str, call_sid: str | None = None) -> None:
-        """``statusCallbackEvent`` has the short names. Somebody who has no leg (empty) is not told of."""
+        """``statusCallbackEvent`` has the short names. Nothing is sent for a guest without a CallSid."""
         wanted = event.rpartition("-")[2] in self._noun.get("statusCallbackEvent").split()
         if not wanted or call_sid == "":
             return

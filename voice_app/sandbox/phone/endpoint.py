@@ -84,7 +84,7 @@ class AsyncCell(Generic[T]):
 
 
 PATIENCE_SECONDS = 60.0
-"""So long the caller waits for something to happen, on our clock."""
+"""How long the caller waits for something to happen, on our clock."""
 
 
 class CallOverError(Exception):
@@ -94,7 +94,7 @@ class CallOverError(Exception):
 class CallerEndpoint:
     """Held by the caller; Twilio speaks into it.
 
-    ``watch`` is told of what is heard, ``spoken`` of the words that go over the line.
+    ``watch`` is called with each event, ``spoken`` with the words that go over the line.
     """
 
     def __init__(self, watch: Callable[[PhoneEvent], None], spoken: Callable[[Side, str], None]) -> None:
@@ -193,7 +193,7 @@ class CallerEndpoint:
         return found[0]
 
     async def fall_silent(self) -> None:
-        """Whoever listens waits in vain for the rest of its time. Raises `CallOverError`."""
+        """The ``<Gather>`` or ``<Record>`` that listens times out. Raises `CallOverError`."""
         self._silent.set()
         await self.unless_over(self.listener.emptied())
 

@@ -38,7 +38,7 @@ class EngineOverlap:
 
 
 class EngineTimeline:
-    """The timeline of a call's engines. ``problem`` is told of each overlap (STT104)."""
+    """The timeline of a call's engines. ``problem`` is called with each overlap (STT104)."""
 
     def __init__(self, problem: Callable[[str], None]) -> None:
         self.engines: list[SttEngine] = []

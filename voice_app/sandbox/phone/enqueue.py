@@ -23,7 +23,7 @@ DEFAULT_SIZE = 1000
 LONGEST_WAIT = 14400.0
 """Seconds of the call; the longest that a call lasts by default."""
 TAKEN_SECONDS = 5.0
-"""So long after the first words, or the first music, a caller is taken who is first in the queue."""
+"""Seconds from the first words, or music, until the first caller in the queue is taken."""
 WAIT_VERBS = ("Say", "Play", "Pause", "Redirect", "Leave", "Hangup", "Gather")
 
 

@@ -1,6 +1,6 @@
 """One end of a call as TwiML sees it: somebody who hears, speaks, presses keys, and may be gone any moment.
 
-Nothing on a leg waits for anything but through `Leg.until`: whoever hangs up, or is sent elsewhere by the
+Nothing on a leg waits for anything but through `Leg.until`: a hang-up, or a redirect by the
 REST API, ends every wait at once.
 """
 
@@ -64,7 +64,7 @@ class BridgedPerson(LegListener, Protocol):
 
 
 class LegParty(Protocol):
-    """Whoever is on a leg."""
+    """Who is on a leg: the caller, or a person who was dialled."""
 
     def hear(self, text: str) -> None:
         """They have heard a ``<Say>``."""
@@ -83,12 +83,12 @@ class LegParty(Protocol):
         ...
 
     async def silence(self, seconds: float) -> None:
-        """Return when they have said and pressed nothing for so many seconds of the call."""
+        """Return when they have said and pressed nothing for ``seconds`` of the call."""
         ...
 
 
 class HungUpError(Exception):
-    """Whoever is on the leg has hung up."""
+    """The party on the leg has hung up."""
 
 
 class RedirectedError(Exception):
@@ -176,7 +176,7 @@ class Leg:
     # --- how it goes away ------------------------------------------------------------------------
 
     def hang_up(self) -> None:
-        """Whoever is on it hangs up; nothing brings it back."""
+        """The party hangs up; nothing brings the leg back."""
         self.hung_up = True
         self.status = "completed"
         self._interrupt(HungUpError())
@@ -220,11 +220,11 @@ class Leg:
         raise AssertionError("neither of two things that were waited for has happened")
 
     async def pass_time(self, seconds: float) -> None:
-        """Let so many seconds of the call pass."""
+        """Let ``seconds`` of the call pass."""
         await self.until(asyncio.sleep(self.shared.pace.real(seconds)))
 
     async def listen_to(self, text: str) -> None:
-        """Say something to whoever is on it, word by word."""
+        """Say something to the party, at the pace of the call."""
         await self.until(asyncio.sleep(self.shared.pace.speech(text)))
         self.party.hear(text)
 

@@ -21,9 +21,9 @@ from voice_app.sandbox.phone.twiml import Jump, RefusedTwimlError, Stop, TwimlVe
 from voice_app.sandbox.twilio import Placement, Transcriber
 
 ALONE_SECONDS = 30.0
-"""So long somebody stays in a conference that nobody else is in, in seconds of the call."""
+"""How long somebody stays alone in a conference, in seconds of the call."""
 GRACE_SECONDS = 2.0
-"""On our clock: so long the server may need, however fast the call goes."""
+"""Seconds on our clock that the server may need, however fast the call goes."""
 TIME_LIMIT_SECONDS = 14400.0
 
 
@@ -106,7 +106,7 @@ class OutboundCall:
         return leg.action(verb, url, leg.form() | {"DialCallStatus": "answered"})
 
     async def _stay(self, room: str, guest: ConferenceGuest, seconds: float) -> None:
-        """Until the conference ends, or so many seconds have passed. Raises `HungUpError` if they leave."""
+        """Until the conference ends, or ``seconds`` have passed. Raises `HungUpError` if they leave."""
         leg, waiting_room = self._leg, self._context.waiting_room
         alone = max(leg.shared.pace.real(ALONE_SECONDS), GRACE_SECONDS)
         if await leg.until(first_of(guest.met.wait(), asyncio.sleep(alone))) == 1:
@@ -141,7 +141,7 @@ class OutboundCalls:
     async def settle(self) -> None:
         """The caller is gone: what is not over soon is hung up, and reported.
 
-        Twilio would let it ring on, and put whoever accepts into an empty conference.
+        Twilio would let it ring on, and put the person who accepts into an empty conference.
         """
         if not self._running:
             return

@@ -19,8 +19,8 @@ class Person:
 
     ``answers`` picks up, hears the whisper, accepts it and talks. ``busy`` is on the phone; ``no-answer``
     lets it ring. ``declines`` picks up and hangs up on the whisper, or presses ``presses``; where there is no
-    whisper, it does not pick up. ``voicemail`` is a box that answers, presses nothing and talks to whoever is
-    put through.
+    whisper, it does not pick up. ``voicemail`` is a box that answers, presses nothing and talks to
+    the caller.
     """
 
     kind: PersonKind = "answers"

@@ -153,7 +153,7 @@ RETRY_SECONDS = 1.0
 
 
 class ControlledCall(Protocol):
-    """A call that can be told what to do."""
+    """A call that the REST API can redirect or end."""
 
     async def redirect(self, url: str = "", *, twiml: str | None = None, method: str = "POST") -> None: ...
 

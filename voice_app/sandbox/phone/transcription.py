@@ -94,7 +94,7 @@ class TranscriptionStream:
         )
 
     def _notify(self, event: str, **fields: str) -> None:
-        """Without a URL nobody is told."""
+        """Without a URL no callback is sent."""
         url = self._verb.get("statusCallbackUrl")
         if not url:
             return
@@ -121,7 +121,7 @@ KNOWN_SECONDS = 5.0
 
 
 class TranscriptWriter:
-    """One call as a `Transcriber` is told of it; does nothing where there is none.
+    """Reports one call to a `Transcriber`; does nothing where there is none.
 
     A capture rule listens from the start of the call to its end; an engine that TwiML asked for, from
     `attach` to `detach`.

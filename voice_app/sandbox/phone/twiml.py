@@ -92,11 +92,11 @@ def _verb(element: Any, parent: str, problems: list[str]) -> TwimlVerb:
             problems.append(f"<{known.name} {name}>: Twilio ignores this attribute{hint}")
             continue
         if attribute is not None and (wrong := attribute.problem(value)):
-            told = f"{name}={value!r} {wrong}"
+            problem = f"{name}={value!r} {wrong}"
             if attribute.confirmed:
-                verb.refused = verb.refused or told
+                verb.refused = verb.refused or problem
             else:
-                problems.append(f"<{known.name}> {told}, as far as is known")
+                problems.append(f"<{known.name}> {problem}, as far as is known")
         verb.attributes[name] = value
     for name in known.required:
         if name not in verb.attributes:

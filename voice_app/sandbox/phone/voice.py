@@ -84,7 +84,7 @@ class Voice:
         self._changed.set()
 
     def hold_after(self, words: int) -> asyncio.Event:
-        """Stop dead after so many words of a stretch, for somebody who cuts in exactly there."""
+        """Stop after ``words`` words of a stretch, for a caller who cuts in exactly there."""
         reached = asyncio.Event()
         self._limit = (words, reached)
         return reached
@@ -136,7 +136,7 @@ class Voice:
         if not self._queue:
             self._set_speaking(False)
         if self._limit is not None and stretch.spoken:
-            self._limit[1].set()  # it was shorter than that: whoever waits cuts in now
+            self._limit[1].set()  # it was shorter than that: the caller cuts in now
             self._limit = None
         self._on_stretch("".join(stretch.spoken).strip())
 
@@ -154,7 +154,7 @@ class Voice:
 
 @dataclass(slots=True, frozen=True)
 class Pace:
-    """Voices that speak so many words per second; everything else that Twilio times goes as much faster."""
+    """The pace of a call: of its voices, and in proportion of everything else that Twilio times."""
 
     words_per_second: float = WORDS_PER_SECOND
 
@@ -163,9 +163,9 @@ class Pace:
         return len(text.split()) / self.words_per_second
 
     def real(self, seconds: float) -> float:
-        """Seconds on our clock that so many seconds of the call take."""
+        """Seconds of the call, as seconds on our clock."""
         return seconds * WORDS_PER_SECOND / self.words_per_second
 
     def simulated(self, seconds: float) -> float:
-        """Seconds of the call that so many seconds on our clock were."""
+        """Seconds on our clock, as seconds of the call."""
         return seconds * self.words_per_second / WORDS_PER_SECOND

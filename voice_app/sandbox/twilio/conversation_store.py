@@ -116,7 +116,7 @@ def open_conversation(account: SandboxAccount, key: GroupingKey | None) -> Store
 def new_participant(account: SandboxAccount, conversation_id: str, store_id: str | None, given: Json) -> Json:
     """A participant as the API shows it. A customer gets the profile of the first address.
 
-    Without a store that is alive there is no profile, and nobody is told.
+    Without an active store there is no profile, and no error either.
     """
     now = account.now()
     participant: Json = {

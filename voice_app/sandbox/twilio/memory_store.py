@@ -43,7 +43,7 @@ def identified(store: StoredMemory, traits: dict[str, dict[str, Any]]) -> list[s
 def resolved(account: SandboxAccount, store_id: str | None, address: str) -> str | None:
     """The profile of a customer's number, made on the first contact.
 
-    None, and not a word about it, where the store is gone or not ready, and for whoever has no number.
+    None, without an error, where the store is gone or not active, or the address is no phone number.
     """
     store = account.stores.get(store_id or "")
     if store is None or not store.active or _E164.fullmatch(address) is None:

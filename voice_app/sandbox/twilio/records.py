@@ -181,7 +181,7 @@ class Instructions:
         self._news.set()
 
     async def arrive(self, known: int) -> None:
-        """Return when there are more than so many."""
+        """Return when there are more than ``known`` instructions."""
         while len(self.given) <= known:
             self._news.clear()
             await self._news.wait()
