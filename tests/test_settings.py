@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from voice_app.settings import SANDBOX_DOMAIN, Settings, SettingsError, lines, load
+from voice_app.settings import SANDBOX_DOMAIN, Settings, SettingsError, load, number_settings, plain_address
 
 ACCOUNT = {
     "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
@@ -125,7 +125,7 @@ def test_a_domain_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, given
 def test_numbers_inherit_what_they_do_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("numbers.toml").write_text('["+15550100001"]\nlanguage = "de-DE"\n')
     settings = loaded(monkeypatch, VOICE_APP_NUMBERS="numbers.toml", VOICE_APP_GREETING="Hi")
-    line = lines(settings)["+15550100001"]
+    line = number_settings(settings)["+15550100001"]
     assert (line.language, line.greeting) == ("de-DE", "Hi")
 
 
@@ -138,18 +138,65 @@ def test_numbers_inherit_what_they_do_not_say(monkeypatch: pytest.MonkeyPatch) -
         ('["+1"]\ninterruptible = "maybe"', "interruptible"),
     ],
 )
+def test_a_number_may_have_a_configuration_an_agent_and_people_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "numbers.toml").write_text(
+        '["+1 555 010 0002"]\nconfiguration = "conv_configuration_two"\nagent = "chat"\nprompt = "two.md"\n'
+        'receptionist = "two.toml"\nhandoff_to = ["+15550100009", "client:ann"]\n'
+        '["whatsapp:+15550100003"]\nhandoff_to = "queue:help, sip:desk@example.com"\n'
+        '["sip:desk@voice.example.com"]\ngreeting = "Desk."\n'
+    )
+    numbers = number_settings(
+        loaded(monkeypatch, VOICE_APP_NUMBERS="numbers.toml", VOICE_APP_HANDOFF_TO="+15550100008")
+    )
+    second = numbers["+15550100002"]
+    assert (second.conversation_configuration, second.agent) == ("conv_configuration_two", "chat")
+    assert (second.prompt, second.receptionist) == (Path("two.md"), Path("two.toml"))
+    assert second.handoff_to == ("+15550100009", "client:ann")
+    assert numbers["+15550100003"].handoff_to == ("queue:help", "sip:desk@example.com")
+    assert numbers["sip:desk@voice.example.com"].handoff_to == ("+15550100008",)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('["+1 555 010 0002"]\n["+15550100002"]\n', "there is a table for +15550100002 already"),
+        ('["15550100002"]\n', "a number should look like +15550100001 (E.164)"),
+        ('["+15550100002"]\nconfiguration = "shop"\n', "conv_configuration_…"),
+        ('["+15550100002"]\ntranscribe = "passive"\n', "transcribe=passive is for numbers"),
+    ],
+)
+def test_a_table_of_a_number_that_cannot_be_used_is_said(
+    text: str, problem: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "numbers.toml").write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        number_settings(loaded(monkeypatch, VOICE_APP_NUMBERS="numbers.toml"))
+    assert len(caught.value.problems) == 1
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "written", ["+15550100002", "+1 555 010 0002", "+1 (555) 010-0002", "whatsapp:+15550100002"]
+)
+def test_an_address_is_one_however_it_is_written(written: str) -> None:
+    assert plain_address(written) == "+15550100002"
+    assert plain_address("client:ann b") == "client:ann b"
+
+
 def test_a_bad_file_of_numbers_is_told_with_its_place(
     monkeypatch: pytest.MonkeyPatch, text: str, told: str
 ) -> None:
     Path("numbers.toml").write_text(text)
     with pytest.raises(SettingsError, match=told) as error:
-        lines(loaded(monkeypatch, VOICE_APP_NUMBERS="numbers.toml"))
+        number_settings(loaded(monkeypatch, VOICE_APP_NUMBERS="numbers.toml"))
     assert "numbers.toml" in error.value.problems[0]
 
 
 def test_a_missing_file_of_numbers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"cannot be read"):
-        lines(loaded(monkeypatch, VOICE_APP_NUMBERS="nowhere.toml"))
+        number_settings(loaded(monkeypatch, VOICE_APP_NUMBERS="nowhere.toml"))
 
 
 def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:

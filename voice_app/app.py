@@ -21,7 +21,7 @@ from voice_app.handoff.targets import kind_of
 from voice_app.journal import Journal
 from voice_app.journal.retention import keep
 from voice_app.relay.session_token import Tickets
-from voice_app.settings import Settings, SettingsError, lines
+from voice_app.settings import Settings, SettingsError, number_settings
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
 from voice_app.twiml.templates import Context, Templates, default_folder
 from voice_app.webhooks import Desk, Directory, Lookout, Recalls, Signatures, routes
@@ -44,7 +44,7 @@ def twilio_api(settings: Settings, http: aiohttp.ClientSession) -> TwilioApi:
 
 def scope(settings: Settings) -> Scope:
     """What the guard has to look at. Raises `SettingsError` for a file of numbers that cannot be used."""
-    exceptions = lines(settings)
+    exceptions = number_settings(settings)
 
     def for_people(number: str) -> bool:
         return exceptions.get(number, settings).transcribe == "passive"
@@ -92,7 +92,7 @@ def desk(settings: Settings, api: TwilioApi) -> Desk:
     calls = Calls(api, settings.account_sid or "")
     parts = Desk(
         settings=settings,
-        lines=lines(settings),
+        lines=number_settings(settings),
         templates=templates,
         journal=journal,
         agent=load_agent(settings),

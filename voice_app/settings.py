@@ -63,11 +63,24 @@ PhoneNumber = Annotated[str, _matching(E164, "+15550100001 (E.164)")]
 ConfigurationId = Annotated[str, _matching(r"conv_configuration_\w+", "conv_configuration_…")]
 
 
-class Line(BaseModel):
+NUMBER_KEYS: Final[Mapping[str, str]] = {"configuration": "conversation_configuration"}
+"""Shorter names of settings in the tables of ``VOICE_APP_NUMBERS``."""
+
+
+class NumberSettings(BaseModel):
     """How one number is answered. The settings hold the defaults, ``VOICE_APP_NUMBERS`` the exceptions."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
+    conversation_configuration: ConfigurationId | None = Field(
+        None, description="the Orchestrator configuration that calls are written to"
+    )
+    agent: str = Field("receptionist", description="a built-in agent, or module:name")
+    receptionist: Path | None = Field(None, description="TOML file of questions and answers")
+    prompt: Path | None = Field(None, description="file with the instructions of the agent `chat`")
+    handoff_to: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="who takes calls over, separated by commas: +1555…, sip:…, client:…, queue:…"
+    )
     template: str = Field("answer.xml", description="the template that answers a call")
     greeting: str = Field(
         "Hello! You are talking with an automated assistant. How can I help you?",
@@ -153,6 +166,11 @@ class Line(BaseModel):
         2, gt=0, le=60, description="after so many seconds without a key an entry is over"
     )
 
+    @field_validator("handoff_to", mode="before")
+    @classmethod
+    def _addresses(cls, value: object) -> object:
+        return _words(value)
+
     @model_validator(mode="after")
     def _one_engine_only(self) -> Self:
         if self.transcribe == "passive" and (self.answer != "people" or self.handoff_then != "voicemail"):
@@ -217,7 +235,7 @@ class ModelSettings(BaseSettings):
         return _words(value)
 
 
-class Settings(ModelSettings, Line):
+class Settings(ModelSettings, NumberSettings):
     """The settings of the server. See the README for the table of all of them."""
 
     model_config = _SOURCES
@@ -300,9 +318,6 @@ class Settings(ModelSettings, Line):
     guard_seconds: float = Field(
         300, ge=0, description="after so many seconds the check is made again; 0: on SIGHUP only"
     )
-    handoff_to: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="who takes calls over, separated by commas: +1555…, sip:…, client:…, queue:…"
-    )
     handoff: Path | None = Field(
         None, description="TOML file of who takes calls over, with reasons, hours and numbers"
     )
@@ -370,7 +385,7 @@ class Settings(ModelSettings, Line):
             raise ValueError("it should be a host name such as voice.example.com")
         return host.lower()
 
-    @field_validator("guard_allow", "handoff_to", mode="before")
+    @field_validator("guard_allow", mode="before")
     @classmethod
     def _separated_by_commas(cls, value: object) -> object:
         return _words(value)
@@ -497,7 +512,7 @@ def load_model_settings() -> ModelSettings:
         raise SettingsError([f"{error}: write it as JSON"]) from None
 
 
-def lines(settings: Settings) -> dict[str, Line]:
+def number_settings(settings: Settings) -> dict[str, NumberSettings]:
     """The numbers that are answered in a way of their own. Raises `SettingsError` for a bad file."""
     if settings.numbers is None:
         return {}
@@ -508,23 +523,39 @@ def lines(settings: Settings) -> dict[str, Line]:
         raise SettingsError([f"{name}: {settings.numbers} cannot be read: {error.strerror}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError([f"{name}: {settings.numbers} is not TOML: {error}"]) from None
-    defaults = settings.model_dump(include=set(Line.model_fields))
-    found: dict[str, Line] = {}
+    defaults = settings.model_dump(include=set(NumberSettings.model_fields))
+    found: dict[str, NumberSettings] = {}
     problems: list[str] = []
-    for number, table in tables.items():
+    for key, table in tables.items():
+        place = f"{name}: {settings.numbers}, [{key}]"
+        number = plain_address(key)
         if not isinstance(table, dict):
-            problems.append(f'{name}: {settings.numbers}: {number} is no table; write ["+15550100001"]')
-            continue
-        try:
-            found[number] = Line(**{**defaults, **table})
-        except ValidationError as error:
-            problems += [
-                f"{name}: {settings.numbers}, [{number}]: {item['loc'][-1]}: {item['msg']}"
-                for item in error.errors()
-            ]
+            problems.append(f'{name}: {settings.numbers}: {key} is no table; write ["+15550100001"]')
+        elif number in found:
+            problems.append(f"{place}: there is a table for {number} already")
+        elif re.fullmatch(E164, number) is None and ":" not in number:
+            problems.append(f"{place}: a number should look like +15550100001 (E.164)")
+        else:
+            try:
+                given = {NUMBER_KEYS.get(item, item): table[item] for item in table}
+                found[number] = NumberSettings(**{**defaults, **given})
+            except ValidationError as error:
+                problems += [f"{place}: {_number_problem(item)}" for item in error.errors()]
     if problems:
         raise SettingsError(problems)
     return found
+
+
+def _number_problem(error: Any) -> str:
+    """What is wrong with one key of a number's table, or with two of them together."""
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{error['loc'][-1]}: {message}" if error["loc"] else message
+
+
+def plain_address(address: str) -> str:
+    """An address as tables are keyed by it: ``whatsapp:+1 555 010 0002`` is ``+15550100002``."""
+    plain = address.strip().removeprefix("whatsapp:")
+    return re.sub(r"[\s().-]", "", plain) if plain.startswith("+") else plain
 
 
 def reportable(url: str) -> str:

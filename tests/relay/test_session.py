@@ -9,7 +9,7 @@ from voice_app.calls import HistoryLine
 from voice_app.journal import events
 from voice_app.relay.session import SECONDS_TO_CLOSE, State
 from voice_app.relay.turns import MAX_FAILURES, SECONDS_TO_SPEAK_UP
-from voice_app.settings import Line
+from voice_app.settings import NumberSettings
 
 
 def text(token: str, *, last: bool = False) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def test_a_prompt_waits_while_a_reply_is_being_written() -> None:
 
 
 def test_a_prompt_waits_for_the_voice_where_the_caller_cannot_cut_in() -> None:
-    driver = Driver(line=Line(interruptible="none"))
+    driver = Driver(line=NumberSettings(interruptible="none"))
     driver.prompt("One?")
     driver.agent("The first answer.")
     driver.info("agentSpeaking", "on")
@@ -188,7 +188,7 @@ def test_a_prompt_waits_for_the_voice_where_the_caller_cannot_cut_in() -> None:
 
 
 def test_a_prompt_does_not_wait_forever_for_the_voice() -> None:
-    driver = Driver(line=Line(interruptible="none"))
+    driver = Driver(line=NumberSettings(interruptible="none"))
     driver.prompt("One?")
     driver.agent("The first answer.")
     driver.info("agentSpeaking", "on")
@@ -345,7 +345,7 @@ def test_a_caller_who_cuts_into_the_goodbye_without_a_word_has_left() -> None:
 
 
 def test_an_agent_that_fails_is_excused() -> None:
-    driver = Driver(line=Line(failure_line="Sorry?"))
+    driver = Driver(line=NumberSettings(failure_line="Sorry?"))
     driver.prompt("Hello?")
     driver.agent("Well, ", done=False)
     driver.fail()
@@ -354,7 +354,7 @@ def test_an_agent_that_fails_is_excused() -> None:
 
 
 def test_an_agent_that_says_nothing_has_failed() -> None:
-    driver = Driver(line=Line(failure_line="Sorry?"))
+    driver = Driver(line=NumberSettings(failure_line="Sorry?"))
     driver.prompt("Hello?")
     driver.agent()
     assert driver.flush() == [text("Sorry?", last=True)]

@@ -11,12 +11,12 @@ from voice_app.calls import CallState
 from voice_app.journal import Entry
 from voice_app.journal.events import Disconnected, Heard, Played, Replied, SessionEnded
 from voice_app.relay.speaker import SECONDS_BETWEEN_RECORDS
-from voice_app.settings import Line
+from voice_app.settings import NumberSettings
 
 TEXT = "We are open from nine to six, every day of the week."
 
 
-def talking(line: Line | None = None) -> Driver:
+def talking(line: NumberSettings | None = None) -> Driver:
     """A session in which the agent has said something that is being spoken."""
     driver = Driver(line=line)
     driver.prompt("When are you open?")
@@ -107,7 +107,7 @@ def test_a_session_that_was_ended_by_the_agent_is_not_cut() -> None:
 
 
 def test_a_session_that_twilio_may_come_back_to_tells_nothing_yet() -> None:
-    driver = talking(Line(reconnect=True))
+    driver = talking(NumberSettings(reconnect=True))
     driver.session.disconnected(1006, driver.now)
     driver.collect()
     assert driver.of(Heard) == []

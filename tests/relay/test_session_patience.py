@@ -12,11 +12,11 @@ from voice_app import Break, Keys, Message, Ssml, Turn
 from voice_app.calls import HistoryLine
 from voice_app.journal import events
 from voice_app.relay.session import State
-from voice_app.settings import Line
+from voice_app.settings import NumberSettings
 
 
 def driver(**line: Any) -> Driver:
-    made = Driver(line=Line(**line))
+    made = Driver(line=NumberSettings(**line))
     made.call.filler = made.session.line.filler
     return made
 

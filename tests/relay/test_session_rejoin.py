@@ -21,15 +21,15 @@ from voice_app.journal.events import (
     Typing,
 )
 from voice_app.relay.session import State
-from voice_app.settings import Line
+from voice_app.settings import NumberSettings
 
 ASKED = HistoryLine("user", "When are you open?")
-LINE = Line(reconnect=True, resume_greeting="Sorry, go on.")
+LINE = NumberSettings(reconnect=True, resume_greeting="Sorry, go on.")
 
 
 def rejoined(
     *,
-    line: Line = LINE,
+    line: NumberSettings = LINE,
     decided: Acted | None = None,
     digits: str = "",
     keys: KeysAwaited | None = None,
@@ -116,7 +116,7 @@ def test_an_answer_that_was_cut_off_is_excused_with_one_line() -> None:
 
 
 def test_an_answer_that_was_cut_off_is_the_agents_where_there_is_no_line() -> None:
-    driver = rejoined(cut_off=True, line=Line(reconnect=True, resume_greeting=""))
+    driver = rejoined(cut_off=True, line=NumberSettings(reconnect=True, resume_greeting=""))
     assert driver.asked == Turn("", "resumed")
 
 

@@ -14,11 +14,11 @@ from voice_app.journal import events
 from voice_app.relay.backchannels import is_backchannel
 from voice_app.relay.commands import Pull
 from voice_app.relay.preemption import SECONDS_UNTIL_STABLE
-from voice_app.settings import Line
+from voice_app.settings import NumberSettings
 
 
 def speculating(**line: Any) -> Driver:
-    return Driver(line=Line(speculate="stable", **line))
+    return Driver(line=NumberSettings(speculate="stable", **line))
 
 
 def sent(made: Driver) -> str:
@@ -48,7 +48,7 @@ def test_the_same_sound_is_an_answer_when_the_agent_is_silent() -> None:
 
 
 def test_sounds_of_listening_may_be_answered() -> None:
-    driver = Driver(line=Line(backchannels="answer"))
+    driver = Driver(line=NumberSettings(backchannels="answer"))
     driver.prompt("Tell me a story.")
     driver.agent("Once upon a time ", done=False)
     driver.prompt("Okay.")

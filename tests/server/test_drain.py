@@ -11,12 +11,12 @@ import pytest
 from support.figures import Record, show
 from support.processes import exists, process
 from voice_app.sandbox.phone import Person
-from voice_app.settings import Line
+from voice_app.settings import NumberSettings
 
 STORY = {"VOICE_APP_AGENT": "support.agents:storyteller", "VOICE_APP_FILLER_SECONDS": "0"}
 FIRST_HALF = "Once upon a time there was a bicycle shop"
 STORY_TOLD = f"{FIRST_HALF} and it had wheels in every size."
-GOODBYE = Line().drain_goodbye
+GOODBYE = NumberSettings().drain_goodbye
 
 
 async def test_a_reply_is_heard_to_its_end_and_the_call_goes_on(
@@ -154,7 +154,7 @@ async def test_a_caller_whose_socket_breaks_meanwhile_is_taken_up_again(tmp_path
         server.stop()
         await server.drains()
         await call.drop()
-        assert (await call.reply()).text == Line().resume_greeting
+        assert (await call.reply()).text == NumberSettings().resume_greeting
         await call.hang_up()
         assert await server.ends() == 0
     assert call.problems == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from support.processes import process
-from voice_app.settings import Line
+from voice_app.settings import NumberSettings
 
 
 async def test_a_process_that_an_agent_holds_up_is_full_until_it_has_caught_up(tmp_path: Path) -> None:
@@ -24,5 +24,5 @@ async def test_a_process_that_an_agent_holds_up_is_full_until_it_has_caught_up(t
         assert (await call.reply()).text == "I am thinking. I have thought."
         await server.becomes(lambda status, text: text == "ready")
         async with server.call() as taken:
-            assert (await taken.reply()).text == Line().greeting
+            assert (await taken.reply()).text == NumberSettings().greeting
     assert (call.problems, turned_away.problems, taken.problems) == ([], [], [])

@@ -13,7 +13,7 @@ from support.figures import Record, show
 from support.processes import Server, process
 from support.waiting import until
 from voice_app.sandbox.phone import Person
-from voice_app.settings import Line
+from voice_app.settings import NumberSettings
 
 ANSWER = "Before that there were"
 
@@ -59,7 +59,7 @@ async def test_when_time_is_up_the_other_server_goes_on_with_the_call(
         stops.phone.network.regain(stays.base_url)
         stops.stop()
         told = time.monotonic()
-        assert (await call.reply()).text == Line().resume_greeting
+        assert (await call.reply()).text == NumberSettings().resume_greeting
         resumed = round(time.monotonic() - told, 2)
         assert ANSWER in (await call.ask("Do you remember?")).text
         assert await stops.ends() == 0
@@ -86,7 +86,7 @@ async def test_a_full_server_goes_on_with_the_calls_of_one_that_stops(
         await stays.becomes(lambda status, text: status == 200 and "no new calls" in text)
         stops.phone.network.regain(stays.base_url)
         stops.stop()
-        assert (await call.reply()).text == Line().resume_greeting
+        assert (await call.reply()).text == NumberSettings().resume_greeting
         assert await stops.ends() == 0
         assert ANSWER in (await talking.ask("Still there?")).text
     assert (call.problems, talking.problems) == ([], [])
@@ -101,7 +101,7 @@ async def test_a_new_call_that_reaches_a_server_that_drains_is_taken_by_the_othe
         stops.stop()
         await stops.drains()
         async with stops.call() as late:
-            assert (await late.reply()).text == Line().greeting
+            assert (await late.reply()).text == NumberSettings().greeting
             assert ANSWER in (await late.ask("Hello?")).text
         assert ANSWER in (await call.ask("Am I disturbed?")).text
         await call.hang_up()
@@ -122,7 +122,7 @@ async def test_a_new_call_that_reaches_a_full_server_is_taken_by_the_other(
         assert "all our lines are busy" in tired
         stops.phone.network.regain(stays.base_url)
         async with stops.call() as other:
-            assert (await other.reply()).text == Line().greeting
+            assert (await other.reply()).text == NumberSettings().greeting
             assert ANSWER in (await other.ask("Hello?")).text
     assert (call.problems, other.problems) == ([], [])
 
@@ -155,6 +155,6 @@ async def test_a_server_that_gives_its_calls_away_takes_no_socket(tmp_path: Path
             async with stops.http.get(f"{stops.base_url}/relay/any", headers=headers) as response:
                 assert response.status == 503
             stops.phone.network.regain(stays.base_url)
-            assert (await call.reply()).text == Line().resume_greeting
+            assert (await call.reply()).text == NumberSettings().resume_greeting
         assert await stops.ends() == 0
     assert call.problems == []

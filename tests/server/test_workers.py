@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from support.commands import serving, voice_app
 from support.processes import Server, process
 from voice_app.sandbox.load.target import ProcessError, listening
-from voice_app.settings import Line
+from voice_app.settings import NumberSettings
 
 
 def workers(server: Server) -> set[int]:
@@ -64,7 +64,7 @@ async def test_workers_share_a_port_and_their_metrics_and_all_of_them_drain(
     async with process(tmp_path, "--workers", "2", settings=settings) as server, AsyncExitStack() as calls:
         assert len(workers(server)) == 2
         talking = [await calls.enter_async_context(server.call()) for _ in range(8)]
-        assert {(await call.reply()).text for call in talking} == {Line().greeting}
+        assert {(await call.reply()).text for call in talking} == {NumberSettings().greeting}
         assert await server.metric("voice_app_sessions_open") == 8
         assert await server.metric("voice_app_taking_calls") == 2
         server.stop()
@@ -84,7 +84,7 @@ async def test_a_lost_worker_is_replaced_and_a_lost_parent_stops_them_all(
         os.kill(min(before), signal.SIGKILL)
         await become(server, lambda now: len(now) == 2 and now != before)
         async with server.call() as call:
-            assert (await call.reply()).text == Line().greeting
+            assert (await call.reply()).text == NumberSettings().greeting
         server.process.kill()
         await server.ends()
         await become(server, lambda now: not now)

@@ -13,7 +13,7 @@ from voice_app.journal import events
 from voice_app.relay.commands import AdoptTurn, Close, Pull, Record, StartTurn, StopTurn
 from voice_app.relay.playback import SECONDS_ON_THE_WAY
 from voice_app.relay.session import Session
-from voice_app.settings import Line
+from voice_app.settings import NumberSettings
 
 ACCOUNT = "AC" + "1" * 32
 CALL = "CA" + "2" * 32
@@ -28,14 +28,14 @@ class Driver:
         greeting: str = "",
         history: Sequence[HistoryLine] = (),
         past: ResumeState | None = None,
-        line: Line | None = None,
+        line: NumberSettings | None = None,
         setup: bool = True,
     ) -> None:
         self.now = 100.0
         self.call = Call(CALL)
         self.session = Session(
             self.call,
-            line or Line(),
+            line or NumberSettings(),
             account_sid=ACCOUNT,
             now=self.now,
             past=past or ResumeState(greeting=greeting, history=history),

@@ -13,7 +13,7 @@ from rich.table import Table
 from voice_app.cli import configuration_fields as given
 from voice_app.cli.confirmation import AsJson
 from voice_app.cli.output import complain, console, plain, print_json
-from voice_app.settings import Settings, lines, load
+from voice_app.settings import Settings, load, number_settings
 from voice_app.twilio.limits import MAX_CONFIGURATIONS, problems
 from voice_app.twilio.plan import CAPTURED, BadLine, ListedNumber, Share, partition, read
 
@@ -104,7 +104,7 @@ def _lines(path: Path) -> list[str]:
 
 def _double_billed(entries: list[ListedNumber], settings: Settings) -> list[BadLine]:
     """The numbers whose calls an AI agent of ours answers, and that rules would capture once more."""
-    ours = {settings.phone_number, *lines(settings)}
+    ours = {settings.phone_number, *number_settings(settings)}
     return [
         BadLine(
             entry.line,

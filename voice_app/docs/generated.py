@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from voice_app import guard, twiml
-from voice_app.settings import Line, Settings, environment_name
+from voice_app.settings import NUMBER_KEYS, NumberSettings, Settings, environment_name
 
 FOLDER: Final = Path(__file__).parent
 
@@ -55,10 +55,11 @@ def settings_page() -> str:
     rows = (
         f"| `{environment_name(field)}` | {_default(info.default)} | {info.description} |"
         for field, info in sorted(
-            Settings.model_fields.items(), key=lambda item: item[0] in Line.model_fields
+            Settings.model_fields.items(), key=lambda item: item[0] in NumberSettings.model_fields
         )
     )
-    names = ", ".join(f"`{field}`" for field in Line.model_fields)
+    shorter = {field: key for key, field in NUMBER_KEYS.items()}
+    names = ", ".join(f"`{shorter.get(field, field)}`" for field in NumberSettings.model_fields)
     return _SETTINGS.format(table="\n".join(rows), names=names)
 
 

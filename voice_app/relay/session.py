@@ -37,7 +37,7 @@ from voice_app.relay.dtmf import Keypad, keys_of
 from voice_app.relay.speaker import Speaker
 from voice_app.relay.timers import Timers
 from voice_app.relay.turns import SECONDS_TO_SPEAK_UP, Turns
-from voice_app.settings import Line
+from voice_app.settings import NumberSettings
 
 MAX_MALFORMED = 10
 """So many malformed frames in a row end the session (the bound that Twilio keeps for ours)."""
@@ -70,7 +70,7 @@ class Session:
     def __init__(
         self,
         call: Call,
-        line: Line,
+        line: NumberSettings,
         *,
         account_sid: str,
         now: float,

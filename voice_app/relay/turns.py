@@ -34,7 +34,7 @@ from voice_app.relay.preemption import SECONDS_UNTIL_STABLE, Guesses
 from voice_app.relay.speaker import Speaker
 from voice_app.relay.speech_text import Speakable
 from voice_app.relay.timers import Timers
-from voice_app.settings import Line
+from voice_app.settings import NumberSettings
 
 MAX_FAILURES = 3
 """So many failed turns in a row, and a person has to take over."""
@@ -75,7 +75,7 @@ class Turns:
     def __init__(
         self,
         call: Call,
-        line: Line,
+        line: NumberSettings,
         dialogue: Dialogue,
         speaker: Speaker,
         timers: Timers,

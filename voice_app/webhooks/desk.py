@@ -21,7 +21,7 @@ from voice_app.journal import Entry, Journal, JournalError, Server
 from voice_app.journal.events import Closed, Failed, Served
 from voice_app.relay.connection import Connection
 from voice_app.relay.session_token import Tickets
-from voice_app.settings import Line, Settings
+from voice_app.settings import NumberSettings, Settings
 from voice_app.twilio import Calls, Conversations
 from voice_app.twiml.templates import Context, Templates
 from voice_app.webhooks.admission import HOPS_AT_ONCE, MAX_HOPS, Admission
@@ -60,7 +60,7 @@ class Desk:
     """Everything that answering Twilio needs."""
 
     settings: Settings
-    lines: Mapping[str, Line]
+    lines: Mapping[str, NumberSettings]
     templates: Templates
     journal: Journal
     agent: Agent
@@ -161,7 +161,7 @@ class Desk:
             log.error("call %s: its history is lost: %s", call_sid, error)
             return []
 
-    def line(self, number: str) -> Line:
+    def line(self, number: str) -> NumberSettings:
         """How this number is answered."""
         return self.lines.get(number, self.settings)
 

@@ -18,7 +18,7 @@ from voice_app.calls import CallState, HistoryLine, ResumeState
 from voice_app.handoff import State
 from voice_app.journal import Entry
 from voice_app.journal.events import Acted, Disconnected, Opened, SessionEnded
-from voice_app.settings import Line
+from voice_app.settings import NumberSettings
 from voice_app.webhooks.desk import NOTHING, OVER, RESUME, Desk, twiml
 from voice_app.webhooks.signature import Form
 from voice_app.webhooks.way import Way
@@ -72,7 +72,7 @@ async def take_up(desk: Desk, form: Form, call_sid: str, entries: Sequence[Entry
     return desk.serve("resume.xml", context, entries)
 
 
-def _greeting(past: ResumeState, line: Line) -> str:
+def _greeting(past: ResumeState, line: NumberSettings) -> str:
     """The one short line with which the agent goes on."""
     if not past.history:
         return line.greeting  # nobody has heard anything yet
