@@ -27,7 +27,7 @@ from enum import Enum, auto
 import msgspec
 
 from voice_app.agents.protocol import Call, EndCall, Piece, Transfer, Turn
-from voice_app.calls import CLOSED_IN_ORDER, ReconnectState, ResumeState
+from voice_app.calls import CLOSED_IN_ORDER, Parties, ReconnectState, ResumeState
 from voice_app.journal import events
 from voice_app.relay import frames
 from voice_app.relay.backchannels import is_backchannel
@@ -257,7 +257,7 @@ class Session:
             return False
         self._speaker.session_id = frame.session_id
         call.from_, call.to = frame.from_, frame.to
-        call.direction = "outbound" if frame.direction.startswith("outbound") else "inbound"
+        call.direction = "outbound" if Parties.of(frame).outbound else "inbound"
         call.parameters = frame.custom_parameters
         self._record(events.Connected(frame.session_id, self.line.language or "", frame.custom_parameters))
         return True
