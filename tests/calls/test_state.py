@@ -39,13 +39,13 @@ from voice_app.journal.events import (
     Transcribed,
     Transcription,
     Typing,
-    Unknown,
+    UnknownEvent,
 )
 
 ids = st.sampled_from(["VX1", "VX2", ""])
 words = st.sampled_from(["", "Yes", "Yes, we are open.", "One moment."])
 numbers = st.integers(0, 3)
-any_event: st.SearchStrategy[Event | Unknown] = st.one_of(
+any_event: st.SearchStrategy[Event | UnknownEvent] = st.one_of(
     st.builds(Opened, words, words, st.sampled_from(["inbound", "outbound-api", ""])),
     st.builds(Served, words, words, words, st.sampled_from(["", "relay", "transcription"])),
     st.builds(SocketOpened, st.sampled_from(["one", "two"])),
@@ -70,15 +70,15 @@ any_event: st.SearchStrategy[Event | Unknown] = st.one_of(
     st.builds(SessionEnded, ids, st.sampled_from(["completed", "ended", "failed"])),
     st.builds(Recognised, words),
     st.just(Closed("completed")),
-    st.just(Unknown("from-the-future", "{}")),
+    st.just(UnknownEvent("from-the-future", "{}")),
 )
 
 
-def told(*events: Event | Unknown) -> list[Entry]:
+def told(*events: Event | UnknownEvent) -> list[Entry]:
     return [Entry(f"{number:04}", float(number), "CA1", event) for number, event in enumerate(events)]
 
 
-def state(*events: Event | Unknown) -> CallState:
+def state(*events: Event | UnknownEvent) -> CallState:
     return CallState.of(told(*events))
 
 
@@ -101,7 +101,7 @@ def known(call: CallState) -> dict[str, Any]:
 
 @given(st.lists(any_event, max_size=25), st.lists(st.integers(0, 25)))
 def test_to_add_events_one_by_one_is_to_fold_them_all(
-    events: Sequence[Event | Unknown], looks: list[int]
+    events: Sequence[Event | UnknownEvent], looks: list[int]
 ) -> None:
     """Also if the fold is asked in between: a question changes nothing."""
     growing = CallState()

@@ -67,7 +67,7 @@ def test_there_is_a_sample_of_every_event() -> None:
 )
 def test_what_cannot_be_read_is_kept_as_it_is(data: str) -> None:
     event = decode("teleported", data)
-    assert event == events.Unknown("teleported", data)
+    assert event == events.UnknownEvent("teleported", data)
     assert (kind(event), encode(event)) == ("teleported", data)
 
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from support.tools import unavailable
 from voice_app.journal import Entry
-from voice_app.journal.events import Event, Prompted, Replied, Transcribed, Unknown
+from voice_app.journal.events import Event, Prompted, Replied, Transcribed, UnknownEvent
 from voice_app.journal.spool import Spool, SpoolError
 
 DATABASE = "postgresql://example/calls"
 ROOM = 1 << 20
 
 
-def entries(first: int, *events: Event | Unknown, call_sid: str = "CA1") -> list[Entry]:
+def entries(first: int, *events: Event | UnknownEvent, call_sid: str = "CA1") -> list[Entry]:
     return [Entry(f"{first + number:06}", 1.5, call_sid, event) for number, event in enumerate(events)]
 
 
@@ -57,7 +57,7 @@ def test_entries_come_out_as_they_went_in(root: Path) -> None:
     written = [
         Entry("1", 2.25, "CA1", Prompted("Grüße 👋"), "a key"),
         Entry("2", 3.0, "CA2", Replied(3, "VX1", "Hello", True, 1.5)),
-        Entry("3", 4.0, "CA1", Unknown("from-tomorrow", '{"kind":"from-tomorrow","x":[1]}')),
+        Entry("3", 4.0, "CA1", UnknownEvent("from-tomorrow", '{"kind":"from-tomorrow","x":[1]}')),
     ]
     spool.append(written[:2])
     spool.append(written[2:])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from voice_app.journal import Entry, JournalError
 from voice_app.journal.entries import Server
-from voice_app.journal.events import Closed, Event, Opened, Prompted, Served, Unknown
+from voice_app.journal.events import Closed, Event, Opened, Prompted, Served, UnknownEvent
 from voice_app.journal.selection import EVERY, Selection
 from voice_app.journal.store import Store
 
@@ -34,7 +34,7 @@ def other(database_url: str, store: Store) -> Iterator[Store]:
     other.close()
 
 
-def entry(number: int, event: Event | Unknown, call_sid: str = "CA1", *, key: str = "") -> Entry:
+def entry(number: int, event: Event | UnknownEvent, call_sid: str = "CA1", *, key: str = "") -> Entry:
     return Entry(f"{number:04}", 100.0 + number, call_sid, event, key)
 
 
@@ -60,7 +60,7 @@ def test_an_entry_that_is_there_already_is_left_alone(store: Store) -> None:
 
 
 def test_an_event_of_a_newer_version_can_be_kept_and_read(store: Store) -> None:
-    newer = entry(1, Unknown("teleported", '{"kind":"teleported","to":"Mars"}'))
+    newer = entry(1, UnknownEvent("teleported", '{"kind":"teleported","to":"Mars"}'))
     store.append([newer])
     assert store.events("CA1") == [newer]
 
@@ -218,7 +218,7 @@ def test_any_text_at_all_can_be_kept(store: Store, sid: str, text: str, key: str
     store.append(
         [
             Entry(id_, 1.0, sid, Opened(text, text, text), key),
-            Entry(other_id, 2.0, sid, Unknown(text, data)),
+            Entry(other_id, 2.0, sid, UnknownEvent(text, data)),
         ]
     )
     [first, *_] = store.entries([id_, other_id])

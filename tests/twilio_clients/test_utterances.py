@@ -12,7 +12,7 @@ from voice_app.twilio.models import (
     CommunicationParty,
     Content,
     Participant,
-    TranscriptionDetails,
+    SpeechRecognition,
 )
 from voice_app.twilio.utterances import PAUSE, utterances
 
@@ -31,7 +31,7 @@ def said(
     return Communication(
         id=f"{address}-{seconds}",
         author=CommunicationParty(address=address, channel="VOICE", participant_id=f"p-{address}"),
-        content=Content(type=kind, text=text, transcription=TranscriptionDetails(engine=engine)),
+        content=Content(type=kind, text=text, transcription=SpeechRecognition(engine=engine)),
         channel_id=call,
         created_at=(START + timedelta(seconds=seconds)).isoformat(),
     )

@@ -28,7 +28,7 @@ from voice_app.journal.events import (
     ToolReturned,
     Transcribed,
     Typing,
-    Unknown,
+    UnknownEvent,
 )
 
 _WHO: Final = {
@@ -113,7 +113,7 @@ def _dialogue_table(call: CallRecord, entries: Sequence[Entry]) -> Table:
     return grid
 
 
-def _is_echo(event: Event | Unknown) -> bool:
+def _is_echo(event: Event | UnknownEvent) -> bool:
     """Whether Twilio only told that somebody spoke: one event for each clause of what stands here already."""
     return isinstance(event, Notified) and event.event_type.startswith("COMMUNICATION_")
 
@@ -129,10 +129,10 @@ def _said(line: SpokenLine) -> Text:
     return Text(" ").join([plain(heard), Text(f"[was to be: {text.plain}]", "dim")])
 
 
-def _note(event: Event | Unknown) -> str:
+def _note(event: Event | UnknownEvent) -> str:
     """An event beside the dialogue, with what it holds."""
     match event:
-        case Unknown(kind=kind, data=data):
+        case UnknownEvent(kind=kind, data=data):
             return f"{kind} {data}"
         case Connected(session_id=session_id, language=language):
             return f"connected: session_id {session_id}, language {language}"

@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 import msgspec
 
-from voice_app.journal.events import Event, Unknown
+from voice_app.journal.events import Event, UnknownEvent
 
 _KINDS: Final = {type_: str(type_.__struct_config__.tag) for type_ in get_args(Event)}
 
@@ -23,7 +23,7 @@ class Entry(msgspec.Struct, frozen=True):
     at: float
     """When it was written, in seconds since the epoch."""
     call_sid: str
-    event: Event | Unknown
+    event: Event | UnknownEvent
     key: str = ""
     """Another entry with the same key is left out, whoever wrote it. Empty: there is none."""
 
@@ -68,14 +68,14 @@ class Forgotten(msgspec.Struct, frozen=True):
     events: int = 0
 
 
-def kind(event: Event | Unknown) -> str:
+def kind(event: Event | UnknownEvent) -> str:
     """The name under which an event is kept, e.g. ``prompt``."""
-    return event.kind if isinstance(event, Unknown) else _KINDS[type(event)]
+    return event.kind if isinstance(event, UnknownEvent) else _KINDS[type(event)]
 
 
-def encode(event: Event | Unknown) -> str:
+def encode(event: Event | UnknownEvent) -> str:
     """The event as JSON text, which every database takes."""
-    if isinstance(event, Unknown):
+    if isinstance(event, UnknownEvent):
         return event.data
     try:
         return _encoder.encode(event).decode()
@@ -84,9 +84,9 @@ def encode(event: Event | Unknown) -> str:
         return text.encode(errors="replace").decode()
 
 
-def decode(kind: str, data: str) -> Event | Unknown:
-    """The event that ``encode`` wrote; what cannot be read is kept as it is, as ``Unknown``."""
+def decode(kind: str, data: str) -> Event | UnknownEvent:
+    """The event that ``encode`` wrote; what cannot be read is kept as it is, as ``UnknownEvent``."""
     try:
         return _decoder.decode(data)
     except msgspec.DecodeError:
-        return Unknown(kind, data)
+        return UnknownEvent(kind, data)

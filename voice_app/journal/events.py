@@ -378,7 +378,7 @@ Event: TypeAlias = (
 )
 
 
-class Unknown(msgspec.Struct, frozen=True):
+class UnknownEvent(msgspec.Struct, frozen=True):
     """An event that this version cannot read, as a newer version or another hand wrote it."""
 
     kind: str

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, delete, func, select
 from voice_app.journal import erasure, schema
 from voice_app.journal.database import Database, EventRow, JournalError, malformed, unsupported
 from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server, decode, encode, kind
-from voice_app.journal.events import Closed, Opened, Unknown
+from voice_app.journal.events import Closed, Opened, UnknownEvent
 from voice_app.journal.selection import Selection, beyond
 from voice_app.journal.tables import calls, events, servers
 
@@ -216,8 +216,8 @@ _CALLS: Final = select(
 
 def _event(entry: Entry, number: int) -> EventRow:
     event, key = entry.event, _storable(entry.key) if entry.key else None
-    if isinstance(event, Unknown):  # as it came, from whatever hand
-        event = Unknown(_storable(event.kind), _storable(event.data))
+    if isinstance(event, UnknownEvent):  # as it came, from whatever hand
+        event = UnknownEvent(_storable(event.kind), _storable(event.data))
     return EventRow(entry.id, number, entry.at, kind(event), encode(event), key)
 
 

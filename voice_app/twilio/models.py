@@ -95,7 +95,7 @@ class Word(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
     end_time: str | float | None = None
 
 
-class TranscriptionDetails(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
+class SpeechRecognition(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
     """How a text was recognised."""
 
     channel: int | None = None
@@ -111,7 +111,7 @@ class Content(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
     type: str = ""
     """``TEXT`` or ``TRANSCRIPTION``."""
     text: str | None = None
-    transcription: TranscriptionDetails | None = None
+    transcription: SpeechRecognition | None = None
 
 
 class Communication(Resource):
