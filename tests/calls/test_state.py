@@ -113,7 +113,7 @@ def test_to_add_events_one_by_one_is_to_fold_them_all(
 
 
 @given(st.lists(any_event, max_size=25))
-def test_every_part_of_the_fold_gets_the_kinds_that_it_takes(events: Sequence[Event | Unknown]) -> None:
+def test_every_part_of_the_fold_gets_the_kinds_that_it_takes(events: Sequence[Event | UnknownEvent]) -> None:
     """Each part leaves aside what it does not take: to give it everything changes nothing."""
     everything = frozenset(type(event) for event in events)
     with pytest.MonkeyPatch.context() as patch:

@@ -263,7 +263,7 @@ async def test_closing_takes_no_longer_than_it_may(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(writer_module, "_CLOSING_S", 0.05)
+    monkeypatch.setattr(writer_module, "_CLOSING_SECONDS", 0.05)
     journal = Journal(url)
     await journal.open()
     with elsewhere.lock():

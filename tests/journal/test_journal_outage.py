@@ -25,10 +25,10 @@ CALLS = [f"CA{number:032x}" for number in range(5)]
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same in less time."""
-    monkeypatch.setattr(writer_module, "_PATIENCE_S", 0.1)
-    monkeypatch.setattr(writer_module, "_SPILL_S", 0.05)
-    monkeypatch.setattr(writer_module, "_BACKOFF_S", (0.02, 0.1))
-    monkeypatch.setattr(writer_module, "_CLOSING_S", 1.0)
+    monkeypatch.setattr(writer_module, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(writer_module, "_SPILL_SECONDS", 0.05)
+    monkeypatch.setattr(writer_module, "_BACKOFF_SECONDS", (0.02, 0.1))
+    monkeypatch.setattr(writer_module, "_CLOSING_SECONDS", 1.0)
     monkeypatch.setattr(circuit_breaker, "_PROBE_SECONDS", 0.05)
 
 
@@ -231,7 +231,7 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
 async def test_on_a_full_disk_calls_go_on_and_everything_is_there_when_there_is_room(
     tiny: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer_module, "_DISK_PAUSE_S", 0.05)
+    monkeypatch.setattr(writer_module, "_DISK_PAUSE_SECONDS", 0.05)
     async with Journal(f"sqlite:///{tiny}/journal.db", spool=tiny / "spool") as journal:
         journal.write("CA1", Opened("+15550100001"))
         journal.write("CA1", Prompted("0"))

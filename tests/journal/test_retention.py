@@ -18,7 +18,7 @@ from support.waiting import until
 from voice_app import telemetry
 from voice_app.journal import Journal
 from voice_app.journal.events import Opened, Prompted
-from voice_app.journal.retention import DAY_S, keep
+from voice_app.journal.retention import DAY_SECONDS, keep
 
 CALLER = "+15550100001"
 
@@ -52,7 +52,7 @@ async def until_left(journal: Journal, *call_sids: str) -> None:
 async def test_calls_go_when_their_last_event_is_old_enough(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    now, day = time.time(), DAY_S
+    now, day = time.time(), DAY_SECONDS
     await write(database_url, {"CA1": talk(CALLER), "CA2": talk(CALLER)}, at=now - 8 * day)
     await write(database_url, {"CA3": talk(CALLER)}, at=now - 6 * day)
     await write(database_url, {"CA4": [Opened(CALLER, "", "inbound")]}, at=now - 8 * day)
@@ -69,7 +69,7 @@ async def test_calls_go_when_their_last_event_is_old_enough(
 
 async def test_two_servers_that_erase_at_once_erase_each_call_once(postgres_url: str) -> None:
     calls = {f"CA{number:03}": talk(CALLER) for number in range(350)}
-    await write(postgres_url, calls, at=time.time() - 30 * DAY_S)
+    await write(postgres_url, calls, at=time.time() - 30 * DAY_SECONDS)
     before = purged()
     async with Journal(postgres_url) as one, Journal(postgres_url) as other, keeping(one), keeping(other):
         await until(lambda: purged() == before + 350)
@@ -91,7 +91,7 @@ async def test_what_is_written_meanwhile_is_not_lost(database_url: str) -> None:
 async def test_a_database_that_fails_is_tried_again(
     postgres: Postgres, postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await write(postgres_url, {"CA1": talk(CALLER)}, at=time.time() - 30 * DAY_S)
+    await write(postgres_url, {"CA1": talk(CALLER)}, at=time.time() - 30 * DAY_SECONDS)
     async with Journal(postgres_url) as journal:
         with postgres.down():
             async with keeping(journal):

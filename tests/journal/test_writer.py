@@ -121,11 +121,11 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def hurry(patch: pytest.MonkeyPatch) -> None:
     """The same in less time."""
-    patch.setattr(writer_module, "_PATIENCE_S", 0.02)
-    patch.setattr(writer_module, "_SPILL_S", 0.01)
-    patch.setattr(writer_module, "_BACKOFF_S", (0.002, 0.01))
-    patch.setattr(writer_module, "_DISK_PAUSE_S", 0.02)
-    patch.setattr(writer_module, "_CLOSING_S", 0.2)
+    patch.setattr(writer_module, "_PATIENCE_SECONDS", 0.02)
+    patch.setattr(writer_module, "_SPILL_SECONDS", 0.01)
+    patch.setattr(writer_module, "_BACKOFF_SECONDS", (0.002, 0.01))
+    patch.setattr(writer_module, "_DISK_PAUSE_SECONDS", 0.02)
+    patch.setattr(writer_module, "_CLOSING_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -357,7 +357,7 @@ async def test_a_trouble_is_told_when_it_begins_and_when_it_ends(
 async def test_a_database_that_hangs_is_told_of(
     shelf: Shelf, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer_module, "_SILENCE_S", 0.0)
+    monkeypatch.setattr(writer_module, "_SILENCE_SECONDS", 0.0)
     async with bench(shelf, folder) as made:
         shelf.be("hanging")
         made.say("one")

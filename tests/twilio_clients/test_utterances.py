@@ -14,7 +14,7 @@ from voice_app.twilio.models import (
     Participant,
     SpeechRecognition,
 )
-from voice_app.twilio.utterances import PAUSE, utterances
+from voice_app.twilio.utterances import PAUSE_SECONDS, utterances
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -50,8 +50,8 @@ def test_another_speaker_begins_a_new_one() -> None:
 
 
 def test_a_pause_begins_a_new_one() -> None:
-    assert texts([said(0, "us", "a"), said(PAUSE, "us", "b")]) == ["a b"]
-    assert texts([said(0, "us", "a"), said(PAUSE + 0.1, "us", "b")]) == ["a", "b"]
+    assert texts([said(0, "us", "a"), said(PAUSE_SECONDS, "us", "b")]) == ["a b"]
+    assert texts([said(0, "us", "a"), said(PAUSE_SECONDS + 0.1, "us", "b")]) == ["a", "b"]
 
 
 def test_another_call_or_another_engine_begins_a_new_one() -> None:

@@ -11,7 +11,7 @@ from voice_app.cli.confirmation import AsJson, Confirmation, DryRun, Yes
 from voice_app.cli.journal import DatabaseUrl, ask
 from voice_app.cli.output import counted, print_json
 from voice_app.journal import Journal, Selection
-from voice_app.journal.retention import DAY_S
+from voice_app.journal.retention import DAY_SECONDS
 
 
 def purge(
@@ -28,7 +28,7 @@ def purge(
     Example: voice-app calls purge --older-than 90
     """
     confirmation = Confirmation(yes, dry_run, as_json)
-    before = time.time() - older_than * DAY_S
+    before = time.time() - older_than * DAY_SECONDS
 
     async def erase(journal: Journal) -> tuple[int, int]:
         """How many are old, and how many were erased."""

@@ -14,7 +14,7 @@ from voice_app.journal.database import JournalError
 _Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _PROBE_SECONDS: Final = 1.0
 """The pause between two probes."""
@@ -57,7 +57,7 @@ class ReadCircuitBreaker:
             error = raised
         if self._down is None:
             self._down = error
-            _log.error("journal: %s Calls of this server go on with what is in memory.", error)
+            log.error("journal: %s Calls of this server go on with what is in memory.", error)
             self._recovery = asyncio.create_task(self._recover(), name="journal-recovery")
         raise error
 
@@ -73,4 +73,4 @@ class ReadCircuitBreaker:
             with suppress(JournalError):
                 await loop.run_in_executor(self._threads, self._probe)
                 self._down = None
-        _log.warning("journal: the database can be read again")
+        log.warning("journal: the database can be read again")

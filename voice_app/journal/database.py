@@ -182,7 +182,7 @@ class Database(ABC):
 
     def add_calls(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add what is known of calls to what was known of them. Events may come in any order."""
-        # All take the locks of the rows in one order, and nobody waits for somebody who waits for him.
+        # All transactions lock rows in one order: no two wait for each other.
         ordered = sorted(rows, key=lambda row: str(row["call_sid"]))
         connection.exec_driver_sql(self._upsert_call, [dict(row) for row in ordered])
 

@@ -1,4 +1,4 @@
-"""The live feed: what is written on the calls, as it is written, by this server and by the others."""
+"""The event feed: entries as they are written, by this server and by the others."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _NOTICED: Final = 10_000
 """How many entries of others may wait to be read."""
 _REMEMBERED: Final = 20_000
 """How many entries are remembered, so that none is shown twice."""
-_OVERLAP_S: Final = 60.0
+_OVERLAP_SECONDS: Final = 60.0
 """An entry may be committed so much later than its id says: clocks differ, and databases pause."""
-_PAUSE_S: Final = 1.0
-_READ_S: Final = 10.0
+_PAUSE_SECONDS: Final = 1.0
+_READ_SECONDS: Final = 10.0
 
 
 class EventFeed:
@@ -108,7 +108,7 @@ class EventFeed:
                     await self._fetch()
                 except JournalError:  # it is in the log
                     self._news.set()
-                    await asyncio.sleep(_PAUSE_S)
+                    await asyncio.sleep(_PAUSE_SECONDS)
         finally:
             await asyncio.to_thread(listener.close)
 
@@ -119,7 +119,7 @@ class EventFeed:
             self._news.set()
 
     def _connected(self) -> None:
-        since = max(self._began_at, self._heard_at - _OVERLAP_S)
+        since = max(self._began_at, self._heard_at - _OVERLAP_SECONDS)
         self._blind_since = since if self._blind_since is None else min(since, self._blind_since)
         self._news.set()
 
@@ -128,7 +128,7 @@ class EventFeed:
         while self._noticed:
             ids = [self._noticed.popleft() for _ in range(min(_PAGE, len(self._noticed)))]
             try:
-                entries = await self._breaker.ask(self._store.entries, ids, within=_READ_S)
+                entries = await self._breaker.ask(self._store.entries, ids, within=_READ_SECONDS)
             except JournalError:
                 self._noticed.extendleft(reversed(ids))
                 raise
@@ -141,7 +141,7 @@ class EventFeed:
             return
         milliseconds = int(self._blind_since * 1000)
         last = f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}"  # the beginning of a UUIDv7
-        while page := await self._breaker.ask(self._store.since, last, _PAGE, within=_READ_S):
+        while page := await self._breaker.ask(self._store.since, last, _PAGE, within=_READ_SECONDS):
             for entry in page:
                 self.tell(entry)
             last = page[-1].id

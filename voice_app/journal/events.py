@@ -7,8 +7,8 @@ from typing import TypeAlias
 import msgspec
 
 
-class _Event(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True):
-    pass
+class _Event(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True, gc=False):
+    """Without cyclic garbage collection: an event never refers to itself."""
 
 
 class Opened(_Event, tag="opened", frozen=True):
@@ -124,7 +124,7 @@ class Played(_Event, tag="played", frozen=True):
     reply: int
     session_id: str
     characters: int
-    """So many of the reply's text came out of the phone."""
+    """How much of the reply's text has been played to the caller."""
 
 
 class Heard(_Event, tag="heard", frozen=True):
@@ -267,7 +267,7 @@ class CallbackWanted(_Event, tag="callback-wanted", frozen=True):
 
 
 class Notified(_Event, tag="notified", frozen=True):
-    """Conversation Orchestrator told that something has changed, of whatever type."""
+    """Conversation Orchestrator reported that something has changed."""
 
     event_type: str
     """E.g. ``PARTICIPANT_ADDED``; types that nobody has documented are kept too."""
@@ -378,7 +378,7 @@ Event: TypeAlias = (
 )
 
 
-class UnknownEvent(msgspec.Struct, frozen=True):
+class UnknownEvent(msgspec.Struct, frozen=True, gc=False):
     """An event that this version cannot read, as a newer version or another hand wrote it."""
 
     kind: str

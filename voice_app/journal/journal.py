@@ -27,17 +27,17 @@ from voice_app.journal.writer import Disk, Writer
 _Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _READERS: Final = 3
 """Threads that read, so that no webhook waits for a long list."""
-_PATIENCE_S: Final = 2.0
+_PATIENCE_SECONDS: Final = 2.0
 """How long a list of calls waits for the newest entries, should the database not take them."""
-_LIST_S: Final = 30.0
+_LIST_SECONDS: Final = 30.0
 """How long a page of such a list may take."""
 _PAGE: Final = 500
 """Calls that are read at a time."""
-_CLOSING_S: Final = 2.0
+_CLOSING_SECONDS: Final = 2.0
 """How long a database that hangs may hold up the end."""
 
 
@@ -165,7 +165,7 @@ class Journal:
             await self._shut()
 
     def write(self, call_sid: str, event: Event, *, once: str = "") -> Entry:
-        """Add an event to a call's journal. Returns the entry at once, whatever the database does.
+        """Add an event to a call's journal. Returns the entry at once, also in an outage.
 
         ``once`` is a name for what happened: an entry is left out if the journal has one of that name,
         whoever wrote it and when.
@@ -173,7 +173,7 @@ class Journal:
         entry = Entry(str(uuid_utils.uuid7()), self._clock(), call_sid, event, once)
         if self._closed:
             self._late += 1
-            _log.error("journal: an event of call %s came after the journal was closed and is lost", call_sid)
+            log.error("journal: an event of call %s came after the journal was closed and is lost", call_sid)
             return entry
         self._writer.put(entry)
         self._cache.add(entry)
@@ -182,7 +182,7 @@ class Journal:
         return entry
 
     def feed(self) -> AbstractContextManager[asyncio.Queue[Entry]]:
-        """Everything that is written while the block runs, as it is written, by whatever server.
+        """Everything that is written while the block runs, as it is written, by this server and all others.
 
         A reader that falls behind by more than a thousand entries loses the oldest. What other servers write
         comes a moment later, and after an interruption of the connection to the database it is made good.
@@ -242,12 +242,12 @@ class Journal:
         Raises:
             JournalError: the database cannot be read.
         """
-        await self.settle(_PATIENCE_S)
+        await self.settle(_PATIENCE_SECONDS)
         last: CallRecord | None = None
         while limit is None or limit > 0:
             page = _PAGE if limit is None else min(limit, _PAGE)
             found = await self._breaker.ask(
-                self._store.select, selection, page, last, newest_first, within=_LIST_S
+                self._store.select, selection, page, last, newest_first, within=_LIST_SECONDS
             )
             for record in found:
                 yield record
@@ -262,17 +262,17 @@ class Journal:
         Raises:
             JournalError: the database cannot be read.
         """
-        await self.settle(_PATIENCE_S)
-        return await self._breaker.ask(self._store.call, call_sid, within=_LIST_S)
+        await self.settle(_PATIENCE_SECONDS)
+        return await self._breaker.ask(self._store.call, call_sid, within=_LIST_SECONDS)
 
     async def forget(self, address: str) -> Forgotten:
-        """Erase all that is kept of the calls from and to an address, for good, whatever is still on its way.
+        """Erase all that is kept of the calls from and to an address, for good, and what is still on its way.
 
         Raises:
             JournalError: the database cannot be written.
             ValueError: the address is empty.
         """
-        await self.settle(_PATIENCE_S)
+        await self.settle(_PATIENCE_SECONDS)
         forgotten = await self._in(self._erasing, self._store.forget, address)
         self._cache.forget((*forgotten.call_sids, *forgotten.conversation_ids))
         return forgotten
@@ -298,24 +298,24 @@ class Journal:
             await self._in(self._threads, self._store.beat, state)
 
     async def servers(self, within_s: float = 10.0) -> list[Server]:
-        """The other servers that have been alive within so many seconds.
+        """The other servers that have been alive within this many seconds.
 
         Raises:
             JournalError: the database cannot be read.
         """
         if not self.shared:
             return []
-        return await self._breaker.ask(self._store.servers, within_s, within=_LIST_S)
+        return await self._breaker.ask(self._store.servers, within_s, within=_LIST_SECONDS)
 
     async def lost_servers(self, after_s: float) -> list[str]:
-        """The servers that have not been alive for so many seconds and have not signed off: their ids.
+        """The servers that have not been alive for this many seconds and have not signed off: their ids.
 
         Raises:
             JournalError: the database cannot be read.
         """
         if not self.shared:
             return []
-        return await self._breaker.ask(self._store.lost_servers, after_s, within=_LIST_S)
+        return await self._breaker.ask(self._store.lost_servers, after_s, within=_LIST_SECONDS)
 
     async def sign_off(self, server_id: str = "") -> None:
         """A server is gone for good: this one, unless another is named.
@@ -337,7 +337,7 @@ class Journal:
     async def _shut(self) -> None:
         self._closed = True
         with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSING_S):
+            async with asyncio.timeout(_CLOSING_SECONDS):
                 await self._in(self._thread, self._close)
         self._thread.shutdown(wait=False)
         self._threads.shutdown(wait=False)

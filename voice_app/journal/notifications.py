@@ -14,9 +14,9 @@ import psycopg
 
 from voice_app.journal.database import CHANNEL, OnNotice
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-_BACKOFF_S: Final = (0.1, 5.0)
+_BACKOFF_SECONDS: Final = (0.1, 5.0)
 """The first and the longest pause before a lost connection is made again."""
 
 
@@ -29,7 +29,7 @@ _decode: Final = msgspec.json.Decoder(_Notice).decode
 
 
 class Notifications:
-    """Listens to what is written to the journal, by whatever server, from now on.
+    """Listens to what is written to the journal, by any server, from now on.
 
     Args:
         connect: opens a connection of its own to the database.
@@ -62,7 +62,7 @@ class Notifications:
         os.close(self._wake)
 
     def _run(self) -> None:
-        shortest, longest = _BACKOFF_S
+        shortest, longest = _BACKOFF_SECONDS
         pause = shortest
         while not self._ended.is_set():
             try:
@@ -71,7 +71,7 @@ class Notifications:
                     pause = shortest
                     self._listen(connection)
             except psycopg.Error as error:
-                _log.info("journal: does not hear of other servers: %s", " ".join(str(error).split()))
+                log.info("journal: does not hear of other servers: %s", " ".join(str(error).split()))
                 self._ended.wait(pause)
                 pause = min(pause * 2, longest)
 
@@ -93,6 +93,6 @@ class Notifications:
         try:
             notice = _decode(payload)
         except msgspec.DecodeError:
-            _log.warning("journal: a notice on %s is not ours (%d characters)", CHANNEL, len(payload))
+            log.warning("journal: a notice on %s is not ours (%d characters)", CHANNEL, len(payload))
             return
         self._on_notice(notice.server_id, notice.ids)

@@ -42,9 +42,9 @@ _LIMITS: Final[dict[str, str]] = {
     "idle_in_transaction_session_timeout": "30000",
 }
 """How many milliseconds the database lets us wait, unless the URL says otherwise among its ``options``."""
-_ANSWER_S: Final = 8.0
+_ANSWER_SECONDS: Final = 8.0
 """How long an answer may take. The database itself gives up sooner, unless it hangs."""
-_UNHURRIED_S: Final = 600.0
+_UNHURRIED_SECONDS: Final = 600.0
 _ROWS: Final = 1000
 """Rows in one INSERT."""
 _NOTICE: Final = 190
@@ -139,7 +139,7 @@ class PostgreSQL(Database):
     def _unhurried(self, connection: Connection) -> Iterator[None]:
         driver = typing.cast(_Connection, connection.connection.dbapi_connection)
         driver.limit(dict.fromkeys(_LIMITS, "0"))
-        driver.answer_s = _UNHURRIED_S
+        driver.answer_s = _UNHURRIED_SECONDS
         try:
             yield
         finally:
@@ -165,7 +165,7 @@ class _Connection(psycopg.Connection[Any]):
     The timeouts above are kept by the database; one that hangs keeps none.
     """
 
-    answer_s: float = _ANSWER_S
+    answer_s: float = _ANSWER_SECONDS
 
     def limit(self, limits: Mapping[str, str]) -> None:
         """Set limits of the session. It must be in no transaction."""
@@ -199,7 +199,7 @@ def _engine(database: PostgreSQL) -> Engine:
         pool_pre_ping=True,  # the first to come after a restart of the database gets a new connection
         pool_size=2,
         max_overflow=4,
-        pool_timeout=_ANSWER_S,
+        pool_timeout=_ANSWER_SECONDS,
     )
     event.listen(engine, "handle_error", _let_go)
     return engine

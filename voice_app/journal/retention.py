@@ -12,13 +12,13 @@ from voice_app import telemetry
 from voice_app.journal.database import JournalError
 from voice_app.journal.journal import Journal
 
-DAY_S: Final = 86_400.0
+DAY_SECONDS: Final = 86_400.0
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 async def keep(journal: Journal, days: int, *, first_s: float = 2.0, every_s: float = 3600.0) -> None:
-    """Erase calls whose last event is older than so many days: soon, and then again and again.
+    """Erase calls whose last event is more than ``days`` days old: soon, and then again and again.
 
     Any server of a fleet may do it, and several at once do no harm. ``first_s`` and ``every_s`` are seconds,
     and vary by half, so that servers that were started together do not meet every time.
@@ -27,11 +27,11 @@ async def keep(journal: Journal, days: int, *, first_s: float = 2.0, every_s: fl
     while True:
         await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - nobody has to guess it
         try:
-            purged = await journal.purge(time.time() - days * DAY_S)
+            purged = await journal.purge(time.time() - days * DAY_SECONDS)
         except JournalError as error:
-            _log.warning("journal: old calls could not be erased, that is tried again: %s", error)
+            log.warning("journal: old calls could not be erased, that is tried again: %s", error)
         else:
             telemetry.PURGED.inc(purged)
             if purged:
-                _log.info("journal: %d calls that were older than %d days are erased", purged, days)
+                log.info("journal: %d calls that were older than %d days are erased", purged, days)
         pause = every_s

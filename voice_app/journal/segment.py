@@ -19,7 +19,7 @@ from voice_app.journal.entries import Entry, decode, encode, kind
 
 _HEADER: Final = struct.Struct(">II")
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class _Record(msgspec.Struct, array_like=True, frozen=True):
@@ -61,12 +61,12 @@ class Segment:
             try:
                 record = _decoder.decode(payload)
             except msgspec.DecodeError as error:
-                _log.error("journal: an entry in %s is of another version and is lost: %s", self.path, error)
+                log.error("journal: an entry in %s is of another version and is lost: %s", self.path, error)
                 continue
             event = decode(record.kind, record.data)
             found.append(Entry(record.id, record.at, record.call_sid, event, record.key))
         if damaged:
-            _log.warning("journal: %d bytes at %s are damaged, by a crash perhaps", damaged, self.path)
+            log.warning("journal: %d bytes at %s are damaged, by a crash perhaps", damaged, self.path)
         return found
 
     def rewrite(self, data: bytes) -> None:

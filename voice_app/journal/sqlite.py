@@ -20,10 +20,10 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from voice_app.journal.database import Database, EventRow, NoticeListener, OnNotice, Verb, malformed
 from voice_app.journal.tables import events
 
-_BUSY_S: Final = 1.0
+_BUSY_SECONDS: Final = 1.0
 """How long SQLite waits for another process's lock, unless the URL ends in ``?timeout=``. The writer tries
 again, so this need not be long."""
-_UNHURRIED_S: Final = 60.0
+_UNHURRIED_SECONDS: Final = 60.0
 _ROWS: Final = 64
 """Rows in one INSERT. Each statement waits once for the GIL: row by row, a busy loop starves the writer."""
 _EPOCH: Final = 2440587.5
@@ -75,10 +75,10 @@ class SQLite(Database):
             connection.exec_driver_sql(_insertion(len(chunk)), values)
 
     def tell(self, connection: Connection, server_id: str, ids: Sequence[str]) -> None:
-        """Nobody: other processes on this file are commands that look once."""
+        """Nothing to do: other processes on this file are commands that read once."""
 
     def listen(self, on_notice: OnNotice, on_connected: Callable[[], None]) -> NoticeListener:
-        raise TypeError(f"{self.name} tells nobody of anything: one process writes to it")
+        raise TypeError(f"{self.name} cannot be listened to: one process writes to it")
 
     def only_one(self, connection: Connection) -> None:
         """It is: ``begin`` has locked the file against all other writers."""
@@ -95,7 +95,7 @@ class SQLite(Database):
     def _unhurried(self, connection: Connection) -> Iterator[None]:
         driver = cast(sqlite3.Connection, connection.connection.dbapi_connection)
         [before] = driver.execute("PRAGMA busy_timeout").fetchone()
-        driver.execute(f"PRAGMA busy_timeout = {_UNHURRIED_S * 1000:.0f}")
+        driver.execute(f"PRAGMA busy_timeout = {_UNHURRIED_SECONDS * 1000:.0f}")
         try:
             yield
         finally:
@@ -119,7 +119,7 @@ def _in_memory(url: URL) -> bool:
 
 
 def _engine(url: URL) -> Engine:
-    patient = url if "timeout" in url.query else url.update_query_dict({"timeout": str(_BUSY_S)})
+    patient = url if "timeout" in url.query else url.update_query_dict({"timeout": str(_BUSY_SECONDS)})
     if _in_memory(url):
         # Each connection would have a database of its own: the threads take turns with one.
         engine = create_engine(

@@ -89,7 +89,7 @@ class Store:
         return self._entries(_ENTRIES.where(events.c.id.in_([_storable(id_) for id_ in ids]))) if ids else []
 
     def since(self, last_id: str, limit: int) -> list[Entry]:
-        """The first entries after this id, from whatever server. Mind that their clocks may differ."""
+        """The first entries after this id, of all servers. Their clocks may differ."""
         return self._entries(_ENTRIES.where(events.c.id > _storable(last_id)).limit(limit))
 
     def select(
@@ -136,7 +136,7 @@ class Store:
         self.database.write(lambda connection: self.database.beat(connection, self.server_id, state))
 
     def servers(self, within_s: float) -> list[Server]:
-        """The other servers that have been alive within so many seconds, longest known first."""
+        """The other servers that have been alive within this many seconds, longest known first."""
         query = select(servers.c.id, servers.c.state).order_by(servers.c.id)
         seen = servers.c.beat_at >= self.database.now - within_s
         with self.database.reading() as connection:
@@ -144,7 +144,7 @@ class Store:
         return [Server(row.id, row.state) for row in rows]
 
     def lost_servers(self, after_s: float) -> list[str]:
-        """The servers that have not been alive for so many seconds and have not signed off."""
+        """The servers that have not been alive for this many seconds and have not signed off."""
         query = select(servers.c.id).where(servers.c.beat_at < self.database.now - after_s)
         with self.database.reading() as connection:
             return list(connection.scalars(query.order_by(servers.c.id)))
@@ -216,7 +216,7 @@ _CALLS: Final = select(
 
 def _event(entry: Entry, number: int) -> EventRow:
     event, key = entry.event, _storable(entry.key) if entry.key else None
-    if isinstance(event, UnknownEvent):  # as it came, from whatever hand
+    if isinstance(event, UnknownEvent):  # its text was never checked by us
         event = UnknownEvent(_storable(event.kind), _storable(event.data))
     return EventRow(entry.id, number, entry.at, kind(event), encode(event), key)
 

@@ -1,4 +1,4 @@
-"""The way of the entries into the database: in order, each once, whatever the database does.
+"""Writes entries to the database behind the calls: in order, each once, through outages.
 
     put ──→ memory ──────────────→ database
                └──→ spool (disk) ──┘
@@ -7,8 +7,8 @@ Entries wait in memory for a tenth of a second and are committed together. When 
 batch within half a second, that batch and all that comes behind it goes to the spool, four times a second.
 The spool is delivered, oldest first, when the database is back; once it is empty, memory is next again. So
 what is in the spool is always older than what is in memory. Where the disk takes nothing either, memory holds
-what it can, and what it cannot hold is lost aloud. One task does all of this, step by step; the database and
-the disk have a thread each.
+what it can, and what it cannot hold is lost, counted, and logged. One task does all of this, step by step;
+the database and the disk have a thread each.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from voice_app.journal.spool import Spool, SpoolError
 _Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _BATCH: Final = 5_000
 """Entries in one transaction, about."""
 _CHUNK: Final = 1_000
 """Entries that go to the disk together."""
 _CROWD: Final = 20_000
-"""So many entries in memory go to the disk even while the database works."""
-_PATIENCE_S: Final = 0.5
+"""Entries in memory beyond which they go to the disk even while the database works."""
+_PATIENCE_SECONDS: Final = 0.5
 """How long the database may take over a batch before the disk is asked."""
-_SPILL_S: Final = 0.25
+_SPILL_SECONDS: Final = 0.25
 """From then on, how often the disk is."""
-_BACKOFF_S: Final = (0.05, 1.0)
+_BACKOFF_SECONDS: Final = (0.05, 1.0)
 """The first and the longest pause before a failed batch is tried again."""
-_DISK_PAUSE_S: Final = 1.0
+_DISK_PAUSE_SECONDS: Final = 1.0
 """How long a disk that failed is left alone."""
-_SILENCE_S: Final = 2.0
-"""A database that says nothing for so long is a trouble worth a line in the log."""
-_CLOSING_S: Final = 5.0
+_SILENCE_SECONDS: Final = 2.0
+"""A database that has not answered for this long is logged."""
+_CLOSING_SECONDS: Final = 5.0
 """How long ``aclose`` tries to write what is left."""
 
 
@@ -158,14 +158,14 @@ class Writer:
         self._measure()
         self._begin(self._deliver(), "journal")
         if self._disk is not None and not _writable(self._disk.folder):
-            _log.warning(
+            log.warning(
                 "journal: nothing can be written to %s: in an outage of the database entries would wait in "
                 "memory only. Name another folder with VOICE_APP_SPOOL.",
                 self._disk.folder,
             )
         if self._disk is not None and self._disk.folder.is_dir():
             inheritance = self._begin(self._inherit(), "journal-inheritance")
-            await asyncio.wait([inheritance], timeout=_PATIENCE_S)
+            await asyncio.wait([inheritance], timeout=_PATIENCE_SECONDS)
 
     async def flush(self) -> None:
         """Return when all that was put before is in the database. In an outage it waits.
@@ -197,7 +197,7 @@ class Writer:
         self._closed = True
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSING_S):
+                async with asyncio.timeout(_CLOSING_SECONDS):
                     await self.flush()
         finally:
             for task in self._tasks:
@@ -216,7 +216,7 @@ class Writer:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.critical("journal: a fault of its own has stopped it", exc_info=error)
+            log.critical("journal: a fault of its own has stopped it", exc_info=error)
 
     async def _deliver(self) -> None:
         while True:
@@ -261,20 +261,20 @@ class Writer:
         commit = asyncio.ensure_future(self._commit(batch))
         began = time.monotonic()
         try:
-            await asyncio.wait([commit], timeout=_PATIENCE_S)
+            await asyncio.wait([commit], timeout=_PATIENCE_SECONDS)
             while not commit.done():
                 self._outage.on = True
-                if time.monotonic() - began > _SILENCE_S:
+                if time.monotonic() - began > _SILENCE_SECONDS:
                     self._complain("The database does not answer.")
                 await self._spill()
                 self._measure()
-                await asyncio.wait([commit], timeout=_SPILL_S)
+                await asyncio.wait([commit], timeout=_SPILL_SECONDS)
             await commit
         finally:
             commit.cancel()
 
     async def _commit(self, batch: Sequence[Entry]) -> None:
-        shortest, longest = _BACKOFF_S
+        shortest, longest = _BACKOFF_SECONDS
         pause = shortest
         while True:
             try:
@@ -286,7 +286,7 @@ class Writer:
                 return
             else:
                 if self._outage.end():
-                    _log.warning("journal: the database works again and takes %d entries", self.waiting)
+                    log.warning("journal: the database works again and takes %d entries", self.waiting)
                 return
             await asyncio.sleep(pause)
             pause = min(pause * 2, longest)
@@ -298,7 +298,8 @@ class Writer:
             await self._commit(batch[half:])
             return
         self._lost += 1
-        _log.exception("journal: an event of call %s cannot be stored and is lost", batch[0].call_sid)
+        # Its caller handles the error.
+        log.exception("journal: an event of call %s cannot be stored and is lost", batch[0].call_sid)  # noqa: LOG004
 
     async def _spill(self) -> None:
         """Put what is in memory on the disk, the oldest first, as far as the disk takes it."""
@@ -319,12 +320,12 @@ class Writer:
         except SpoolError as error:
             self._queue.put_back(self._chunk)
             self._chunk = ()
-            self._disk_rests_until = now + _DISK_PAUSE_S
+            self._disk_rests_until = now + _DISK_PAUSE_SECONDS
             if self._disk_failure.is_due():
-                _log.error("journal: %s Calls go on; %d entries wait in memory.", error, len(self._queue))
+                log.error("journal: %s Calls go on; %d entries wait in memory.", error, len(self._queue))
         else:
             if self._disk_failure.end():
-                _log.warning("journal: the disk takes entries again")
+                log.warning("journal: the disk takes entries again")
 
     async def _inherit(self) -> None:
         """Take in what dead processes left behind."""
@@ -335,7 +336,7 @@ class Writer:
             while self._inherited:
                 spool = self._inherited[0]
                 if len(spool):
-                    _log.warning("journal: %d entries of a former process are taken in", len(spool))
+                    log.warning("journal: %d entries of a former process are taken in", len(spool))
                 while batch := await self._on_disk(spool.head):
                     await self._commit(batch)
                     await self._on_disk(spool.advance)
@@ -358,14 +359,14 @@ class Writer:
         await self._spill()
         if (spool := self._spool) is not None:
             if left := len(spool):
-                _log.warning("journal: %d entries wait in %s for the next start", left, spool.folder)
+                log.warning("journal: %d entries wait in %s for the next start", left, spool.folder)
             self._spool = None
             await self._retire(spool)
         for spool in self._inherited:
             await self._retire(spool)
         self._inherited.clear()
         if lost := len(self._queue.take(len(self._queue))):
-            _log.error("journal: it was closed: %d entries could not be written and are lost", lost)
+            log.error("journal: it was closed: %d entries could not be written and are lost", lost)
         self._lost += lost
         error = JournalError("The journal was closed before everything was in the database.")
         for _, waiter in self._waiters:
@@ -397,7 +398,7 @@ class Writer:
         self._outage.on = True
         if self._outage.is_due():
             place = "on the disk" if self._spool is not None else "in memory"
-            _log.error("journal: %s Calls go on; %d entries wait %s.", what, self.waiting, place)
+            log.error("journal: %s Calls go on; %d entries wait %s.", what, self.waiting, place)
 
     def _measure(self) -> None:
         """Tell how it stands: to the metrics, and of a loss to the log."""
@@ -410,7 +411,7 @@ class Writer:
             telemetry.JOURNAL_LOST.inc(lost - self._told_lost)
             self._told_lost = lost
             if self._overload.is_due():
-                _log.error("journal: %d entries are lost so far", lost)
+                log.error("journal: %d entries are lost so far", lost)
 
 
 def _writable(folder: Path) -> bool:

@@ -14,7 +14,7 @@ PREFIXES: Final = {"WHATSAPP": "whatsapp:", "RCS": "rcs:"}
 """How the addresses of a channel begin."""
 
 
-_WITHHELD = frozenset({"+7378742833", "+2562533", "+8656696", "+266696687", "+86282452253"})
+_WITHHELD: Final = frozenset({"+7378742833", "+2562533", "+8656696", "+266696687", "+86282452253"})
 """What Twilio shows for RESTRICTED, BLOCKED, UNKNOWN, ANONYMOUS and UNAVAILABLE, typed on a keypad."""
 
 

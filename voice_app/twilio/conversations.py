@@ -27,12 +27,12 @@ from voice_app.twilio.models import (
 from voice_app.twilio.operations import PRODUCT, Progress, finished
 
 PATH: Final = "/v2/Conversations"
-MOST_METADATA: Final = 512
+MAX_METADATA: Final = 512
 """Characters of one value."""
 
-_FIRST_POLL = 0.25
-_SLOWEST_POLL = 1.5
-_AT_ONCE = 8
+_FIRST_POLL_SECONDS: Final = 0.25
+_MAX_POLL_SECONDS: Final = 1.5
+_AT_ONCE: Final = 8
 
 
 class Conversations:
@@ -108,14 +108,14 @@ class Conversations:
         The open ones come first. That of a short call may be closed by now. No caller should wait for it.
         """
         ends = time.monotonic() + within
-        pause = _FIRST_POLL
+        pause = _FIRST_POLL_SECONDS
         while True:
             found = sorted(await self.list(channel_id=call_sid), key=lambda item: item.status not in OPEN)
             left = ends - time.monotonic()
             if found or left <= 0:
                 return found
             await asyncio.sleep(min(pause, left))
-            pause = min(pause * 2, _SLOWEST_POLL)
+            pause = min(pause * 2, _MAX_POLL_SECONDS)
 
     async def set_status(self, conversation_id: str, status: Status) -> Conversation:
         """Move a conversation along. ``CLOSED`` is final."""
@@ -135,7 +135,7 @@ class Conversations:
 
     async def annotate(self, conversation_id: str, metadata: Mapping[str, str]) -> Conversation:
         """Add to what is noted on a conversation, which is 8 pairs at most. Long values are cut."""
-        body = {"metadata": {name: value[:MOST_METADATA] for name, value in metadata.items()}}
+        body = {"metadata": {name: value[:MAX_METADATA] for name, value in metadata.items()}}
         return Conversation.read(await self._object("PATCH", _path(conversation_id), body, repeatable=True))
 
     async def close(self, conversation_id: str) -> Conversation:

@@ -144,7 +144,7 @@ class Erasure:
             raise
 
     async def _profiles(self, clues: Clues, conversations: Iterable[Conversation]) -> list[tuple[str, str]]:
-        """Memory store and profile: whoever has the number, and took part under the address."""
+        """Memory store and profile: those with the number, and those who took part under the address."""
         named = clues.configuration_id
         own = (await Configurations(self._api).fetch(named)).memory_store_id if named is not None else ""
         stores = {own} | {_store_of(item) for item in conversations}

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from time import time
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-_LACKS_GRANT = 70004
-_LONGEST_QUOTE = 200
+_LACKS_GRANT: Final = 70004
+_MAX_QUOTE: Final = 200
 
 
 class Trouble(StrEnum):
@@ -33,7 +33,7 @@ class Trouble(StrEnum):
     """Twilio took the change in and then could not make it."""
 
 
-_ADVICE = {
+_ADVICE: Final = {
     Trouble.UNAUTHENTICATED: (
         "Check TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN, or TWILIO_API_KEY with TWILIO_API_SECRET, and the "
         "region. Twilio gives the same answer while the product's terms of service are not accepted in the "
@@ -218,4 +218,4 @@ def _quoted(body: bytes) -> str:
     if not text:
         return "an empty answer"
     kind = "a page of HTML" if text[:15].lower().startswith(("<!doctype html", "<html")) else "not JSON"
-    return f"{kind} instead of an answer: {text[:_LONGEST_QUOTE]!r}"
+    return f"{kind} instead of an answer: {text[:_MAX_QUOTE]!r}"

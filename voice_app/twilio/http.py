@@ -25,8 +25,8 @@ PAGE_SIZE: Final = 1000
 
 Query = Mapping[str, str | int] | Iterable[tuple[str, str | int]]
 
-_RETRIED = frozenset({429, 500, 502, 503, 504})
-_REPEATABLE = frozenset({"GET", "HEAD"})
+_RETRIED: Final = frozenset({429, 500, 502, 503, 504})
+_REPEATABLE: Final = frozenset({"GET", "HEAD"})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS: Final = 4
 _CHUNK_BYTES: Final = 64 * 1024

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from typing import Final
 
 
 class IdKind(StrEnum):
@@ -33,7 +34,7 @@ class IdKind(StrEnum):
         return self.name.lower().replace("_", " ")
 
 
-_OLDER = {IdKind.MEMORY_STORE: "mem_service_"}
+_OLDER: Final = {IdKind.MEMORY_STORE: "mem_service_"}
 """Prefixes that older accounts still have."""
 
 

@@ -42,7 +42,7 @@ class Trigger(_Part):
 
     @property
     def count(self) -> int:
-        """For ``COMMUNICATION``: it runs on every so many of them."""
+        """For ``COMMUNICATION``: it runs once for this many of them."""
         count = (self.parameters or {}).get("count", 1)
         return count if isinstance(count, int) else 1
 

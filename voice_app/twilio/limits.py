@@ -30,7 +30,7 @@ Grouping = Literal[
 CHANNELS: Final[tuple[str, ...]] = get_args(Channel)
 GROUPINGS: Final[tuple[str, ...]] = get_args(Grouping)
 
-_LONGEST_QUOTE = 60
+_MAX_QUOTE: Final = 60
 
 REQUIRED: Final = ("displayName", "description", "conversationGroupingType", "memoryStoreId")
 """What a new configuration must have."""
@@ -138,5 +138,5 @@ def _sentence(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"] if part != "[key]")
     message = str(error["msg"]).removeprefix("Value error, ").replace(" after validation", "")
     given = error["input"]
-    shown = f" (given: {repr(given)[:_LONGEST_QUOTE]})" if isinstance(given, str | int | float) else ""
+    shown = f" (given: {repr(given)[:_MAX_QUOTE]})" if isinstance(given, str | int | float) else ""
     return f"{place}: {message}{shown}" if place else message

@@ -27,8 +27,8 @@ MAX_CONTENT: Final = 4096
 SOURCE: Final = "voice-app"
 """Who observed, where nothing else is said."""
 
-_MOST_MERGES = 5
-_MERGED = frozenset({301, 308})
+_MAX_MERGES: Final = 5
+_MERGED: Final = frozenset({301, 308})
 _MEMORIES: Final = (("Observations", IdKind.OBSERVATION), ("ConversationSummaries", IdKind.SUMMARY))
 """What is kept of a profile beside its traits: the part of its path, and what the ids there are."""
 
@@ -282,7 +282,7 @@ class MemoryClient:
                 return await ask(profile_id)
             except ApiError as error:
                 canonical = self._merged_into(store_id, error)
-                if canonical is None or canonical in seen or len(seen) > _MOST_MERGES:
+                if canonical is None or canonical in seen or len(seen) > _MAX_MERGES:
                     raise
                 seen.add(canonical)
                 profile_id = canonical

@@ -16,11 +16,11 @@ PRODUCT: Final = "conversations"
 Progress = Callable[[Operation], None]
 """Told about every look at an operation."""
 
-_STATUS_PATH = r"/v[12]/ControlPlane/Operations/[0-9A-Za-z_-]+"
-_OVER = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
-_USUAL_PAUSE = 1.0
-_SHORTEST_PAUSE = 0.02
-_LONGEST_PAUSE = 10.0
+_STATUS_PATH: Final = r"/v[12]/ControlPlane/Operations/[0-9A-Za-z_-]+"
+_OVER: Final = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
+_DEFAULT_PAUSE_SECONDS: Final = 1.0
+_MIN_PAUSE_SECONDS: Final = 0.02
+_MAX_PAUSE_SECONDS: Final = 10.0
 
 
 async def finished(
@@ -34,7 +34,7 @@ async def finished(
     """
     path = _status_path(api, reply, url)
     ends = time.monotonic() + deadline
-    pause = _pause(reply, _USUAL_PAUSE)
+    pause = _pause(reply, _DEFAULT_PAUSE_SECONDS)
     while True:
         await asyncio.sleep(max(0.0, min(pause, ends - time.monotonic())))
         answer = await api.request("GET", PRODUCT, path)
@@ -61,7 +61,7 @@ def related_id(operation: Operation, name: str) -> str | None:
 
 def _pause(reply: ApiReply, usual: float) -> float:
     wait = seconds_to_wait(reply.headers)
-    return usual if wait is None else max(_SHORTEST_PAUSE, min(wait, _LONGEST_PAUSE))
+    return usual if wait is None else max(_MIN_PAUSE_SECONDS, min(wait, _MAX_PAUSE_SECONDS))
 
 
 def _status_path(api: TwilioApi, reply: ApiReply, url: str) -> str:

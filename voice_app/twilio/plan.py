@@ -19,8 +19,8 @@ CAPTURED: Final = ("VOICE", "SMS", "RCS", "WHATSAPP")
 _COSTS: Final = {channel: len(rules_of(channel, "+15550100001")) for channel in CAPTURED}
 """Rules that one number takes."""
 
-_NUMBER_COLUMNS = ("number", "phonenumber", "phone", "e164")
-_CHANNEL_COLUMNS = ("channels", "channel")
+_NUMBER_COLUMNS: Final = ("number", "phonenumber", "phone", "e164")
+_CHANNEL_COLUMNS: Final = ("channels", "channel")
 
 
 class ListedNumber(msgspec.Struct, frozen=True):

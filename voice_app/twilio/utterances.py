@@ -10,7 +10,7 @@ import msgspec
 
 from voice_app.twilio.models import Communication, Participant
 
-PAUSE: Final = 5.0
+PAUSE_SECONDS: Final = 5.0
 """Seconds of silence after which the same speaker begins something new."""
 
 
@@ -60,7 +60,7 @@ def _belong_together(before: Communication, after: Communication) -> bool:
         return False
     if _source(before) != _source(after):
         return False
-    return before.at is None or after.at is None or (after.at - before.at).total_seconds() <= PAUSE
+    return before.at is None or after.at is None or (after.at - before.at).total_seconds() <= PAUSE_SECONDS
 
 
 def _kind(item: Communication) -> str:

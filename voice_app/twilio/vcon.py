@@ -22,11 +22,11 @@ MEDIA_TYPE: Final = "application/vcon"
 SYNTAX: Final = "0.4.0"
 """Deprecated since the fourth draft, and still asked for by older readers."""
 
-_CONTACT_CENTER = "CC"
-_VENDOR = "Twilio"
-_ROLES = {"CUSTOMER": "customer", "HUMAN_AGENT": "agent", "AI_AGENT": "agent", "AGENT": "agent"}
-_ANALYSES = ("summary", "sentiment", "transcript", "translation")
-_TWILIOS = {
+_CONTACT_CENTER: Final = "CC"
+_VENDOR: Final = "Twilio"
+_ROLES: Final = {"CUSTOMER": "customer", "HUMAN_AGENT": "agent", "AI_AGENT": "agent", "AGENT": "agent"}
+_ANALYSES: Final = ("summary", "sentiment", "transcript", "translation")
+_TWILIOS: Final = {
     IdKind.OPERATOR + "01kcrvw16kfa88qvgrfmr7y151": "sentiment",
     IdKind.OPERATOR + "01kcv35pnkeysaf6z6cqtbpegn": "summary",
 }
@@ -67,7 +67,7 @@ def vcon(
 
 
 class _Parties:
-    """The participants, and whoever else says something; each keeps its index."""
+    """The participants, and other addresses that say something; each keeps its index."""
 
     def __init__(self, people: Sequence[Participant]) -> None:
         self.found: list[dict[str, Any]] = []
