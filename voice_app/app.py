@@ -23,7 +23,7 @@ from voice_app.journal.retention import keep
 from voice_app.relay.session_token import Tickets
 from voice_app.settings import Settings, SettingsError, number_settings
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
-from voice_app.twiml.templates import Context, Templates, default_folder
+from voice_app.twiml.templates import SERVED, Context, Templates, default_folder
 from voice_app.webhooks import Desk, Directory, Lookout, Recalls, Signatures, routes
 from voice_app.webhooks.admission import State
 from voice_app.webhooks.desk import ORCHESTRATOR_EVENTS
@@ -49,10 +49,12 @@ def scope(settings: Settings) -> Scope:
     def for_people(number: str) -> bool:
         return exceptions.get(number, settings).transcribe == "passive"
 
+    templates = Templates(settings.templates or default_folder())
+    served = [*SERVED, settings.template, *(line.template for line in exceptions.values())]
     people = [address.removeprefix("conference:") for target in targets(settings) for address in target.to]
     return Scope(
         configuration_id=settings.conversation_configuration,
-        in_templates=named_in(settings.templates or default_folder()),
+        in_templates=named_in(templates.reachable(served).values()),
         account_sid=settings.account_sid or "",
         origin=settings.origin if settings.public_domain else "",
         numbers=tuple(filter(None, [settings.phone_number, *exceptions])),

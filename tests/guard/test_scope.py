@@ -4,30 +4,61 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from voice_app.guard import Allowance, named_in
+from voice_app.twiml.templates import Templates
 
 
-def test_ids_in_templates_are_found_wherever_they_stand(tmp_path: Path) -> None:
-    (tmp_path / "answer.xml").write_text(
+def test_ids_are_found_wherever_they_stand() -> None:
+    answer = (
         "{% if number == '+1' %}<ConversationRelay conversationConfiguration='conv_configuration_a1'/>"
         "{% else %}<ConversationRelay conversationId='conv_conversation_b2'/>{% endif %}"
     )
-    (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "x.xml").write_text(
-        '<Transcription conversationConfiguration="conv_configuration_a1"/>'
-    )
-    assert named_in(tmp_path) == ("conv_configuration_a1", "conv_conversation_b2")
+    handoff = '<Transcription conversationConfiguration="conv_configuration_a1"/>'
+    assert named_in([answer, handoff]) == ("conv_configuration_a1", "conv_conversation_b2")
 
 
-def test_comments_name_nothing(tmp_path: Path) -> None:
-    (tmp_path / "a.xml").write_text("{# conv_configuration_1 #}<!-- conv_configuration_2\n --><Response/>")
-    assert named_in(tmp_path) == ()
+def test_a_unique_name_is_found_where_it_is_written_out() -> None:
+    named = """<ConversationRelay conversationConfiguration = 'acme-voice'/>"""
+    variable = '<ConversationRelay conversationConfiguration="{{ conversation_configuration }}"/>'
+    assert named_in([named, variable, named.replace("acme-voice", "")]) == ("acme-voice",)
 
 
-def test_what_cannot_be_read_is_left_to_the_linter(tmp_path: Path) -> None:
-    (tmp_path / "a.xml").write_bytes(b"\xff conv_configuration_1")
-    assert named_in(tmp_path) == ()
-    assert named_in(tmp_path / "nowhere") == ()
+def test_comments_name_nothing() -> None:
+    assert named_in(["{# conv_configuration_1 #}<!-- conv_configuration_2\n --><Response/>"]) == ()
+
+
+FOLDER = {
+    "answer.xml": "{% include '_relay.txt' %}",
+    "_relay.txt": "<ConversationRelay conversationConfiguration='conv_configuration_1'/>",
+    "answer.old.xml": "<ConversationRelay conversationConfiguration='conv_configuration_2'/>",
+    "backup/answer.xml": "<ConversationRelay conversationConfiguration='conv_configuration_3'/>",
+    "broken.xml": "{% if %}",
+    "any.xml": "{% include name %}",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, source in FOLDER.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(source)
+    (tmp_path / "bytes.xml").write_bytes(b"\xff conv_configuration_1")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("names", "reached"),
+    [
+        (["answer.xml"], {"answer.xml", "_relay.txt"}),
+        (["answer.xml", "nowhere.xml", "broken.xml", "bytes.xml"], {"answer.xml", "_relay.txt"}),
+        (["any.xml"], set(FOLDER) - {"broken.xml"}),
+        ([], set()),
+    ],
+)
+def test_what_no_call_comes_to_is_not_in_use(folder: Path, names: list[str], reached: set[str]) -> None:
+    assert set(Templates(folder).reachable(names)) == reached
 
 
 def test_an_allowance_is_read_as_it_is_written() -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from support.accounts import NUMBER, capturing, rule, snapshot, stores, trouble
+from support.accounts import NUMBER, capturing, others, rule, snapshot, trouble
 from voice_app import telemetry
 from voice_app.guard import Report, Snapshot, Watch, judge
 from voice_app.guard.snapshot import Part, Unread
@@ -81,7 +81,8 @@ async def test_a_doubt_takes_no_refusal_back(strict: bool) -> None:
     async with watching(Account()) as show:
         await show(REFUSED)
         assert await show(snapshot(**unread)) == ["STT101"]
-        assert await show(snapshot(**unread, stores=stores(None))) == ["MEM101", "STT101"]
+        worse = snapshot(**unread | {"configurations": others(rule("*", NUMBER))})
+        assert await show(worse) == ["STT101", "STT102"]
         assert await show(FINE) == []
 
 

@@ -16,7 +16,7 @@ from voice_app import server
 from voice_app.agents.loader import AgentError
 from voice_app.app import desk
 from voice_app.cli.output import console, plain, print_json, printable, run
-from voice_app.guard import Report, Verdict, verdict
+from voice_app.guard import Report, Verdict, exit_code, verdict
 from voice_app.guard.rendering import Fact, facts, overview
 from voice_app.guard.repair import Repair, proven, repairs
 from voice_app.journal import JournalError
@@ -55,7 +55,7 @@ def check(
     Reads the named configuration and all others, the account's numbers, the memory store, intelligence and
     callbacks, and lints the templates. Only --fix changes anything, after showing what.
 
-    Exit code: 0 fine, 1 refused, 2 settings, 3 could not find out.
+    Exit code: 0 nothing refuses, 1 refused, 2 settings, 3 could not find out.
 
     Examples: voice-app check · voice-app check --strict --json · voice-app check --fix
     """
@@ -67,11 +67,11 @@ def check(
         raise SettingsError([str(error)]) from None
     except ApiError as error:
         typer.echo(f"It could not be fixed: {printable(str(error))}", err=True)
-        raise typer.Exit(Verdict.UNKNOWN) from None
+        raise typer.Exit(3) from None
     raise typer.Exit(found)
 
 
-async def _check(settings: Settings, options: _Options) -> Verdict:
+async def _check(settings: Settings, options: _Options) -> int:
     async with server.environment(settings) as (ready, api):
         folder = desk(ready, api).templates.folder
         report = await server.preflight(ready, api)
@@ -89,14 +89,14 @@ async def _check(settings: Settings, options: _Options) -> Verdict:
             _screen().print(overview(found, told, report.findings), soft_wrap=True)
             if not report.findings:
                 typer.echo("\nNothing to complain about.")
-        return found
+        return exit_code(report.findings, strict=options.strict)
 
 
 def _document(
     found: Verdict, told: Sequence[Fact], report: Report, changed: Sequence[Update]
 ) -> dict[str, Any]:
     document: dict[str, Any] = {
-        "verdict": found.name.lower(),
+        "verdict": found,
         "facts": [{"name": name, "value": value} for name, value in told],
         "findings": [msgspec.to_builtins(finding) for finding in report.findings],
     }

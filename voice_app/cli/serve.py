@@ -44,25 +44,25 @@ def serve(
     raise typer.Exit(found)
 
 
-async def _serve(settings: Settings, *, check_only: bool) -> Verdict:
+async def _serve(settings: Settings, *, check_only: bool) -> int:
     async with server.environment(settings) as (ready, api):
         report = await server.preflight(ready, api)
         grave = [item for item in report.findings if item.severity is not Severity.NOTE]
         print_findings(grave, as_json=False, error=True)
-        found = report.verdict
-        if found is not Verdict.FINE:
-            typer.echo(f"\nNot started: {_why_not(found)}", err=True)
-            return found
+        if report.exit_code:
+            typer.echo(f"\nNot started: {_why_not(report.verdict)}", err=True)
+            return report.exit_code
         if check_only:
             desk(ready, api)
-            typer.echo("Every check passed.")
-            return found
+            doubtful = report.verdict is Verdict.UNKNOWN
+            typer.echo("Not verified: see above. All else passed." if doubtful else "Every check passed.")
+            return 0
         if ready.workers > 1:
             desk(ready, api)  # what is wrong with it is better said once than by every worker
             await server.supervise(ready, lambda base_url: _announce(ready, base_url))
         else:
             await server.serve(ready, api, lambda base_url: _announce(ready, base_url))
-        return found
+        return 0
 
 
 def _why_not(found: Verdict) -> str:

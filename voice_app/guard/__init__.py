@@ -1,7 +1,7 @@
 """The guard: it refuses to run where speech-to-text would be billed twice."""
 
 from voice_app.findings import RULES
-from voice_app.guard.check import Report, Verdict, check_account, judge, verdict
+from voice_app.guard.check import Report, Verdict, check_account, exit_code, judge, verdict
 from voice_app.guard.evidence import CallInspector, best_of
 from voice_app.guard.snapshot import Allowance, Named, Scope, Snapshot, named_in
 from voice_app.guard.watch import Watch
@@ -18,6 +18,7 @@ __all__ = [
     "Watch",
     "best_of",
     "check_account",
+    "exit_code",
     "judge",
     "named_in",
     "verdict",

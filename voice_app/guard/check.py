@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import StrEnum
 from pathlib import PurePath
 from typing import Final
 
@@ -34,15 +34,17 @@ _CHECKS: Final = tuple(
 )
 _NEVER: Final = frozenset({"STT104"} | {item.id for item in RULES.values() if not item.overridable})
 """Rules that nothing overrides."""
+_PROOFS: Final = frozenset({"STT101", "STT102", "STT103", "STT105"})
+"""The rules that see a second engine in what was read of the account."""
 _KNOWN: Final = frozenset({*TWIML_RULES, *RULES})
 
 
-class Verdict(IntEnum):
-    """What the findings amount to; the value is the exit code of a command."""
+class Verdict(StrEnum):
+    """What the findings amount to."""
 
-    FINE = 0
-    REFUSED = 1
-    UNKNOWN = 3
+    FINE = "fine"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
     """Nothing is known to be wrong, and not everything could be read."""
 
 
@@ -58,9 +60,14 @@ class Report:
         return verdict(self.findings)
 
     @property
+    def exit_code(self) -> int:
+        """0: the server may start."""
+        return exit_code(self.findings)
+
+    @property
     def refusals(self) -> list[Finding]:
-        """The findings that forbid to take calls; a doubt is none."""
-        return [item for item in self.findings if item.severity is Severity.ERROR and item.rule != "STT106"]
+        """What proves that speech-to-text is billed twice. A doubt proves nothing."""
+        return [item for item in self.findings if item.severity is Severity.ERROR and item.rule in _PROOFS]
 
 
 async def check_account(
@@ -85,12 +92,25 @@ def judge(snapshot: Snapshot, templates: Sequence[Finding] = ()) -> list[Finding
 
 
 def verdict(findings: Sequence[Finding], *, strict: bool = False) -> Verdict:
-    """Whether to go on. ``strict``: warnings forbid it too."""
-    grave = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
-    rules = {finding.rule for finding in findings if finding.severity in grave}
-    if not rules:
-        return Verdict.FINE
-    return Verdict.UNKNOWN if rules == {"STT106"} else Verdict.REFUSED
+    """What to call it. ``strict``: warnings forbid to go on, too.
+
+    A doubt whether speech-to-text is billed once is never fine, not even where it does not refuse.
+    """
+    if _grave(findings, strict) - {"STT106"}:
+        return Verdict.REFUSED
+    doubtful = any(item.rule == "STT106" and item.severity is not Severity.NOTE for item in findings)
+    return Verdict.UNKNOWN if doubtful else Verdict.FINE
+
+
+def exit_code(findings: Sequence[Finding], *, strict: bool = False) -> int:
+    """0: nothing forbids to go on; 1: something does; 3: what could not be found out does."""
+    grave = _grave(findings, strict)
+    return 0 if not grave else 3 if grave == {"STT106"} else 1
+
+
+def _grave(findings: Sequence[Finding], strict: bool) -> set[str]:
+    severities = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
+    return {finding.rule for finding in findings if finding.severity in severities}
 
 
 def allow(

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
+from voice_app.guard.matching import VOICE, captures
 from voice_app.guard.snapshot import SETTING, Named, Part, Scope, Snapshot, Unread
 from voice_app.twilio import (
     ApiError,
@@ -27,7 +28,7 @@ from voice_app.twilio.conversations import PATH as CONVERSATIONS
 from voice_app.twilio.identifiers import IdKind, problem
 from voice_app.twilio.memory import MemoryStore
 from voice_app.twilio.models import OPEN
-from voice_app.twilio.numbers import IncomingNumber, IncomingNumbers
+from voice_app.twilio.numbers import IncomingNumber, IncomingNumbers, VoiceApplication
 
 MOST_CONVERSATIONS: Final = 1000
 """Open conversations that are looked at: one page of them."""
@@ -61,24 +62,29 @@ class _Collector:
         self._unread: list[Unread] = []
 
     async def collect(self) -> Snapshot:
-        (named, stores, intelligence, operators), listed, incoming, conversations = await asyncio.gather(
-            self._linked(), self._list(), self._incoming(), self._open()
-        )
+        listing = asyncio.create_task(self._list())
+        (
+            (named, stores, intelligence, operators),
+            listed,
+            (incoming, applications),
+            open_now,
+        ) = await asyncio.gather(self._linked(listing), listing, self._incoming(), self._open())
         return Snapshot(
             scope=self._scope,
             named=tuple(named),
             configurations=listed,
             incoming=incoming,
+            applications=applications,
             stores=stores,
             intelligence=intelligence,
             operators=operators,
-            conversations=conversations,
-            conversations_cut=len(conversations or ()) >= MOST_CONVERSATIONS,
+            conversations=open_now,
+            conversations_cut=len(open_now or ()) >= MOST_CONVERSATIONS,
             unread=tuple(self._unread),
         )
 
     async def _linked(
-        self,
+        self, listing: Awaitable[tuple[Configuration, ...] | None]
     ) -> tuple[
         list[Named],
         dict[str, MemoryStore | None],
@@ -86,7 +92,8 @@ class _Collector:
         dict[str, Operator],
     ]:
         """What our TwiML names, and then what those configurations name."""
-        named = [found for found in await asyncio.gather(*map(self._name, self._ids())) if found]
+        asked = [self._name(value, by, listing) for value, by in self._scope.named.items()]
+        named = [item for found in await asyncio.gather(*asked) for item in found]
         read = [item.configuration for item in named if item.configuration is not None]
         stores, (intelligence, operators) = await asyncio.gather(
             self._stores({item.memory_store_id for item in read}),
@@ -94,19 +101,18 @@ class _Collector:
         )
         return named, stores, intelligence, operators
 
-    def _ids(self) -> list[tuple[str, str]]:
-        """Each id that TwiML can name, with where it stands."""
-        own = self._scope.configuration_id
-        ids = {own: SETTING} if own and problem(own, IdKind.CONFIGURATION) is None else {}
-        for item in self._scope.in_templates:
-            ids.setdefault(item, "a template")
-        return list(ids.items())
-
-    async def _name(self, named: tuple[str, str]) -> Named | None:
-        item, by = named
-        if problem(item, IdKind.CONVERSATION) is None:
-            return await self._behind(item)
-        return Named(item, by, await self._one(item))
+    async def _name(
+        self, value: str, by: str, listing: Awaitable[tuple[Configuration, ...] | None]
+    ) -> list[Named]:
+        """The configurations that a value in TwiML leads to. A name may be that of several."""
+        if problem(value, IdKind.CONFIGURATION) is None:
+            return [Named(value, by, await self._one(value))]
+        if problem(value, IdKind.CONVERSATION) is None:
+            found = await self._behind(value) if by != SETTING else None
+            return [found] if found is not None else []
+        rows = [item for item in await listing or () if value in (item.unique_name, item.display_name)]
+        read = await asyncio.gather(*(self._one(row.id) for row in rows))
+        return [Named(row.id, by, one, asked=value) for row, one in zip(rows, read, strict=True)]
 
     async def _behind(self, conversation_id: str) -> Named | None:
         """The configuration behind a conversation; None if the conversation has none of its own."""
@@ -118,7 +124,8 @@ class _Collector:
             return Named("", conversation_id)
         if not found.configuration_id:
             return None
-        return Named(found.configuration_id, conversation_id, await self._one(found.configuration_id))
+        one = await self._one(found.configuration_id)
+        return Named(found.configuration_id, conversation_id, one)
 
     async def _one(self, configuration_id: str) -> Configuration | None:
         return await self._try(
@@ -126,18 +133,31 @@ class _Collector:
         )
 
     async def _list(self) -> tuple[Configuration, ...] | None:
-        found = await self._try(Part.CONFIGURATIONS, "", self._configurations.list)
-        return tuple(found) if found is not None else None
-
-    async def _incoming(self) -> tuple[IncomingNumber, ...] | None:
-        if not self._scope.account_sid or not self._scope.origin:
+        """All configurations. A row that says nothing of capture rules is as good as unread: it is read
+        singly, and left out where that fails.
+        """
+        rows = await self._try(Part.CONFIGURATIONS, "", self._configurations.rows)
+        if rows is None:
             return None
+        partial = [row.id for row in rows if row.id and not row.whole and not captures(row, VOICE)]
+        read = dict(zip(partial, await asyncio.gather(*map(self._one, partial)), strict=True))
+        found = (read.get(row.id, row) for row in rows)
+        return tuple(item for item in found if item is not None)
+
+    async def _incoming(
+        self,
+    ) -> tuple[tuple[IncomingNumber, ...] | None, dict[str, VoiceApplication | None]]:
+        """The account's numbers, and the applications that they name."""
+        if not self._scope.account_sid or not self._scope.origin:
+            return None, {}
         numbers = IncomingNumbers(self._api, self._scope.account_sid)
         found = await self._try(Part.NUMBERS, "", numbers.list)
-        return tuple(found) if found is not None else None
+        named = {item.voice_application_sid for item in found or () if not item.trunk_sid} - {""}
+        applications = await self._each(Part.APPLICATION, named, numbers.application)
+        return tuple(found) if found is not None else None, applications
 
     async def _open(self) -> tuple[Conversation, ...] | None:
-        if not self._scope.configuration_id:
+        if not self._scope.named:
             return None
         return await self._try(Part.CONVERSATIONS, "", self._open_conversations)
 

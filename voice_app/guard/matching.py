@@ -8,10 +8,12 @@ catches calls over the telephone network (PSTN). Source: reference ``orchestrato
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -139,15 +141,15 @@ class _Side(Enum):
 
 def match(rule: CaptureRule, line: Line) -> Match:
     """Whether a rule catches calls of a line."""
-    sides = [_side(rule.from_, line.from_), _side(rule.to, line.to)]
+    sides = [_side(rule.from_, line.from_, line.call_type), _side(rule.to, line.to, line.call_type)]
     kind = _kind(rule.call_type, line.call_type)
     if _Side.NO in sides or kind is _Side.NO:
         return Match.NO
+    if _Side.SOMEONE in sides and _Side.NAMED not in sides:
+        return Match.ELSEWHERE
     if _Side.MAYBE in (*sides, kind):
         return Match.POSSIBLE
-    if _Side.NAMED in sides:
-        return Match.EXACT
-    return Match.ELSEWHERE if _Side.SOMEONE in sides else Match.ACCOUNT
+    return Match.EXACT if _Side.NAMED in sides else Match.ACCOUNT
 
 
 def call_type_of(address: str) -> str:
@@ -162,7 +164,7 @@ def normalised(address: str) -> str:
     """The form in which addresses are compared: E.164 without ornaments, the identity of a client, the SIP
     address with its host in lower case and without port and parameters.
     """
-    address = address.strip()
+    address = unicodedata.normalize("NFKC", address).strip()
     kind = call_type_of(address)
     if kind == "CLIENT":
         return address.partition(":")[2]
@@ -170,12 +172,20 @@ def normalised(address: str) -> str:
         user, at, host = address.partition(":")[2].partition("@")
         if not at:
             user, host = "", user
-        return f"sip:{user}{at}{re.split('[:;?]', host)[0].lower()}"
-    compact = re.sub(r"[\s().-]", "", address)
-    return compact if re.fullmatch(r"\+\d+", compact) else address
+        user = unquote(user.partition(";")[0])
+        return f"sip:{e164(user) or user}{at}{re.split('[:;?]', host)[0].lower()}"
+    return e164(address) or address
 
 
-def _side(wanted: str, address: str | None) -> _Side:
+def e164(text: str) -> str:
+    """The number that a text is another spelling of: ornaments, ``tel:`` and a leading 00; empty if none."""
+    text = re.sub(r"^(tel|whatsapp|rcs):", "", text.strip(), flags=re.IGNORECASE)
+    compact = re.sub(r"[\s().\-/\u2010-\u2015\u200b-\u200f\u2060\ufeff]", "", text)
+    found = re.fullmatch(r"(?:\+|00)([1-9]\d{1,14})", compact, flags=re.ASCII)
+    return f"+{found[1]}" if found else ""
+
+
+def _side(wanted: str, address: str | None, call_type: str) -> _Side:
     wanted = wanted.strip()
     if wanted == WILDCARD:
         return _Side.ANY
@@ -183,7 +193,22 @@ def _side(wanted: str, address: str | None) -> _Side:
         return _Side.MAYBE
     if address is ANYONE:
         return _Side.SOMEONE
-    return _Side.NAMED if normalised(wanted) == normalised(address) else _Side.NO
+    if normalised(wanted) == normalised(address):
+        return _Side.NAMED
+    if call_type == "PUBLIC_SIP":
+        return _sip_side(normalised(wanted), normalised(address))
+    # Without the +, a number is none to Twilio; who relies on that is not known.
+    digits = {item.removeprefix("+") for item in (normalised(wanted), normalised(address))}
+    return _Side.MAYBE if len(digits) == 1 and digits.pop().isdecimal() else _Side.NO
+
+
+def _sip_side(wanted: str, address: str) -> _Side:
+    """A call over SIP may show the number that stands before the @, or the whole address."""
+    numbers = [e164(item.removeprefix("sip:").partition("@")[0]) for item in (wanted, address)]
+    if not numbers[0] or numbers[0] != numbers[1]:
+        return _Side.NO
+    # Two hosts are two addresses; one that says its number alone is at whichever host.
+    return _Side.NO if "@" in wanted and "@" in address else _Side.NAMED
 
 
 def _kind(wanted: str | None, call_type: str) -> _Side:
@@ -198,11 +223,13 @@ def _kind(wanted: str | None, call_type: str) -> _Side:
 class OurCalls:
     """The calls of our numbers, in both directions."""
 
-    def __init__(self, numbers: Sequence[str]) -> None:
+    def __init__(self, numbers: Sequence[str], *, known: bool = True) -> None:
+        """Without ``known`` there may be more numbers than these."""
+        self._known = known
         self._by_address: dict[str, str] = {}
         self._examples: dict[str, str] = {}
         for number in numbers:
-            self._by_address.setdefault(normalised(number), number)
+            self._by_address.setdefault(_key(number), number)
             # What catches one number by a wildcard catches all of its kind.
             self._examples.setdefault(call_type_of(number), number)
 
@@ -211,7 +238,7 @@ class OurCalls:
         rule = capture.rule
         if rule is None:
             return Match.POSSIBLE, f"{capture} cannot be read"
-        if not self._examples:
+        if not self._known:
             return self._unknown(capture, rule)
         best, proof = Match.NO, ""
         for number in self._candidates(rule):
@@ -232,8 +259,15 @@ class OurCalls:
 
     def _candidates(self, rule: CaptureRule) -> Iterable[str]:
         """The numbers that the rule names, and one of each kind for what it catches without naming it."""
-        named = (self._by_address.get(normalised(side)) for side in (rule.from_, rule.to))
+        named = (self._by_address.get(_key(side)) for side in (rule.from_, rule.to))
         return dict.fromkeys([*filter(None, named), *self._examples.values()])
+
+
+def _key(address: str) -> str:
+    """Equal for all addresses that `match` may take for the same: the digits of a number, wherever it is."""
+    bare = normalised(address)
+    digits = bare.removeprefix("sip:").partition("@")[0].removeprefix("+")
+    return digits if digits.isdecimal() else bare
 
 
 def leg_match(capture: Capture, target: str) -> Match:

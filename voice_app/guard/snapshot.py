@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -25,12 +24,13 @@ from voice_app.twilio import (
 )
 from voice_app.twilio.identifiers import IdKind
 from voice_app.twilio.memory import MemoryStore
-from voice_app.twilio.numbers import IncomingNumber
+from voice_app.twilio.numbers import IncomingNumber, VoiceApplication
 
 SETTING: Final = "TWILIO_CONVERSATION_CONFIGURATION_ID"
 
 _COMMENTS: Final = re.compile(r"\{#.*?#\}|<!--.*?-->", re.DOTALL)
-_NAMED: Final = re.compile(rf"(?:{IdKind.CONFIGURATION.value}|{IdKind.CONVERSATION.value})[0-9A-Za-z_-]+")
+_ID: Final = re.compile(rf"(?:{IdKind.CONFIGURATION.value}|{IdKind.CONVERSATION.value})[0-9A-Za-z_-]+")
+_NAME: Final = re.compile(r"""\bconversationConfiguration\s*=\s*(["'])([^"'{}<>]*)\1""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,11 @@ class Scope:
     """Everything that a check has to be told. What is not told is not checked."""
 
     configuration_id: str | None = None
-    """The configuration that our TwiML names; None if it names none."""
+    """The configuration that our TwiML names, by its id or its unique name; None if it names none."""
     in_templates: tuple[str, ...] = ()
-    """Further configurations and conversations, whose ids stand in the templates themselves."""
+    """Further configurations and conversations, whose ids or names stand in the templates themselves."""
+    of_numbers: Mapping[str, str] = field(default_factory=dict)
+    """The configuration of each of our numbers that has its own, by the number."""
     account_sid: str = ""
     origin: str = ""
     """Ours, e.g. ``https://voice.example.com``."""
@@ -69,7 +71,9 @@ class Scope:
     handoff_to: tuple[str, ...] = ()
     """Where callers are handed to: E.164, ``client:…`` or ``sip:…``."""
     for_people: Callable[[str], bool] = lambda number: False
-    """Whether no engine of ours ever listens on a number, so that a capture rule may."""
+    """Whether no engine of ours ever listens on a number, so that a capture rule may. Asked with "" about
+    numbers that no setting names.
+    """
     callback_paths: frozenset[str] = frozenset()
     """Where we take in what Orchestrator sends."""
     allowances: tuple[Allowance, ...] = ()
@@ -78,21 +82,25 @@ class Scope:
     strict: bool = True
     """Whether a doubt refuses."""
 
+    @property
+    def named(self) -> dict[str, str]:
+        """What our TwiML names, as it is written, with the setting, number or template that names it."""
+        found = {self.configuration_id: SETTING} if self.configuration_id else {}
+        for number, value in self.of_numbers.items():
+            found.setdefault(value, f"the number {number}")
+        for value in self.in_templates:
+            found.setdefault(value, "a template")
+        return found
 
-def named_in(folder: Path) -> tuple[str, ...]:
-    """The ids of configurations and conversations that stand in templates, comments aside.
 
-    Files that cannot be read are the linter's to report.
+def named_in(sources: Iterable[str]) -> tuple[str, ...]:
+    """The configurations and conversations that templates name literally, comments aside: ids, and the
+    unique names of configurations.
     """
-    return tuple(sorted({found for text in _texts(folder) for found in _NAMED.findall(text)}))
-
-
-def _texts(folder: Path) -> Iterable[str]:
-    for path in sorted(folder.rglob("*.xml")):
-        try:
-            yield _COMMENTS.sub("", path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError):
-            continue
+    texts = [_COMMENTS.sub("", source) for source in sources]
+    ids = {found for text in texts for found in _ID.findall(text)}
+    names = {found[1].strip() for text in texts for found in _NAME.findall(text)}
+    return tuple(sorted(ids | set(filter(None, names))))
 
 
 class Part(StrEnum):
@@ -102,6 +110,7 @@ class Part(StrEnum):
     CONVERSATION = "the conversation"
     CONFIGURATIONS = "the list of all configurations"
     NUMBERS = "the account's phone numbers"
+    APPLICATION = "the TwiML application"
     STORE = "the memory store"
     INTELLIGENCE = "the intelligence configuration"
     OPERATOR = "the operator"
@@ -128,6 +137,8 @@ class Named:
     """The setting, or the conversation, that leads to it."""
     configuration: Configuration | None = None
     """None if it could not be read."""
+    asked: str = ""
+    """What stands there, where it is not the id: a unique name, or a conversation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +150,8 @@ class Snapshot:
     named: tuple[Named, ...] = ()
     configurations: tuple[Configuration, ...] | None = None
     incoming: tuple[IncomingNumber, ...] | None = None
+    applications: Mapping[str, VoiceApplication | None] = field(default_factory=dict)
+    """The TwiML applications that numbers name, by SID; None for one that does not exist."""
     stores: Mapping[str, MemoryStore | None] = field(default_factory=dict)
     """By id; None for one that does not exist."""
     intelligence: Mapping[str, IntelligenceConfiguration | None] = field(default_factory=dict)
@@ -153,14 +166,19 @@ class Snapshot:
 
     @cached_property
     def in_use(self) -> list[Configuration]:
-        """The configurations that our TwiML names, each once: read singly, else as the list has them."""
+        """The configurations that our TwiML names, each once: read singly, else as the list has them. Where
+        the two answers differ, the one with VOICE capture rules counts.
+        """
         listed = {item.id: item for item in self.configurations or ()}
         found: dict[str, Configuration] = {}
         for named in self.named:
             read = named.configuration
             if read is not None and read.id != named.id and not captures(read, VOICE):
                 read = None  # an answer about something else counts where it proves something, only
-            configuration = read or listed.get(named.id)
+            row = listed.get(named.id)
+            if row is not None and captures(row, VOICE) and not (read and captures(read, VOICE)):
+                read = row
+            configuration = read or row
             if configuration is not None:
                 found.setdefault(named.id or configuration.id, configuration)
         return list(found.values())
@@ -179,7 +197,25 @@ class Snapshot:
     @cached_property
     def leading_here(self) -> list[IncomingNumber]:
         """The account's numbers whose calls come to us."""
-        return [item for item in self.incoming or () if leads_to(item, self.scope.origin)]
+        return [item for item in self.incoming or () if self.leads_here(item)]
+
+    def leads_here(self, number: IncomingNumber) -> bool:
+        """Whether calls to a number are answered by us, and not by something else on our host."""
+        way = self.way(number)
+        if way is None or not self.scope.origin or not same_origin(way.voice_url, self.scope.origin):
+            return False
+        path = urlsplit(way.voice_url.strip()).path
+        return path.rstrip("/") == self.scope.voice_path or path.startswith(f"{self.scope.voice_path}/")
+
+    def way(self, number: IncomingNumber) -> IncomingNumber | VoiceApplication | None:
+        """What has the URLs that Twilio asks as a number is called: the application that it names, or the
+        number itself. None for a SIP trunk, and for an application that is gone or unread.
+        """
+        if number.trunk_sid:
+            return None
+        if number.voice_application_sid:
+            return self.applications.get(number.voice_application_sid)
+        return number
 
     @cached_property
     def numbers(self) -> list[str]:
@@ -190,7 +226,14 @@ class Snapshot:
     @cached_property
     def our_calls(self) -> OurCalls:
         """The calls of our numbers, those aside on which no engine of ours listens."""
-        return OurCalls([number for number in self.numbers if not self.scope.for_people(number)])
+        listening = [number for number in self.numbers if not self.scope.for_people(number)]
+        return OurCalls(listening, known=bool(self.numbers))
+
+    @cached_property
+    def engineless(self) -> bool:
+        """Whether no engine of ours listens to any call: then a capture rule is the only one that does."""
+        scope = self.scope
+        return not scope.in_templates and all(map(scope.for_people, ("", *self.numbers)))
 
     def weighed(self, configuration: Configuration, severity: Severity) -> Severity:
         """What is wrong with a configuration that our TwiML does not name is no more than a note to us."""
@@ -199,13 +242,6 @@ class Snapshot:
     def missed(self, *parts: Part) -> list[Unread]:
         """What could not be read of these parts."""
         return [item for item in self.unread if item.part in parts]
-
-
-def leads_to(number: IncomingNumber, origin: str) -> bool:
-    """Whether calls to a number are answered under an origin."""
-    if number.trunk_sid or number.voice_application_sid or not origin:
-        return False
-    return same_origin(number.voice_url, origin)
 
 
 def same_origin(url: str, origin: str) -> bool:

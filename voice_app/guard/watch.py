@@ -55,7 +55,7 @@ class Watch:
         self._wanted.clear()
 
     def _take(self, report: Report) -> None:
-        telemetry.GUARD_CHECKS.labels(report.verdict.name.lower()).inc()
+        telemetry.GUARD_CHECKS.labels(report.verdict).inc()
         self._doubt(report)
         refusals = {(item.rule, item.where): item for item in report.refusals}
         now = frozenset(refusals) | (self._known if _in_doubt(report) else frozenset())

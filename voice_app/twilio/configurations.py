@@ -62,12 +62,13 @@ class Configurations:
 
     async def list(self, *, memory_store_id: str | None = None) -> Sequence[Configuration]:
         """Read all of them, on all pages. Those that the list shows in part are fetched singly."""
+        listed = await self.rows(memory_store_id=memory_store_id)
+        return [item if item.whole or not item.id else await self.fetch(item.id) for item in listed]
+
+    async def rows(self, *, memory_store_id: str | None = None) -> Sequence[Configuration]:
+        """Read all of them as the list shows them, on all pages: some may not be `Configuration.whole`."""
         query = {"memoryStoreId": memory_store_id} if memory_store_id else {}
-        listed = [Configuration(item) async for item in self._api.items(PRODUCT, PATH, query=query)]
-        return [
-            item if "channelSettings" in item.raw or not item.id else await self.fetch(item.id)
-            for item in listed
-        ]
+        return [Configuration(item) async for item in self._api.items(PRODUCT, PATH, query=query)]
 
     async def create(self, fields: Mapping[str, Any], *, progress: Progress | None = None) -> Configuration:
         """Create one and wait until it is there."""

@@ -224,6 +224,11 @@ class Configuration(msgspec.Struct, frozen=True):
         return self._text("displayName")
 
     @property
+    def unique_name(self) -> str:
+        """What TwiML may call it by instead of the id, where the API shows one."""
+        return self._text("uniqueName")
+
+    @property
     def description(self) -> str:
         return self._text("description")
 
@@ -262,6 +267,15 @@ class Configuration(msgspec.Struct, frozen=True):
     def channel_settings(self) -> dict[str, Any]:
         settings = self.raw.get("channelSettings")
         return settings if isinstance(settings, dict) else {}
+
+    @property
+    def whole(self) -> bool:
+        """Whether it says of VOICE capture rules that there are some or none. A row of a list may not."""
+        settings = self.raw.get("channelSettings")
+        if not isinstance(settings, dict):
+            return "channelSettings" in self.raw and settings is not None
+        voice = [channel for name, channel in settings.items() if name.upper() == "VOICE"]
+        return all(isinstance(channel, dict) and channel.get("captureRules") is not None for channel in voice)
 
     def channel(self, name: str) -> dict[str, Any]:
         """The settings of one channel, e.g. ``VOICE``; empty where there are none."""

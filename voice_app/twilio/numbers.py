@@ -6,6 +6,7 @@ in snake case, and a page tells the address of the next one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
@@ -16,6 +17,8 @@ from voice_app.twilio.errors import ApiError, Trouble
 from voice_app.twilio.http import PAGE_SIZE, Query, TwilioApi
 
 PRODUCT: Final = "api"
+
+_APPLICATION: Final = re.compile(r"AP[0-9a-fA-F]{32}")
 
 
 class IncomingNumber(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -43,12 +46,37 @@ class IncomingNumber(msgspec.Struct, kw_only=True, omit_defaults=True):
             raise ApiError(Trouble.UNREADABLE, method="GET", url=where, message=str(error)) from None
 
 
+class VoiceApplication(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A TwiML application: where the calls of the numbers that name it go."""
+
+    sid: str = ""
+    friendly_name: str = ""
+    voice_url: str = ""
+    voice_fallback_url: str = ""
+    status_callback: str = ""
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> Self:
+        """Raises `ApiError` where a field has a type that the API does not document."""
+        try:
+            return msgspec.convert({name: value for name, value in raw.items() if value is not None}, cls)
+        except msgspec.ValidationError as error:
+            where = f"application {raw.get('sid', 'without sid')}"
+            raise ApiError(Trouble.UNREADABLE, method="GET", url=where, message=str(error)) from None
+
+
 class IncomingNumbers:
     """Read the numbers of an account."""
 
     def __init__(self, api: TwilioApi, account_sid: str) -> None:
         self._api = api
         self._folder = f"/2010-04-01/Accounts/{account_sid}"
+
+    async def application(self, sid: str) -> VoiceApplication:
+        """Read the application that a number names. Raises `ApiError`, and `ValueError` for no such id."""
+        if not _APPLICATION.fullmatch(sid):
+            raise ValueError(f"{sid!r} is not the SID of an application")
+        return VoiceApplication.read(await self._api.get(PRODUCT, f"{self._folder}/Applications/{sid}.json"))
 
     async def list(self) -> Sequence[IncomingNumber]:
         """Read all of them, on all pages. Raises `ApiError`."""

@@ -7,16 +7,27 @@ an empty string. Every variable a template may use is a field of `Context`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, meta
 
 FOLDER = "twiml_templates"
 PACKAGED = Path(__file__).parent / "templates"
 _CHECKOUT = Path(__file__).parents[2] / FOLDER
+SERVED: Final = (
+    "handoff.xml",
+    "voicemail.xml",
+    "goodbye.xml",
+    "resume.xml",
+    "whisper.xml",
+    "queue_wait.xml",
+    "busy.xml",
+    "fallback.xml",
+)
+"""The templates that any call may come to, beside the one that its number is answered with."""
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -124,6 +135,27 @@ class Templates:
         both before the server takes a call.
         """
         return self._environment.get_template(name).render(variables(context))
+
+    def reachable(self, names: Iterable[str]) -> dict[str, str]:
+        """The sources, by name, of these templates and of all that they include, extend or import.
+
+        What is missing or broken is left out: the linter reports it. A template that computes the name of
+        another one may reach everything in the folder.
+        """
+        found: dict[str, str] = {}
+        waiting = [*names]
+        while waiting:
+            name = waiting.pop()
+            if name in found:
+                continue
+            try:
+                source, _, _ = self._environment.loader.get_source(self._environment, name)  # type: ignore[union-attr]
+                references = set(meta.find_referenced_templates(self._environment.parse(source)))
+            except (TemplateError, UnicodeDecodeError):
+                continue
+            found[name] = source
+            waiting += self._environment.list_templates() if None in references else filter(None, references)
+        return found
 
 
 def variables(context: Context) -> dict[str, Any]:

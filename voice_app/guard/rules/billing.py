@@ -5,15 +5,15 @@ Source: reference ``orchestrator.md`` §8.1 and §8.6.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
 from voice_app.findings import ERROR, NOTE, WARNING, Hit, Severity, counted, rule
-from voice_app.guard.matching import VOICE, Match, captures, leg_match, oddities, without_voice
+from voice_app.guard.matching import VOICE, Match, OurCalls, captures, leg_match, oddities, without_voice
 from voice_app.guard.snapshot import SETTING, Part, Snapshot, Unread, called
-from voice_app.twilio import Configuration
+from voice_app.twilio import Configuration, Trouble
 
 TWICE: Final = (
     "ConversationRelay and <Transcription> run a speech-to-text engine of their own. A VOICE capture rule "
@@ -32,7 +32,7 @@ LENIENT: Final = "Set VOICE_APP_GUARD=lenient to start all the same, with a warn
 )
 def named_captures_voice(snapshot: Snapshot) -> Iterator[Hit]:
     """STT101. No capture rules are: the list empty, null or absent, ``VOICE`` null, empty or absent."""
-    for configuration in snapshot.in_use:
+    for configuration in () if snapshot.engineless else snapshot.in_use:
         found = captures(configuration, VOICE)
         if found:
             count = counted(len(found), "capture rule")
@@ -59,7 +59,7 @@ def other_captures_ours(snapshot: Snapshot) -> Iterator[Hit]:
     Rules that would catch us only on calls with their own other party are everybody else's daily work.
     """
     ours = snapshot.our_calls
-    for configuration in snapshot.others:
+    for configuration in _others(snapshot):
         surely: list[str] = []
         perhaps: list[str] = []
         for capture in captures(configuration, VOICE):
@@ -92,7 +92,7 @@ def other_captures_ours(snapshot: Snapshot) -> Iterator[Hit]:
 def other_captures_all(snapshot: Snapshot) -> Iterator[Hit]:
     """STT103"""
     ours = snapshot.our_calls
-    for configuration in snapshot.others:
+    for configuration in _others(snapshot):
         evidence = [
             f"{capture} is every call of the account"
             for capture in captures(configuration, VOICE)
@@ -119,7 +119,7 @@ def other_captures_all(snapshot: Snapshot) -> Iterator[Hit]:
 def handoff_captured(snapshot: Snapshot) -> Iterator[Hit]:
     """STT105: the leg to a person, from the caller or from our number."""
     ours = snapshot.our_calls
-    for configuration in snapshot.others:
+    for configuration in _others(snapshot):
         evidence = [
             f"{capture} catches the leg to {target}"
             for capture in captures(configuration, VOICE)
@@ -147,6 +147,8 @@ def handoff_captured(snapshot: Snapshot) -> Iterator[Hit]:
 )
 def unverified(snapshot: Snapshot) -> Iterator[Hit]:
     """STT106: what could not be read or understood, and bears on the question."""
+    if snapshot.engineless:
+        return
     strict = ERROR if snapshot.scope.strict else WARNING
     for unread in snapshot.missed(Part.CONFIGURATION, Part.CONVERSATION):
         if unread.where not in {item.id for item in snapshot.configurations or ()}:
@@ -157,22 +159,47 @@ def unverified(snapshot: Snapshot) -> Iterator[Hit]:
         if not captures(configuration, VOICE):  # else there is proof, and proof outweighs a doubt
             for told in oddities(configuration):
                 yield _doubt(configuration.id or "the configuration", told, severity)
-    # Without a configuration, an account may have no Orchestrator at all.
-    severity = strict if snapshot.scope.configuration_id else WARNING
     for unread in snapshot.missed(Part.CONFIGURATIONS):
-        yield _doubt("all configurations", _why(unread), severity, unread.error.advice)
+        yield _doubt("all configurations", _why(unread), _of_the_list(snapshot, unread), unread.error.advice)
+    yield from _unknown_numbers(snapshot, strict)
+
+
+def _others(snapshot: Snapshot) -> Sequence[Configuration]:
+    """The configurations whose rules bill beside an engine of ours, if we run one at all."""
+    return () if snapshot.engineless else snapshot.others
+
+
+def _of_the_list(snapshot: Snapshot, unread: Unread) -> Severity:
+    """How bad it is not to know all configurations. An account may have no Orchestrator: that is a 404."""
+    if snapshot.scope.named:
+        return ERROR if snapshot.scope.strict else WARNING
+    return NOTE if unread.error.trouble is Trouble.NOT_FOUND else WARNING
+
+
+def _unknown_numbers(snapshot: Snapshot, strict: Severity) -> Iterator[Hit]:
+    """Which numbers are ours matters where somebody captures voice on one that may be."""
+    foreign = [item for other in snapshot.others for item in captures(other, VOICE)]
     for unread in snapshot.missed(Part.NUMBERS):
-        # Which numbers are ours matters only if somebody captures voice at all.
-        anybody = any(captures(item, VOICE) for item in snapshot.others)
-        severity = strict if anybody and not snapshot.scope.numbers else NOTE
+        # With numbers in the settings most likely all are known, and a rule for another is none of ours.
+        severity = NOTE if not foreign else WARNING if snapshot.scope.numbers else strict
         yield _doubt("our numbers", _why(unread), severity, unread.error.advice)
+    for unread in snapshot.missed(Part.APPLICATION):
+        numbers = [
+            item.phone_number
+            for item in snapshot.incoming or ()
+            if item.voice_application_sid == unread.where and not item.trunk_sid
+        ]
+        perhaps = OurCalls([number for number in numbers if not snapshot.scope.for_people(number)])
+        caught = any(perhaps.match(item)[0] >= Match.POSSIBLE for item in foreign)
+        told = f"{_why(unread)}; calls to {', '.join(numbers)} go there, perhaps to us"
+        yield _doubt(unread.where, told, strict if caught else NOTE, unread.error.advice)
 
 
 def _named_by(snapshot: Snapshot, configuration: Configuration) -> Iterable[str]:
     """How TwiML leads to a configuration, if not by the setting."""
     for named in snapshot.named:
-        if named.id == configuration.id and named.by != SETTING:
-            yield f"named by {named.by}"
+        if named.id == configuration.id and (named.by != SETTING or named.asked):
+            yield f"named by {named.by}{f' as {named.asked}' if named.asked else ''}"
 
 
 def _other_id(snapshot: Snapshot, severity: Severity) -> Iterator[Hit]:

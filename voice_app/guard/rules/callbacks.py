@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from voice_app.findings import ERROR, WARNING, Hit, rule
+from voice_app.findings import WARNING, Hit, rule
 from voice_app.guard.snapshot import Snapshot, called, same_origin
 from voice_app.twilio import Configuration
 
@@ -16,7 +16,7 @@ MOST_CALLBACKS: Final = 2
 
 @rule(
     "CFG130",
-    ERROR,
+    WARNING,
     "a status callback that Twilio cannot reach",
     "Twilio sends to https:// and public hosts only.",
     fix="Set the callback to an https:// address of this server, or remove it.",

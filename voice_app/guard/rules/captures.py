@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from voice_app.findings import ERROR, WARNING, Hit, Severity, counted, rule
+from voice_app.findings import WARNING, Hit, Severity, counted, rule
 from voice_app.guard.matching import CALL_TYPES, VOICE, WILDCARD, Capture, call_type_of, captures, normalised
 from voice_app.guard.snapshot import Snapshot, called
 from voice_app.settings import E164
@@ -24,7 +24,7 @@ _PREFIXES: Final = {"WHATSAPP": "whatsapp:", "RCS": "rcs:"}
 
 @rule(
     "CFG110",
-    ERROR,
+    WARNING,
     "a rule for a client or SIP without its call type",
     "A rule without a callType catches telephone calls only; those of browsers and of SIP need theirs.",
     fix='Give the rule "metadata": {"callType": "CLIENT"} or {"callType": "PUBLIC_SIP"}.',
@@ -61,7 +61,7 @@ def odd_call_type(snapshot: Snapshot) -> Iterator[Hit]:
 
 @rule(
     "CFG112",
-    ERROR,
+    WARNING,
     "a wildcard for the identities of clients",
     "Twilio advises against it: the rule catches every browser call of the account.",
     fix="Name the identity, or name the configuration in TwiML instead.",
@@ -83,7 +83,7 @@ def wildcard_identity(snapshot: Snapshot) -> Iterator[Hit]:
 
 @rule(
     "CFG113",
-    ERROR,
+    WARNING,
     "a capture rule for the whole account",
     "From * to * matches every call of its type in the account, not only those of some numbers.",
     fix="Name a number in from or in to.",
@@ -101,7 +101,7 @@ def whole_account(snapshot: Snapshot) -> Iterator[Hit]:
 
 @rule(
     "CFG117",
-    ERROR,
+    WARNING,
     "not a capture rule",
     "From, to and the values of metadata are texts; what Twilio makes of anything else is not known.",
     fix="Write from, to and the values of metadata as texts.",
@@ -126,22 +126,25 @@ def not_a_rule(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Write numbers as +15550100001, and * alone for anybody.",
 )
 def bad_address(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG118: a part of a wildcard is an error, another format a warning."""
+    """CFG118"""
     for configuration in snapshot.everything:
         found = [item for item in captures(configuration) if item.rule is not None]
-        for severity, evidence in (
-            (ERROR, [str(item) for item in found if any(map(_half_wildcard, _sides(item)))]),
-            (WARNING, [f"{item}: {why}" for item in found for why in _formats(item)]),
+        for what, evidence in (
+            ("a * in the middle of an address", [str(item) for item in found if _half_wildcard(item)]),
+            (
+                "an address in a form that Twilio does not document",
+                [f"{item}: {why}" for item in found for why in _formats(item)],
+            ),
         ):
             if evidence:
                 yield Hit(
                     where=configuration.id,
-                    message=f"{called(configuration)} has {counted(len(evidence), 'capture rule')} with an "
-                    "address that Twilio does not document, and that may never match",
+                    message=f"{called(configuration)} has {counted(len(evidence), 'capture rule')} with "
+                    f"{what}, that may never match",
                     evidence=evidence,
                     fix="Write numbers as +15550100001, WhatsApp addresses as whatsapp:+15550100001, RCS as "
                     "they are or with rcs:, and * alone for anybody.",
-                    severity=snapshot.weighed(configuration, severity),
+                    severity=snapshot.weighed(configuration, WARNING),
                 )
 
 
@@ -215,20 +218,19 @@ def one_direction(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Divide the numbers over several configurations.",
 )
 def many_rules(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG116: above the limit an error, close to it a warning."""
+    """CFG116"""
     for configuration in snapshot.everything:
         channels: dict[str, int] = {}
         for capture in captures(configuration):
             channels[capture.channel] = channels.get(capture.channel, 0) + 1
         for channel, number in channels.items():
             if number >= MANY_RULES:
-                severity = ERROR if number > MOST_RULES else WARNING
                 yield Hit(
                     where=configuration.id,
                     message=f"{called(configuration)} has {number} capture rules for {channel}, of "
                     f"{MOST_RULES} that it can have",
                     fix="Divide the numbers over several configurations.",
-                    severity=snapshot.weighed(configuration, severity),
+                    severity=snapshot.weighed(configuration, WARNING),
                 )
 
 
@@ -238,7 +240,7 @@ def _each(
     wrong: Callable[[Capture], bool],
     what: str,
     fix: str,
-    severity: Severity = ERROR,
+    severity: Severity = WARNING,
 ) -> Iterator[Hit]:
     """One hit for each configuration that has such rules."""
     for configuration in snapshot.everything:
@@ -271,8 +273,8 @@ def _telephone(address: str) -> bool:
     return bool(E164.fullmatch(normalised(address)) or _SHORT_CODE.fullmatch(address))
 
 
-def _half_wildcard(address: str) -> bool:
-    return WILDCARD in address and address != WILDCARD
+def _half_wildcard(capture: Capture) -> bool:
+    return any(WILDCARD in address and address != WILDCARD for address in _sides(capture))
 
 
 def _malformed(capture: Capture) -> bool:

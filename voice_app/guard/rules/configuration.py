@@ -32,15 +32,99 @@ BY_CHANNEL: Final = "GROUP_BY_PARTICIPANT_ADDRESSES_AND_CHANNEL_TYPE"
     fix="Set TWILIO_CONVERSATION_CONFIGURATION_ID to an id that begins with conv_configuration_.",
 )
 def bad_id(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG101: what the TwiML names must be the id of a configuration."""
-    value = snapshot.scope.configuration_id
-    trouble = problem(value, IdKind.CONFIGURATION) if value else None
-    if trouble is not None:
+    """CFG101: what the TwiML names must be the id of a configuration; its unique name is a warning."""
+    for value, by in snapshot.scope.named.items():
+        trouble = problem(value, IdKind.CONFIGURATION)
+        if trouble is None or (by != SETTING and problem(value, IdKind.CONVERSATION) is None):
+            continue
+        behind = [item.id for item in snapshot.named if item.asked == value]
+        if not behind and snapshot.configurations is None and snapshot.missed(Part.CONFIGURATIONS):
+            continue  # STT106 says that it is not known
+        told = f"it is the name of {' and of '.join(behind)}" if behind else trouble
         yield Hit(
-            where=SETTING,
-            message=f"{value!r} is not the id of a configuration: {trouble}",
-            fix=f"Set {SETTING} to an id that begins with {IdKind.CONFIGURATION}.",
+            where=SETTING if by == SETTING else value,
+            message=f"{value!r} (named by {by}) is not the id of a configuration: {told}",
+            fix=f"Write {behind[0]}." if len(behind) == 1 else "",
+            severity=WARNING if len(behind) == 1 else ERROR,
         )
+
+
+@rule(
+    "CFG126",
+    WARNING,
+    "two answers about one configuration",
+    "The list of configurations shows other VOICE capture rules than the configuration itself. The answer "
+    "with more of them counts.",
+    fix="Check again in a minute; if it stays so, write the configuration anew: voice-app config update.",
+)
+def two_answers(snapshot: Snapshot) -> Iterator[Hit]:
+    """CFG126"""
+    listed = {item.id: item for item in snapshot.configurations or () if item.whole}
+    for named in snapshot.named:
+        read, row = named.configuration, listed.get(named.id)
+        if read is None or row is None or read.id != named.id:
+            continue
+        single, shown = captures(read, VOICE), captures(row, VOICE)
+        if [item.item for item in single] != [item.item for item in shown]:
+            yield Hit(
+                where=named.id,
+                message=f"{called(read)} has {counted(len(single), 'VOICE capture rule')}, and the list of "
+                f"all configurations shows {counted(len(shown), 'VOICE capture rule')} of it",
+                evidence=[*map(str, single), *(f"in the list: {item}" for item in shown)],
+            )
+
+
+@rule(
+    "CFG127",
+    NOTE,
+    "calls without timeouts",
+    "Where VOICE has no timeouts of its own, nothing closes the conversation of a call but another channel, "
+    "or whoever closes it.",
+    fix='Set "statusTimeouts": {"inactive": 5, "closed": 30} for VOICE.',
+)
+def no_timeouts(snapshot: Snapshot) -> Iterator[Hit]:
+    """CFG127. Without settings for VOICE at all it is CFG102."""
+    for configuration in snapshot.in_use:
+        channels = configuration.channel_settings
+        if VOICE not in channels or _minutes(channels[VOICE], "closed") is not None:
+            continue
+        others = [
+            f"{name} closes after {minutes} minutes"
+            for name in channels
+            if name != VOICE and (minutes := _minutes(channels[name], "closed")) is not None
+        ]
+        if others:
+            yield Hit(
+                where=configuration.id,
+                message=f"{called(configuration)} has no timeouts for VOICE",
+                evidence=others,
+            )
+
+
+@rule(
+    "CFG128",
+    WARNING,
+    "inactive not before closed",
+    "A conversation becomes inactive before it closes. With timeouts the other way round it is never "
+    "inactive, and what runs then does not.",
+    fix="Set inactive to fewer minutes than closed.",
+)
+def swapped_timeouts(snapshot: Snapshot) -> Iterator[Hit]:
+    """CFG128"""
+    for configuration in snapshot.in_use:
+        swapped = [
+            f"{name}: inactive after {inactive} minutes, closed after {closed}"
+            for name, channel in configuration.channel_settings.items()
+            if (inactive := _minutes(channel, "inactive")) is not None
+            if (closed := _minutes(channel, "closed")) is not None and inactive >= closed
+        ]
+        if swapped:
+            yield Hit(
+                where=configuration.id,
+                message=f"{called(configuration)} has an inactive timeout that is not shorter than the "
+                "closed one",
+                evidence=swapped,
+            )
 
 
 @rule(
@@ -84,7 +168,7 @@ def many_configurations(snapshot: Snapshot) -> Iterator[Hit]:
 
 @rule(
     "CFG120",
-    ERROR,
+    WARNING,
     "no memory store",
     "Orchestrator needs one to know who is who, and refuses every change of a configuration without.",
     fix="Set memoryStoreId to an id that begins with mem_store_.",
@@ -99,7 +183,7 @@ def no_store(snapshot: Snapshot) -> Iterator[Hit]:
                 where=configuration.id,
                 message=f"{called(configuration)} has no memory store: {trouble}",
                 fix=f"Set memoryStoreId to an id that begins with {IdKind.MEMORY_STORE}.",
-                severity=snapshot.weighed(configuration, ERROR),
+                severity=snapshot.weighed(configuration, WARNING),
             )
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from voice_app.findings import ERROR, NOTE, WARNING, Hit, counted, rule
+from voice_app.findings import NOTE, WARNING, Hit, counted, rule
 from voice_app.guard.snapshot import Part, Snapshot, called
 from voice_app.twilio import IntelligenceConfiguration, Operator
 
@@ -26,14 +26,14 @@ _WHOM: Final = re.compile(
 
 @rule(
     "MEM101",
-    ERROR,
+    WARNING,
     "the memory store does not work",
     "Twilio says nothing about a store that is gone: calls are written down, nobody is recognised and "
     "nothing is remembered.",
     fix="Link another store: memoryStoreId.",
 )
 def store_dead(snapshot: Snapshot) -> Iterator[Hit]:
-    """MEM101: an error where memories are to be extracted and the store will not come, else a warning."""
+    """MEM101. Calls are written down all the same."""
     for configuration in snapshot.in_use:
         store_id = configuration.memory_store_id
         if store_id not in snapshot.stores:
@@ -49,7 +49,6 @@ def store_dead(snapshot: Snapshot) -> Iterator[Hit]:
             message=f"The memory store {store_id} of {called(configuration)} {state}",
             evidence=["memoryExtractionEnabled is true"] if promised else [],
             fix="Wait until it is ACTIVE." if coming else "Link another store: memoryStoreId.",
-            severity=ERROR if promised and not coming else WARNING,
         )
 
 
@@ -206,7 +205,7 @@ def link_unread(snapshot: Snapshot) -> Iterator[Hit]:
 
 @rule(
     "INT106",
-    ERROR,
+    WARNING,
     "too many intelligence configurations",
     "Twilio takes five, and refuses every change of a configuration with more.",
     fix="Unlink what is not needed.",

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from voice_app.findings import NOTE, WARNING, Hit, rule
 from voice_app.guard.matching import call_type_of, normalised
-from voice_app.guard.snapshot import Snapshot, leads_to
+from voice_app.guard.snapshot import Snapshot
 from voice_app.twilio.numbers import IncomingNumber
 
 
@@ -46,13 +46,13 @@ def leads_elsewhere(snapshot: Snapshot) -> Iterator[Hit]:
     known = {normalised(item.phone_number): item for item in snapshot.incoming}
     for number in snapshot.scope.numbers:
         item = known.get(normalised(number))
-        if item is not None and leads_to(item, snapshot.scope.origin):
+        if item is not None and snapshot.leads_here(item):
             continue
         if item is None and call_type_of(number) != "PSTN":
             continue
         yield Hit(
             where=number,
-            message=f"The settings call {number} ours, but {_way(item)}",
+            message=f"The settings call {number} ours, but {_way(snapshot, item)}",
             fix=f"Set its voice URL to {_voice(snapshot)}, or take it out of the settings.",
         )
 
@@ -67,7 +67,8 @@ def leads_elsewhere(snapshot: Snapshot) -> Iterator[Hit]:
 def set_up_in_part(snapshot: Snapshot) -> Iterator[Hit]:
     """NUM103: a wrong path is a warning, what is missing a note."""
     for item in snapshot.leading_here:
-        path = urlsplit(item.voice_url).path
+        way = snapshot.way(item) or item
+        path = urlsplit(way.voice_url.strip()).path
         if path != snapshot.scope.voice_path:
             yield Hit(
                 where=item.phone_number,
@@ -78,8 +79,8 @@ def set_up_in_part(snapshot: Snapshot) -> Iterator[Hit]:
         missing = [
             word
             for word, value in (
-                ("fallback URL", item.voice_fallback_url),
-                ("status callback", item.status_callback),
+                ("fallback URL", way.voice_fallback_url),
+                ("status callback", way.status_callback),
             )
             if not value
         ]
@@ -92,14 +93,17 @@ def set_up_in_part(snapshot: Snapshot) -> Iterator[Hit]:
             )
 
 
-def _way(item: IncomingNumber | None) -> str:
+def _way(snapshot: Snapshot, item: IncomingNumber | None) -> str:
     if item is None:
         return "the account does not have it"
     if item.trunk_sid:
         return f"its calls go to the SIP trunk {item.trunk_sid}"
-    if item.voice_application_sid:
-        return f"its calls go to the application {item.voice_application_sid}, which may lead here or not"
-    return f"its calls go to {item.voice_url}" if item.voice_url else "its calls go nowhere"
+    way, sid = snapshot.way(item), item.voice_application_sid
+    if way is None:
+        state = "does not exist" if sid in snapshot.applications else "was not read"
+        return f"its calls go to the application {sid}, which {state}"
+    by = f" by the application {sid}" if sid else ""
+    return f"its calls go{by} to {way.voice_url}" if way.voice_url else f"its calls go{by} nowhere"
 
 
 def _voice(snapshot: Snapshot) -> str:

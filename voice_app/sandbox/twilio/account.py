@@ -88,6 +88,8 @@ class SandboxAccount:
         """Seconds since the epoch."""
         self.configurations: dict[str, Json] = {}
         self.numbers: list[Json] = []
+        self.applications: dict[str, Json] = {}
+        """TwiML applications by their SID, as the API shows them."""
         self.operations: dict[str, PendingOperation] = {}
         self.conversations: dict[str, StoredConversation] = {}
         self.idempotency: dict[str, PendingOperation] = {}

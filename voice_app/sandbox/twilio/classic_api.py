@@ -266,6 +266,14 @@ def _uri(request: Request, page: int, size: int) -> str:
     return f"{path}?{urlencode({'PageSize': size, 'Page': page, **token})}"
 
 
+async def _application(request: Request) -> Response:
+    account = account_of(request)
+    found = account.applications.get(request.path_params["application_sid"])
+    if found is None or request.path_params["account_sid"] != account.sid:
+        raise not_found(request.url.path)
+    return JSONResponse(found)
+
+
 # --- recordings
 
 
@@ -292,6 +300,11 @@ ROUTES = [
     Route(_CALL, _update_call, methods=["POST"]),
     Route(_CALL, _delete_call, methods=["DELETE"]),
     Route("/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers.json", _numbers, methods=["GET"]),
+    Route(
+        "/2010-04-01/Accounts/{account_sid}/Applications/{application_sid}.json",
+        _application,
+        methods=["GET"],
+    ),
     Route(f"{_RECORDING}.mp3", _media, methods=["GET"]),
     Route(f"{_RECORDING}.json", _delete_recording, methods=["DELETE"]),
 ]
