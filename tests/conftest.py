@@ -26,6 +26,7 @@ async def model() -> AsyncIterator[ScriptedModel]:
     scripted = ScriptedModel()
     app = web.Application(handler_args={"handler_cancellation": True})
     app.router.add_post("/v1/chat/completions", scripted.handle)
+    app.router.add_post("/moved/chat/completions", scripted.moved)
     app.router.add_get("/v1/models", scripted.models)
     async with TestServer(app) as server:
         scripted.base_url = str(server.make_url("/v1"))

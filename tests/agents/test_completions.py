@@ -8,10 +8,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from support.model import ScriptedModel
-from voice_app.agents.completions import Completion
+from support.model import Answer, ScriptedModel, event
+from voice_app.agents.completions import MAX_TOKEN, Completion
 from voice_app.agents.endpoints import Endpoint
 from voice_app.agents.failures import ModelError
+from voice_app.agents.sse import MAX_EVENT
 
 
 @pytest.fixture
@@ -44,83 +45,6 @@ async def test_the_connection_is_used_again(model: ScriptedModel, http: aiohttp.
     assert len(model.connections) == 1
 
 
-def fragment(**fields: Any) -> dict[str, Any]:
-    function = {name: fields.pop(name) for name in ("name", "arguments") if name in fields}
-    return {"tool_calls": [{**fields, "function": function}]}
-
-
-@pytest.mark.parametrize(
-    "deltas",
-    [
-        pytest.param(
-            [
-                fragment(index=0, id="a", name="one", arguments=""),
-                fragment(index=0, arguments='{"x"'),
-                fragment(index=1, id="b", name="two", arguments=""),
-                fragment(index=0, arguments=":1}"),
-                fragment(index=1, arguments="{}"),
-            ],
-            id="fragments by index",
-        ),
-        pytest.param(
-            [
-                fragment(index=0, id="a", name="one", arguments='{"x"'),
-                fragment(index=0, id="a", name="one", arguments=":1}"),
-                fragment(index=1, id="b", name="two", arguments="{}"),
-            ],
-            id="id and name in every fragment",
-        ),
-        pytest.param(
-            [
-                fragment(id="a", name="one", arguments='{"x":1}'),
-                fragment(id="b", name="two", arguments="{}"),
-            ],
-            id="no index",
-        ),
-        pytest.param(
-            [
-                fragment(id="a", name="one", arguments='{"x"'),
-                fragment(arguments=":1}"),
-                fragment(id="b", name="two", arguments="{}"),
-            ],
-            id="no index, fragments",
-        ),
-        pytest.param(
-            [
-                fragment(index=0, id="a", name="one", arguments='{"x":1}'),
-                fragment(index=0, id="b", name="two", arguments="{}"),
-            ],
-            id="whole calls under one index",
-        ),
-        pytest.param(
-            [
-                fragment(index=0, id="a", name="one", arguments={"x": 1}),
-                fragment(index=1, id="b", name="two", arguments={}),
-            ],
-            id="arguments as objects",
-        ),
-    ],
-)
-async def test_tool_calls_are_assembled(
-    deltas: list[dict[str, Any]], model: ScriptedModel, http: aiohttp.ClientSession
-) -> None:
-    model.events(*deltas, finish="tool_calls")
-    answer = completion(model)
-    assert await words(answer, http) == []
-    assert [(call.id, call.name, json.loads(call.arguments or "{}")) for call in answer.calls] == [
-        ("a", "one", {"x": 1}),
-        ("b", "two", {}),
-    ]
-
-
-async def test_calls_without_any_id_get_one_each(model: ScriptedModel, http: aiohttp.ClientSession) -> None:
-    model.events(fragment(name="one", arguments="{}"), fragment(name="two", arguments="{}"), finish="stop")
-    answer = completion(model)
-    await words(answer, http)
-    assert [call.name for call in answer.calls] == ["one", "two"]
-    assert len({call.id for call in answer.calls}) == 2
-
-
 async def test_an_answer_that_is_not_streamed_is_read(
     model: ScriptedModel, http: aiohttp.ClientSession
 ) -> None:
@@ -129,14 +53,6 @@ async def test_an_answer_that_is_not_streamed_is_read(
     model.answers[0].parts = [body]
     model.answers[0].headers = {"Content-Type": "application/json"}
     assert await words(completion(model), http) == ["Whole."]
-
-
-async def test_content_in_parts_and_thoughts_are_told_apart(
-    model: ScriptedModel, http: aiohttp.ClientSession
-) -> None:
-    parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "Yes."}]
-    model.events({"reasoning_content": "hm"}, {"content": parts})
-    assert await words(completion(model), http) == ["Yes."]
 
 
 async def test_a_refusal_in_words_is_spoken(model: ScriptedModel, http: aiohttp.ClientSession) -> None:
@@ -152,6 +68,241 @@ async def test_an_end_without_done_is_an_end(model: ScriptedModel, http: aiohttp
 async def test_done_without_a_reason_is_an_end(model: ScriptedModel, http: aiohttp.ClientSession) -> None:
     model.events({"content": "Hi."}, finish=None)
     assert await words(completion(model), http) == ["Hi."]
+
+
+def chunk(delta: dict[str, Any], **choice: Any) -> bytes:
+    return event({"choices": [{"delta": delta, **choice}]})
+
+
+DONE = b"data: [DONE]\n\n"
+HI = chunk({"content": "Hi "})
+THERE = chunk({"content": "there."})
+STOP = chunk({}, finish_reason="stop")
+WHOLE = b'{"choices":[{"message":{"role":"assistant","content":"Hi there."},"finish_reason":"stop"}]}'
+TYPED = {"json": "application/json", "text": "text/plain", "events": "text/event-stream", "none": "x/y"}
+
+
+@pytest.mark.parametrize(
+    ("body", "type_"),
+    [
+        pytest.param(
+            chunk({"content": "Hi "}, finish_reason="stop")
+            + chunk({"content": "there."}, finish_reason="stop")
+            + DONE,
+            "events",
+            id="a reason on every chunk",
+        ),
+        pytest.param(
+            chunk({"role": "assistant"}, finish_reason="stop") + HI + THERE + DONE,
+            "events",
+            id="a reason on the first chunk",
+        ),
+        pytest.param(HI + STOP + THERE, "events", id="words after the reason, no [DONE]"),
+        pytest.param(
+            chunk({"content": "Hi "}, finish_reason="")
+            + chunk({"content": "there."}, finish_reason="null")
+            + DONE,
+            "events",
+            id="reasons that are none",
+        ),
+        pytest.param(
+            chunk({"content": "Hi "}, finish_reason={"x": 1}) + THERE + STOP,
+            "events",
+            id="a reason that is no text",
+        ),
+        pytest.param(b"data:\n\n" + HI + b"data: \n\n" + THERE + STOP + DONE, "events", id="empty data"),
+        pytest.param(
+            b'event: ping\ndata: {"type":"ping"}\n\n' + HI + b"data: 1\n\ndata: []\n\n" + THERE + DONE,
+            "events",
+            id="foreign events and other values",
+        ),
+        pytest.param(HI + b"data: {bro\n\n" + THERE + DONE, "events", id="garbage between words"),
+        pytest.param(b"\xef\xbb\xbf" + (HI + THERE + DONE).replace(b"\n", b"\r"), "events", id="BOM and CR"),
+        pytest.param((HI + THERE + DONE).replace(b"\n\n", b"\n"), "events", id="no blank lines"),
+        pytest.param(HI + THERE + DONE, "json", id="events that are typed as JSON"),
+        pytest.param(HI + THERE + DONE, "text", id="events that are typed as text"),
+        pytest.param(WHOLE, "json", id="JSON"),
+        pytest.param(WHOLE, "events", id="JSON that is typed as events"),
+        pytest.param(WHOLE, "text", id="JSON that is typed as text"),
+        pytest.param(json.dumps(json.loads(WHOLE), indent=1).encode(), "none", id="JSON over many lines"),
+        pytest.param(b"data: " + WHOLE + b"\n\n", "events", id="a whole answer as one event"),
+        pytest.param(
+            (HI + THERE + DONE).replace(b"data: ", b"").replace(b"\n\n", b"\n"), "none", id="lines of JSON"
+        ),
+        pytest.param(HI + THERE + b"data: " + WHOLE + b"\n\n" + DONE, "events", id="the message once more"),
+        pytest.param(
+            b'data: {"choices":{"delta":{"content":"Hi "}}}\n\n' + THERE + DONE,
+            "events",
+            id="choices as an object",
+        ),
+        pytest.param(
+            b'data: {"error":null,"choices":[{"delta":{"content":"Hi ","tool_calls":null},"index":"0"}]}\n\n'
+            b'data: {"choices":[],"usage":{}}\n\ndata: {"choices":null}\n\n' + THERE + DONE,
+            "events",
+            id="null fields and a chunk without a choice",
+        ),
+        pytest.param(
+            chunk({"content": [{"type": "text", "text": "Hi "}, {"type": "thinking", "thinking": []}, 5]})
+            + chunk({"content": {"type": "text", "text": "there."}})
+            + DONE,
+            "events",
+            id="content in parts",
+        ),
+        pytest.param(
+            HI + b'data: {"choices":[{"delta":{"content":"there\x07."}}]}\n\n' + DONE,
+            "events",
+            id="a control character",
+        ),
+        pytest.param(
+            HI + chunk({"content": "\ufffd"}) + THERE + DONE, "events", id="a replacement character"
+        ),
+    ],
+)
+async def test_nothing_of_it_costs_an_answer(
+    body: bytes, type_: str, model: ScriptedModel, http: aiohttp.ClientSession
+) -> None:
+    model.answers.append(Answer([body], headers={"Content-Type": TYPED[type_]}))
+    assert "".join(await words(completion(model), http)) == "Hi there."
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (b'"Great \\ud83d"', b'"\\ude00!"'),
+        (b'"Great \xf0\x9f"', b'"\x98\x80!"'),
+        (b'"Great \xf0"', b'"\x9f\x98"', b'"\x80!"'),
+    ],
+)
+async def test_a_character_in_two_events_is_whole(
+    pieces: tuple[bytes, ...], model: ScriptedModel, http: aiohttp.ClientSession
+) -> None:
+    body = b"".join(b'data: {"choices":[{"delta":{"content":' + piece + b"}}]}\n\n" for piece in pieces)
+    model.answers.append(Answer([body + DONE]))
+    assert "".join(await words(completion(model), http)) == "Great 😀!"
+
+
+async def test_thoughts_are_not_words(model: ScriptedModel, http: aiohttp.ClientSession) -> None:
+    model.events({"reasoning_content": "Hm. "}, {"reasoning_content": "Well."}, {"content": "Yes."})
+    answer = completion(model)
+    assert await words(answer, http) == ["Yes."]
+    assert answer.extras == {"reasoning_content": "Hm. Well."}
+
+
+async def test_calls_after_a_reason_count(model: ScriptedModel, http: aiohttp.ClientSession) -> None:
+    call = {"index": 1, "id": "a", "function": {"name": "look", "arguments": "{}"}}
+    model.answers.append(Answer([STOP, chunk({"tool_calls": [call]}), DONE]))
+    answer = completion(model)
+    assert await words(answer, http) == []
+    assert [item.name for item in answer.calls] == ["look"]
+
+
+async def test_a_call_of_the_old_kind_counts(model: ScriptedModel, http: aiohttp.ClientSession) -> None:
+    model.events(
+        {"function_call": {"name": "look", "arguments": '{"x"'}}, {"function_call": {"arguments": ":1}"}}
+    )
+    answer = completion(model)
+    await words(answer, http)
+    assert [(item.name, item.arguments) for item in answer.calls] == [("look", '{"x":1}')]
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("error", "broken"),
+        ("network_error", "broken"),
+        ("abort", "broken"),
+        ("SAFETY", "filtered"),
+        ("content_filter", "filtered"),
+    ],
+)
+async def test_some_reasons_are_failures(
+    reason: str, kind: str, model: ScriptedModel, http: aiohttp.ClientSession
+) -> None:
+    model.say("Well", finish=reason)
+    with pytest.raises(ModelError) as raised:
+        await words(completion(model), http)
+    assert raised.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"<html>502 Bad Gateway</html>", "502 Bad Gateway"),
+        (b"upstream connect error", "upstream connect error"),
+        (b"data: hello\n\n", "hello"),
+        (b'{"object":"error","message":"no such model"}', "no such model"),
+        (b'event: error\ndata: {"message":"overloaded"}\n\n', "overloaded"),
+        (b"event: error\ndata: overloaded\n\n", "overloaded"),
+        (b'{"error":"out of memory"}', "out of memory"),
+        (b'data: {"error":{"message":"out of memory"}}\n\n', "out of memory"),
+    ],
+)
+async def test_what_is_no_answer_at_all_is_an_error_that_says_what_came(
+    body: bytes, told: str, model: ScriptedModel, http: aiohttp.ClientSession
+) -> None:
+    model.answers.append(Answer([body]))
+    with pytest.raises(ModelError, match=told):
+        await words(completion(model), http)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " \n", "👍", "🎉 🎉", "…", "<think>Hm.</think>", "<think>never closed", "[THINK]x[/THINK] "]
+)
+async def test_an_answer_without_a_word_is_empty(
+    text: str, model: ScriptedModel, http: aiohttp.ClientSession
+) -> None:
+    model.say(*text)
+    answer = completion(model)
+    with pytest.raises(ModelError) as raised:
+        await words(answer, http)
+    assert (raised.value.kind, answer.spoke) == ("empty", False)
+
+
+async def test_a_piece_of_text_without_a_measure_is_an_error(
+    model: ScriptedModel, http: aiohttp.ClientSession
+) -> None:
+    model.say("x" * (MAX_TOKEN + 1))
+    with pytest.raises(ModelError, match="at once"):
+        await words(completion(model), http)
+
+
+async def test_a_document_without_a_measure_is_an_error(
+    model: ScriptedModel, http: aiohttp.ClientSession
+) -> None:
+    model.answers.append(Answer([b'{"choices":[', b" " * (MAX_EVENT + 1)]))
+    with pytest.raises(ModelError, match="more than"):
+        await words(completion(model), http)
+
+
+async def test_thoughts_keep_a_stream_alive_but_do_not_move_the_first_word(
+    model: ScriptedModel, http: aiohttp.ClientSession
+) -> None:
+    thought = chunk({"reasoning_content": "hm"})
+    model.answers.append(Answer([thought, None]))
+    with pytest.raises(ModelError) as stalled:
+        await words(completion(model, first_token=30, between_tokens=0.05), http)
+    model.answers.append(Answer([thought, None]))
+    with pytest.raises(ModelError) as slow:
+        await words(completion(model, first_token=0.05, between_tokens=30), http)
+    assert (stalled.value.kind, slow.value.kind) == ("stalled", "slow")
+
+
+async def test_a_role_and_comments_are_no_sign_of_life(
+    model: ScriptedModel, http: aiohttp.ClientSession
+) -> None:
+    model.answers.append(Answer([chunk({"role": "assistant", "content": ""}), b": waiting\n\n", None]))
+    with pytest.raises(ModelError) as raised:
+        await words(completion(model, first_token=0.1, between_tokens=0.01), http)
+    assert raised.value.kind == "slow"
+
+
+async def test_texts_that_utf_8_cannot_hold_are_repaired_in_a_request(
+    model: ScriptedModel, http: aiohttp.ClientSession
+) -> None:
+    model.say("Yes.")
+    body = {"messages": [{"role": "user", "content": "a\ud83d"}]}
+    assert [text async for text in completion(model).stream(http, body)] == ["Yes."]
+    assert model.requests[0]["messages"][0]["content"] == "a"
 
 
 async def test_nothing_is_waited_for_after_the_end(model: ScriptedModel, http: aiohttp.ClientSession) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from support import agents
+from voice_app import Call, Turn
 from voice_app.agents.loader import AgentError, load
 from voice_app.agents.receptionist import Receptionist
 from voice_app.settings import Settings
@@ -11,6 +12,16 @@ from voice_app.settings import Settings
 
 def named(name: str, **changes: Any) -> Settings:
     return Settings.model_construct(agent=name, **changes)
+
+
+@pytest.mark.parametrize("name", ["hands_on", "wrapped", "bound", "an_object"])
+def test_what_yields_in_a_roundabout_way_is_an_agent(name: str) -> None:
+    assert load(named(f"support.agents:{name}")) is getattr(agents, name)
+
+
+async def test_a_plain_generator_runs_in_a_thread_if_that_is_asked_for() -> None:
+    agent = load(named("support.agents:a_plain_generator", agent_thread=True))
+    assert [piece async for piece in agent(Call("CA1"), Turn("Hi"))] == ["Hi", " again"]
 
 
 def test_the_receptionist_is_built_in() -> None:
@@ -36,6 +47,9 @@ def test_a_module_in_the_working_directory_is_found(tmp_path: Path, monkeypatch:
         ("support.agents:nobody", "has no nobody"),
         ("support.agents:not_a_generator", "does not take a call and a turn"),
         ("support.agents:a_coroutine", "returns its answer instead of yielding it"),
+        ("support.agents:a_plain_generator", "VOICE_APP_AGENT_THREAD=true"),
+        ("support.agents:a_plain_function", "a plain function that yields nothing"),
+        ("support.agents:APlainCallable", "a plain function that yields nothing"),
         ("support.agents:__doc__", "cannot be called"),
         (":", "is no built-in agent"),
     ],

@@ -5,11 +5,13 @@ import gc
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from voice_app.agents.protocol import Call, Transfer
-from voice_app.agents.toolbox import CANCELLED, ToolBox, ToolRun
+from voice_app.agents.tool_calls import ToolRequest
+from voice_app.agents.toolbox import CANCELLED, MAX_OUTCOME, ToolBox, ToolRun
 from voice_app.agents.tools import tool
 
 
@@ -151,6 +153,81 @@ async def test_a_running_tool_is_not_collected(world: World) -> None:
     world.go.set()
     await world.idle()
     assert world.done == ["acted"]
+
+
+CIRCLE: list[Any] = []
+CIRCLE.append(CIRCLE)
+
+
+@pytest.mark.parametrize(
+    "result", [b"\xff", CIRCLE, {"a": CIRCLE}, "half \ud83d", ["half \ud83d"], {"\udfff": 1}]
+)
+async def test_a_result_that_is_no_json_is_told_at_once(result: Any) -> None:
+    @tool
+    async def look() -> Any:
+        """Look."""
+        return result
+
+    box, run = ToolBox([look]), ToolRun("a", "look", "{}")
+    box.start(Call("CA1"), run)
+    assert await box.settle([run], within=5)
+    assert run.outcome is not None
+    assert run.outcome.startswith("error: it ran, but its result")
+
+
+async def test_a_result_without_a_measure_is_cut() -> None:
+    @tool
+    async def look() -> str:
+        """Look."""
+        return "x" * (MAX_OUTCOME + 1)
+
+    box, run = ToolBox([look]), ToolRun("a", "look", "{}")
+    box.start(Call("CA1"), run)
+    await box.settle([run])
+    assert run.outcome is not None
+    assert len(run.outcome) < MAX_OUTCOME + 100
+    assert run.outcome.endswith("is left out)")
+
+
+async def test_an_empty_text_is_a_result() -> None:
+    @tool
+    async def look() -> str:
+        """Look."""
+        return ""
+
+    box, run = ToolBox([look]), ToolRun("a", "look", "{}")
+    box.start(Call("CA1"), run)
+    await box.settle([run])
+    assert (run.outcome, run.running) == ("", False)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit(), ValueError("\x00")],
+)
+async def test_whatever_a_tool_raises_is_its_own_failure(error: BaseException) -> None:
+    @tool
+    async def fail() -> None:
+        """Fail."""
+        raise error
+
+    box, run = ToolBox([fail]), ToolRun("a", "fail", "{}")
+    box.start(Call("CA1"), run)
+    assert await box.settle([run], within=5)
+    assert run.outcome is not None
+    assert run.outcome.startswith(f"error: {type(error).__name__}")
+    assert "\x00" not in run.outcome
+
+
+def test_equal_calls_of_an_acting_tool_are_one_run(world: World) -> None:
+    requests = [
+        ToolRequest("a", "act", '{"x": 1, "y": 2}'),
+        ToolRequest("b", "act", '{"y":2,"x":1}'),
+        ToolRequest("c", "act", '{"x": 2}'),
+        ToolRequest("d", "look", "{}"),
+        ToolRequest("e", "look", "null"),
+    ]
+    assert [run.ids for run in world.box.runs(requests)] == [("a", "b"), ("c",), ("d",), ("e",)]
 
 
 def test_two_tools_of_one_name_are_refused() -> None:

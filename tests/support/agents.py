@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from voice_app import Break, Call, EndCall, Keys, Piece, Play, SendDigits, SwitchLanguage, Transfer, Turn
@@ -43,6 +44,50 @@ def not_a_generator(call: Call) -> None:
 async def a_coroutine(call: Call, turn: Turn) -> str:
     """Returns instead of yielding."""
     return "Hello."
+
+
+def a_plain_generator(call: Call, turn: Turn) -> Iterator[Piece]:
+    """Blocks, as far as anybody knows."""
+    yield turn.text
+    yield " again"
+
+
+def a_plain_function(call: Call, turn: Turn) -> str:
+    """Returns, and not even later."""
+    return "Hello."
+
+
+class APlainCallable:
+    """An object of it could be called, but it is the class that is named."""
+
+    def __init__(self, call: Call, turn: Turn) -> None:
+        self.text = turn.text
+
+
+def hands_on(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Lets another agent answer."""
+    return echo(call, turn)
+
+
+@functools.wraps(echo)
+def wrapped(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Is a decorated agent."""
+    return echo(call, turn)
+
+
+class Answering:
+    """An agent that is an object."""
+
+    async def __call__(self, call: Call, turn: Turn) -> AsyncIterator[Piece]:
+        yield turn.text
+
+    async def answer(self, call: Call, turn: Turn) -> AsyncIterator[Piece]:
+        """Answers as a method."""
+        yield turn.text
+
+
+an_object = Answering()
+bound = functools.partial(an_object.answer)
 
 
 async def markdown(call: Call, turn: Turn) -> AsyncIterator[Piece]:

@@ -26,6 +26,7 @@ class ScriptedModel:
         self.answers: list[Answer] = []
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.queries: list[str] = []
         self.warmed = 0
         self.connections: set[Any] = set()
         self.asked = asyncio.Event()
@@ -57,6 +58,7 @@ class ScriptedModel:
         self.connections.add(request.transport)
         self.requests.append(msgspec.json.decode(await request.read()))
         self.headers.append(dict(request.headers))
+        self.queries.append(request.query_string)
         self.asked.set()
         answer = self.answers.pop(0)
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
@@ -71,6 +73,10 @@ class ScriptedModel:
             self.left.set()
             raise
         return response
+
+    async def moved(self, request: web.Request) -> web.Response:
+        """Sends on to where the model is now."""
+        return web.Response(status=307, headers={"Location": "/v1/chat/completions"})
 
     async def models(self, request: web.Request) -> web.Response:
         self.connections.add(request.transport)

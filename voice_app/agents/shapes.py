@@ -66,6 +66,7 @@ CAUSES: Final[tuple[tuple[ModelShape, re.Pattern[str]], ...]] = (
             r"any_?of|\$ref|\$defs|schema|exclusive(min|max)imum|additional_?properties",
             r"invalid.{0,20}schema",
             r"function_?declarations",
+            r"any_?of.{0,40}(only field|must be)",
         ),
     ),
     (
@@ -73,7 +74,7 @@ CAUSES: Final[tuple[tuple[ModelShape, re.Pattern[str]], ...]] = (
         _cause(
             r"\btools\b|\b(tool|function)s?( use| calling| choice)|role.{0,12}\btool\b",
             r"enable-auto-tool-choice",
-            r"support (tools|functions)",
+            r"n[o']t? .{0,30}support (tool|function)",
         ),
     ),
     (
