@@ -126,6 +126,10 @@ class NumberSettings(BaseModel):
         "I am sorry, none of my colleagues is free right now. What can I do for you?",
         description="what the agent says when a caller comes back to it",
     )
+    continue_line: str = Field(
+        "As I was saying,",
+        description="what is said before a reply goes on that a noise had cut off; empty: it does not go on",
+    )
     backchannels: Literal["ignore", "answer"] = Field(
         "ignore", description='what to do with a "mm-hm" while the agent speaks'
     )

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_app.calls import CallState
-from voice_app.calls.sessions import SECONDS_PER_CHARACTER, SECONDS_TO_FIRST_SOUND, SECONDS_TO_REPORT
+from voice_app.calls.scripts import SECONDS_PER_LETTER, SECONDS_TO_FIRST_SOUND
+from voice_app.calls.sessions import SECONDS_TO_REPORT
 from voice_app.journal import Entry
 from voice_app.journal.events import (
     Connected,
@@ -99,15 +100,15 @@ def test_a_session_that_another_has_followed_is_over_even_if_nothing_says_so() -
 
 def test_without_a_measure_the_time_tells() -> None:
     spoken = len("We are open") + 0.5
-    at = SECONDS_TO_FIRST_SOUND + spoken * SECONDS_PER_CHARACTER + SECONDS_TO_REPORT
+    at = SECONDS_TO_FIRST_SOUND + spoken * SECONDS_PER_LETTER + SECONDS_TO_REPORT
     assert replies((0.0, Replied(1, "VX1", TEXT, True)), (at, FAILED)) == ["We are open"]
     assert replies((0.0, Replied(1, "VX1", TEXT, True)), (60.0, FAILED)) == [TEXT]
     assert replies((0.0, Replied(1, "VX1", TEXT, True)), (1.0, FAILED)) == [""]
 
 
 def test_without_a_measure_replies_are_spoken_one_after_another() -> None:
-    whole = len(TEXT) * SECONDS_PER_CHARACTER
-    at = SECONDS_TO_FIRST_SOUND + whole + 2.5 * SECONDS_PER_CHARACTER + SECONDS_TO_REPORT
+    whole = len(TEXT) * SECONDS_PER_LETTER
+    at = SECONDS_TO_FIRST_SOUND + whole + 2.5 * SECONDS_PER_LETTER + SECONDS_TO_REPORT
     found = replies((0.0, Replied(1, "VX1", TEXT, True)), (0.1, Replied(2, "VX1", TEXT, True)), (at, FAILED))
     assert found == [TEXT, "We"]
 

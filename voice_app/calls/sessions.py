@@ -18,6 +18,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from voice_app.calls.scripts import (
+    SECONDS_TO_FIRST_SOUND,
+    characters_spoken,
+    seconds_to_speak,
+    whole_words,
+)
 from voice_app.journal import Entry
 from voice_app.journal.events import (
     Connected,
@@ -28,9 +34,6 @@ from voice_app.journal.events import (
     SessionEnded,
 )
 
-SECONDS_PER_CHARACTER: Final = 0.065
-"""A little slower than speech at 150 words a minute."""
-SECONDS_TO_FIRST_SOUND: Final = 1.0
 SECONDS_TO_REPORT: Final = 1.2
 """From a socket's loss to Twilio's request of the action URL (reference ``conversationrelay.md`` §3.1)."""
 CLOSED_IN_ORDER: Final = 1000
@@ -85,10 +88,10 @@ class SessionRecord:
                     known = characters if reply == last else 0
             elif (begun := self.begun.get(reply)) is not None:
                 speaking_at = max(quiet_at, begun + SECONDS_TO_FIRST_SOUND)
-                quiet_at = speaking_at + len(text) * SECONDS_PER_CHARACTER
+                quiet_at = speaking_at + seconds_to_speak(text)
                 ended_at = self.active_at if self.ended_at is None else self.ended_at
-                known = max(0, int((ended_at - speaking_at) / SECONDS_PER_CHARACTER))
-            yield None if known >= len(text.rstrip()) else _whole_words(text, known)
+                known = characters_spoken(text, ended_at - speaking_at)
+            yield None if known >= len(text.rstrip()) else text[: whole_words(text, known)]
 
 
 class Sessions:
@@ -180,12 +183,3 @@ class Sessions:
         session.in_order |= in_order
         if session.ended_at is None:
             session.ended_at = at - SECONDS_TO_REPORT
-
-
-def _whole_words(text: str, characters: int) -> str:
-    """The beginning of a text, without the word that was not over. Some languages have no spaces."""
-    end = max(characters, 0)
-    if end < len(text) and len(text.split()) > 1:
-        while end and not text[end].isspace():
-            end -= 1
-    return text[:end].rstrip()

@@ -1,59 +1,55 @@
-"""Sounds that say "go on" and ask for no answer, by language."""
+"""Sounds that say "go on" and ask for no answer, by language (`backchannels.toml`)."""
 
 from __future__ import annotations
 
 import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Final
 
-_WORD = re.compile(r"[^\W\d_]+")
-
-_SOUNDS = frozenset("ah aha eh ha hm hmm hmmm m mh mhm mm mmm mmhm oh uh uhuh uhhuh um".split())  # noqa: SIM905
-_WORDS = {
-    "en": {
-        "huh",
-        "i",
-        "see",
-        "got",
-        "it",
-        "ok",
-        "okay",
-        "right",
-        "sure",
-        "yeah",
-        "yep",
-        "yes",
-        "yup",
-        "cool",
-        "mhmm",
-    },
-    "es": {"ajá", "claro", "entiendo", "ok", "sí", "si", "vale", "ya", "bueno", "bien"},
-    "fr": {"ah", "bon", "d", "accord", "hein", "je", "vois", "ok", "oui", "ouais", "voilà", "bien", "sûr"},
-    "de": {
-        "ach",
-        "so",
-        "aha",
-        "genau",
-        "gut",
-        "ja",
-        "jaja",
-        "klar",
-        "mhm",
-        "ok",
-        "okay",
-        "stimmt",
-        "verstehe",
-    },
-    "it": {"capito", "certo", "già", "ho", "ok", "sì", "va", "bene"},
-    "pt": {"certo", "entendi", "ok", "pois", "sei", "sim", "tá", "claro", "bom"},
-    "nl": {"ja", "jaja", "oke", "ok", "oké", "precies", "juist", "snap", "ik"},
-}
-_MOST = 3
+MAX_WORDS: Final = 3
 """More words than this are something said."""
+MAX_CHARACTERS: Final = 12
+"""The same, in languages without spaces."""
+_WORD: Final = re.compile(r"[^\W\d_][^\s\d_.,!?;:…¡¿。、！，]*")
+_MARKS: Final = re.compile(r"[\s.,!…。、！，~～ー]+")
+
+
+@dataclass(slots=True, frozen=True)
+class _Sounds:
+    any: frozenset[str]
+    spaced: dict[str, frozenset[str]]
+    spaceless: dict[str, re.Pattern[str]]
 
 
 def is_backchannel(text: str, language: str) -> bool:
     """Whether ``text`` is no more than a sound of listening, in the language of a BCP-47 tag."""
-    words = [word.casefold() for word in _WORD.findall(text)]
-    if not words or len(words) > _MOST or "?" in text:
+    if "?" in text or "？" in text:
         return False
-    known = _WORDS.get(language.partition("-")[0].lower(), _WORDS["en"])
-    return all(word in known or word in _SOUNDS for word in words)
+    sounds = _sounds()
+    primary = language.partition("-")[0].lower()
+    if (pattern := sounds.spaceless.get(primary)) is not None:
+        plain = _MARKS.sub("", text)
+        if 0 < len(plain) <= MAX_CHARACTERS and pattern.fullmatch(plain) is not None:
+            return True
+    words = [word.casefold().strip("'’\"-") for word in _WORD.findall(text)]
+    known = sounds.spaced.get(primary, sounds.any if pattern else sounds.spaced["en"])
+    return 0 < len(words) <= MAX_WORDS and all(word in known or word in sounds.any for word in words)
+
+
+@cache
+def _sounds() -> _Sounds:
+    data = tomllib.loads(resources.files("voice_app.relay").joinpath("backchannels.toml").read_text("utf-8"))
+    return _Sounds(
+        frozenset(data["any"]["sounds"].split()),
+        {language: frozenset(words.casefold().split()) for language, words in data["spaced"].items()},
+        {language: _repeated(words.split()) for language, words in data["spaceless"].items()},
+    )
+
+
+def _repeated(sounds: list[str]) -> re.Pattern[str]:
+    """Any number of these sounds in a row, with long vowels or without."""
+    plain = sorted({_MARKS.sub("", sound) for sound in sounds}, key=len, reverse=True)
+    return re.compile(f"(?:{'|'.join(map(re.escape, plain))})+")

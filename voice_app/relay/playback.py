@@ -1,7 +1,8 @@
 """What Twilio has still to speak: the stretches of speech that we sent, until they are known to be over.
 
 Three sources tell how far the voice is, each optional and each better than the next: the words in
-``tokensPlayed``, the moment of ``agentSpeaking off``, and an estimate from the length of the text.
+``tokensPlayed``, the moments of ``agentSpeaking``, and an estimate from the text. The estimate never
+contradicts what was told: it fills in where a session tells nothing.
 """
 
 from __future__ import annotations
@@ -10,11 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from voice_app.calls.sessions import SECONDS_PER_CHARACTER, SECONDS_TO_FIRST_SOUND
+from voice_app.calls.scripts import (
+    SECONDS_TO_FIRST_SOUND,
+    characters_spoken,
+    seconds_to_speak,
+    whole_words,
+)
 from voice_app.relay.alignment import cut, heard_prefix
 
 SECONDS_ON_THE_WAY: Final = 0.5
 """Silence says nothing about words that left less than this ago: Twilio may not have had them yet."""
+
+SECONDS_TO_BELIEVE: Final = 10.0
+"""How long ``agentSpeaking on`` is believed, beside the time that what is queued can take."""
+SLOWEST_VOICE: Final = 3.0
+"""How many times as long as estimated a voice may take."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,25 +62,23 @@ class Playback:
     def __init__(self) -> None:
         self._queue: list[Speech] = []
         self._played: list[str] = []
+        self._known = 0  # characters of the first stretch that are known to have been played
         self._measured = False  # the session tells what was played
         self._speaking: bool | None = None  # None: the session has no speaker events
+        self._speaking_since = 0.0
+        self._told_at = 0.0
         self._quiet_at = 0.0
 
     def add(self, speech: Speech) -> None:
         """A stretch of speech begins."""
         self._queue.append(speech)
 
-    def sent(self, characters: int, now: float) -> None:
-        """So much text of the latest stretch went out; moves the estimate of when the voice will be done."""
+    def sent(self, text: str, now: float) -> None:
+        """Text of the latest stretch went out; moves the estimate of when the voice will be done."""
         if self._queue:
             self._queue[-1].sent_at = now
         begin = max(self._quiet_at, now + SECONDS_TO_FIRST_SOUND)
-        self._quiet_at = begin + characters * SECONDS_PER_CHARACTER
-
-    @property
-    def quiet_at(self) -> float:
-        """When everything sent will have been spoken, by estimate (seconds on the session's clock)."""
-        return self._quiet_at
+        self._quiet_at = begin + seconds_to_speak(text)
 
     @property
     def unfinished(self) -> bool:
@@ -77,37 +86,68 @@ class Playback:
         return bool(self._queue)
 
     def speaking(self, now: float) -> bool:
-        """Whether the voice is speaking now, as far as we can know."""
+        """Whether the voice is speaking now, as far as we can know.
+
+        A voice of which Twilio never tells the end is believed for a bounded time.
+        """
+        if self._speaking:
+            believed = SECONDS_TO_BELIEVE + SLOWEST_VOICE * seconds_to_speak(self._unplayed())
+            return now < self._told_at + believed
         if self._speaking is not None:
-            return self._speaking
-        return bool(self._queue) and now < self._quiet_at
+            return False
+        return bool(self._queue) and now < self.quiet_at(now)
+
+    def quiet_at(self, now: float) -> float:
+        """From when on the voice is silent (seconds on the session's clock), ``now`` at the earliest.
+
+        While Twilio tells that it is speaking, that is not known: then the answer is ``now``, and to be asked
+        again. A session that tells what was played has the rest of it before it, from the last sign of life.
+        """
+        if self._speaking or not self._queue:
+            return now
+        if self._measured and self._played:
+            return max(now, self._told_at + SECONDS_TO_FIRST_SOUND + seconds_to_speak(self._unplayed()))
+        return max(now, self._quiet_at)
 
     def agent_speaking(self, on: bool, now: float) -> Speech | None:
         """``agentSpeaking on`` or ``off`` arrived. Silence means that what is closed has been played.
 
         Returns the last stretch that is over by that.
         """
+        self._told_at = now
+        if on and not self._speaking:
+            self._speaking_since = now
         self._speaking = on
         if on or not all(speech.closed for speech in self._queue):
             return None
         latest = now - SECONDS_ON_THE_WAY
-        return self._finish(sum(speech.sent_at <= latest for speech in self._queue))
+        return self._finish(sum(speech.sent_at <= latest for speech in self._queue), now)
 
-    def tokens_played(self, text: str) -> Speech | None:
+    def tokens_played(self, text: str, now: float) -> Speech | None:
         """``tokensPlayed`` arrived: these words came out of the phone.
 
         Returns the last stretch that is over by that.
         """
         self._measured = True
-        last = self._finish(skipped) if (skipped := self._skipped(text)) else None
+        self._told_at = now
+        last = self._finish(skipped, now) if (skipped := self._skipped(text)) else None
         self._played.append(text)
-        while self._queue and self._queue[0].closed:
-            sent, played = self._queue[0].sent, " ".join(self._played)
-            count = len(sent) if played.strip() == sent.strip() else heard_prefix(sent, played)
-            if count is None or sent[count:].strip():
-                break
-            last = self._finish(1)
+        if self._queue:
+            self._known = self._reached(self._queue[0].sent, text)
+        while self._queue and self._queue[0].closed and not self._queue[0].sent[self._known :].strip():
+            last = self._finish(1, now)
         return last
+
+    def _reached(self, sent: str, text: str) -> int:
+        """How far the voice has come in a stretch with these words. As a rule they are what was sent."""
+        begin = self._known
+        while begin < len(sent) and sent[begin].isspace():
+            begin += 1
+        words = text.strip()
+        end = begin + len(words)
+        if sent.startswith(words, begin) and (end == len(sent) or sent[end].isspace()):
+            return end
+        return max(self._known, heard_prefix(sent, " ".join(self._played)) or 0)
 
     def _skipped(self, text: str) -> int:
         """How many stretches are over because words of a later one are spoken.
@@ -122,20 +162,28 @@ class Playback:
                 return index
         return 0
 
+    def _unplayed(self) -> str:
+        """What is queued and not known to have been played."""
+        if not self._queue:
+            return ""
+        return "".join([self._queue[0].sent[self._known :], *(speech.sent for speech in self._queue[1:])])
+
     def progress(self) -> tuple[Speech, int] | None:
         """The stretch that is being played, and how many of its characters are known to have been."""
-        if not self._queue or not self._played:
-            return None
-        count = heard_prefix(self._queue[0].sent, " ".join(self._played))
-        return (self._queue[0], count) if count else None
+        return (self._queue[0], self._known) if self._queue and self._known else None
 
     def interrupted(self, utterance: str) -> list[Speech]:
-        """Everything queued is gone at Twilio: note what was heard of it and return what was cut."""
-        queue, self._queue = self._queue, []
-        counts = cut([speech.sent for speech in queue], utterance)
-        if counts is None:
-            counts = cut([speech.sent for speech in queue], " ".join(self._played)) or [0] * len(queue)
-        self._played.clear()
+        """Everything queued is gone at Twilio: note what was heard of it and return what was cut.
+
+        At least what is known to have been played was heard, whatever the interruption tells.
+        """
+        queue, played = self._queue, " ".join(self._played)
+        self._queue = []
+        texts = [speech.sent for speech in queue]
+        counts = [0] * len(texts)
+        for told in (cut(texts, utterance), cut(texts, played)):
+            counts = list(map(max, counts, told or counts))
+        self._forget_progress()
         self._quiet_at = 0.0
         if self._speaking:
             self._speaking = False
@@ -154,33 +202,37 @@ class Playback:
         return [speech for speech in queue if speech.text != speech.sent]
 
     def _by_time(self, texts: Sequence[str], now: float) -> list[int]:
-        """How many characters of each can have been spoken, from the end of the estimate backwards."""
-        unheard = max(0, int((self._quiet_at - now) / SECONDS_PER_CHARACTER))
+        """How many characters of each can have been spoken.
+
+        From the moment on at which Twilio told that the voice speaks; without such a moment, from the end of
+        the estimate backwards.
+        """
+        if self._speaking:
+            spoken = characters_spoken("".join(texts), now - self._speaking_since)
+        else:
+            reversed_rest = "".join(texts)[::-1]
+            spoken = len(reversed_rest) - characters_spoken(reversed_rest, max(0.0, self._quiet_at - now))
         counts: list[int] = []
-        for text in reversed(texts):
-            counts.insert(0, _start_of_word(text, len(text) - unheard))
-            unheard = max(0, unheard - len(text))
+        for text in texts:
+            counts.append(whole_words(text, spoken))
+            spoken -= len(text)
         return counts
 
-    def _finish(self, count: int) -> Speech | None:
+    def _finish(self, count: int, now: float) -> Speech | None:
         last = self._queue[count - 1] if count else None
         for speech in self._queue[:count]:
             speech.over = True
         del self._queue[:count]
-        self._played.clear()
+        self._forget_progress()
+        self._speaking_since = now
         return last
+
+    def _forget_progress(self) -> None:
+        self._played.clear()
+        self._known = 0
 
 
 def _cut(queue: Sequence[Speech], counts: Sequence[int]) -> None:
     for speech, count in zip(queue, counts, strict=True):
         speech.heard = speech.sent[:count]
         speech.over = True
-
-
-def _start_of_word(text: str, at: int) -> int:
-    """An index after a whole word, ``at`` or before it."""
-    if at >= len(text):
-        return len(text)
-    while at > 0 and not text[at].isspace():
-        at -= 1
-    return max(0, at)

@@ -306,9 +306,11 @@ class Session:
         self._timers.cancel(self._silent)
         if not frame.last:
             if self.state is State.LIVE:
+                self._turns.caller_speaks(now)
                 self._turns.partial(text, now)
         elif self._is_backchannel(text, frame.lang, now):
             self._record(events.Overheard(text))
+            self._turns.go_on(now)
         else:
             self._record(events.Prompted(text, frame.lang))
             if self._stay():
@@ -317,8 +319,8 @@ class Session:
 
     def _receive_interrupt(self, frame: frames.Interrupt, now: float) -> None:
         played = _milliseconds(frame.duration_until_interrupt_ms)
-        self._speaker.interrupted(frame.utterance_until_interrupt, played, now)
-        self._turns.interrupted(now)
+        unheard = self._speaker.interrupted(frame.utterance_until_interrupt, played, now)
+        self._turns.interrupted("" if self.state is State.LEAVING else unheard, now)
         if self.state is State.LEAVING:
             self._timers.set(self._end_now, now + (SECONDS_TO_SPEAK_UP if self._may_stay else 0.0))
         else:
@@ -335,11 +337,12 @@ class Session:
             case "tokensPlayed":
                 self._speaker.tokens_played(str(value), now)
                 self._after_playback(now)
+            case "clientSpeaking" if value == "on":
+                self._timers.cancel(self._silent)
+                self._turns.caller_speaks(now)
             case "clientSpeaking":
-                if value == "on":
-                    self._timers.cancel(self._silent)
-                else:
-                    self._listen(now)
+                self._listen(now)
+                self._turns.caller_is_quiet(now)
             case _:
                 pass  # round-trip times, changed configurations, and whatever is subscribed to
 
@@ -376,17 +379,22 @@ class Session:
             self._turns.ask(Turn(digits, "keys", sensitive=sensitive), now)
 
     def _is_backchannel(self, text: str, language: str, now: float) -> bool:
-        """Whether a prompt is only a sound of listening, made while the agent speaks on."""
+        """Whether a prompt is only a sound of listening, made while the agent speaks on.
+
+        Where the sound has cut the voice off, the agent goes on.
+        """
         if self.line.backchannels == "answer" or not is_backchannel(text, language):
             return False
         playback = self._speaker.playback
-        return self._speaker.talking or (playback.unfinished and playback.speaking(now))
+        speaks_on = self._speaker.talking or (playback.unfinished and playback.speaking(now))
+        return speaks_on or self._turns.may_go_on
 
     # --- patience --------------------------------------------------------------------------------
 
     def _after_playback(self, now: float) -> None:
         """Something was played: perhaps everything was."""
         if self._speaker.playback.unfinished:
+            self._listen(now)
             return
         if self.state is State.LEAVING:
             self._end_now(now)
@@ -397,13 +405,14 @@ class Session:
     def _listen(self, now: float) -> None:
         """The caller may speak now; silence is asked about in time."""
         if self.line.silence_seconds and self.state is State.LIVE and not self._turns.busy:
-            playback = self._speaker.playback
-            quiet = max(playback.quiet_at, now) if playback.unfinished else now
-            self._timers.set(self._silent, quiet + self.line.silence_seconds)
+            self._timers.set(self._silent, self._speaker.playback.quiet_at(now) + self.line.silence_seconds)
 
     def _silent(self, now: float) -> None:
-        """The caller has said nothing for a while."""
+        """The caller has said nothing for a while. While the voice speaks on, that is no silence."""
         if self._turns.busy or self.state is not State.LIVE:
+            return
+        if self._speaker.playback.speaking(now):
+            self._listen(now)
             return
         self._silences += 1
         if self._silences > self.line.silence_times:
@@ -445,6 +454,7 @@ class Session:
             self.state = State.LIVE
             self._end = None
             self._timers.cancel(self._end_now)
+            self._timers.cancel(self._end_is_late)
         return self.state is State.LIVE
 
     def _leave(self, action: Transfer | EndCall, now: float) -> None:
@@ -462,7 +472,15 @@ class Session:
         self.state = State.LEAVING
         playback = self._speaker.playback
         if playback.unfinished:
-            self._timers.set(self._end_now, max(playback.quiet_at, now) + SECONDS_OF_GRACE)
+            self._timers.set(self._end_is_late, playback.quiet_at(now) + SECONDS_OF_GRACE)
+        else:
+            self._end_now(now)
+
+    def _end_is_late(self, now: float) -> None:
+        """The last words should have been played by now. While the voice speaks they are on their way."""
+        playback = self._speaker.playback
+        if playback.speaking(now):
+            self._timers.set(self._end_is_late, playback.quiet_at(now) + SECONDS_OF_GRACE)
         else:
             self._end_now(now)
 

@@ -46,7 +46,7 @@ class Speaker:
         greeting = Speech(0, self.session_id, [text], closed=True)
         self._dialogue.add(greeting)
         self.playback.add(greeting)
-        self.playback.sent(len(text), now)
+        self.playback.sent(text, now)
         self._record(events.Replied(0, self.session_id, text, done=True))
 
     def rejoin(self, lost: ReconnectState, now: float) -> None:
@@ -57,9 +57,9 @@ class Speaker:
             speech = Speech(number, self.session_id, [text], closed=True)
             self._dialogue.add(speech)
             self.playback.add(speech)
-            self.playback.sent(len(text), now)
+            self.playback.sent(text, now)
         if lost.heard:
-            self.playback.tokens_played(lost.heard)
+            self.playback.tokens_played(lost.heard, now)
         if lost.cut_off or lost.unplayed:
             self.outbox.close()  # the last of the stretch that was open may not have arrived
 
@@ -78,7 +78,7 @@ class Speaker:
         if self._first_token_ms is None:
             self._first_token_ms = (now - self._since) * 1000
         speech.parts.append(text)
-        self.playback.sent(len(text), now)
+        self.playback.sent(text, now)
         self.outbox.say(text)
         if now - self._recorded >= SECONDS_BETWEEN_RECORDS:
             self._tell(speech, now, done=False)
@@ -104,7 +104,7 @@ class Speaker:
         speech = self._new()
         speech.parts.append(text)
         speech.closed = True
-        self.playback.sent(len(text), now)
+        self.playback.sent(text, now)
         self.outbox.say(text)
         self.outbox.close()
         self._record(events.Replied(speech.number, speech.session_id, text, done=True))
@@ -114,13 +114,16 @@ class Speaker:
         self._close(now)
         self.outbox.push(frame)
 
-    def interrupted(self, utterance: str, played_ms: float | None, now: float) -> None:
-        """The caller has cut in: nothing more is heard of what was said, and not all of it was heard."""
+    def interrupted(self, utterance: str, played_ms: float | None, now: float) -> str:
+        """The caller has cut in: nothing more is heard of what was said. Returns what was not heard of it."""
         self.abandon(now)
+        unheard: list[str] = []
         for speech in self.playback.interrupted(utterance):
             self._record(events.Heard(speech.number, speech.session_id, speech.text, played_ms))
+            unheard.append(speech.sent[len(speech.text) :].strip())
         self.outbox.interrupt()
         self._asides.clear()
+        return " ".join(filter(None, unheard))
 
     def abandon(self, now: float, *, done: bool = True, more: bool = False) -> None:
         """The agent was stopped in the middle of a stretch, by an interruption or the end of the socket."""
@@ -145,7 +148,7 @@ class Speaker:
 
     def tokens_played(self, text: str, now: float) -> None:
         """These words came out of the phone."""
-        self._tell_played(self.playback.tokens_played(text))
+        self._tell_played(self.playback.tokens_played(text, now))
         if now - self._progress_recorded >= SECONDS_BETWEEN_RECORDS and (known := self.playback.progress()):
             self._progress_recorded = now
             speech, characters = known

@@ -26,6 +26,7 @@ from voice_app.agents.protocol import (
     Transfer,
     Turn,
 )
+from voice_app.calls.scripts import glue
 from voice_app.journal import events
 from voice_app.relay import frames
 from voice_app.relay.commands import AdoptTurn, Command, Pull, Record, StartTurn, StopTurn
@@ -39,7 +40,9 @@ from voice_app.settings import NumberSettings
 MAX_FAILURES = 3
 """So many failed turns in a row, and a person has to take over."""
 SECONDS_TO_SPEAK_UP = 2.5
-"""After an interruption: how long the caller may take to go on before an open question is answered."""
+"""After an interruption: how long the caller may take to say something before the agent goes on."""
+SECONDS_AFTER_THE_VOICE = 1.0
+"""Where the voice may not be interrupted: how long after it the next answer begins."""
 
 
 @dataclass(slots=True, eq=False)
@@ -63,6 +66,15 @@ class _Running:
     held: list[Piece] | None = None
     """For a guess: what the agent yielded so far."""
     first_piece_at: float | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class _CutOff:
+    """A reply that an interruption has cut off."""
+
+    unheard: str
+    unfinished: bool
+    """The agent had more to say."""
 
 
 class Turns:
@@ -95,6 +107,7 @@ class Turns:
         self._running: _Running | None = None
         self._waiting: list[Turn] = []
         self._open_question: _Running | None = None
+        self._cut_off: _CutOff | None = None
         self._guesses = Guesses()
         self._count = 0
         self._failures = 0
@@ -138,15 +151,42 @@ class Turns:
         if begin:
             self._begin_guess(now)
 
-    def interrupted(self, now: float) -> None:
-        """The caller has cut in: the turn is over. A question that got no answer stays open for a while."""
+    def interrupted(self, unheard: str, now: float) -> None:
+        """The caller has cut in: the turn is over.
+
+        If it was a noise, and no words follow, the agent goes on: a question that got no answer is answered,
+        and what was ``unheard`` of a reply is said.
+        """
         running = self._running
-        if running is None or running.held is not None:
-            return
-        if not running.answered:
-            self._open_question = running
-            self._timers.set(self._answer_open_question, now + SECONDS_TO_SPEAK_UP)
-        self.stop(now)
+        if running is not None and running.held is None:
+            if not running.answered:
+                self._open_question = running
+            self.stop(now)
+        else:
+            running = None
+        if self._line.continue_line and unheard:
+            self._cut_off = _CutOff(unheard, unfinished=running is not None and not running.over)
+        if self.may_go_on:
+            self._timers.set(self._go_on, now + SECONDS_TO_SPEAK_UP)
+
+    @property
+    def may_go_on(self) -> bool:
+        """Something was cut off, and nobody has said yet why."""
+        return self._open_question is not None or self._cut_off is not None
+
+    def caller_speaks(self, now: float) -> None:
+        """The caller makes a sound: what it is will be told. Until then nothing goes on."""
+        self._timers.cancel(self._go_on)
+
+    def caller_is_quiet(self, now: float) -> None:
+        """The caller makes no sound any more: if no words come of it, the agent goes on."""
+        if self.may_go_on and not self.busy:
+            self._timers.set(self._go_on, now + SECONDS_TO_SPEAK_UP)
+
+    def go_on(self, now: float) -> None:
+        """The caller wants the agent to go on where it was cut off."""
+        self._timers.cancel(self._go_on)
+        self._go_on(now)
 
     def begin_next(self, now: float) -> None:
         """Answer what is waiting, unless the voice has to finish first."""
@@ -154,7 +194,7 @@ class Turns:
             return
         playback = self._speaker.playback
         if self._line.interruptible in ("none", "dtmf") and playback.speaking(now):
-            self._timers.set(self._begin, max(playback.quiet_at, now) + 1.0)
+            self._timers.set(self.begin_next, playback.quiet_at(now) + SECONDS_AFTER_THE_VOICE)
         else:
             self._begin(now)
 
@@ -172,7 +212,8 @@ class Turns:
         self.stop(now)
         self._waiting.clear()
         self._open_question = None
-        for handler in (self._guess, self._begin, self._answer_open_question):
+        self._cut_off = None
+        for handler in (self._guess, self.begin_next, self._go_on):
             self._timers.cancel(handler)
 
     # --- the agent -------------------------------------------------------------------------------
@@ -230,8 +271,9 @@ class Turns:
         """Answer what is waiting, as one turn."""
         if not self._waiting or self._running is not None:
             return
-        self._timers.cancel(self._begin)
-        self._timers.cancel(self._answer_open_question)
+        self._timers.cancel(self.begin_next)
+        self._timers.cancel(self._go_on)
+        self._cut_off = None
         unanswered, self._open_question = self._open_question, None
         if unanswered is not None and not unanswered.acted and self._dialogue.retract(unanswered.asked):
             self._waiting.insert(0, unanswered.asked.turn)
@@ -242,11 +284,20 @@ class Turns:
         self._start(asked, now)
         self._dialogue.add(asked)
 
-    def _answer_open_question(self, now: float) -> None:
-        """The caller cut in and then said nothing: the question that was asked is still open."""
+    def _go_on(self, now: float) -> None:
+        """The caller cut in and then said nothing: the question is still open, or the reply not over."""
         unanswered, self._open_question = self._open_question, None
-        if unanswered is not None and self._running is None:
+        cut_off, self._cut_off = self._cut_off, None
+        if self.busy or self._waiting:
+            return
+        if unanswered is not None:
             self._start(unanswered.asked, now)
+        elif cut_off is not None:
+            self._speaker.line(f"{self._line.continue_line} {cut_off.unheard}", now)
+            if cut_off.unfinished:
+                self.ask(Turn("", "resumed"), now)
+            else:
+                self._idle(now)
 
     def _start(self, asked: Asked, now: float) -> _Running:
         self._count += 1
@@ -373,6 +424,6 @@ class Turns:
 
 
 def _joined(turn: Turn, later: Turn) -> Turn:
-    glue = " " if turn.kind == "speech" else ""
-    text = f"{turn.text}{glue}{later.text}"
+    between = glue(turn.text, later.text) if turn.kind == "speech" else ""
+    text = f"{turn.text}{between}{later.text}"
     return Turn(text, turn.kind, later.language, sensitive=turn.sensitive or later.sensitive)
