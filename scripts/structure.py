@@ -21,7 +21,12 @@ ROOT: Final = Path(__file__).parents[1]
 LEAST_LINES: Final = 60
 """A module shorter than this, which one sibling alone imports, belongs into that sibling."""
 HANDLERS: Final = "voice_app.webhooks"
-SHARED_BY_HANDLERS: Final = frozenset({"request", "responses", "routing", "signature"})
+SHARED_BY_HANDLERS: Final = frozenset(
+    {
+        *("addresses", "request", "responses", "routing", "signature"),
+        *("call_transfer", "documents", "resumption"),
+    }
+)
 """What every webhook may import; `routes` imports them all."""
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Final
 
 import aiohttp
 from starlette.applications import Starlette
@@ -21,15 +23,24 @@ from voice_app.handoff.targets import kind_of
 from voice_app.journal import Journal
 from voice_app.journal.retention import keep
 from voice_app.relay.session_token import Tickets
+from voice_app.runtime import (
+    Admission,
+    BackgroundTasks,
+    CallerMemory,
+    CallRegistry,
+    ConversationIndex,
+    ConversationMonitor,
+    Peers,
+    Services,
+    ServingState,
+)
 from voice_app.settings import Settings, SettingsError, number_settings
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
 from voice_app.twiml.templates import SERVED, Context, Templates, default_folder
-from voice_app.webhooks import Desk, Directory, Lookout, Recalls, Signatures, routes
-from voice_app.webhooks.admission import State
-from voice_app.webhooks.desk import ORCHESTRATOR_EVENTS
+from voice_app.webhooks import ORCHESTRATOR_EVENTS, webhook_routes
 
-SECONDS_TO_READ = 1.0
-"""How long what happened on a call may take to be read: somebody is on the line."""
+READ_SECONDS: Final = 1.0
+"""How long the events of a call may take to be read: somebody is on the line."""
 
 
 def twilio_api(settings: Settings, http: aiohttp.ClientSession) -> TwilioApi:
@@ -77,106 +88,109 @@ def targets(settings: Settings) -> list[Target]:
         raise SettingsError([str(error)]) from None
 
 
-def desk(settings: Settings, api: TwilioApi) -> Desk:
-    """The parts that the webhooks work with.
+def build_services(settings: Settings, api: TwilioApi) -> Services:
+    """The parts of one server.
 
-    Raises `AgentError` and `SettingsError` for an agent or a file of numbers that cannot be used, and
-    `JournalError` for a database URL that cannot be used.
+    Raises:
+        AgentError: the agent cannot be used.
+        SettingsError: the file of numbers, or of targets, cannot be used.
+        JournalError: the database's URL cannot be used.
     """
     named = settings.conversation_configuration
     templates = Templates(settings.templates or default_folder())
     journal = Journal(
-        settings.database_url, spool=settings.spool, spool_mb=settings.spool_mb, read_s=SECONDS_TO_READ
+        settings.database_url, spool=settings.spool, spool_mb=settings.spool_mb, read_s=READ_SECONDS
     )
-
-    tokens = settings.signing_tokens
-    shared_keys = {key: secret.get_secret_value() for key, secret in settings.webhook_shared_keys.items()}
-    calls = Calls(api, settings.account_sid or "")
-    parts = Desk(
+    calls, background = Calls(api, settings.account_sid or ""), BackgroundTasks()
+    registry = CallRegistry()
+    admission = Admission(registry, max_calls=settings.max_calls, max_lag_ms=settings.max_lag_ms)
+    tasks = tasks_of(settings, api, journal, calls, has_room=lambda: admission.state is ServingState.READY)
+    rhythm = Rhythm(pause=settings.followup_seconds)
+    return Services(
         settings=settings,
         lines=number_settings(settings),
         templates=templates,
         journal=journal,
         agent=load_agent(settings),
-        signatures=Signatures(settings.origin, settings.socket_origin, tokens, shared_keys),
-        tickets=Tickets(tokens, settings.relay_token_seconds),
+        tickets=Tickets(settings.signing_tokens, settings.relay_token_seconds),
+        watch=Watch(partial(check_account, api, scope(settings)), seconds=settings.guard_seconds),
         calls=calls,
         targets=targets(settings),
+        registry=registry,
+        admission=admission,
+        peers=Peers(journal, admission),
+        index=ConversationIndex(journal),
+        background=background,
+        followups=Followups(journal, tasks, calls, settings.database_url, rhythm),
         fallback=templates.render("fallback.xml", Context(reason="fallback")),
-        directory=Directory(journal),
         conversations=Conversations(api) if named else None,
-        lookout=_lookout(api, journal, named),
-        watch=Watch(partial(check_account, api, scope(settings)), seconds=settings.guard_seconds),
-        recalls=Recalls(api, settings, journal.write) if settings.has_memory else None,
+        monitor=_monitor(api, journal, named) if named else None,
+        memory=CallerMemory(api, settings, journal.write, background) if settings.has_memory else None,
     )
-    todo = tasks_of(settings, api, journal, calls, has_room=lambda: parts.admission.state is State.READY)
-    parts.followups = Followups(
-        journal, todo, calls, settings.database_url, Rhythm(pause=settings.followup_seconds)
-    )
-    return parts
 
 
-def _lookout(api: TwilioApi, journal: Journal, named: str | None) -> Lookout | None:
-    if not named:
-        return None
+def _monitor(api: TwilioApi, journal: Journal, configuration_id: str) -> ConversationMonitor:
     conversations = Conversations(api)
-    return Lookout(conversations, CallInspector(conversations, Configurations(api), named), journal)
+    inspector = CallInspector(conversations, Configurations(api), configuration_id)
+    return ConversationMonitor(conversations, inspector, journal)
 
 
-def _why_not(parts: Desk) -> Iterator[str]:
-    """Why nothing is to be sent to this server."""
-    if not parts.ready:
-        yield "it starts, or has stopped"
-    if parts.draining:
-        yield "draining"
-    yield from parts.watch.refusals
-
-
-def build(parts: Desk) -> Starlette:
+def build(services: Services) -> Starlette:
     """The ASGI application. Its lifespan is within that of the journal."""
+    started = asyncio.Event()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        parts.beside(parts.watch.run())
-        if parts.settings.retention_days:
-            parts.beside(keep(parts.journal, parts.settings.retention_days))
-        parts.beside(parts.admission.watch())
-        parts.beside(parts.presence.run())
-        if parts.recalls is not None:
-            parts.beside(parts.recalls.warm())
-        parts.ready = True
-        if parts.followups is not None:
-            parts.followups.start()
+        _start(services)
+        started.set()
         yield
-        parts.ready = False
-        await parts.stop_background()
-        if parts.followups is not None:
-            await parts.followups.aclose()
-        await parts.presence.sign_off()
-        if parts.recalls is not None:
-            await parts.recalls.aclose()
-        if (close := getattr(parts.agent, "close", None)) is not None:
-            await close()
+        started.clear()
+        await _stop(services)
 
     async def healthz(request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def readyz(request: Request) -> Response:
-        why_not = ", ".join(_why_not(parts))
-        if why_not:
-            return PlainTextResponse(f"not ready: {why_not}\n", 503)
+        reasons = [] if started.is_set() else ["it starts, or has stopped"]
+        if services.admission.draining:
+            reasons.append("draining")
+        if reasons := [*reasons, *services.watch.refusals]:
+            return PlainTextResponse(f"not ready: {', '.join(reasons)}\n", 503)
         # A full server stays ready: what belongs to the calls that it has must reach it.
-        full = parts.admission.reason
+        full = services.admission.reason
         return PlainTextResponse(f"ready, but takes no new calls: {full}\n" if full else "ready\n")
 
     async def metrics(request: Request) -> Response:
         return Response(telemetry.metrics(), media_type="text/plain; version=0.0.4")
 
     async def sandbox(request: Request) -> Response:
-        told = ("twilio_base_url", "conversation_configuration")
-        return JSONResponse({name: getattr(parts.settings, name) for name in told})
+        names = ("twilio_base_url", "conversation_configuration")
+        return JSONResponse({name: getattr(services.settings, name) for name in names})
 
     own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
-    if parts.settings.in_sandbox:
+    if services.settings.in_sandbox:
         own.append(Route("/sandbox.json", sandbox))
-    return Starlette(routes=[*own, *routes(parts), *console.routes(parts)], lifespan=lifespan)
+    return Starlette(
+        routes=[*own, *webhook_routes(services), *console.api_routes(services)], lifespan=lifespan
+    )
+
+
+def _start(services: Services) -> None:
+    """Begin what goes on beside requests."""
+    spawn, settings = services.background.spawn, services.settings
+    spawn(services.watch.run(), "guard")
+    if settings.retention_days:
+        spawn(keep(services.journal, settings.retention_days), "retention")
+    spawn(services.admission.watch(), "admission")
+    spawn(services.peers.run(), "peers")
+    if services.memory is not None:
+        spawn(services.memory.warm(), "memory store")
+    services.followups.start()
+
+
+async def _stop(services: Services) -> None:
+    await services.background.aclose()
+    await services.followups.aclose()
+    await services.peers.sign_off()
+    if (close := getattr(services.agent, "close", None)) is not None:
+        await close()

@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 
 from support.sandbox import Sandbox, happened, recorded, sandbox
-from voice_app.calls import CallState
-from voice_app.handoff import State
+from voice_app.calls import CallState, HandoffState
 from voice_app.journal import events
 from voice_app.sandbox.phone import Person, PhoneCall
 from voice_app.twilio import Conversations
@@ -73,7 +72,7 @@ async def test_a_person_answers_and_what_is_said_is_written_down(tmp_path: Path)
         assert conversation.metadata["handoff_summary"] == WISH
     assert WISH in " ".join(person.heard)
     entries = await recorded(tmp_path, call.sid)
-    assert CallState.of(entries).handoff.state is State.OVER
+    assert CallState.of(entries).handoff.state is HandoffState.OVER
     lines = [
         (line.role, line.content) for line in CallState.of(entries).transcript.lines() if line.transcribed
     ]
@@ -123,7 +122,7 @@ async def test_nobody_takes_the_call_and_a_message_is_left(tmp_path: Path, kind:
         await call.over.wait()
     entries = await recorded(tmp_path, call.sid)
     assert any(isinstance(entry.event, events.Voicemail) for entry in entries)
-    assert CallState.of(entries).handoff.state is State.OVER
+    assert CallState.of(entries).handoff.state is HandoffState.OVER
 
 
 async def test_nobody_takes_the_call_and_the_agent_goes_on(tmp_path: Path) -> None:
@@ -138,14 +137,14 @@ async def test_a_caller_who_hangs_up_while_it_rings_ends_it(tmp_path: Path) -> N
     async with handed_over(tmp_path, Person("no-answer")) as (_, call):
         await happened(tmp_path, call.sid, events.HandedOff, times=2)
         await call.hang_up()
-    assert CallState.of(await recorded(tmp_path, call.sid)).handoff.state is State.OVER
+    assert CallState.of(await recorded(tmp_path, call.sid)).handoff.state is HandoffState.OVER
 
 
 async def test_a_caller_who_hangs_up_while_talking_ends_it(tmp_path: Path) -> None:
     async with handed_over(tmp_path, Person("answers", says=["Hi."])) as (_, call):
         await call.bridged()
         await call.hang_up()
-    assert CallState.of(await recorded(tmp_path, call.sid)).handoff.state is State.OVER
+    assert CallState.of(await recorded(tmp_path, call.sid)).handoff.state is HandoffState.OVER
 
 
 async def test_a_queue_plays_and_a_person_takes_the_caller_out(tmp_path: Path) -> None:
@@ -187,7 +186,7 @@ async def test_a_person_joins_a_conference_after_the_summary(tmp_path: Path) -> 
         await call.person_hangs_up()
         await call.over.wait()
     assert WISH in person.heard[0]
-    assert CallState.of(await recorded(tmp_path, call.sid)).handoff.state is State.OVER
+    assert CallState.of(await recorded(tmp_path, call.sid)).handoff.state is HandoffState.OVER
 
 
 @pytest.mark.parametrize("kind", ["busy", "no-answer", "declines", "voicemail"])

@@ -12,7 +12,7 @@ from typer.main import get_command
 
 import voice_app
 from voice_app import guard, twiml
-from voice_app.app import build, desk
+from voice_app.app import build, build_services
 from voice_app.cli.main import app
 from voice_app.docs.generated import PAGES
 from voice_app.settings import Settings, environment_name
@@ -83,7 +83,7 @@ async def test_every_route_is_in_the_table_and_every_path_is_a_route() -> None:
     settings = Settings.model_construct(
         account_sid="AC" + "1" * 32, public_domain="voice.example.com", database_url="sqlite://"
     )
-    mounted = {route.path for route in build(desk(settings, None)).routes}  # type: ignore[arg-type,attr-defined]
+    mounted = {route.path for route in build(build_services(settings, None)).routes}  # type: ignore[arg-type,attr-defined]
     assert set(re.findall(r"`(/[^`]*)`", page("routes"))) == mounted
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from support.tools import required
-from voice_app.app import build, desk
+from voice_app.app import build, build_services
 from voice_app.cli.main import COMMANDS
 from voice_app.server.drain import SECONDS_FOR_GOODBYE, SECONDS_TO_ASK
 from voice_app.server.serving import SECONDS_TO_STOP
 from voice_app.settings import Settings, environment_name
-from voice_app.webhooks.desk import LAST_RESORT
+from voice_app.webhooks.responses import LAST_RESORT
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "scripts/deploy"
@@ -54,7 +54,7 @@ async def routes() -> set[str]:
     settings = Settings.model_construct(
         account_sid="AC" + "1" * 32, public_domain="voice.example.com", database_url="sqlite://"
     )
-    return {route.path for route in build(desk(settings, None)).routes}  # type: ignore[arg-type,attr-defined]
+    return {route.path for route in build(build_services(settings, None)).routes}  # type: ignore[arg-type,attr-defined]
 
 
 def test_every_setting_in_them_is_one() -> None:

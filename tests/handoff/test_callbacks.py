@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from support.sandbox import Sandbox, recorded, sandbox
-from voice_app.calls import CallState
+from voice_app.calls import CallState, HandoffState
 from voice_app.findings import Severity
 from voice_app.guard.engines import Engine, engine_after
-from voice_app.handoff import State
 from voice_app.journal import events
 from voice_app.twiml import lint_text
-from voice_app.webhooks.desk import parsed
+from voice_app.webhooks.responses import parsed
 
 CALL = "CA" + "7" * 32
 LEG = "CA" + "8" * 32
@@ -86,7 +85,7 @@ async def test_the_person_hears_what_it_is_about_and_takes_the_call_with_1(tmp_p
         assert "<Hangup/>" not in await line.presses("1")
         goodbye = await line.missed(1, "completed")
         assert "<Say>" not in goodbye
-    assert CallState.of(await recorded(tmp_path, CALL)).handoff.state is State.OVER
+    assert CallState.of(await recorded(tmp_path, CALL)).handoff.state is HandoffState.OVER
 
 
 @pytest.mark.parametrize("digits", ["2", "", "11"])
@@ -135,7 +134,7 @@ async def test_nobody_answers_and_the_caller_may_leave_a_message(tmp_path: Path)
         )
         assert response.status == 204
     entries = await recorded(tmp_path, CALL)
-    assert CallState.of(entries).handoff.state is State.OVER
+    assert CallState.of(entries).handoff.state is HandoffState.OVER
     messages = [entry.event for entry in entries if isinstance(entry.event, events.Voicemail)]
     assert messages[-1].text == "Call me."
 

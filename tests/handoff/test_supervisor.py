@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from support.sandbox import Sandbox, recorded, sandbox
+from support.sandbox import Sandbox, database, recorded, sandbox
 from voice_app.calls import CallState
+from voice_app.journal import Journal, events
 from voice_app.sandbox.phone import Person, PhoneCall
 
 TOKEN = "a token that is long enough"
@@ -89,3 +90,29 @@ async def test_a_call_that_a_person_has_is_ended_through_twilio(tmp_path: Path) 
 
 def anna() -> Person:
     return Person("answers", says=["Anna here."])
+
+
+async def test_a_call_without_a_session_here_is_pulled_with_a_summary_of_what_was_said(
+    tmp_path: Path,
+) -> None:
+    """As after the agent's own transfer, the person who is rung hears what it is about."""
+    call_sid = "CA" + "5" * 32
+    changes: dict[str, Any] = {**OPEN, "handoff_to": ("+15550100010",), "handoff_then": "agent"}
+    async with Journal(database(tmp_path)) as journal:
+        journal.write(call_sid, events.Opened("+15550199999", "+15550100001", "inbound"))
+        journal.write(call_sid, events.Prompted("My order 81 never came."))
+    async with sandbox(tmp_path, **changes) as server:
+        await post(server, f"/api/calls/{call_sid}/handoff", body='{"reason":"vip"}')
+        response = await server.post("/handoff/pulled", CallSid=call_sid, CallStatus="in-progress")
+        assert "<Dial" in await response.text()
+        whisper = await server.post(f"/handoff/whisper/{call_sid}/1", CallSid="CA" + "6" * 32)
+        document = await whisper.text()
+    assert "It is about: vip." in document
+    assert "My order 81 never came." in document
+
+
+async def test_a_pull_that_twilio_did_not_take_is_asked_of_it_again(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {**OPEN, "handoff_to": ("+15550100010",)}
+    path = f"/api/calls/CA{'1' * 32}/handoff"
+    async with sandbox(tmp_path, **changes) as server:
+        assert [(await post(server, path))[0] for _ in range(2)] == [404, 404]

@@ -12,7 +12,7 @@ from support.sandbox import sandbox
 from voice_app import telemetry
 from voice_app.journal import Journal
 from voice_app.journal.events import Opened, Served
-from voice_app.webhooks import signed
+from voice_app.webhooks import routing
 
 CALL = "CA" + "3" * 32
 
@@ -20,7 +20,7 @@ CALL = "CA" + "3" * 32
 async def test_an_answer_waits_until_other_servers_know_what_it_follows_from(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signed, "SECONDS_TO_SETTLE", 20)
+    monkeypatch.setattr(routing, "SETTLE_SECONDS", 20)
     async with sandbox(tmp_path, database_url=postgres_url) as server, Journal(postgres_url) as other:
         response = await server.post("/voice", CallSid=CALL, From="+15550199999", To=server.phone.number)
         found = [type(entry.event) for entry in await other.events(CALL)]
@@ -37,7 +37,7 @@ async def test_in_an_outage_an_answer_does_not_wait_and_the_server_stays_ready(
             async with asyncio.timeout(20):
                 while telemetry.REGISTRY.get_sample_value("voice_app_journal_up"):  # noqa: ASYNC110 - a metric
                     await asyncio.sleep(0.01)
-            monkeypatch.setattr(signed, "SECONDS_TO_SETTLE", 3600)
+            monkeypatch.setattr(routing, "SETTLE_SECONDS", 3600)
             response = await server.post("/voice/status", CallSid=CALL, CallStatus="in-progress")
             assert response.status < 300
             async with server.http.get(f"{server.base_url}/readyz") as ready:

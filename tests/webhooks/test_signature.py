@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from multidict import MultiDict
 from twilio.request_validator import RequestValidator
 
-from voice_app.webhooks.signature import MAX_FIELDS, RefusedError, Signatures
+from voice_app.webhooks.signature import MAX_FIELDS, RequestRefusedError, Signatures
 
 TOKEN = "12345"
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -50,7 +50,7 @@ def test_the_published_vector_passes() -> None:
 
 
 def test_the_published_vector_fails_with_another_field() -> None:
-    with pytest.raises(RefusedError, match="does not match"):
+    with pytest.raises(RequestRefusedError, match="does not match"):
         signatures().check_request(
             "POST",
             "/myapp.php?foo=1&bar=2",
@@ -78,7 +78,7 @@ def test_the_port_may_be_signed_or_not(host: str, written: str) -> None:
     if known:
         signatures(host).check_request("POST", "/voice", given_headers, post(PUBLISHED))
     else:
-        with pytest.raises(RefusedError):
+        with pytest.raises(RequestRefusedError):
             signatures(host).check_request("POST", "/voice", given_headers, post(PUBLISHED))
 
 
@@ -106,7 +106,7 @@ def test_duplicate_fields_are_part_of_the_signature() -> None:
     pairs = [("MediaUrl", "b"), ("MediaUrl", "a"), ("CallSid", "CA1")]
     signature = RequestValidator(TOKEN).compute_signature("https://mycompany.com/voice", MultiDict(pairs))
     signatures().check_request("POST", "/voice", headers(signature), post(pairs))
-    with pytest.raises(RefusedError):
+    with pytest.raises(RequestRefusedError):
         signatures().check_request("POST", "/voice", headers(signature), post(pairs[1:]))
 
 
@@ -143,7 +143,7 @@ def test_a_shared_key_signs_with_sha256() -> None:
 )
 def test_a_shared_key_that_is_not_ours_is_refused(settings: str) -> None:
     signature = sha256_signed("https://mycompany.com/voice", PUBLISHED, "shared secret")
-    with pytest.raises(RefusedError):
+    with pytest.raises(RequestRefusedError):
         signatures(key_1="shared secret").check_request(
             "POST",
             "/voice",
@@ -166,39 +166,39 @@ def test_a_json_body_counts_by_its_hash() -> None:
 def test_a_json_body_that_was_changed_is_refused() -> None:
     target = json_target(b'{"a":1}')
     given_headers = headers(signed(f"https://mycompany.com{target}"), "application/json")
-    with pytest.raises(RefusedError, match="bodySHA256"):
+    with pytest.raises(RequestRefusedError, match="bodySHA256"):
         signatures().check_request("POST", target, given_headers, b'{"a":2}')
 
 
 def test_a_json_body_without_its_hash_is_refused() -> None:
     given_headers = headers(signed("https://mycompany.com/events"), "application/json")
-    with pytest.raises(RefusedError, match="bodySHA256"):
+    with pytest.raises(RequestRefusedError, match="bodySHA256"):
         signatures().check_request("POST", "/events", given_headers, b"{}")
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data; boundary=x", ""])
 def test_a_body_that_no_signature_covers_is_refused(kind: str) -> None:
-    with pytest.raises(RefusedError, match="cannot be verified"):
+    with pytest.raises(RequestRefusedError, match="cannot be verified"):
         signatures().check_request(
             "POST", "/voice", headers(signed("https://mycompany.com/voice"), kind), b"x=1"
         )
 
 
 def test_no_signature_is_refused() -> None:
-    with pytest.raises(RefusedError, match="no X-Twilio-Signature"):
+    with pytest.raises(RequestRefusedError, match="no X-Twilio-Signature"):
         signatures().check_request("POST", "/voice", {"content-type": FORM_TYPE}, post(PUBLISHED))
 
 
 def test_too_many_fields_are_refused() -> None:
     body = "&".join(f"a{number}=1" for number in range(MAX_FIELDS + 1)).encode()
-    with pytest.raises(RefusedError, match="fields"):
+    with pytest.raises(RequestRefusedError, match="fields"):
         signatures().check_request("POST", "/voice", headers("x"), body)
 
 
 def test_the_host_that_the_client_names_does_not_count() -> None:
     given_headers = headers(signed("https://evil.example/voice", PUBLISHED))
     given_headers |= {"host": "evil.example", "x-forwarded-host": "evil.example"}
-    with pytest.raises(RefusedError):
+    with pytest.raises(RequestRefusedError):
         signatures().check_request("POST", "/voice", given_headers, post(PUBLISHED))
 
 
@@ -218,7 +218,7 @@ def test_what_the_package_signs_passes_whatever_the_fields_are(
 
 @given(st.text(), st.binary(max_size=50))
 def test_garbage_is_refused_and_nothing_else_happens(signature: str, body: bytes) -> None:
-    with pytest.raises(RefusedError):
+    with pytest.raises(RequestRefusedError):
         signatures().check_request("POST", "/voice", headers(signature), body)
 
 
@@ -257,5 +257,5 @@ def test_a_sockets_query_is_signed_in_any_of_the_ways_that_are_told(url: str, fi
     ],
 )
 def test_a_socket_signed_for_another_address_is_refused(url: str) -> None:
-    with pytest.raises(RefusedError):
+    with pytest.raises(RequestRefusedError):
         signatures().check_socket("/relay/abc", {"x-twilio-signature": signed(url)})

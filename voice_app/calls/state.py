@@ -96,6 +96,8 @@ class CallState:
     def __init__(self) -> None:
         self.began_at: float | None = None
         """When the first event was written, in seconds since the epoch; `None` without any."""
+        self.last_id = ""
+        """The id of the entry that was taken last."""
         self.opened = False
         """Whether it is known that Twilio asked what to do with the call, and so who calls whom."""
         self.parties = Parties()
@@ -241,6 +243,7 @@ class CallState:
         """Add what happened next on the call."""
         if self.began_at is None:
             self.began_at = entry.at
+        self.last_id = entry.id
         kind = type(entry.event)
         if kind in _KEPT:
             self._entries[kind].append(entry)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from voice_app import server
 from voice_app.agents.loader import AgentError
-from voice_app.app import desk
+from voice_app.app import build_services
 from voice_app.cli.output import console, plain, print_json, printable, run
 from voice_app.guard import Report, Verdict, exit_code, verdict
 from voice_app.guard.rendering import Fact, facts, overview
@@ -73,7 +73,7 @@ def check(
 
 async def _check(settings: Settings, options: _Options) -> int:
     async with server.environment(settings) as (ready, api):
-        folder = desk(ready, api).templates.folder
+        folder = build_services(ready, api).templates.folder
         report = await server.preflight(ready, api)
         changed: list[Update] = []
         if options.fix:

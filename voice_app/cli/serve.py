@@ -9,7 +9,7 @@ import typer
 
 from voice_app import server
 from voice_app.agents.loader import AgentError
-from voice_app.app import desk
+from voice_app.app import build_services
 from voice_app.cli.output import print_findings, run
 from voice_app.findings import Severity
 from voice_app.guard import Verdict
@@ -53,12 +53,12 @@ async def _serve(settings: Settings, *, check_only: bool) -> int:
             typer.echo(f"\nNot started: {_why_not(report.verdict)}", err=True)
             return report.exit_code
         if check_only:
-            desk(ready, api)
+            build_services(ready, api)
             doubtful = report.verdict is Verdict.UNKNOWN
             typer.echo("Not verified: see above. All else passed." if doubtful else "Every check passed.")
             return 0
         if ready.workers > 1:
-            desk(ready, api)  # what is wrong with it is better said once than by every worker
+            build_services(ready, api)  # what is wrong with it is better said once than by every worker
             await server.supervise(ready, lambda base_url: _announce(ready, base_url))
         else:
             await server.serve(ready, api, lambda base_url: _announce(ready, base_url))

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from voice_app.webhooks import Desk
+from voice_app.runtime import Services
 
 GOING_AWAY: Final = 1012
 """The close code "service restart"."""
@@ -42,8 +42,9 @@ log = logging.getLogger(__name__)
 class Drain:
     """The drain of one server. ``seconds`` is how long live calls may go on."""
 
-    def __init__(self, desk: Desk, seconds: float, kill: Callable[[], None]) -> None:
-        self._desk = desk
+    def __init__(self, services: Services, seconds: float, kill: Callable[[], None]) -> None:
+        self._services = services
+        self._registry = services.registry
         self._seconds = seconds
         self._kill = kill
         self._told = 0
@@ -64,7 +65,7 @@ class Drain:
     async def run(self) -> None:
         """Return when the server is to stop and every call is over, or given away."""
         await self._stop.wait()
-        self._desk.admission.drain()
+        self._services.admission.drain()
         await self._tell_others()
         if found := self._describe():
             log.info("%s; waiting up to %g s; a second signal hurries", found, self._seconds)
@@ -89,9 +90,9 @@ class Drain:
 
     def _describe(self) -> str:
         """Who is waited for; empty if nobody."""
-        roster = self._desk.roster
-        parked = 0 if self._desk.successors() else roster.parked
-        if not (calls := roster.open + parked):
+        registry = self._registry
+        parked = 0 if self._services.peers.successors else registry.parked
+        if not (calls := registry.open + parked):
             return ""
         return f"{_calls(calls)} on the line" + (f" ({parked} without the agent)" if parked else "")
 
@@ -99,47 +100,47 @@ class Drain:
         """Have the other servers know, and know which of them are ready."""
         try:
             async with asyncio.timeout(SECONDS_TO_TELL):
-                await self._desk.presence.tell()
+                await self._services.peers.update()
         except TimeoutError:
             log.warning("the other servers could not be told in time that this one stops")
 
     # --- closing ---------------------------------------------------------------------------------
 
     async def _close(self) -> None:
-        roster = self._desk.roster
-        if not roster.open:
-            if roster.parked:
-                log.info("%s left without the agent; what follows needs a server", _calls(roster.parked))
+        registry = self._registry
+        if not registry.open:
+            if registry.parked:
+                log.info("%s left without the agent; what follows needs a server", _calls(registry.parked))
             return
         await self._tell_others()
-        if self._desk.successors():
-            log.info("%s to go to another server", _calls(roster.open))
+        if self._services.peers.successors:
+            log.info("%s to go to another server", _calls(registry.open))
             await self._hand_over()
         else:
-            log.info("goodbye is said on %s: no other server is ready", _calls(roster.open))
+            log.info("goodbye is said on %s: no other server is ready", _calls(registry.open))
             await self._say_goodbye()
-        await self._until(lambda: not roster.open, SECONDS_TO_ASK)
-        if roster.open:
-            log.warning("%s left: Twilio has not asked what follows", _calls(roster.open))
+        await self._until(lambda: not registry.open, SECONDS_TO_ASK)
+        if registry.open:
+            log.warning("%s left: Twilio has not asked what follows", _calls(registry.open))
 
     async def _hand_over(self) -> None:
         """Close the sockets, those that were on their way included; who says goodbye may finish."""
-        roster, sessions = self._desk.roster, self._desk.sessions
-        await self._until(lambda: not roster.coming, SECONDS_TO_ASK)
-        self._desk.admission.close()
+        registry, sessions = self._registry, self._registry.sessions
+        await self._until(lambda: not registry.connecting, SECONDS_TO_ASK)
+        self._services.admission.close()
         for connection in list(sessions.values()):
             if not connection.leaving:
                 connection.close(GOING_AWAY, "Another server takes over.")
 
     async def _say_goodbye(self) -> None:
-        roster, sessions = self._desk.roster, self._desk.sessions
+        registry, sessions = self._registry, self._registry.sessions
 
         def nobody_is_left() -> bool:
             for connection in list(sessions.values()):
                 connection.dismiss()  # whoever cuts in, or comes only now, is told
-            return not (sessions or roster.coming)
+            return not (sessions or registry.connecting)
 
-        self._desk.admission.close()
+        self._services.admission.close()
         if not await self._until(nobody_is_left, SECONDS_FOR_GOODBYE):
             for connection in list(sessions.values()):
                 connection.end()

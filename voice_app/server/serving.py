@@ -13,12 +13,12 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from voice_app.app import build, desk
+from voice_app.app import build, build_services
+from voice_app.runtime import Services
 from voice_app.server.drain import Drain
 from voice_app.server.environment import introduce
 from voice_app.settings import Settings, SettingsError
 from voice_app.twilio import TwilioApi
-from voice_app.webhooks import Desk
 
 SECONDS_TO_STOP: Final = 5
 """How long requests in progress may take once the server has to stop."""
@@ -119,11 +119,11 @@ async def serve_on(
     listener: socket.socket, settings: Settings, api: TwilioApi, announce: Callable[[str], None], told: Told
 ) -> None:
     """The same on a socket that listens already."""
-    parts = desk(settings, api)
-    drain = Drain(parts, settings.drain_seconds, die)
+    services = build_services(settings, api)
+    drain = Drain(services, settings.drain_seconds, die)
     with told(drain.tell):
-        async with _serving(parts, listener) as over:
-            _look_on_demand(parts)
+        async with _serving(services, listener) as over:
+            _look_on_demand(services)
             announce(base_url(listener))
             draining = asyncio.create_task(drain.run())
             await asyncio.wait({draining, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -133,29 +133,29 @@ async def serve_on(
 @contextlib.asynccontextmanager
 async def running(settings: Settings, api: TwilioApi) -> AsyncIterator[str]:
     """Serve inside a running event loop while the block runs, and give the base URL. Does not drain."""
-    parts = desk(settings, api)
+    services = build_services(settings, api)
     with listen(settings) as listener:
-        async with _serving(parts, listener):
+        async with _serving(services, listener):
             yield base_url(listener)
 
 
 @contextlib.asynccontextmanager
-async def _serving(parts: Desk, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
+async def _serving(services: Services, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
     """Serve while the block runs. The task that is given ends before that only if the server fails."""
-    async with parts.journal:
-        server = _Server(build(parts))
+    async with services.journal:
+        server = _Server(build(services))
         serving = asyncio.create_task(server.run_until_stopped(listener))
         try:
             await server.listening.wait()
-            await introduce(parts.settings, base_url(listener))
+            await introduce(services.settings, base_url(listener))
             yield serving
         finally:
-            parts.stopping.set()
+            services.stopping.set()
             server.should_exit = True
             await serving
 
 
-def _look_on_demand(parts: Desk) -> None:
+def _look_on_demand(services: Services) -> None:
     """SIGHUP makes the guard look again, where there is such a signal."""
     if hasattr(signal, "SIGHUP"):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, parts.watch.look)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, services.watch.look)

@@ -1,19 +1,16 @@
 """What Twilio asks over HTTP and on the socket; one module per question."""
 
-from voice_app.webhooks.desk import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENTS, Desk
-from voice_app.webhooks.directory import Directory
-from voice_app.webhooks.lookout import Lookout
-from voice_app.webhooks.recall import Recalls
-from voice_app.webhooks.routes import routes
-from voice_app.webhooks.signature import Signatures
+from voice_app.webhooks.addresses import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENTS
+from voice_app.webhooks.call_transfer import MAX_REASON, MAX_SUMMARY, CallTransfer
+from voice_app.webhooks.routes import webhook_routes
+from voice_app.webhooks.routing import CALL_SID
 
 __all__ = [
+    "CALL_SID",
     "INTELLIGENCE_RESULTS",
+    "MAX_REASON",
+    "MAX_SUMMARY",
     "ORCHESTRATOR_EVENTS",
-    "Desk",
-    "Directory",
-    "Lookout",
-    "Recalls",
-    "Signatures",
-    "routes",
+    "CallTransfer",
+    "webhook_routes",
 ]

@@ -4,48 +4,51 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, WebSocketRoute
 
-from voice_app.webhooks.busy import callback
-from voice_app.webhooks.desk import (
-    CALLBACK,
-    INTELLIGENCE_RESULTS,
-    ORCHESTRATOR_EVENTS,
-    PULLED,
-    RELAY_ENDED,
-    RESUME,
-    VOICE,
-    Desk,
-)
-from voice_app.webhooks.handoff import dialed, invited, pulled, recorded, recording, screened, wait, whisper
-from voice_app.webhooks.intelligence_results import check_results, intelligence_results, results_key
-from voice_app.webhooks.notice import notice_route
-from voice_app.webhooks.orchestrator_events import check_event, event_key, orchestrator_event
-from voice_app.webhooks.relay import RelayEndpoint
-from voice_app.webhooks.relay_ended import relay_ended
-from voice_app.webhooks.resume import resume
-from voice_app.webhooks.signed import call_route
-from voice_app.webhooks.status import status
+from voice_app.runtime import Services
+from voice_app.webhooks import addresses, events, session_ended, transfer, voice
+from voice_app.webhooks.relay_socket import RelayEndpoint
+from voice_app.webhooks.routing import SignedRoutes
+from voice_app.webhooks.signature import Signatures
 from voice_app.webhooks.transcription import transcription
-from voice_app.webhooks.voice import answer, fallback
 
 
-def routes(desk: Desk) -> list[BaseRoute]:
+def webhook_routes(services: Services) -> list[BaseRoute]:
+    """Every route that Twilio asks. Each checks first that it is Twilio who asks."""
+    signatures = _signatures(services)
+    signed = SignedRoutes(services, signatures)
     return [
-        call_route(VOICE, answer, desk),
-        call_route(CALLBACK, callback, desk),
-        call_route(RELAY_ENDED, relay_ended, desk),
-        call_route(RESUME, resume, desk),
-        call_route("/voice/status", status, desk),
-        call_route("/voice/fallback", fallback, desk),
-        notice_route(ORCHESTRATOR_EVENTS, orchestrator_event, desk, check=check_event, key=event_key),
-        notice_route(INTELLIGENCE_RESULTS, intelligence_results, desk, check=check_results, key=results_key),
-        call_route("/handoff/dialed/{attempt}", dialed, desk),
-        call_route(PULLED, pulled, desk),
-        call_route("/handoff/whisper/{call}/{attempt}", whisper, desk),
-        call_route("/handoff/screened/{call}/{attempt}", screened, desk),
-        call_route("/handoff/invited/{call}/{attempt}", invited, desk),
-        call_route("/handoff/wait", wait, desk),
-        call_route("/handoff/recorded", recorded, desk),
-        call_route("/handoff/recording", recording, desk),
-        call_route("/transcription", transcription, desk),
-        WebSocketRoute("/relay/{token}", RelayEndpoint(desk)),
+        signed.call(addresses.VOICE, voice.answer),
+        signed.call(addresses.VOICE_CALLBACK, voice.callback),
+        signed.call(addresses.VOICE_STATUS, voice.status),
+        signed.call(addresses.VOICE_FALLBACK, voice.fallback),
+        signed.call(addresses.RELAY_ENDED, session_ended.relay_ended),
+        signed.call(addresses.RESUME, session_ended.resume),
+        signed.call(addresses.DIALED, transfer.dialed),
+        signed.call(addresses.PULLED, transfer.pulled),
+        signed.call(addresses.WHISPER, transfer.whisper),
+        signed.call(addresses.SCREENED, transfer.screened),
+        signed.call(addresses.INVITED_ENDED, transfer.invited),
+        signed.call(addresses.QUEUE_WAIT, transfer.wait),
+        signed.call(addresses.RECORDED, transfer.recorded),
+        signed.call(addresses.RECORDING, transfer.recording),
+        signed.call(addresses.TRANSCRIPTION, transcription),
+        signed.notice(
+            addresses.ORCHESTRATOR_EVENTS,
+            events.orchestrator_event,
+            problem=events.event_problem,
+            key=events.event_key,
+        ),
+        signed.notice(
+            addresses.INTELLIGENCE_RESULTS,
+            events.intelligence_results,
+            problem=events.results_problem,
+            key=events.results_key,
+        ),
+        WebSocketRoute(addresses.RELAY, RelayEndpoint(services, signatures)),
     ]
+
+
+def _signatures(services: Services) -> Signatures:
+    settings = services.settings
+    shared_keys = {key: secret.get_secret_value() for key, secret in settings.webhook_shared_keys.items()}
+    return Signatures(settings.origin, settings.socket_origin, settings.signing_tokens, shared_keys)

@@ -29,7 +29,7 @@ _HEADER: Final = SIGNATURE_HEADER.lower()
 _SETTINGS_HEADER: Final = SIGNATURE_SETTINGS_HEADER.lower()
 
 
-class RefusedError(Exception):
+class RequestRefusedError(Exception):
     """The request is not Twilio's. The text is for our log and holds no secret."""
 
 
@@ -40,8 +40,6 @@ class Form(dict[str, str]):
         super().__init__(pairs)
         self.signed = "".join([name + value for name, value in sorted(set(pairs))])
         """The fields as they are signed: every value of each, in order, none twice."""
-        self.path: Mapping[str, str] = {}
-        """The parameters in the route's path."""
         self.query: Mapping[str, str] = {}
         """The parameters in the URL, which are signed with it."""
 
@@ -65,7 +63,7 @@ class Signatures:
         """The fields of a request that Twilio signed: of its form, or of its query.
 
         ``target`` is the raw path and query as they stand in the request line. A JSON body has no
-        fields; it is genuine if its hash is in the signed URL. Raises `RefusedError`.
+        fields; it is genuine if its hash is in the signed URL. Raises `RequestRefusedError`.
         """
         fields = Form(_pairs(target.partition("?")[2]))
         form = Form()
@@ -76,7 +74,7 @@ class Signatures:
             elif kind == "application/json":
                 _check_hash(body, fields.get("bodySHA256", ""))
             else:
-                raise RefusedError(f"a body of the type {kind or 'unknown'} cannot be verified")
+                raise RequestRefusedError(f"a body of the type {kind or 'unknown'} cannot be verified")
         candidates = (origin + target + form.signed for origin in _with_ports(self._origin, "https"))
         self._check(headers, candidates)
         found = form if method == "POST" and form else fields
@@ -84,7 +82,7 @@ class Signatures:
         return found
 
     def check_socket(self, target: str, headers: Mapping[str, str]) -> None:
-        """Whether Twilio asked for this WebSocket. Raises `RefusedError`.
+        """Whether Twilio asked for this WebSocket. Raises `RequestRefusedError`.
 
         Twilio signs the ``url`` attribute as written. Some clients add a slash, and sources disagree
         about a query, so each of these forms is accepted: all of them need the key.
@@ -104,7 +102,7 @@ class Signatures:
     def _check(self, headers: Mapping[str, str], candidates: Iterator[str]) -> None:
         given = headers.get(_HEADER, "")
         if not given:
-            raise RefusedError("there is no X-Twilio-Signature")
+            raise RequestRefusedError("there is no X-Twilio-Signature")
         keys, digest = self._keys(headers.get(_SETTINGS_HEADER, ""))
         wanted = given.encode("utf-8", "replace")
         for candidate in candidates:
@@ -112,7 +110,7 @@ class Signatures:
                 computed = base64.b64encode(hmac.digest(key, candidate.encode(), digest))
                 if hmac.compare_digest(computed, wanted):
                     return
-        raise RefusedError(
+        raise RequestRefusedError(
             "X-Twilio-Signature does not match: either the request is not Twilio's, or "
             "TWILIO_VOICE_PUBLIC_DOMAIN or TWILIO_AUTH_TOKEN is not what Twilio uses"
         )
@@ -123,17 +121,19 @@ class Signatures:
             return self._tokens, _DIGESTS[HMAC_SHA1]
         algorithm = get_signature_algorithm(settings).upper()
         if algorithm not in _DIGESTS:
-            raise RefusedError("the signature's algorithm is not known")
+            raise RequestRefusedError("the signature's algorithm is not known")
         key = dict(part.strip().partition("=")[::2] for part in settings.split(",")).get("key", "")
         if key not in self._shared:
-            raise RefusedError("it is signed with a shared key that is not in TWILIO_WEBHOOK_SHARED_KEYS")
+            raise RequestRefusedError(
+                "it is signed with a shared key that is not in TWILIO_WEBHOOK_SHARED_KEYS"
+            )
         return [self._shared[key]], _DIGESTS[algorithm]
 
 
 def _pairs(encoded: str) -> list[tuple[str, str]]:
     """The fields of a form or a query, as `urllib.parse.parse_qsl` would read them, blank ones included."""
     if encoded.count("&") >= MAX_FIELDS:
-        raise RefusedError(f"it has more than {MAX_FIELDS} fields")
+        raise RequestRefusedError(f"it has more than {MAX_FIELDS} fields")
     parts = [part.partition("=") for part in encoded.split("&") if part]
     return [(_text(name), _text(value)) for name, _, value in parts]
 
@@ -146,9 +146,9 @@ def _text(encoded: str) -> str:
 
 def _check_hash(body: bytes, given: str) -> None:
     if not given:
-        raise RefusedError("a JSON body needs bodySHA256 in the URL")
+        raise RequestRefusedError("a JSON body needs bodySHA256 in the URL")
     if not hmac.compare_digest(hashlib.sha256(body).hexdigest().encode(), given.lower().encode()):
-        raise RefusedError("the body is not the one that was signed (bodySHA256)")
+        raise RequestRefusedError("the body is not the one that was signed (bodySHA256)")
 
 
 def _with_ports(origin: str, scheme: str) -> Iterator[str]:

@@ -8,69 +8,62 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from typing import Final
 
 from starlette.responses import Response
 
 from voice_app import telemetry
-from voice_app.journal import Entry
-from voice_app.journal.events import Failed, Transcribed, Transcription
-from voice_app.webhooks.desk import Desk
-from voice_app.webhooks.signature import Form
+from voice_app.journal.events import Event, Failed, Transcribed, Transcription
+from voice_app.runtime import Services
+from voice_app.webhooks.request import CallRequest
+
+MAX_TEXT: Final = 5000
+MAX_DETAIL: Final = 500
+MAX_KIND: Final = 40
+"""Characters that are kept of what was said, of an error, and of an event of an unknown kind."""
 
 log = logging.getLogger(__name__)
 
 
-async def transcription(desk: Desk, form: Form) -> Response:
-    """Keep what a transcription tells."""
-    call_sid, sid = form["CallSid"], form.get("TranscriptionSid", "")
-    match form.get("TranscriptionEvent", "").removeprefix("transcription-"):
-        case "content":
-            text = _text(form.get("TranscriptionData", ""))
-            if text:
-                desk.journal.write(
-                    call_sid,
-                    Transcribed(
-                        sid,
-                        _number(form.get("SequenceId", "")),
-                        "person" if form.get("Track") == "outbound_track" else "caller",
-                        text[:5000],
-                        final=form.get("Final", "true") == "true",
-                    ),
-                )
-        case "started":
-            if other := _running(await desk.entries(call_sid)) - {sid}:
-                _alarm(desk, call_sid, f"{sid} began while {', '.join(sorted(other))} was running")
-            engine = form.get("TranscriptionEngine", "")
-            desk.journal.write(call_sid, Transcription(sid, "started", engine))
-        case "stopped":
-            desk.journal.write(call_sid, Transcription(sid, "stopped"))
-        case "error":
-            detail = f"{form.get('TranscriptionErrorCode', '')} {form.get('TranscriptionError', '')}".strip()
-            log.warning("call %s: the transcription failed: %s", call_sid, detail[:200])
-            desk.journal.write(call_sid, Transcription(sid, "error", detail=detail[:500]))
-        case other:
-            desk.journal.write(call_sid, Transcription(sid, other[:40] or "unknown"))
+async def transcription(services: Services, request: CallRequest) -> Response:
+    """Keep what a transcription reports."""
+    call_sid, sid = request.call_sid, request.transcription_sid
+    if (kind := request.transcription_event.removeprefix("transcription-")) == "started":
+        state = await services.call_state(call_sid, request.parties)
+        if other := state.transcriptions - {sid}:
+            _alarm(services, call_sid, f"{sid} began while {', '.join(sorted(other))} was running")
+    elif kind == "error":
+        log.warning("call %s: the transcription failed: %s", call_sid, _error(request)[:200])
+    if (event := _event(kind, request)) is not None:
+        services.journal.write(call_sid, event)
     return Response(status_code=204)
 
 
-def _running(entries: Sequence[Entry]) -> set[str]:
-    """The transcriptions that have begun and not ended."""
-    running: set[str] = set()
-    for entry in entries:
-        if isinstance(event := entry.event, Transcription):
-            if event.state == "started":
-                running.add(event.transcription_sid)
-            elif event.state in ("stopped", "error"):
-                running.discard(event.transcription_sid)
-    return running
+def _event(kind: str, request: CallRequest) -> Event | None:
+    """What the journal keeps of the request; None if that is nothing."""
+    sid = request.transcription_sid
+    match kind:
+        case "content":
+            speaker = "person" if request.track == "outbound_track" else "caller"
+            text = _text(request.transcription_data)[:MAX_TEXT]
+            return Transcribed(sid, request.sequence_id, speaker, text, final=request.final) if text else None
+        case "started":
+            return Transcription(sid, "started", request.transcription_engine)
+        case "error":
+            return Transcription(sid, "error", detail=_error(request)[:MAX_DETAIL])
+        case _:
+            return Transcription(sid, kind[:MAX_KIND] or "unknown")
 
 
-def _alarm(desk: Desk, call_sid: str, what: str) -> None:
+def _alarm(services: Services, call_sid: str, what: str) -> None:
     """STT202: two engines listen to one call, and both are billed."""
     log.error("STT202 Call %s is listened to by two engines: %s", call_sid, what)
-    desk.journal.write(call_sid, Failed("STT202", what))
+    services.journal.write(call_sid, Failed("STT202", what))
     telemetry.CALL_ALARMS.labels("STT202").inc()
+
+
+def _error(request: CallRequest) -> str:
+    return f"{request.transcription_error_code} {request.transcription_error}".strip()
 
 
 def _text(data: str) -> str:
@@ -79,7 +72,3 @@ def _text(data: str) -> str:
     except (ValueError, AttributeError, RecursionError):
         return ""
     return text.strip() if isinstance(text, str) else ""
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) < 16 else 0

@@ -1,52 +1,141 @@
-"""``POST /voice``: a call comes in, what shall happen? And ``/voice/fallback``, for when that failed."""
+"""``POST /voice``: a call comes in, what shall happen? With what is asked where no agent is free or reached.
+
+``/voice/callback``: a caller whom no agent was free for may be called back. ``/voice/status``: the call has
+changed its status. ``/voice/fallback``: an answer of ours did not help Twilio.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final
 
 from starlette.responses import Response
 
 from voice_app import telemetry
-from voice_app.journal.events import Failed, Opened, Served
-from voice_app.webhooks.busy import turn_away
-from voice_app.webhooks.desk import Desk, twiml
-from voice_app.webhooks.resume import resume
-from voice_app.webhooks.signature import Form
-from voice_app.webhooks.way import Way
+from voice_app.agents.protocol import Transfer
+from voice_app.calls import CallState
+from voice_app.handoff import BUSY, choose
+from voice_app.journal.events import CallbackWanted, Failed, TurnedAway
+from voice_app.runtime import Services, ServingState
+from voice_app.twilio.addresses import phone_of
+from voice_app.webhooks.addresses import VOICE, VOICE_CALLBACK
+from voice_app.webhooks.call_transfer import CallTransfer
+from voice_app.webhooks.documents import serve_step
+from voice_app.webhooks.request import CallRequest
+from voice_app.webhooks.responses import context_for, redirect_elsewhere, serve, twiml
+from voice_app.webhooks.resumption import resume_call
 
 NO_ANSWER: Final = "112"
 """How Twilio's codes begin where no answer came. Source: reference ``conversationrelay.md`` §3.2."""
 MAX_FALLBACKS: Final = 2
-"""So often a call goes on from here; then something is wrong that we cannot see."""
+"""How often a call goes on from its fallback; after that something is wrong that we cannot see."""
+MAX_DETAIL: Final = 500
+"""Characters that are kept of an error that Twilio reports."""
 
 
-async def answer(desk: Desk, form: Form) -> Response:
+async def answer(services: Services, request: CallRequest) -> Response:
     """Connect the caller with the agent, if this server takes new calls."""
-    opened = Opened(form.get("From", ""), form.get("To", ""), form.get("Direction", "inbound"))
-    desk.journal.write(form["CallSid"], opened)
-    if (turned_away := await turn_away(desk, form)) is not None:
-        return turned_away
-    telemetry.CALLS.inc()
-    context = desk.context(form, "answer")
-    if desk.line(context.number).answer == "people":
-        return await (await Way.of(desk, form)).begin("people first", "")
-    if desk.recalls is not None:
-        desk.recalls.begin(context.call_sid, context.caller)
-    return desk.serve(desk.line(context.number).template, context)
+    services.journal.write(request.call_sid, request.opened)
+    return await _connect(services, request, None)
 
 
-async def fallback(desk: Desk, form: Form) -> Response:
+async def callback(services: Services, request: CallRequest) -> Response:
+    """The caller has pressed a key: 1 asks for a call back."""
+    call_sid, parties = request.call_sid, request.parties
+    possible = _may_call_back(services, request)
+    if request.digits != "1" or not possible:
+        return _busy_message(services, request, offered=possible)
+    wanted = CallbackWanted(parties.caller, parties.number)
+    services.journal.write(call_sid, wanted, once=f"callback-wanted:{call_sid}")
+    services.followups.call_back(call_sid)
+    return serve(services, "goodbye.xml", context_for(services, call_sid, parties, "callback"))
+
+
+async def status(services: Services, request: CallRequest) -> Response:
+    """Close the record of a call that is over. Repeated or early reports do no harm."""
+    if request.ended:
+        services.call_ended(request.call_sid, request.call_status, request.call_duration)
+        state = await services.call_state(request.call_sid, request.parties)
+        CallTransfer(services, request.call_sid, state).abandon()
+    return Response(status_code=204)
+
+
+async def fallback(services: Services, request: CallRequest) -> Response:
     """Another answer of ours did not help Twilio.
 
     If none came, a server has died and its balancer did not ask another one: the call goes on from the
     journal. One that Twilio could not use would be no better the second time: apologise and hang up.
     """
-    call_sid, code = form["CallSid"], form.get("ErrorCode", "")
-    entries = await desk.entries(call_sid)
-    desk.journal.write(call_sid, Failed("webhook", f"{code} {form.get('ErrorUrl', '')}".strip()[:500]))
-    before = sum(isinstance(entry.event, Failed) and entry.event.what == "webhook" for entry in entries)
-    if not code.startswith(NO_ANSWER) or before >= MAX_FALLBACKS:
-        return twiml(desk.fallback)
-    if any(isinstance(entry.event, Served) for entry in entries):
-        return await resume(desk, form)
-    return await answer(desk, form)
+    code, state = request.error_code, await services.call_state(request.call_sid, request.parties)
+    detail = f"{code} {request.error_url}".strip()[:MAX_DETAIL]
+    services.journal.write(request.call_sid, Failed("webhook", detail))
+    if not code.startswith(NO_ANSWER) or state.webhook_failures >= MAX_FALLBACKS:
+        return twiml(services.fallback)
+    if state.served:
+        return await resume_call(services, request, state)
+    state.take(services.journal.write(request.call_sid, request.opened))
+    return await _connect(services, request, state)
+
+
+async def _connect(services: Services, request: CallRequest, state: CallState | None) -> Response:
+    """The answer to a call that nobody has yet. ``state`` is what is known of it, if that was read."""
+    why, parties = services.admission.state, request.parties
+    if why is not ServingState.READY and (turned := await _turn_away(services, request, state, why)):
+        return turned
+    telemetry.CALLS.inc()
+    line = services.line(parties.number)
+    if line.answer == "people":
+        return await _to_people(services, request, state, Transfer("people first"))
+    if services.memory is not None:
+        services.memory.look_up(request.call_sid, parties.caller)
+    return serve(services, line.template, context_for(services, request.call_sid, parties, "answer"))
+
+
+async def _turn_away(
+    services: Services, request: CallRequest, state: CallState | None, why: ServingState
+) -> Response | None:
+    """The answer to a new call that cannot be taken now; None if it can."""
+    parties, full = request.parties, why is ServingState.FULL
+    line = services.line(parties.number)
+    if full and (line.answer == "people" or parties.outbound):
+        return None  # needs no agent, or is a call back that was placed while there was room
+    if (redirect := redirect_elsewhere(services, VOICE, request)) is not None:
+        to, response = "server", redirect
+    elif full and line.busy == "people" and choose(services.targets, parties.number, BUSY, datetime.now(UTC)):
+        to = "people"
+        wanted = Transfer(BUSY, "No automated assistant was free.")
+        response = await _to_people(services, request, state, wanted)
+    else:
+        to, offered = "message", full and _may_call_back(services, request)
+        response = _busy_message(services, request, offered=offered)
+    telemetry.TURNED_AWAY.labels(why.value, to).inc()
+    services.journal.write(request.call_sid, TurnedAway(why.value, to))
+    return response
+
+
+async def _to_people(
+    services: Services, request: CallRequest, state: CallState | None, wanted: Transfer
+) -> Response:
+    """The call goes to a person before any agent has it."""
+    state = state or await services.call_state(request.call_sid, request.parties)
+    transfer = CallTransfer(services, request.call_sid, state)
+    await transfer.begin(wanted)
+    return serve_step(services, request.call_sid, state, transfer.proceed())
+
+
+def _busy_message(services: Services, request: CallRequest, *, offered: bool) -> Response:
+    """``busy.xml``, with the offer to call back or without."""
+    context = context_for(services, request.call_sid, request.parties, "busy")
+    callback_url = services.settings.origin + VOICE_CALLBACK if offered else ""
+    return serve(services, "busy.xml", replace(context, callback_url=callback_url))
+
+
+def _may_call_back(services: Services, request: CallRequest) -> bool:
+    """Whether there is somebody to call back, and an agent that would."""
+    parties = request.parties
+    return (
+        services.line(parties.number).answer == "agent"
+        and not parties.outbound
+        and phone_of(parties.caller) is not None
+    )

@@ -1,6 +1,6 @@
-"""Looks, beside a call, at what Orchestrator makes of it: whether there is a conversation, and only one.
+"""Monitors, beside a call, what Orchestrator makes of it: whether there is a conversation, and only one.
 
-Nothing here is ever waited for, and what cannot be found out is a line in the log.
+No call ever waits for it. What cannot be found out is a line in the log.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from cachetools import LRUCache
 
 from voice_app import telemetry
 from voice_app.findings import Finding
@@ -19,17 +21,16 @@ from voice_app.journal import Journal
 from voice_app.journal.events import Failed
 from voice_app.twilio import ApiError, Conversation, Conversations
 
-MOST_CALLS = 1000
+MAX_CALLS: Final = 1000
 """Calls whose alarms are remembered, so that none is raised twice."""
-
-_PAUSE = 1.0
-"""Seconds between two looks for our own conversation."""
+POLL_SECONDS: Final = 1.0
+"""Between two requests for our own conversation."""
 
 log = logging.getLogger(__name__)
 
 
-class Lookout:
-    """The look-outs of all calls of this process."""
+class ConversationMonitor:
+    """Monitors the conversations of all calls of this process."""
 
     def __init__(
         self,
@@ -42,14 +43,14 @@ class Lookout:
     ) -> None:
         """``within``: seconds that Twilio has to make a conversation.
 
-        ``soon``: seconds after that until it is looked at; by then something was said.
+        ``soon``: seconds after that until it is inspected; by then something was said.
         """
         self._within = within
         self._soon = soon
         self._conversations = conversations
         self._inspector = inspector
         self._journal = journal
-        self._raised: OrderedDict[str, set[str]] = OrderedDict()
+        self._raised: LRUCache[str, set[str]] = LRUCache(MAX_CALLS)
 
     async def watch(
         self,
@@ -57,9 +58,9 @@ class Lookout:
         over: asyncio.Event,
         found: Callable[[Sequence[Conversation]], None],
     ) -> None:
-        """Wait for the call's conversation, tell ``found``, and look at it once it has grown.
+        """Wait for the call's conversation, pass it to ``found``, and inspect it once something was said.
 
-        Looks again when the session is ``over``, unless something was wrong before.
+        Inspects it again when the session is ``over``, unless something was wrong before.
         """
         try:
             known = await self._conversations.wait_for_call(call_sid, within=self._within)
@@ -84,25 +85,23 @@ class Lookout:
         """A capture rule begins as the phone is answered, and may be there before what our TwiML names."""
         ends = time.monotonic() + self._within
         while not self._inspector.has_ours(known) and time.monotonic() < ends and not over.is_set():
-            await _either(over, min(self._within, _PAUSE))
+            await _either(over, min(self._within, POLL_SECONDS))
             known = await self._conversations.list(channel_id=call_sid) or known
         return known
 
     def _raise(self, call_sid: str, findings: Iterable[Finding]) -> bool:
         """Say what is wrong, each thing once for a call: journal, log and metric. Whether there was any."""
         raised = self._raised.setdefault(call_sid, set())
-        if len(self._raised) > MOST_CALLS:
-            self._raised.popitem(last=False)
-        any_at_all = False
+        anything = False
         for finding in findings:
-            any_at_all = True
+            anything = True
             if finding.rule in raised:
                 continue
             raised.add(finding.rule)
             self._journal.write(call_sid, Failed(finding.rule, finding.message[:500]))
             log.error("%s %s", finding.rule, finding.message)
             telemetry.CALL_ALARMS.labels(finding.rule).inc()
-        return any_at_all
+        return anything
 
 
 async def _either(over: asyncio.Event, seconds: float) -> None:

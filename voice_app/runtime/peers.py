@@ -1,4 +1,4 @@
-"""What this server tells the others of itself, and what it knows of them, where they share a journal."""
+"""The other servers that share our journal: what each says of itself, every two seconds."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from contextlib import suppress
 from typing import Final
 
 from voice_app.journal import Journal, JournalError, Server
-from voice_app.webhooks.admission import Admission, State
+from voice_app.runtime.capacity import Admission, ServingState
 
-SECONDS_BETWEEN_BEATS: Final = 2.0
-SECONDS_TO_BELIEVE: Final = 10.0
-"""Who has said nothing for so long is not there."""
-SECONDS_TO_SIGN_OFF: Final = 1.0
+HEARTBEAT_SECONDS: Final = 2.0
+MAX_SILENCE_SECONDS: Final = 10.0
+"""A server that has said nothing for this long is gone."""
+SIGN_OFF_SECONDS: Final = 1.0
 
 log = logging.getLogger(__name__)
 
 
-class Presence:
-    """Tells the state of this server every two seconds, and at once when it changes."""
+class Peers:
+    """Publishes the state of this server, also at once when it changes, and knows that of the others."""
 
     def __init__(self, journal: Journal, admission: Admission) -> None:
         self._journal = journal
@@ -30,37 +30,37 @@ class Presence:
         self._failing = False
 
     @property
-    def peers(self) -> list[Server]:
+    def ready(self) -> list[Server]:
         """The other servers that take new calls."""
-        return [server for server in self.successors if server.state == State.READY]
+        return [server for server in self.successors if server.state == ServingState.READY]
 
     @property
     def successors(self) -> list[Server]:
         """The other servers that go on with calls of ours: full ones do, too."""
-        if time.monotonic() - self._seen_at > SECONDS_TO_BELIEVE:
+        if time.monotonic() - self._seen_at > MAX_SILENCE_SECONDS:
             return []
-        return [server for server in self._others if server.state in (State.READY, State.FULL)]
+        return [server for server in self._others if server.state in (ServingState.READY, ServingState.FULL)]
 
     async def run(self) -> None:
-        """Go on for ever; nothing is done where no other server can be."""
+        """Publish until cancelled; nothing is done where no other server can be."""
         changed = self._admission.changed
         while self._journal.shared:
             changed.clear()
-            await self.tell()
+            await self.update()
             with suppress(TimeoutError):
-                async with asyncio.timeout(SECONDS_BETWEEN_BEATS):
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await changed.wait()
 
-    async def tell(self) -> None:
-        """Tell the state now, and ask who else is there."""
+    async def update(self) -> None:
+        """Publish the state now, and read those of the others."""
         if not self._journal.shared:
             return
         try:
             await self._journal.beat(self._admission.state.value)
-            self._others = await self._journal.servers(SECONDS_TO_BELIEVE)
+            self._others = await self._journal.servers(MAX_SILENCE_SECONDS)
         except JournalError as error:
             if not self._failing:
-                log.warning("the other servers are out of sight: %s", error)
+                log.warning("the states of the other servers cannot be read: %s", error)
             self._failing = True
         else:
             self._seen_at = time.monotonic()
@@ -71,5 +71,5 @@ class Presence:
         if not self._journal.shared:
             return
         with suppress(JournalError, TimeoutError):
-            async with asyncio.timeout(SECONDS_TO_SIGN_OFF):
+            async with asyncio.timeout(SIGN_OFF_SECONDS):
                 await self._journal.sign_off()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from support.sandbox import recorded, sandbox
 from voice_app.journal import events
+from voice_app.relay.connection import Connection
+from voice_app.runtime import Admission, CallRegistry, ExpectedNext, ServingState
+from voice_app.runtime.capacity import DELAY_SAMPLES, LoopDelay
 from voice_app.sandbox.phone import Person
-from voice_app.webhooks.admission import Admission, State
-from voice_app.webhooks.lag import LOOKS, Lag
-from voice_app.webhooks.roster import Roster, Wait
 
 CALLS = ["CA1", "CA2", "CA3"]
 OFFER = "Press 1, and we will call you back"
@@ -29,40 +29,53 @@ class Clock:
         return self.now
 
 
+def socket() -> Connection:
+    """Something to be counted: nothing here asks it anything."""
+    return cast(Connection, object())
+
+
 # --- who is on the line ----------------------------------------------------------------------------
 
 
 def test_a_call_that_was_answered_counts_until_its_socket_is_overdue() -> None:
     clock = Clock()
-    roster = Roster({}, clock)
-    roster.expect("CA1", Wait.SOCKET)
-    assert (roster.with_agent, roster.open) == (1, 1)
-    clock.now = Wait.SOCKET.value
-    assert (roster.with_agent, roster.open) == (0, 0)
+    registry = CallRegistry(clock)
+    registry.expect("CA1", ExpectedNext.SOCKET)
+    assert (registry.with_agent, registry.open) == (1, 1)
+    clock.now = ExpectedNext.SOCKET.value
+    assert (registry.with_agent, registry.open) == (0, 0)
 
 
 def test_a_call_whose_socket_is_open_counts_once() -> None:
-    sessions: dict[str, object] = {}
-    roster = Roster(sessions)
-    roster.expect("CA1", Wait.SOCKET)
-    sessions["CA1"] = object()
-    roster.connected("CA1")
-    assert (roster.coming, roster.with_agent, roster.open) == (0, 1, 1)
+    registry = CallRegistry()
+    registry.expect("CA1", ExpectedNext.SOCKET)
+    registry.connected("CA1", socket())
+    assert (registry.connecting, registry.with_agent, registry.open) == (0, 1, 1)
 
 
 def test_between_the_session_and_what_follows_a_call_is_open_but_not_with_the_agent() -> None:
-    roster = Roster({})
-    roster.disconnected("CA1")
-    assert (roster.with_agent, roster.open, roster.parked) == (0, 1, 0)
-    roster.over("CA1")
-    assert roster.open == 0
+    registry, connection = CallRegistry(), socket()
+    registry.connected("CA1", connection)
+    registry.disconnected("CA1", connection)
+    assert (registry.with_agent, registry.open, registry.parked) == (0, 1, 0)
+    registry.call_ended("CA1")
+    assert registry.open == 0
 
 
 def test_what_twilio_asked_before_the_socket_was_seen_to_close_is_not_forgotten() -> None:
-    roster = Roster({})
-    roster.expect("CA1", Wait.PEOPLE)
-    roster.disconnected("CA1")
-    assert (roster.open, roster.parked) == (0, 1)
+    registry, connection = CallRegistry(), socket()
+    registry.connected("CA1", connection)
+    registry.expect("CA1", ExpectedNext.PEOPLE)
+    registry.disconnected("CA1", connection)
+    assert (registry.open, registry.parked) == (0, 1)
+
+
+def test_a_socket_that_another_one_has_replaced_takes_nothing_along_when_it_closes() -> None:
+    registry, first, second = CallRegistry(), socket(), socket()
+    registry.connected("CA1", first)
+    registry.connected("CA1", second)
+    registry.disconnected("CA1", first)
+    assert registry.sessions == {"CA1": second}
 
 
 @given(
@@ -74,75 +87,79 @@ def test_what_twilio_asked_before_the_socket_was_seen_to_close_is_not_forgotten(
     )
 )
 def test_a_call_is_in_one_place_at_a_time_and_leaves_nothing_behind(steps: list[tuple[str, str]]) -> None:
-    clock, sessions = Clock(), dict[str, object]()
-    roster = Roster(sessions, clock)
+    clock = Clock()
+    registry = CallRegistry(clock)
+    sessions = registry.sessions
     for sid, step in steps:
         match step:
             case "connect":
-                sessions[sid] = object()
-                roster.connected(sid)
+                registry.connected(sid, socket())
             case "disconnect":
-                if sessions.pop(sid, None) is not None:
-                    roster.disconnected(sid)
+                if sid in sessions:
+                    registry.disconnected(sid, sessions[sid])
             case "over":
-                roster.over(sid)
+                registry.call_ended(sid)
             case "time":
                 clock.now += 3
             case _:
-                roster.expect(sid, Wait[step.upper()])
-        assert roster.open + roster.parked <= len(CALLS)
-        assert len(sessions) <= roster.with_agent <= roster.open
-    sessions.clear()
-    clock.now += Wait.PEOPLE.value
-    assert (roster.open, roster.parked) == (0, 0)
+                registry.expect(sid, ExpectedNext[step.upper()])
+        assert registry.open + registry.parked <= len(CALLS)
+        assert len(sessions) <= registry.with_agent <= registry.open
+    for sid, connection in list(sessions.items()):
+        registry.disconnected(sid, connection)
+    clock.now += ExpectedNext.PEOPLE.value
+    assert (registry.open, registry.parked) == (0, 0)
 
 
 # --- how late the loop is ----------------------------------------------------------------------------
 
 
-def test_one_blip_is_no_lag_and_trouble_that_lasts_is() -> None:
-    lag = Lag()
-    lag.saw(30.0)
-    assert lag.seconds == 0
-    for _ in range(LOOKS // 2):
-        lag.saw(0.4)
-    assert lag.seconds == 0.4
-    for _ in range(LOOKS // 2 + 1):
-        lag.saw(0.0)
-    assert lag.seconds == 0
+def test_one_long_stall_is_no_delay_and_trouble_that_lasts_is() -> None:
+    delay = LoopDelay()
+    delay.add(30.0)
+    assert delay.seconds == 0
+    for _ in range(DELAY_SAMPLES // 2):
+        delay.add(0.4)
+    assert delay.seconds == 0.4
+    for _ in range(DELAY_SAMPLES // 2 + 1):
+        delay.add(0.0)
+    assert delay.seconds == 0
 
 
 async def test_a_free_loop_is_on_time() -> None:
-    lag = Lag()
-    await lag.look()
-    assert lag.seconds >= 0
+    delay = LoopDelay()
+    await delay.sample()
+    assert delay.seconds >= 0
 
 
 def test_a_process_that_is_late_is_full_and_ready_again_when_it_has_caught_up() -> None:
-    admission = Admission(Roster({}), max_lag_ms=250)
-    for _ in range(LOOKS):
-        admission.lag.saw(0.3)
-    assert admission.state is State.FULL
+    admission = Admission(CallRegistry(), max_lag_ms=250)
+    for _ in range(DELAY_SAMPLES):
+        admission.delay.add(0.3)
+    assert admission.state is ServingState.FULL
     assert admission.reason == "it is 300 ms late with its work (VOICE_APP_MAX_LAG_MS)"
-    for _ in range(LOOKS):
-        admission.lag.saw(0.2)
-    assert (admission.state, admission.reason) == (State.READY, "")
+    for _ in range(DELAY_SAMPLES):
+        admission.delay.add(0.2)
+    assert (admission.state, admission.reason) == (ServingState.READY, "")
 
 
 def test_without_limits_nothing_is_full() -> None:
-    admission = Admission(Roster(dict.fromkeys(CALLS)))
-    for _ in range(LOOKS):
-        admission.lag.saw(60.0)
-    assert admission.state is State.READY
+    registry = CallRegistry()
+    for sid in CALLS:
+        registry.connected(sid, socket())
+    admission = Admission(registry)
+    for _ in range(DELAY_SAMPLES):
+        admission.delay.add(60.0)
+    assert admission.state is ServingState.READY
 
 
-def test_a_change_is_told_once() -> None:
-    sessions: dict[str, object] = {}
-    admission = Admission(Roster(sessions), max_calls=1)
-    sessions["CA1"] = object()
+def test_a_change_is_published_once() -> None:
+    registry = CallRegistry()
+    admission = Admission(registry, max_calls=1)
+    registry.connected("CA1", socket())
     admission.drain()
     assert admission.changed.is_set()
-    assert (admission.state, admission.draining, admission.closing) == (State.DRAINING, True, False)
+    assert (admission.state, admission.draining, admission.closing) == (ServingState.DRAINING, True, False)
     admission.changed.clear()
     admission.close()
     assert admission.closing

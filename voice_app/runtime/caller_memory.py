@@ -9,29 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, cast
 
+from cachetools import LRUCache
+
 from voice_app.agents.protocol import Agent, Call, Piece, Turn
 from voice_app.journal.events import Acted, Event, Failed, Noted, Recognised
+from voice_app.runtime.background import BackgroundTasks
 from voice_app.settings import Settings
 from voice_app.twilio import ApiError, Configurations, MemoryClient, TwilioApi
 from voice_app.twilio.addresses import phone_of
 from voice_app.twilio.recollection import Recollection, one_line, recollect
 
 MAX_CALLS: Final = 10_000
-"""So many calls' memories are kept; the oldest goes first."""
+"""Calls whose callers are remembered here; the one that was used least recently goes first."""
 MAX_FACTS: Final = 10
-"""So many facts are noted on one call."""
+"""Facts that are noted on one call."""
 MAX_FACT: Final = 500
 """Characters of a fact."""
-SECONDS_TO_WRITE: Final = 4.0
-SECONDS_OF_A_STORE: Final = 300.0
-"""How long it is taken for granted which store belongs to the configuration."""
+WRITE_SECONDS: Final = 4.0
+STORE_CACHE_SECONDS: Final = 300.0
+"""How long the id of the configuration's memory store is cached."""
 
 log = logging.getLogger(__name__)
 
@@ -52,26 +54,32 @@ class _Caller:
         return self.search is not None and not self.search.done()
 
 
-class Recalls:
-    """Looks callers up, one task for each call."""
+class CallerMemory:
+    """Looks callers up in Twilio's Memory, one task for each call."""
 
-    def __init__(self, api: TwilioApi, settings: Settings, record: Callable[[str, Event], object]) -> None:
-        """``record`` is told what was noted, by CallSid."""
+    def __init__(
+        self,
+        api: TwilioApi,
+        settings: Settings,
+        record: Callable[[str, Event], object],
+        background: BackgroundTasks,
+    ) -> None:
+        """``record`` writes an event to the journal of a call."""
         self._memory = MemoryClient(api)
-        self._stores = _Store(Configurations(api), settings.conversation_configuration or "")
+        self._store = _Store(Configurations(api), settings.conversation_configuration or "", background)
+        self._background = background
         self._seconds = settings.memory_seconds
         self._groups = [group.strip() for group in settings.memory_trait_groups.split(",") if group.strip()]
         self._phone_trait = settings.memory_phone_trait
         self._record = record
-        self._callers: OrderedDict[str, _Caller] = OrderedDict()
-        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no reference
+        self._callers: LRUCache[str, _Caller] = LRUCache(MAX_CALLS)
 
     async def warm(self) -> None:
         """Learn which store it is before the first call asks. Never raises."""
         with suppress(ApiError, ValueError):
-            await self._stores.id()
+            await self._store.id()
 
-    def begin(self, call_sid: str, caller: str) -> None:
+    def look_up(self, call_sid: str, caller: str) -> None:
         """A call comes in: start to look its caller up. Returns at once."""
         self._caller(call_sid, caller)
 
@@ -96,16 +104,9 @@ class Recalls:
         found = self._callers.get(call_sid)
         return found.known.profile_id if found is not None else None
 
-    def end(self, call_sid: str) -> None:
+    def forget(self, call_sid: str) -> None:
         """The call is over."""
         self._callers.pop(call_sid, None)
-
-    async def aclose(self) -> None:
-        """Stop whatever is under way."""
-        tasks = [*self._tasks, *([self._stores.loading] if self._stores.loading is not None else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _caller(self, call_sid: str, address: str) -> _Caller | None:
         found = self._callers.get(call_sid)
@@ -113,17 +114,13 @@ class Recalls:
         if found is not None or phone is None:
             return found
         found = self._callers[call_sid] = _Caller(call_sid, phone)
-        found.search = asyncio.create_task(self._search(found), name="recall")
-        self._tasks.add(found.search)
-        found.search.add_done_callback(self._tasks.discard)
-        if len(self._callers) > MAX_CALLS:
-            self._callers.popitem(last=False)
+        found.search = self._background.spawn(self._search(found), "caller memory")
         return found
 
     async def _search(self, caller: _Caller) -> None:
         try:
             async with asyncio.timeout(self._seconds):
-                store_id = await self._stores.id()
+                store_id = await self._store.id()
                 if store_id:
                     await recollect(
                         self._memory, store_id, caller.phone, caller.known, trait_groups=self._groups
@@ -131,7 +128,7 @@ class Recalls:
         except TimeoutError:
             log.warning("call %s: its memory was not there within %g s", caller.call_sid, self._seconds)
         except (ApiError, ValueError) as error:
-            log.warning("call %s: no memory: %s", caller.call_sid, _told(error))
+            log.warning("call %s: no memory: %s", caller.call_sid, _describe(error))
         if caller.known.profile_id is not None:
             self._record(caller.call_sid, Recognised(caller.known.profile_id))
 
@@ -143,12 +140,12 @@ class Recalls:
             return False
         self._record(call.sid, Noted(text))  # if it does not arrive now, it does after the call
         try:
-            async with asyncio.timeout(SECONDS_TO_WRITE):
+            async with asyncio.timeout(WRITE_SECONDS):
                 if caller.searching and caller.search is not None:
                     await asyncio.wait([caller.search])
                 await self._write(caller, text)
         except (ApiError, ValueError, TimeoutError) as error:
-            log.warning("call %s: a fact could not be noted: %s", call.sid, _told(error))
+            log.warning("call %s: a fact could not be noted: %s", call.sid, _describe(error))
             self._record(call.sid, Failed("remember", type(error).__name__))
             return False
         call.profile_id = caller.known.profile_id
@@ -156,7 +153,7 @@ class Recalls:
         return True
 
     async def _write(self, caller: _Caller, text: str) -> None:
-        store_id = await self._stores.id()
+        store_id = await self._store.id()
         if not store_id:
             raise ValueError("the configuration has no memory store")
         profile_id = caller.known.profile_id
@@ -196,31 +193,34 @@ class _Waiting:
 class _Store:
     """Which memory store belongs to the configuration. Asked now and then, beside the calls."""
 
-    def __init__(self, configurations: Configurations, configuration_id: str) -> None:
+    def __init__(
+        self, configurations: Configurations, configuration_id: str, background: BackgroundTasks
+    ) -> None:
         self._configurations = configurations
+        self._background = background
         self._configuration_id = configuration_id
         self._id: str | None = None
         self._stale_at = 0.0
-        self.loading: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[None] | None = None
 
     async def id(self) -> str:
         """The store's id; empty if there is none. Raises `ApiError` if it is not known and cannot be read."""
         loop = asyncio.get_running_loop()
-        if (self.loading is None or self.loading.done()) and loop.time() >= self._stale_at:
-            self.loading = loop.create_task(self._load(), name="memory store")
-            self.loading.add_done_callback(_seen)
-        if self._id is None and self.loading is not None:
-            await asyncio.shield(self.loading)
+        if (self._loading is None or self._loading.done()) and loop.time() >= self._stale_at:
+            self._loading = self._background.spawn(self._load(), "memory store")
+            self._loading.add_done_callback(_retrieve_error)
+        if self._id is None and self._loading is not None:
+            await asyncio.shield(self._loading)
         return self._id or ""
 
     async def _load(self) -> None:
         configuration = await self._configurations.fetch(self._configuration_id)
         self._id = configuration.memory_store_id
-        self._stale_at = asyncio.get_running_loop().time() + SECONDS_OF_A_STORE
+        self._stale_at = asyncio.get_running_loop().time() + STORE_CACHE_SECONDS
 
 
-def _seen(task: asyncio.Task[None]) -> None:
-    """Who waits for it gets its error; if nobody does, the loop need not complain."""
+def _retrieve_error(task: asyncio.Task[None]) -> None:
+    """Whoever awaits the task gets its error; if nobody does, the loop need not log it."""
     if not task.cancelled():
         task.exception()
 
@@ -230,7 +230,7 @@ def _fill(call: Call, caller: _Caller) -> None:
     call.memory = caller.known.lines(without=[caller.phone])
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     """The error without Twilio's own words, which may repeat a number."""
     if not isinstance(error, ApiError):
         return str(error) or type(error).__name__

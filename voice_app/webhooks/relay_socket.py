@@ -5,33 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
+from cachetools import LRUCache
 from starlette.datastructures import Headers
 
 from voice_app import telemetry
 from voice_app.agents import messages
 from voice_app.agents.protocol import Agent, Call, Keys
-from voice_app.calls import CallState
+from voice_app.calls import GIVEN_UP, CallState, Parties
 from voice_app.guard import best_of
 from voice_app.journal import Journal
 from voice_app.journal.events import Conversed, Event, Failed, Reconnected, SocketOpened, Speculated
 from voice_app.relay.connection import Connection
 from voice_app.relay.session import Session
 from voice_app.relay.session_token import Ticket, TicketError
+from voice_app.runtime import Services
 from voice_app.twilio import Conversation
-from voice_app.webhooks.desk import Desk
-from voice_app.webhooks.signature import RefusedError
-from voice_app.webhooks.signed import raw_target
+from voice_app.webhooks.routing import raw_target
+from voice_app.webhooks.signature import RequestRefusedError, Signatures
 
 ASGIMessage = MutableMapping[str, Any]
 
-CALLS_TO_REMEMBER = 1000
-SECONDS_TO_SETTLE = 0.25
+MAX_STATES: Final = 1000
+"""Calls whose agent's notes are kept, for their next socket."""
+SETTLE_SECONDS: Final = 0.25
 """How long something that must not happen twice waits for the journal; then it happens regardless."""
 
 log = logging.getLogger(__name__)
@@ -40,10 +41,10 @@ log = logging.getLogger(__name__)
 class RelayEndpoint:
     """The ASGI application behind the socket's route. Refuses before it accepts."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no reference
-        self._states: OrderedDict[str, tuple[int, dict[str, Any]]] = OrderedDict()
+    def __init__(self, services: Services, signatures: Signatures) -> None:
+        self._services = services
+        self._signatures = signatures
+        self._states: LRUCache[str, tuple[int, dict[str, Any]]] = LRUCache(MAX_STATES)
         """The notes of agents by CallSid, each with the number of the call's socket that they are of."""
 
     async def __call__(
@@ -52,18 +53,17 @@ class RelayEndpoint:
         receive: Callable[[], Awaitable[ASGIMessage]],
         send: Callable[[ASGIMessage], Awaitable[None]],
     ) -> None:
-        desk = self._desk
+        services = self._services
         await receive()
-        if desk.admission.closing and desk.successors():
+        if services.admission.closing and services.peers.successors:
             await _unavailable(scope, send)
             return
         try:
-            desk.signatures.check_socket(
-                raw_target(scope["raw_path"], scope["query_string"]), Headers(scope=scope)
-            )
-            ticket = desk.tickets.read(scope["path_params"]["token"])
+            target = raw_target(scope["raw_path"], scope["query_string"])
+            self._signatures.check_socket(target, Headers(scope=scope))
+            ticket = services.tickets.read(scope["path_params"]["token"])
             state, rejoin = await self._admit(ticket)
-        except (RefusedError, TicketError) as error:
+        except (RequestRefusedError, TicketError) as error:
             log.warning("refused the socket /relay: %s", error)
             telemetry.REFUSED.labels("socket").inc()
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
@@ -72,62 +72,61 @@ class RelayEndpoint:
         session, agent = self._session(call_sid, state, rejoin=rejoin)
         await send({"type": "websocket.accept"})
         over = asyncio.Event()
-        if desk.lookout is not None:
-            desk.beside(desk.lookout.watch(call_sid, over, partial(_found, desk, call_sid)))
-        if (warm := getattr(desk.agent, "warm", None)) is not None:
-            self._beside(warm(session.call))
-        record = CallLog(desk.journal, call_sid).write
-        connection = desk.sessions[call_sid] = Connection(receive, send, session, agent, record)
-        desk.roster.connected(call_sid)
+        self._start_beside(session.call, over)
+        record = CallLog(services.journal, call_sid).write
+        connection = Connection(receive, send, session, agent, record)
+        services.registry.connected(call_sid, connection)
         try:
             with telemetry.SESSIONS.track_inprogress():
                 await connection.run()
         finally:
             over.set()
-            if desk.sessions.get(call_sid) is connection:
-                del desk.sessions[call_sid]
-                desk.roster.disconnected(call_sid)
+            services.registry.disconnected(call_sid, connection)
 
     async def _admit(self, ticket: Ticket) -> tuple[CallState, bool]:
         """Take a ticket: what is known of its call, and whether Twilio comes back to a session of it.
 
-        A ticket opens one socket, on whichever machine. Where Twilio may come back, it opens another one for
+        A ticket opens one socket, on whichever server. Where Twilio may come back, it opens another one for
         the same session after the first was lost, also if this process has not noticed yet that it was.
-        Raises `TicketError`.
+
+        Raises:
+            TicketError: the ticket has opened a socket before.
         """
-        desk, call_sid = self._desk, ticket.call_sid
-        entries = await desk.entries(call_sid)
-        state = CallState.of(entries)
-        known = ticket.nonce in state.tickets or desk.tickets.is_used(ticket)
+        services, call_sid = self._services, ticket.call_sid
+        state = await services.call_state(call_sid, Parties())
+        known = ticket.nonce in state.tickets or services.tickets.is_used(ticket)
         session_id = state.session_to_rejoin(ticket.nonce) if known else None
-        if session_id is None or not desk.line(state.parties.number).reconnect:
-            try:
-                desk.tickets.redeem(ticket, state.tickets)
-            except TicketError as error:
-                desk.journal.write(call_sid, Failed("socket", str(error)))
-                raise
-            desk.journal.write(call_sid, SocketOpened(ticket.nonce))
-            if desk.journal.shared:
-                await desk.journal.settle(SECONDS_TO_SETTLE)
+        if session_id is None or not services.line(state.parties.number).reconnect:
+            await self._redeem(ticket, state)
             return state, False
-        if (lost := desk.sessions.get(call_sid)) is not None:
-            lost.close(1012, "Another socket has taken the place of this one.")
-        desk.journal.write(call_sid, Reconnected(session_id))
+        lost = services.registry.sessions.get(call_sid)
+        if lost is not None:
+            lost.close(GIVEN_UP, "Another socket has taken the place of this one.")
+            await services.catch_up(call_sid, state)  # what was written as it was closed
+        state.take(services.journal.write(call_sid, Reconnected(session_id)))
         telemetry.RECONNECTED.inc()
-        known_ids = {entry.id for entry in entries}
-        for entry in await desk.entries(call_sid):  # what was written as the first socket was lost
-            if entry.id not in known_ids:
-                state.take(entry)
         return state, True
 
+    async def _redeem(self, ticket: Ticket, state: CallState) -> None:
+        """Use a ticket up, everywhere. Raises `TicketError`."""
+        services, call_sid = self._services, ticket.call_sid
+        try:
+            services.tickets.redeem(ticket, state.tickets)
+        except TicketError as error:
+            services.journal.write(call_sid, Failed("socket", str(error)))
+            raise
+        services.journal.write(call_sid, SocketOpened(ticket.nonce))
+        if services.journal.shared:
+            await services.journal.settle(SETTLE_SECONDS)
+
     def _session(self, call_sid: str, state: CallState, *, rejoin: bool) -> tuple[Session, Agent]:
-        """A session that knows what happened on the call before, on whichever machine that was.
+        """A session that knows what happened on the call before, on whichever server that was.
 
         And the agent to ask on it: ours, which may have to wait for the caller's memory.
         """
-        desk, parties = self._desk, state.parties
-        line = desk.line(parties.number)
-        keys = getattr(desk.agent, "keys", None)
+        services, parties = self._services, state.parties
+        line, agent = services.line(parties.number), services.agent
+        keys = getattr(agent, "keys", None)
         if not isinstance(keys, Keys):
             keys = Keys(line.keys_length, line.keys_terminator, line.keys_seconds)
         call = Call(
@@ -137,43 +136,43 @@ class RelayEndpoint:
             "outbound" if parties.outbound else "inbound",
             keys=keys,
             filler=line.filler,
-            log=CallLog(desk.journal, call_sid),
+            log=CallLog(services.journal, call_sid),
         )
-        if not self._remember(call, state.sockets if rejoin else state.sockets + 1):
+        if not self._restore_notes(call, state.sockets if rejoin else state.sockets + 1):
             messages.restore(call, state.tools.values())
-        agent = desk.agent
-        if desk.recalls is not None:
-            agent = desk.recalls.attach(call, parties.caller, agent)
+        if services.memory is not None:
+            agent = services.memory.attach(call, parties.caller, agent)
         session = Session(
             call,
             line,
-            account_sid=desk.settings.account_sid or "",
+            account_sid=services.settings.account_sid or "",
             now=asyncio.get_running_loop().time(),
             past=state.resume_state(time.time(), filler=line.filler, reconnect=rejoin),
-            setup_seconds=desk.settings.setup_seconds,
+            setup_seconds=services.settings.setup_seconds,
         )
         return session, agent
 
-    def _remember(self, call: Call, socket: int) -> bool:
+    def _restore_notes(self, call: Call, socket: int) -> bool:
         """Give a call its agent's notes back, and the tools that are running, if its last socket was here.
 
-        ``socket`` numbers the sockets of the call on all machines. Returns whether it was; from now on this
+        ``socket`` numbers the sockets of the call on all servers. Returns whether it was; from now on this
         one is the last.
         """
-        last, state = self._states.pop(call.sid, (0, call.state))
+        last, notes = self._states.pop(call.sid, (0, call.state))
         here = last == socket - 1 > 0
         if here:
-            call.state = state
+            call.state = notes
         self._states[call.sid] = socket, call.state
-        if len(self._states) > CALLS_TO_REMEMBER:
-            self._states.popitem(last=False)
         return here
 
-    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside the call."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _start_beside(self, call: Call, over: asyncio.Event) -> None:
+        """What goes on beside the session: its conversation is monitored, and the agent warms up."""
+        services = self._services
+        if services.monitor is not None:
+            found = partial(_conversation_found, services, call.sid)
+            services.background.spawn(services.monitor.watch(call.sid, over, found))
+        if (warm := getattr(services.agent, "warm", None)) is not None:
+            services.background.spawn(warm(call))
 
 
 async def _unavailable(
@@ -210,14 +209,14 @@ class CallLog:
 
     async def settle(self) -> None:
         """Return once what was written would survive a crash, or after a moment."""
-        await self.journal.settle(SECONDS_TO_SETTLE)
+        await self.journal.settle(SETTLE_SECONDS)
 
 
-def _found(desk: Desk, call_sid: str, found: Sequence[Conversation]) -> None:
+def _conversation_found(services: Services, call_sid: str, found: Sequence[Conversation]) -> None:
     """Write the call's conversation to the journal: Twilio makes it some time after the call began."""
-    conversation = best_of(found, desk.settings.conversation_configuration)
+    conversation = best_of(found, services.settings.conversation_configuration)
     if conversation is not None:
-        desk.journal.write(call_sid, Conversed(conversation.id, conversation.configuration_id or ""))
-        desk.directory.link(conversation.id, call_sid)
-        if desk.recalls is not None:
-            desk.recalls.conversed(call_sid, conversation.id)
+        services.journal.write(call_sid, Conversed(conversation.id, conversation.configuration_id or ""))
+        services.index.link(conversation.id, call_sid)
+        if services.memory is not None:
+            services.memory.conversed(call_sid, conversation.id)

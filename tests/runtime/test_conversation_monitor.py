@@ -1,4 +1,4 @@
-"""What is looked at beside a call, against the double over real HTTP."""
+"""What is monitored beside a call, against the double over real HTTP."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from voice_app.guard import CallInspector
 from voice_app.journal import Journal
 from voice_app.journal.events import Failed
+from voice_app.runtime import ConversationMonitor
 from voice_app.sandbox.twilio import CallStart, Fault, LocalTranscriber, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 from voice_app.twilio import (
@@ -25,7 +26,6 @@ from voice_app.twilio import (
     Patience,
     TwilioApi,
 )
-from voice_app.webhooks import Lookout
 
 CALL = "CA" + "1" * 32
 CALLER, NUMBER = "+15550100002", "+15550100001"
@@ -39,7 +39,7 @@ def account() -> SandboxAccount:
 
 @dataclass
 class Watched:
-    """What became of a look-out. The alarms are there after the call."""
+    """What was found on a monitored call. The alarms are there after the call."""
 
     over: asyncio.Event = field(default_factory=asyncio.Event)
     found: list[Conversation] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Watched:
 async def watched(
     account: SandboxAccount, configuration_id: str, *, soon: float = 60
 ) -> AsyncIterator[Watched]:
-    """A look-out for the call, whose session is over at the end of the block."""
+    """The monitored call, whose session is over at the end of the block."""
     watched = Watched()
     async with serve(double_app(account)) as base_url, aiohttp.ClientSession() as http, asyncio.timeout(20):
         patience = Patience(attempts=1)
@@ -58,8 +58,8 @@ async def watched(
         conversations = Conversations(api)
         inspector = CallInspector(conversations, Configurations(api), configuration_id)
         async with Journal("sqlite://") as journal:
-            lookout = Lookout(conversations, inspector, journal, within=0.05, soon=soon)
-            watching = asyncio.create_task(lookout.watch(CALL, watched.over, watched.found.extend))
+            monitor = ConversationMonitor(conversations, inspector, journal, within=0.05, soon=soon)
+            watching = asyncio.create_task(monitor.watch(CALL, watched.over, watched.found.extend))
             yield watched
             watched.over.set()
             await watching

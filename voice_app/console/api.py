@@ -1,0 +1,149 @@
+"""``/api/…``: a supervisor follows the calls, pulls a live one to a person, or ends it.
+
+Closed unless ``VOICE_APP_API_TOKEN`` is set; then it takes that token as ``Authorization: Bearer …``.
+
+``GET /api/feed`` tells what happens on the calls, as it happens, as server-sent events. Each is one entry of
+the journal: ``{"id", "at", "call_sid", "event"}``. ``?call=CA…`` follows one call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from asyncio import FIRST_COMPLETED
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from voice_app.agents.protocol import EndCall, Transfer
+from voice_app.calls import HandoffState, Parties
+from voice_app.journal import Entry
+from voice_app.runtime import Services
+from voice_app.twilio import ApiError
+from voice_app.webhooks import CALL_SID, MAX_REASON, MAX_SUMMARY, CallTransfer
+
+MAX_BODY: Final = 16 * 1024
+"""Bytes."""
+HEARTBEAT_SECONDS: Final = 15.0
+"""A line is sent at least this often, so that a proxy keeps the connection."""
+
+
+def api_routes(services: Services) -> list[BaseRoute]:
+    async def handoff(request: Request) -> Response:
+        body = await _body(request)
+        if body is None:
+            return _error(400, "the body is no JSON object with `reason` and `summary`")
+        reason, summary = body.get("reason", "supervisor"), body.get("summary", "")
+        if not isinstance(reason, str) or not isinstance(summary, str):
+            return _error(400, "`reason` and `summary` are texts")
+        return await _leave(services, request, Transfer(reason[:MAX_REASON], summary[:MAX_SUMMARY]))
+
+    async def end(request: Request) -> Response:
+        return await _leave(services, request, EndCall("supervisor"))
+
+    async def follow(request: Request) -> Response:
+        return await _feed(request, services)
+
+    return [
+        Route("/api/feed", _authorised(services, follow), methods=["GET"]),
+        Route("/api/calls/{call_sid}/handoff", _authorised(services, handoff), methods=["POST"]),
+        Route("/api/calls/{call_sid}/end", _authorised(services, end), methods=["POST"]),
+    ]
+
+
+async def _leave(services: Services, request: Request, action: Transfer | EndCall) -> Response:
+    """Let the agent finish its sentence where it has the call; else tell Twilio to take the call away."""
+    call_sid = request.path_params["call_sid"]
+    if CALL_SID.fullmatch(call_sid) is None:
+        return _error(404, "that is no CallSid")
+    connection = services.registry.sessions.get(call_sid)
+    if connection is None or not connection.leave(action):
+        try:
+            await _take_away(services, call_sid, action)
+        except ApiError as error:
+            return _error(404 if error.status in (400, 404) else 502, str(error))
+    return JSONResponse({"call_sid": call_sid, "accepted": True}, 202)
+
+
+async def _take_away(services: Services, call_sid: str, action: Transfer | EndCall) -> None:
+    """Raises `ApiError`."""
+    if isinstance(action, EndCall):
+        await services.calls.complete(call_sid)
+        return
+    transfer = CallTransfer(services, call_sid, await services.call_state(call_sid, Parties()))
+    await transfer.begin(action)
+    if transfer.handoff.state is HandoffState.REQUESTED:  # else a person is being rung already
+        await transfer.redirect()
+
+
+async def _feed(request: Request, services: Services) -> Response:
+    """Follow the calls until the client has enough, or the server stops."""
+    lines = _lines(services, request.query_params.get("call", ""))
+    return StreamingResponse(lines, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+async def _lines(services: Services, call_sid: str) -> AsyncIterator[bytes]:
+    end = asyncio.create_task(services.stopping.wait())
+    coming: asyncio.Task[Entry] | None = None
+    try:
+        with services.journal.feed() as entries:
+            yield b": connected\n\n"
+            while not end.done():
+                coming = coming or asyncio.create_task(entries.get())
+                await asyncio.wait({coming, end}, timeout=HEARTBEAT_SECONDS, return_when=FIRST_COMPLETED)
+                if not coming.done():
+                    yield b": still here\n\n"
+                    continue
+                entry, coming = coming.result(), None
+                if call_sid in ("", entry.call_sid):
+                    yield _line(entry)
+    finally:
+        end.cancel()
+        if coming is not None:
+            coming.cancel()
+
+
+def _line(entry: Entry) -> bytes:
+    told = {"id": entry.id, "at": entry.at, "call_sid": entry.call_sid, "event": entry.event}
+    return b"data: " + msgspec.json.encode(told) + b"\n\n"
+
+
+def _authorised(
+    services: Services, handler: Callable[[Request], Awaitable[Response]]
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        token = services.settings.api_token
+        if token is None:
+            return _error(403, "the API is closed: set VOICE_APP_API_TOKEN to open it")
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        wanted = token.get_secret_value().encode()
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), wanted):
+            return _error(401, "the bearer token is missing or wrong")
+        return await handler(request)
+
+    return endpoint
+
+
+async def _body(request: Request) -> dict[str, Any] | None:
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > MAX_BODY:
+            return None
+    if not data:
+        return {}
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _error(status: int, message: str) -> Response:
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse({"error": message}, status, headers=headers)

@@ -1,0 +1,22 @@
+"""What runs beside requests: the services, capacity, the other servers, callers' memory, conversations."""
+
+from voice_app.runtime.background import BackgroundTasks
+from voice_app.runtime.caller_memory import CallerMemory
+from voice_app.runtime.capacity import Admission, CallRegistry, ExpectedNext, ServingState
+from voice_app.runtime.conversation_index import ConversationIndex
+from voice_app.runtime.conversation_monitor import ConversationMonitor
+from voice_app.runtime.peers import Peers
+from voice_app.runtime.services import Services
+
+__all__ = [
+    "Admission",
+    "BackgroundTasks",
+    "CallRegistry",
+    "CallerMemory",
+    "ConversationIndex",
+    "ConversationMonitor",
+    "ExpectedNext",
+    "Peers",
+    "Services",
+    "ServingState",
+]

@@ -1,0 +1,194 @@
+"""How many calls this process has, how late its event loop is, and whether it takes new calls.
+
+A process that has as many calls as it may (``VOICE_APP_MAX_CALLS``), or is late with its work
+(``VOICE_APP_MAX_LAG_MS``), is *full*: new callers go elsewhere, so that those who are talking are served as
+well as ever. What belongs to a call that was taken is always accepted: its socket, its resumption, and what
+people do with it; so is a call back, which is placed only while there is room. A process that is told to stop
+is *draining* until its calls are over, and *closing* once it gives those that are left away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, StrEnum
+from statistics import median
+from typing import Final
+
+from voice_app import telemetry
+from voice_app.relay.connection import Connection
+
+DELAY_SAMPLE_SECONDS: Final = 0.2
+DELAY_SAMPLES: Final = 7
+"""The delay is the median of this many samples: one long stall does not count, a second of trouble does."""
+
+
+class ExpectedNext(Enum):
+    """What Twilio does next on a call. The value is how many seconds that may take."""
+
+    SOCKET = 5.0
+    """It opens the agent's socket, as soon as it has the document."""
+    ACTION = 4.0
+    """It asks what follows the session, about a second after its end."""
+    CHOICE = 30.0
+    """It tells which key the caller has pressed, after the message that all lines are busy."""
+    PEOPLE = 14_400.0
+    """It reports on the people who have the caller: at most after as long as a call may last."""
+    STATUS = 3.0
+    """It tells the status callback, if there is one, that the call is over: about a second later."""
+
+
+class CallRegistry:
+    """Which calls this process has, and what is expected next on each.
+
+    A call is with the agent while its socket is open. Between two sockets, and while people have the caller,
+    only Twilio's next request shows that the call still exists: until that comes, or is overdue, the call
+    counts. Behind a balancer the request may go to another server, and is overdue here.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.sessions: dict[str, Connection] = {}
+        """The sessions whose socket is open, by CallSid."""
+        self._clock = clock
+        self._expected: dict[str, tuple[ExpectedNext, float]] = {}
+
+    def expect(self, call_sid: str, what: ExpectedNext) -> None:
+        """This is expected on the call now, and nothing else."""
+        self._expected[call_sid] = what, self._clock() + what.value
+
+    def connected(self, call_sid: str, connection: Connection) -> None:
+        """The call's socket is open; one that it had before is not the call's any more."""
+        self.sessions[call_sid] = connection
+        self._expected.pop(call_sid, None)
+
+    def disconnected(self, call_sid: str, connection: Connection) -> None:
+        """A socket of the call is closed; Twilio may have asked what follows before."""
+        if self.sessions.get(call_sid) is not connection:
+            return
+        del self.sessions[call_sid]
+        if call_sid not in self._expected:
+            self.expect(call_sid, ExpectedNext.ACTION)
+
+    def call_ended(self, call_sid: str) -> None:
+        """Nothing is expected on this call any more."""
+        self._expected.pop(call_sid, None)
+
+    @property
+    def connecting(self) -> int:
+        """How many calls' sockets are about to be opened."""
+        return self._count(ExpectedNext.SOCKET)
+
+    @property
+    def with_agent(self) -> int:
+        """How many calls the agent has, or is about to have."""
+        return len(self.sessions) + self.connecting
+
+    @property
+    def open(self) -> int:
+        """How many calls need this process now: their socket is open, about to be, or was just closed."""
+        return len(self.sessions) + self._count(ExpectedNext.SOCKET, ExpectedNext.ACTION)
+
+    @property
+    def parked(self) -> int:
+        """How many calls are with people, with a message, or over, until any server answers what follows."""
+        return self._count(ExpectedNext.PEOPLE, ExpectedNext.CHOICE, ExpectedNext.STATUS)
+
+    def _count(self, *kinds: ExpectedNext) -> int:
+        now = self._clock()
+        for call_sid in [sid for sid, (_, until) in self._expected.items() if until <= now]:
+            del self._expected[call_sid]
+        return sum(what in kinds and sid not in self.sessions for sid, (what, _) in self._expected.items())
+
+
+class LoopDelay:
+    """How much later than asked for a timer of the running event loop fires: callers hear it as a pause."""
+
+    def __init__(self) -> None:
+        self._late: deque[float] = deque([0.0] * DELAY_SAMPLES, DELAY_SAMPLES)
+
+    @property
+    def seconds(self) -> float:
+        return median(self._late)
+
+    def add(self, late: float) -> None:
+        """A timer fired this many seconds late."""
+        self._late.append(max(late, 0.0))
+        telemetry.LAG.set(self.seconds)
+
+    async def sample(self) -> None:
+        """Take the next sample; it is due ``DELAY_SAMPLE_SECONDS`` from now."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + DELAY_SAMPLE_SECONDS
+        await asyncio.sleep(DELAY_SAMPLE_SECONDS)
+        self.add(loop.time() - due)
+
+
+class ServingState(StrEnum):
+    """Whether a server takes new calls."""
+
+    READY = "ready"
+    FULL = "full"
+    DRAINING = "draining"
+
+
+class Admission:
+    """The gate for new calls. ``max_calls`` and ``max_lag_ms``: 0 is no limit."""
+
+    def __init__(self, registry: CallRegistry, *, max_calls: int = 0, max_lag_ms: int = 0) -> None:
+        self.delay = LoopDelay()
+        self.closing = False
+        """The calls that are left are given away now."""
+        self.changed = asyncio.Event()
+        """The state has changed. Its one reader clears it."""
+        self._registry = registry
+        self._max_calls = max_calls
+        self._max_lag = max_lag_ms / 1000
+        self._draining = False
+        self._published = ServingState.READY
+
+    @property
+    def draining(self) -> bool:
+        """The server was told to stop."""
+        return self._draining
+
+    @property
+    def state(self) -> ServingState:
+        if self._draining:
+            return ServingState.DRAINING
+        return ServingState.FULL if self._why_full() else ServingState.READY
+
+    @property
+    def reason(self) -> str:
+        """Why no new calls are taken, for people; empty while they are."""
+        return "draining" if self._draining else self._why_full()
+
+    def drain(self) -> None:
+        """Take no new calls from now on."""
+        self._draining = True
+        self._publish()
+
+    def close(self) -> None:
+        """Give away the calls that are left."""
+        self.drain()
+        self.closing = True
+
+    async def watch(self) -> None:
+        """Sample the loop's delay, and publish each change of the state, until cancelled."""
+        while True:
+            self._publish()
+            await self.delay.sample()
+
+    def _why_full(self) -> str:
+        if self._max_calls and self._registry.with_agent >= self._max_calls:
+            return f"it has {self._max_calls} calls, as many as it may (VOICE_APP_MAX_CALLS)"
+        if self._max_lag and self.delay.seconds > self._max_lag:
+            return f"it is {self.delay.seconds * 1000:.0f} ms late with its work (VOICE_APP_MAX_LAG_MS)"
+        return ""
+
+    def _publish(self) -> None:
+        telemetry.TAKING_CALLS.set(self.state is ServingState.READY)
+        if self._published is not self.state:
+            self._published = self.state
+            self.changed.set()

@@ -1,0 +1,121 @@
+"""The parts of the server, each built once: what requests, calls and the drain work with."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from cachetools import LRUCache
+
+from voice_app.agents.protocol import Agent
+from voice_app.calls import CallState, Parties
+from voice_app.followups import Followups
+from voice_app.guard import Watch
+from voice_app.handoff import Target
+from voice_app.journal import Journal, JournalError
+from voice_app.journal.events import Closed
+from voice_app.relay.session_token import Tickets
+from voice_app.runtime.background import BackgroundTasks
+from voice_app.runtime.caller_memory import CallerMemory
+from voice_app.runtime.capacity import Admission, CallRegistry
+from voice_app.runtime.conversation_index import ConversationIndex
+from voice_app.runtime.conversation_monitor import ConversationMonitor
+from voice_app.runtime.peers import Peers
+from voice_app.settings import NumberSettings, Settings
+from voice_app.twilio import Calls, Conversations
+from voice_app.twiml.templates import Templates
+
+MAX_DELIVERIES: Final = 10_000
+"""Deliveries that are remembered, so that none is handled twice."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Services:
+    """The parts of one server."""
+
+    settings: Settings
+    lines: Mapping[str, NumberSettings]
+    """How our numbers are answered, where that differs from the settings."""
+    templates: Templates
+    journal: Journal
+    agent: Agent
+    tickets: Tickets
+    """Session tokens: who may open the agent's socket."""
+    watch: Watch
+    """The guard, while calls run."""
+    calls: Calls
+    """Twilio's API of live calls, wherever they are served."""
+    targets: Sequence[Target]
+    """Who takes calls over, in order."""
+    registry: CallRegistry
+    """The calls of this process."""
+    admission: Admission
+    """Whether it takes new ones."""
+    peers: Peers
+    """The other servers, where there can be any."""
+    index: ConversationIndex
+    """Which call a conversation is about."""
+    background: BackgroundTasks
+    followups: Followups
+    """What is done after calls."""
+    fallback: str
+    """The TwiML for when nothing else can be answered, rendered at start."""
+    conversations: Conversations | None = None
+    """`None` without a configuration: then there are no conversations to find."""
+    monitor: ConversationMonitor | None = None
+    """`None` without a configuration."""
+    memory: CallerMemory | None = None
+    """`None` without a memory: then nobody is looked up."""
+    deliveries: LRUCache[str, bool] = field(default_factory=lambda: LRUCache(MAX_DELIVERIES))
+    """What Twilio has reported already, by token: it delivers at least once."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server stops: responses without an end end now."""
+
+    def line(self, number: str) -> NumberSettings:
+        """How this number of ours is answered."""
+        return self.lines.get(number, self.settings)
+
+    async def call_state(self, call_sid: str, parties: Parties) -> CallState:
+        """What is known of a call: its events, read once and folded once.
+
+        If the journal cannot be read, the call goes on without its history. ``parties`` are those that the
+        request names: they count where the journal does not know how the call was opened.
+        """
+        try:
+            state = CallState.of(await self.journal.events(call_sid))
+        except JournalError as error:
+            log.error("call %s: its history is lost: %s", call_sid, error)
+            state = CallState()
+        if not state.opened:
+            state.parties = parties
+        return state
+
+    async def catch_up(self, call_sid: str, state: CallState) -> None:
+        """Add to what is known of a call what was written since."""
+        with suppress(JournalError):  # it is in the log
+            for entry in await self.journal.events(call_sid):
+                if entry.id > state.last_id:
+                    state.take(entry)
+
+    def is_new(self, delivery: str) -> bool:
+        """Whether this delivery is the first of its token here. From now on it is not.
+
+        Another process, or this one after a restart, does not know it.
+        """
+        if self.deliveries.get(delivery):
+            return False
+        self.deliveries[delivery] = True
+        return True
+
+    def call_ended(self, call_sid: str, status: str, seconds: float | None = None, *, once: str = "") -> None:
+        """Twilio told us that a call is over; it may tell us several times."""
+        self.journal.write(call_sid, Closed(status, seconds), once=once)
+        if self.memory is not None:
+            self.memory.forget(call_sid)
+        self.followups.begin(call_sid)

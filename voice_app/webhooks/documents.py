@@ -1,0 +1,132 @@
+"""What the caller's line does on the way to a person and back, as TwiML: ``handoff.xml`` and its siblings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Final
+
+from starlette.responses import Response
+
+from voice_app.calls import CallState
+from voice_app.handoff import NextStep, ReturnToAgent, RingTarget, SayGoodbye, TakeMessage
+from voice_app.runtime import Services
+from voice_app.twiml.templates import Context
+from voice_app.webhooks.addresses import (
+    DIALED,
+    QUEUE_WAIT,
+    RECORDED,
+    RECORDING,
+    RELAY_ENDED,
+    TRANSCRIPTION,
+    WHISPER,
+)
+from voice_app.webhooks.responses import context_for, serve
+
+STUDIO: Final = "https://webhooks.twilio.com/v1/Accounts/{account}/Flows/{flow}?Trigger=incomingCall"
+
+
+def transfer_context(
+    services: Services, call_sid: str, state: CallState, reason: str, action: str = RELAY_ENDED
+) -> Context:
+    """What the templates can use on a call that was answered before. ``action`` is a path."""
+    context = context_for(services, call_sid, state.parties, reason, state.conversation_id)
+    return replace(
+        context,
+        action_url=services.settings.origin + action,
+        summary=state.handoff.summary,
+        transcribing=state.engine == "transcription",
+    )
+
+
+def serve_step(services: Services, call_sid: str, state: CallState, decision: NextStep) -> Response:
+    """The TwiML of what was decided (`CallTransfer.proceed`)."""
+    match decision:
+        case RingTarget():
+            context = _ringing(services, call_sid, state, decision)
+            return serve(services, "handoff.xml", context, state)
+        case ReturnToAgent():
+            # What the agent says first tells both what happened.
+            greeting = services.line(state.parties.number).handoff_return_line
+            return serve_agent(services, call_sid, state, "returned", greeting)
+        case TakeMessage():
+            context = transfer_context(services, call_sid, state, "voicemail", RECORDED)
+            recording_url = services.settings.origin + RECORDING
+            return serve(services, "voicemail.xml", replace(context, recording_url=recording_url), state)
+        case SayGoodbye():
+            return serve_goodbye(services, call_sid, state)
+
+
+def serve_agent(services: Services, call_sid: str, state: CallState, reason: str, greeting: str) -> Response:
+    """``resume.xml``: the agent has the caller again, with the languages that it had chosen."""
+    context = replace(
+        transfer_context(services, call_sid, state, reason),
+        resume_greeting=greeting,
+        tts_language=state.tts_language,
+        transcription_language=state.transcription_language,
+    )
+    return serve(services, "resume.xml", context, state)
+
+
+def serve_goodbye(services: Services, call_sid: str, state: CallState, reason: str = "finished") -> Response:
+    """``goodbye.xml``: the call ends."""
+    return serve(services, "goodbye.xml", transfer_context(services, call_sid, state, reason), state)
+
+
+def conference_of(call_sid: str) -> str:
+    """The name of the conference in which a caller waits for a person."""
+    return f"handoff-{call_sid}"
+
+
+def _ringing(services: Services, call_sid: str, state: CallState, ring: RingTarget) -> Context:
+    origin, target = services.settings.origin, ring.target
+    base = transfer_context(services, call_sid, state, "handoff", DIALED.format(attempt=ring.attempt))
+    context = replace(
+        base,
+        priority=target.priority,
+        ring_seconds=target.ring_seconds,
+        wait_url=origin + QUEUE_WAIT,
+        transcribe=not base.transcribing and services.line(base.number).transcribe == "twiml",
+        transcription_url=origin + TRANSCRIPTION,
+    )
+    address = target.to[0].partition(":")[2]
+    match target.kind:
+        case "queue":
+            return replace(context, target="queue", address=address)
+        case "conference":
+            return replace(context, target="conference", address=conference_of(call_sid))
+        case "workflow":
+            task = _task(services, call_sid, state)
+            return replace(context, target="workflow", address=address, task=task)
+        case "studio":
+            url = STUDIO.format(account=services.settings.account_sid, flow=address)
+            return replace(context, target="studio", address=url)
+        case "number" | "sip" | "client":
+            whisper = origin + WHISPER.format(call=call_sid, attempt=ring.attempt)
+            return replace(
+                context,
+                target="people",
+                people=tuple(map(_person, target.to)),
+                whisper_url=whisper if target.screen else "",
+            )
+
+
+def _person(address: str) -> tuple[str, str]:
+    """Kind and address of somebody whom ``<Dial>`` rings."""
+    if address.startswith("client:"):
+        return "client", address.removeprefix("client:")
+    return ("sip", address) if address.startswith(("sip:", "sips:")) else ("number", address)
+
+
+def _task(services: Services, call_sid: str, state: CallState) -> str:
+    """The attributes of a TaskRouter task, as JSON."""
+    return json.dumps(
+        {
+            "call_sid": call_sid,
+            "from": state.parties.caller,
+            "conversation_id": state.conversation_id,
+            "profile_id": services.memory.profile_id(call_sid) if services.memory else None,
+            "reason": state.handoff.reason,
+            "summary": state.handoff.summary,
+        }
+    )

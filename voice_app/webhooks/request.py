@@ -1,0 +1,141 @@
+"""What Twilio asks, typed: made from a form whose signature is verified, or from a signed JSON body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final, Self
+
+import msgspec
+
+from voice_app.calls import Parties
+from voice_app.journal.events import Opened
+
+ENDED: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+"""The statuses in which a call takes no more instructions."""
+MAX_DIGITS: Final = 15
+"""Of a number in a form; a longer one is none that Twilio would send."""
+
+
+class CallRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """What Twilio asks about a call. Fields that are missing, and numbers that are malformed, have defaults.
+
+    Source: reference ``conversationrelay.md`` §3 and §5.
+    """
+
+    call_sid: str
+    """The leg on which Twilio asks; on a person's leg that is not the caller's call (`about`)."""
+    from_: str = msgspec.field(name="From", default="")
+    to: str = ""
+    direction: str = "inbound"
+    call_status: str = ""
+    call_duration: float | None = None
+    """Seconds."""
+    digits: str = ""
+
+    session_id: str = ""
+    session_status: str = ""
+    session_duration: float | None = None
+    """Seconds."""
+    error_code: str = ""
+    error_message: str = ""
+    error_url: str = ""
+    handoff_data: str = ""
+
+    dial_call_status: str = ""
+    queue_result: str | None = None
+    """`None` where no ``<Enqueue>`` has ended."""
+    queue_position: int = 0
+    recording_sid: str = ""
+    recording_url: str = ""
+    recording_duration: float | None = None
+    """Seconds."""
+    transcription_text: str = ""
+
+    transcription_sid: str = ""
+    transcription_event: str = ""
+    transcription_data: str = ""
+    transcription_engine: str = ""
+    transcription_error: str = ""
+    transcription_error_code: str = ""
+    sequence_id: int = 0
+    track: str = ""
+    final: bool = True
+
+    transferred: str = msgspec.field(name="path call", default="")
+    """The caller's call that our path names, where Twilio asks on a person's leg."""
+    attempt: int = msgspec.field(name="path attempt", default=0)
+    """Which attempt to reach a person our path names; they count from 1."""
+    hop: int = msgspec.field(name="query hop", default=0)
+    """How often the call was sent on from one server to another."""
+
+    @classmethod
+    def of(cls, form: Mapping[str, str], query: Mapping[str, str], path: Mapping[str, str]) -> Self:
+        """The request that a form, the query and the parameters of our own path make."""
+        fields = {
+            **{name: value for name, value in form.items() if _fits(name, value)},
+            **{f"query {name}": value for name, value in query.items() if _fits(f"query {name}", value)},
+            **{f"path {name}": value for name, value in path.items() if _fits(f"path {name}", value)},
+        }
+        return msgspec.convert(fields, cls, strict=False)
+
+    @property
+    def about(self) -> str:
+        """The CallSid of the call that the question is about."""
+        return self.transferred or self.call_sid
+
+    @property
+    def parties(self) -> Parties:
+        return Parties(self.from_, self.to, self.direction)
+
+    @property
+    def opened(self) -> Opened:
+        """The event that opens the call's journal."""
+        return Opened(self.from_, self.to, self.direction)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the call takes no more instructions."""
+        return self.call_status in ENDED
+
+
+def _is_number(value: str) -> bool:
+    return value.isascii() and value.isdecimal() and len(value) <= MAX_DIGITS
+
+
+def _is_flag(value: str) -> bool:
+    return value in ("true", "false")
+
+
+def _is_text(value: str) -> bool:
+    return True
+
+
+_SHAPES: Final[dict[Any, Callable[[str], bool]]] = {
+    str: _is_text,
+    str | None: _is_text,
+    int: _is_number,
+    float | None: _is_number,
+    bool: _is_flag,
+}
+_FIELDS: Final = {field.encode_name: _SHAPES[field.type] for field in msgspec.structs.fields(CallRequest)}
+
+
+def _fits(name: str, value: str) -> bool:
+    """Whether a request has a field of this name, and the value its shape."""
+    shape = _FIELDS.get(name)
+    return shape is not None and shape(value)
+
+
+@dataclass(slots=True, frozen=True)
+class Notice:
+    """Something that Twilio reports as JSON and wants no answer to."""
+
+    body: Mapping[str, Any]
+    token: str
+    """The same for every delivery of it, to whichever server."""
+
+    def key(self, part: str = "") -> str:
+        """Under what the journal keeps a part of it, once."""
+        return blake2b(f"{self.token} {part}".encode(errors="replace"), digest_size=16).hexdigest()

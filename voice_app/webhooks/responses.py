@@ -1,0 +1,131 @@
+"""Answers in TwiML: a template that is filled in and journaled, a redirect, and the last resort."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Final
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from starlette.responses import Response
+
+from voice_app.calls import CallState, Engine, Parties
+from voice_app.guard.engines import OverlapError, engine_after
+from voice_app.journal.events import Failed, Served
+from voice_app.runtime import ExpectedNext, Services
+from voice_app.twiml.templates import Context
+from voice_app.webhooks.addresses import RELAY, RELAY_ENDED, RESUME
+from voice_app.webhooks.request import CallRequest
+
+NOTHING: Final = '<?xml version="1.0" encoding="UTF-8"?>\n<Response/>\n'
+"""The answer where the call needs no more instructions."""
+REDIRECT: Final = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<Response>{}<Redirect method="POST">{}</Redirect></Response>\n'
+)
+LAST_RESORT: Final = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Say>We are sorry, we cannot take your call '
+    "right now. Please call again in a few minutes. Goodbye.</Say><Hangup/></Response>\n"
+)
+MAX_HOPS: Final = 8
+"""How often a caller is sent on to another server; after that all lines are busy."""
+HOPS_WITHOUT_PAUSE: Final = 3
+"""After these each hop waits a second: the other servers need time to notice, too."""
+
+log = logging.getLogger(__name__)
+
+
+def twiml(document: str) -> Response:
+    """The answer that holds this document."""
+    return Response(document, media_type="text/xml")
+
+
+def redirect_elsewhere(services: Services, path: str, request: CallRequest) -> Response | None:
+    """Have Twilio ask the same at our public address, where the balancer may choose another server.
+
+    None if there is no other, or if the call has been sent on often enough. ``?hop=`` counts.
+    """
+    others = services.peers.successors if path == RESUME else services.peers.ready
+    if request.hop >= MAX_HOPS or not others:
+        return None
+    pause = '<Pause length="1"/>' if request.hop >= HOPS_WITHOUT_PAUSE else ""
+    return twiml(REDIRECT.format(pause, f"{services.settings.origin}{path}?hop={request.hop + 1}"))
+
+
+def context_for(
+    services: Services, call_sid: str, parties: Parties, reason: str, conversation_id: str | None = None
+) -> Context:
+    """What the templates can use on this call."""
+    settings, line = services.settings, services.line(parties.number)
+    return Context(
+        call_sid=call_sid,
+        caller=parties.caller,
+        number=parties.number,
+        reason=reason,
+        relay_url=settings.socket_origin + RELAY.format(token=services.tickets.issue(call_sid)),
+        action_url=settings.origin + RELAY_ENDED,
+        conversation_configuration=settings.conversation_configuration,
+        conversation_id=conversation_id,
+        greeting=line.greeting,
+        resume_greeting=line.resume_greeting,
+        language=line.language,
+        tts_provider=line.tts_provider,
+        voice=line.voice,
+        transcription_provider=line.transcription_provider,
+        speech_model=line.speech_model,
+        hints=line.hints,
+        interruptible=line.interruptible,
+        partial_prompts=line.speculate != "off",
+        reconnect=line.reconnect,
+        parameters={"number": parties.number, "caller": parties.caller},
+    )
+
+
+def serve(services: Services, template: str, context: Context, state: CallState | None = None) -> Response:
+    """Answer with a template, and note in the journal that we did.
+
+    ``state`` is what is known of the call; a new call has none. A document that would have a second engine
+    listen to the call is never sent (STT104): the caller is told goodbye instead, which stops both.
+    """
+    running: Engine = "" if state is None else state.engine
+    document = services.templates.render(template, context)
+    content = parsed(document)
+    try:
+        engine = engine_after(content, running)
+    except OverlapError as error:
+        log.error("call %s: STT104: %s was not sent: %s", context.call_sid, template, error)
+        services.journal.write(context.call_sid, Failed("STT104", f"{template}: {error}"))
+        stop = replace(context, reason="failed", transcribing=running == "transcription")
+        template, engine = "goodbye.xml", ""
+        document = services.templates.render(template, stop)
+        content = parsed(document)
+    served = Served(template, context.reason, _greeting(content), engine)
+    services.journal.write(context.call_sid, served)
+    _expect(services, template, context, engine)
+    return twiml(document)
+
+
+def _expect(services: Services, template: str, context: Context, engine: Engine) -> None:
+    """Note what is to come next on a call that has been answered."""
+    registry, call_sid = services.registry, context.call_sid
+    if engine == "relay":
+        registry.expect(call_sid, ExpectedNext.SOCKET)
+    elif context.callback_url:
+        registry.expect(call_sid, ExpectedNext.CHOICE)
+    elif context.target == "studio":
+        registry.call_ended(call_sid)
+    elif template in ("busy.xml", "goodbye.xml"):
+        registry.expect(call_sid, ExpectedNext.STATUS)
+    else:
+        registry.expect(call_sid, ExpectedNext.PEOPLE)
+
+
+def parsed(document: str) -> Element:
+    """A document of ours. The linter refuses templates that declare entities: none can expand here."""
+    return ElementTree.fromstring(document)  # noqa: S314
+
+
+def _greeting(content: Element) -> str:
+    """What Twilio will speak when the document's session begins; it belongs into the history."""
+    relay = content.find(".//ConversationRelay")
+    return "" if relay is None else relay.get("welcomeGreeting", "")

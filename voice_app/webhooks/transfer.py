@@ -1,0 +1,153 @@
+"""``/handoff/…``: how it went with the person who was rung, and what they and the caller hear."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from starlette.responses import Response
+
+from voice_app.calls import Handoff, HandoffState, HandoffStep
+from voice_app.journal.events import Voicemail
+from voice_app.runtime import Services
+from voice_app.webhooks.addresses import SCREENED
+from voice_app.webhooks.call_transfer import CallTransfer
+from voice_app.webhooks.documents import conference_of, serve_goodbye, serve_step, transfer_context
+from voice_app.webhooks.request import CallRequest
+from voice_app.webhooks.responses import NOTHING, context_for, twiml
+
+MISSED: Final = {
+    "busy": HandoffStep.BUSY,
+    "no-answer": HandoffStep.NO_ANSWER,
+    "canceled": HandoffStep.FAILED,
+    "failed": HandoffStep.FAILED,
+}
+"""What became of a person's leg, by Twilio's status of it."""
+HANG_UP: Final = '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Hangup/></Response>\n'
+JOIN: Final = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Dial>'
+    '<Conference beep="false" endConferenceOnExit="true">{}</Conference></Dial></Response>\n'
+)
+MAX_SPOKEN_SUMMARY: Final = 600
+"""Characters of a summary that are read aloud to a person: a caller is waiting."""
+MAX_URL: Final = 500
+MAX_MESSAGE: Final = 5000
+"""Characters that are kept of what was said in a voicemail."""
+RECORDING_SID: Final = re.compile(r"RE[0-9a-fA-F]{32}")
+E164: Final = re.compile(r"\+\d+")
+
+
+async def dialed(services: Services, request: CallRequest) -> Response:
+    """The action of ``<Dial>`` and ``<Enqueue>``: how it went with this attempt."""
+    call_sid, state = request.call_sid, await services.call_state(request.about, request.parties)
+    transfer = CallTransfer(services, call_sid, state)
+    if request.ended:
+        transfer.abandon()
+        services.call_ended(call_sid, request.call_status, once=f"closed:{call_sid}")
+        return twiml(NOTHING)
+    if transfer.handoff.attempt == request.attempt:
+        transfer.take(_outcome(request, transfer.handoff))
+    return serve_step(services, call_sid, state, transfer.proceed())
+
+
+async def pulled(services: Services, request: CallRequest) -> Response:
+    """Twilio was told to ask here what the caller's line does now: a supervisor, or a missed invitation."""
+    state = await services.call_state(request.about, request.parties)
+    decision = CallTransfer(services, request.call_sid, state).proceed()
+    return serve_step(services, request.call_sid, state, decision)
+
+
+async def whisper(services: Services, request: CallRequest) -> Response:
+    """What the person hears before the caller is connected. Asked on the person's leg."""
+    call_sid, state = request.about, await services.call_state(request.about, request.parties)
+    if not _rings(state.handoff, request):
+        return twiml(HANG_UP)
+    action = SCREENED.format(call=call_sid, attempt=request.attempt)
+    context = transfer_context(services, call_sid, state, "whisper", action)
+    reason = state.handoff.reason
+    context = replace(
+        context,
+        caller=_spoken(context.caller),
+        reason_line=f"It is about: {reason}." if reason else "",
+        summary=state.handoff.summary[:MAX_SPOKEN_SUMMARY],
+    )
+    return twiml(services.templates.render("whisper.xml", context))
+
+
+async def screened(services: Services, request: CallRequest) -> Response:
+    """The person pressed a key: 1 takes the call."""
+    call_sid, state = request.about, await services.call_state(request.about, request.parties)
+    handoff = state.handoff
+    talking = handoff.state is HandoffState.TALKING and handoff.attempt == request.attempt
+    if request.digits != "1" or not (talking or _rings(handoff, request)):
+        return twiml(HANG_UP)
+    CallTransfer(services, call_sid, state).take(HandoffStep.ACCEPTED)
+    if handoff.target.startswith("conference:"):
+        return twiml(JOIN.format(conference_of(call_sid)))
+    return twiml(NOTHING)
+
+
+async def invited(services: Services, request: CallRequest) -> Response:
+    """The person's leg into the conference is over: if they never came in, the caller goes on."""
+    state = await services.call_state(request.about, request.parties)
+    if _rings(state.handoff, request):
+        transfer = CallTransfer(services, request.about, state)
+        transfer.take(MISSED.get(request.call_status, HandoffStep.DECLINED))
+        transfer.redirect_soon()
+    return Response(status_code=204)
+
+
+async def wait(services: Services, request: CallRequest) -> Response:
+    """What a caller in a queue hears."""
+    context = context_for(services, request.call_sid, request.parties, "wait")
+    context = replace(context, queue_position=request.queue_position)
+    return twiml(services.templates.render("queue_wait.xml", context))
+
+
+async def recorded(services: Services, request: CallRequest) -> Response:
+    """The action of ``<Record>``: the caller has left a message, or hung up."""
+    call_sid, state = request.call_sid, await services.call_state(request.about, request.parties)
+    _keep_recording(services, request)
+    CallTransfer(services, call_sid, state).take(HandoffStep.RECORDED)
+    if request.ended:
+        services.call_ended(call_sid, request.call_status, once=f"closed:{call_sid}")
+        return twiml(NOTHING)
+    return serve_goodbye(services, call_sid, state, "message")
+
+
+async def recording(services: Services, request: CallRequest) -> Response:
+    """The recording can be fetched, or what was said in it is known."""
+    _keep_recording(services, request)
+    return Response(status_code=204)
+
+
+def _outcome(request: CallRequest, handoff: Handoff) -> HandoffStep:
+    """What became of an attempt. Answering is not enough: a voicemail box does that, too."""
+    if request.queue_result is not None:
+        bridged = request.queue_result in ("bridged", "redirected-from-bridged")
+        return HandoffStep.FINISHED if bridged else HandoffStep.NO_ANSWER
+    if request.dial_call_status in ("completed", "answered"):
+        return HandoffStep.FINISHED if handoff.state is HandoffState.TALKING else HandoffStep.DECLINED
+    return MISSED.get(request.dial_call_status, HandoffStep.FAILED)
+
+
+def _rings(handoff: Handoff, request: CallRequest) -> bool:
+    """Whether the attempt that the request is about still rings."""
+    return handoff.state is HandoffState.RINGING and handoff.attempt == request.attempt
+
+
+def _keep_recording(services: Services, request: CallRequest) -> None:
+    if RECORDING_SID.fullmatch(request.recording_sid):
+        voicemail = Voicemail(
+            request.recording_sid,
+            request.recording_url[:MAX_URL],
+            request.recording_duration,
+            request.transcription_text[:MAX_MESSAGE],
+        )
+        services.journal.write(request.call_sid, voicemail)
+
+
+def _spoken(caller: str) -> str:
+    """A number digit by digit, so that it is not read as millions."""
+    return " ".join(caller.removeprefix("+")) if E164.fullmatch(caller) else caller[:80]
