@@ -8,19 +8,19 @@ from support.driver import Driver
 from voice_app import Break, EndCall
 from voice_app.calls.scripts import seconds_to_speak
 from voice_app.relay.backchannels import is_backchannel
-from voice_app.settings import Line
+from voice_app.settings import NumberSettings
 
 SLOW = "您的订单已经发货，预计明天下午送达。" * 4
 """A voice may take twice as long for it as we think."""
-SILENCE = Line().silence_seconds
-LINE = Line().continue_line
+SILENCE = NumberSettings().silence_seconds
+LINE = NumberSettings().continue_line
 
 
 def texts(driver: Driver) -> list[str]:
     return [frame["token"] for frame in driver.flush() if frame["type"] == "text" and frame["token"]]
 
 
-def answered(text: str = SLOW, *, line: Line | None = None) -> Driver:
+def answered(text: str = SLOW, *, line: NumberSettings | None = None) -> Driver:
     """A session in which the agent has answered with a text, and its voice has begun."""
     driver = Driver(line=line)
     driver.prompt("Where is my order?")
@@ -44,7 +44,7 @@ def test_silence_begins_when_the_voice_ends() -> None:
     driver.pass_time(SILENCE - 0.1)
     assert texts(driver) == []
     driver.pass_time(0.2)
-    assert texts(driver) == [Line().silence_line]
+    assert texts(driver) == [NumberSettings().silence_line]
 
 
 def test_where_only_words_are_told_silence_begins_after_the_last_of_them() -> None:
@@ -59,7 +59,7 @@ def test_where_only_words_are_told_silence_begins_after_the_last_of_them() -> No
     driver.pass_time(SILENCE - 0.1)
     assert texts(driver) == []
     driver.pass_time(0.2)
-    assert texts(driver) == [Line().silence_line]
+    assert texts(driver) == [NumberSettings().silence_line]
 
 
 def test_words_that_are_never_spoken_do_not_make_the_silence_endless() -> None:
@@ -69,7 +69,7 @@ def test_words_that_are_never_spoken_do_not_make_the_silence_endless() -> None:
     driver.agent("…")  # nothing that a voice can say: no event ever tells of it
     driver.flush()
     driver.pass_time(SILENCE + 2)
-    assert texts(driver) == [Line().silence_line]
+    assert texts(driver) == [NumberSettings().silence_line]
 
 
 def test_a_slow_goodbye_is_heard_to_its_end() -> None:
@@ -103,11 +103,11 @@ def test_without_events_the_estimate_goes_by_the_script(text: str) -> None:
     driver.pass_time(seconds_to_speak(text) + SILENCE)
     assert texts(driver) == []
     driver.pass_time(2)
-    assert texts(driver) == [Line().silence_line]
+    assert texts(driver) == [NumberSettings().silence_line]
 
 
 def test_an_answer_waits_for_a_voice_that_may_not_be_interrupted_however_slow_it_is() -> None:
-    driver = answered(line=Line(interruptible="none"))
+    driver = answered(line=NumberSettings(interruptible="none"))
     driver.prompt("And my other order?")
     driver.pass_time(2 * seconds_to_speak(SLOW))
     assert len(driver.turns) == 1
@@ -194,7 +194,7 @@ def test_an_agent_that_had_more_to_say_is_asked_for_the_rest() -> None:
 
 
 def test_an_empty_line_switches_it_off() -> None:
-    driver = answered("We open at nine. We close at six.", line=Line(continue_line=""))
+    driver = answered("We open at nine. We close at six.", line=NumberSettings(continue_line=""))
     driver.interrupt("We open at nine")
     driver.pass_time(5)
     assert texts(driver) == []
