@@ -5,34 +5,18 @@ Source: reference ``orchestrator.md`` §8.4 (40, 41). Findings hold ids and coun
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from difflib import SequenceMatcher
-from itertools import pairwise
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from voice_app.findings import ERROR, RULES, WARNING, Finding, counted, declare
+from voice_app.guard.listeners import heard_twice, spoken
 from voice_app.guard.matching import VOICE, captures
 from voice_app.guard.rules.billing import TWICE
 from voice_app.guard.snapshot import called
 from voice_app.twilio import Communication, Configuration, Configurations, Conversation, Conversations
 from voice_app.twilio.models import moment
-
-_Span: TypeAlias = tuple[datetime, datetime]
-"""When a source was first and last heard of."""
-
-TOGETHER: Final = 3.0
-"""Seconds within which two engines write down the same words."""
-ALIKE: Final = 0.8
-"""Ratio from which two texts are the same words as two engines hear them."""
-WORDS: Final = 3
-"""Fewer words are said twice by people, too."""
-PAIRS: Final = 2
-"""So often two engines have to write at the same time, whatever they write: at a handoff it happens once."""
-
-_STEM: Final = re.compile(r"[A-Z]{2}[0-9a-f]{32}")
-_CUSTOMERS_SIDE: Final = 0
 
 STT201: Final = declare(
     "STT201",
@@ -81,10 +65,10 @@ class CallInspector:
         """
         listed = await self._conversations.list(channel_id=call_sid)  # closed ones too: the call may be over
         found = {item.id: item for item in [*known, *listed]}
-        findings = two_conversations(call_sid, list(found.values()))
+        said = {key: await self._conversations.communications(key, channel_id=call_sid) for key in found}
+        findings = two_conversations(call_sid, list(found.values()), said)
         for conversation in found.values():
-            said = await self._conversations.communications(conversation.id, channel_id=call_sid)
-            findings += two_engines(call_sid, conversation.id, said)
+            findings += two_engines(call_sid, conversation.id, said[conversation.id])
             if not self.has_ours(found.values()):  # else it is the other one of STT201
                 findings += await self._captured(call_sid, conversation)
         return findings
@@ -112,9 +96,19 @@ def missing(call_sid: str) -> Finding:
     return CFG201.finding(call_sid, f"No conversation was made for call {call_sid}; see voice-app check")
 
 
-def two_conversations(call_sid: str, found: Sequence[Conversation]) -> list[Finding]:
-    """STT201: at the same time. One after the other, the second continues what the first had ended."""
-    found = [item for item in found if any(_overlap(item, other) for other in found if other is not item)]
+def two_conversations(
+    call_sid: str,
+    found: Sequence[Conversation],
+    said: Mapping[str, Sequence[Communication]] = MappingProxyType({}),
+) -> list[Finding]:
+    """STT201: at the same time. One after the other, the second continues what the first had ended.
+
+    ``said`` has the communications of each conversation, by its id.
+    """
+    spans = {item.id: spoken(said.get(item.id, ())) for item in found}
+    found = [
+        item for item in found if any(_overlap(item, other, spans) for other in found if other is not item)
+    ]
     if not found:
         return []
     return [
@@ -126,15 +120,25 @@ def two_conversations(call_sid: str, found: Sequence[Conversation]) -> list[Find
     ]
 
 
-def _overlap(one: Conversation, two: Conversation) -> bool:
+_Spans: TypeAlias = Mapping[str, tuple[datetime, datetime] | None]
+"""When the first and the last words of each conversation were said, by its id."""
+
+
+def _overlap(one: Conversation, two: Conversation, spans: _Spans) -> bool:
     """Whether neither had ended before the other began; a time that is missing proves nothing."""
     return not any(
         before.status == "CLOSED"
-        and (ended := moment(before.updated_at)) is not None
+        and (ended := _ended(before, spans)) is not None
         and (began := moment(after.created_at)) is not None
         and ended <= began
         for before, after in ((one, two), (two, one))
     )
+
+
+def _ended(closed: Conversation, spans: _Spans) -> datetime | None:
+    """When a closed conversation had its last words: whoever touches it later moves its last change."""
+    span = spans.get(closed.id)
+    return span[1] if span is not None else moment(closed.updated_at)
 
 
 def joined_captured(call_sid: str, conversation_id: str, configuration: Configuration) -> list[Finding]:
@@ -154,99 +158,19 @@ def joined_captured(call_sid: str, conversation_id: str, configuration: Configur
 
 
 def two_engines(call_sid: str, conversation_id: str, said: Sequence[Communication]) -> list[Finding]:
-    """STT202: the customer's words come from two sources at the same time.
-
-    Two engines one after the other are fine: that is a handoff. So is one that numbers anew: that is a
-    session taken up again.
-    """
-    pairs = list(_simultaneous(_heard(said)))
-    doubled = [pair for pair in pairs if _alike(*pair)]
-    if not doubled and len(pairs) < PAIRS:
+    """STT202: two engines wrote down the customer's words at the same time."""
+    twice = heard_twice(said)
+    if twice is None:
         return []
-    engines = sorted({engine for pair in pairs for item in pair if (engine := _engine(item))})
-    stems = sorted({stem for pair in pairs for item in pair if (stem := _stem(item))})
     return [
         STT202.finding(
             call_sid,
-            f"Call {call_sid} is transcribed twice: {counted(len(doubled or pairs), 'utterance')} of the "
-            f"customer came from two sources within {TOGETHER:g} s",
+            f"Call {call_sid} is transcribed twice: {counted(twice.utterances, 'utterance')} of the customer "
+            "came from two engines",
             evidence=[
                 f"conversation {conversation_id}",
-                *(f"engine {engine}" for engine in engines),
-                *(f"transcription {stem}" for stem in stems),
+                *(f"engine {engine}" for engine in twice.engines),
+                *(f"transcription {sid}" for sid in twice.transcriptions),
             ],
         )
     ]
-
-
-def _heard(said: Sequence[Communication]) -> list[tuple[datetime, Communication]]:
-    """What the customer said, in order of time."""
-    timed = [(item.at, item) for item in said if _by_customer(item)]
-    return sorted(((at, item) for at, item in timed if at is not None), key=lambda pair: pair[0])
-
-
-def _simultaneous(
-    heard: Sequence[tuple[datetime, Communication]],
-) -> Iterator[tuple[Communication, Communication]]:
-    """Neighbours from two sources that come within the time of one breath; each is in one pair.
-
-    A source that falls silent as the other begins was followed by it: the caller may say the same again.
-    """
-    spans: dict[tuple[str, str], _Span] = {}
-    for at, item in heard:
-        first, _ = spans.get(_source(item), (at, at))
-        spans[_source(item)] = first, at
-    taken = False
-    for (at, item), (later, other) in pairwise(heard):
-        together = (
-            (later - at).total_seconds() <= TOGETHER
-            and _two_sources(item, other)
-            and _at_once(spans[_source(item)], spans[_source(other)])
-        )
-        taken = together and not taken
-        if taken:
-            yield item, other
-
-
-def _at_once(one: _Span, two: _Span) -> bool:
-    """Whether two sources listened at the same time; of two that said one thing each nobody can tell."""
-    if one[0] == one[1] and two[0] == two[1]:
-        return True
-    return one[0] < two[1] and two[0] < one[1]
-
-
-def _two_sources(item: Communication, other: Communication) -> bool:
-    """Whether they differ in engine or transcription; without either, the same words count as two."""
-    known = [(pair, other_pair) for pair, other_pair in zip(_source(item), _source(other), strict=True)]
-    if any(one and two and one != two for one, two in known):
-        return True
-    return not any(one or two for one, two in known) and _alike(item, other)
-
-
-def _source(item: Communication) -> tuple[str, str]:
-    return _engine(item), _stem(item)
-
-
-def _by_customer(item: Communication) -> bool:
-    transcription = item.content.transcription if item.content is not None else None
-    return transcription is not None and transcription.channel in (None, _CUSTOMERS_SIDE)
-
-
-def _engine(item: Communication) -> str:
-    transcription = item.content.transcription if item.content is not None else None
-    return (transcription.engine or "") if transcription is not None else ""
-
-
-def _stem(item: Communication) -> str:
-    """The transcription that a communication is a part of: its resource id without the number."""
-    found = _STEM.match(item.resource_id or "")
-    return found[0] if found else ""
-
-
-def _alike(item: Communication, other: Communication) -> bool:
-    one, two = _words(item), _words(other)
-    return min(len(one), len(two)) >= WORDS and SequenceMatcher(None, one, two).ratio() >= ALIKE
-
-
-def _words(item: Communication) -> list[str]:
-    return re.findall(r"\w+", item.text.casefold())

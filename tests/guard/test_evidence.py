@@ -66,6 +66,34 @@ def test_a_conversation_that_follows_another_is_no_second_one() -> None:
     assert len(two_conversations(CALL, [ended, during])) == 1
 
 
+def heard_at(*clock: str) -> list[Communication]:
+    return [Communication.read({"id": f"c{at}", "occurredAt": f"2026-01-01T{at}Z"}) for at in clock]
+
+
+CLOSED = {"status": "CLOSED", "createdAt": "2026-01-01T11:50:00Z", "updatedAt": "2026-01-01T12:30:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        pytest.param(heard_at("11:51:00", "11:55:00"), heard_at("12:00:05"), 0, id="touched later"),
+        pytest.param(heard_at("11:51:00"), [], 0, id="touched later, and the second one is empty"),
+        pytest.param(
+            heard_at("11:51:00", "12:01:00"), heard_at("12:00:05"), 1, id="words after the second began"
+        ),
+        pytest.param([], heard_at("12:00:05"), 1, id="nobody knows when the first one ended"),
+    ],
+)
+def test_a_closed_conversation_ends_with_its_last_words(
+    first: list[Communication], second: list[Communication], expected: int
+) -> None:
+    """Its last change may be a note that somebody added when the call was long over."""
+    ended, after = conversation(1, **CLOSED), conversation(2, createdAt="2026-01-01T12:00:00Z")
+    said = {ended.id: first, after.id: second}
+    assert len(two_conversations(CALL, [ended, after], said)) == expected
+    assert len(two_conversations(CALL, [after, ended], said)) == expected
+
+
 def test_the_conversation_of_the_named_configuration_is_the_calls_own() -> None:
     passive_one, ours = conversation(1, configurationId=THEIRS), conversation(2)
     assert best_of([passive_one, ours], OURS) is ours
