@@ -46,7 +46,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that a check found, with everything needed to act on it."""
 
     rule: str
-    """Stable id of the rule, e.g. ``STT101`` or ``TWI102``. Every id is listed in the README."""
+    """Stable id of the rule, e.g. ``STT101`` or ``TWI102``. `docs/rules.md` lists all."""
     severity: Severity
     where: str
     """The file, the configuration id or the setting that it is about."""

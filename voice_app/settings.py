@@ -240,7 +240,7 @@ class ModelSettings(BaseSettings):
 
 
 class Settings(ModelSettings, NumberSettings):
-    """The settings of the server. See the README for the table of all of them."""
+    """The settings of the server. `docs/settings.md` has the table of all of them."""
 
     model_config = _SOURCES
 
@@ -611,9 +611,7 @@ def _unknown_names(environment: Mapping[str, Any]) -> list[str]:
     for name in sorted(environment):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             near = difflib.get_close_matches(name.upper(), known, 1, 0.6)
-            hint = (
-                f"did you mean {near[0]}?" if near else "remove it, or see the table of settings in README.md"
-            )
+            hint = f"did you mean {near[0]}?" if near else "remove it, or see `voice-app docs settings`"
             problems.append(f"{name} is not a setting: {hint}")
     return problems
 

@@ -35,7 +35,7 @@ from voice_app.journal.events import (
 )
 
 SECONDS_TO_REPORT: Final = 1.2
-"""From a socket's loss to Twilio's request of the action URL (reference ``conversationrelay.md`` §3.1)."""
+"""From a socket's loss to Twilio's request of the action URL (``docs/protocol.md`` §3.1)."""
 CLOSED_IN_ORDER: Final = 1000
 """The close code of a session that ended because it was over."""
 GIVEN_UP: Final = 1012

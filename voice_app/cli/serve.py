@@ -80,7 +80,7 @@ def _announce(settings: Settings, base_url: str) -> None:
             f"  Agent          {settings.agent}\n"
             f"  Journal        {place(settings.database_url)}\n\n"
             f"Next: in another terminal, `voice-app call --url {base_url}/voice`, and type what you want\n"
-            'to say. For a real number, see "Connect a real number" in README.md. Stop with Ctrl-C.'
+            'to say. For a real number, see "A real number" in README.md. Stop with Ctrl-C.'
         )
     else:
         typer.echo(

@@ -1,7 +1,7 @@
 """Closing the conversation of a call that is over: memories and summaries are made then, not minutes later.
 
 With ``GROUP_BY_PROFILE`` a conversation may hold the person's text messages and other calls as well: then its
-own timeouts close it. Source: the skill's "Close a Conversation", and reference ``orchestrator.md`` §3.2.
+own timeouts close it. Source: the skill's "Close a Conversation", and ``docs/orchestrator.md`` §3.2.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The proof, call by call, that somebody pays twice: STT201 and STT202.
 
-Source: reference ``orchestrator.md`` §8.4 (40, 41). Findings hold ids and counts, never a word that was said.
+Source: ``docs/orchestrator.md`` §8.4 (40, 41). Findings hold ids and counts, never a word that was said.
 """
 
 from __future__ import annotations

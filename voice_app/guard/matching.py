@@ -2,7 +2,7 @@
 
 A rule has a ``from`` and a ``to``; only the bare ``*`` is a wildcard, and both sides have to match. Any other
 value with a ``*`` in it is documented nowhere, so it may match anything. A rule without a ``callType``
-catches calls over the telephone network (PSTN). Source: reference ``orchestrator.md`` §8.6.
+catches calls over the telephone network (PSTN). Source: ``docs/orchestrator.md`` §8.6.
 """
 
 from __future__ import annotations

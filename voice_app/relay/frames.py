@@ -1,6 +1,6 @@
 """The JSON frames of the ConversationRelay WebSocket, as tagged unions.
 
-Source: reference ``conversationrelay.md`` §2. Fields whose names are unconfirmed are not modelled;
+Source: ``docs/protocol.md`` §2. Fields whose names are unconfirmed are not modelled;
 fields that we do not know are skipped, so that Twilio can add to its frames.
 """
 

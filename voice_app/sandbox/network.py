@@ -2,8 +2,9 @@
 
 The server knows itself by its public origin (``https://voice.example.com``); it may run somewhere else
 (``http://127.0.0.1:8000``), as behind a tunnel. URLs of the origin are signed as written and opened at
-the base. Behind an origin of several machines stands a balancer, as README.md recommends it: round robin over
-those that are up, and the next one where a machine is gone or answers 503. Twilio itself tries nothing twice.
+the base. Behind an origin of several machines stands a balancer, as docs/operations.md recommends it: round
+robin over those that are up, and the next one where a machine is gone or answers 503. Twilio itself tries
+nothing twice.
 """
 
 from __future__ import annotations

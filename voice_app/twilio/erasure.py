@@ -1,6 +1,6 @@
 """What Twilio keeps of one caller, and how it is erased.
 
-There is an API for each: conversations (reference ``orchestrator.md`` §3), what operators said of them (§7),
+There is an API for each: conversations (``docs/orchestrator.md`` §3), what operators said of them (§7),
 profiles in Memory (§6), recordings and the records of calls
 (https://www.twilio.com/docs/voice/api/call-resource). The logs of the debugger and of Voice Insights have
 none: they expire.

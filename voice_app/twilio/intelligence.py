@@ -1,6 +1,6 @@
 """Twilio's Conversation Intelligence: what operators make of a conversation.
 
-https://www.twilio.com/docs/conversations/intelligence, and reference ``orchestrator.md`` §7.
+https://www.twilio.com/docs/conversations/intelligence, and ``docs/orchestrator.md`` §7.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Twilio's Memory: what is known of the people who call.
 
-https://www.twilio.com/docs/conversations/memory, and reference ``orchestrator.md`` §6. Texts and traits
+https://www.twilio.com/docs/conversations/memory, and ``docs/orchestrator.md`` §6. Texts and traits
 were said by people: they are untrusted input. Profiles are merged: the old id then answers with 301 or 308,
 and every method follows to the profile that took its place.
 """

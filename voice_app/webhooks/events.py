@@ -3,7 +3,7 @@
 ``POST /orchestrator/events``: something has changed. Events come in any order, late, and more than once.
 Nothing here depends on an order: each is a fact with a time of its own, and goes to the journal of its call.
 ``POST /intelligence/results``, the webhook of an intelligence rule: operators have read a conversation.
-Source: reference ``orchestrator.md`` §5 and §7.
+Source: ``docs/orchestrator.md`` §5 and §7.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ MAX_DIGITS: Final = 15
 class CallRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """What Twilio asks about a call. Fields that are missing, and numbers that are malformed, have defaults.
 
-    Source: reference ``conversationrelay.md`` §3 and §5.
+    Source: ``docs/protocol.md`` §3 and §5.
     """
 
     call_sid: str

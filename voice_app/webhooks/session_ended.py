@@ -3,7 +3,7 @@
 Twilio repeats requests and delivers them out of order, so the answer follows from what happened on the call,
 not from how often it was asked. A server that stops sends the calls that it still has to ``/voice/resume``
 (``<Redirect>``), where the balancer gives them to another one.
-Source: reference ``conversationrelay.md`` §3.1.
+Source: ``docs/protocol.md`` §3.1.
 """
 
 from __future__ import annotations

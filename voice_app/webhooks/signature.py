@@ -2,7 +2,7 @@
 
 Every route that Twilio calls checks this first. The URL that was signed is rebuilt from the
 *configured* origin and the raw path, never from ``Host`` or ``X-Forwarded-*``, which anyone can send.
-Source: reference ``conversationrelay.md`` §4. The sum itself is taken here and not by the ``twilio`` package,
+Source: ``docs/protocol.md`` §4. The sum itself is taken here and not by the ``twilio`` package,
 which needs several times as long for it as the rest of an answer; the tests hold the two together.
 """
 

@@ -1,6 +1,6 @@
 """``POST /transcription``: what is said between the caller and a person, as ``<Transcription>`` hears it.
 
-Source: reference ``conversationrelay.md`` §5. Events may arrive late, twice, or not at all; each carries its
+Source: ``docs/protocol.md`` §5. Events may arrive late, twice, or not at all; each carries its
 place in its track (``SequenceId``), and the journal's reader puts them in order.
 """
 

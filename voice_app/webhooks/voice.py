@@ -27,7 +27,7 @@ from voice_app.webhooks.responses import context_for, redirect_elsewhere, serve,
 from voice_app.webhooks.resumption import resume_call
 
 NO_ANSWER: Final = "112"
-"""How Twilio's codes begin where no answer came. Source: reference ``conversationrelay.md`` §3.2."""
+"""How Twilio's codes begin where no answer came. Source: ``docs/protocol.md`` §3.2."""
 MAX_FALLBACKS: Final = 2
 """How often a call goes on from its fallback; after that something is wrong that we cannot see."""
 MAX_DETAIL: Final = 500

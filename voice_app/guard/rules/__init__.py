@@ -1,6 +1,6 @@
 """The rules over a snapshot of the account. Each module registers its own as it is imported.
 
-Source: reference ``orchestrator.md`` §8.
+Source: ``docs/orchestrator.md`` §8.
 """
 
 from voice_app.guard.rules import billing, callbacks, captures, configuration, links, numbers

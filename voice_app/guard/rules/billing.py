@@ -1,6 +1,6 @@
 """STT1xx: the rules that keep speech-to-text billed once.
 
-Source: reference ``orchestrator.md`` §8.1 and §8.6.
+Source: ``docs/orchestrator.md`` §8.1 and §8.6.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CFG13x: where Orchestrator sends what happens. Source: reference ``orchestrator.md`` §5 and §8.3 (32)."""
+"""CFG13x: where Orchestrator sends what happens. Source: ``docs/orchestrator.md`` §5 and §8.3 (32)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CFG11x: capture rules that do not do what they seem to. Source: reference ``orchestrator.md`` §8.2.
+"""CFG11x: capture rules that do not do what they seem to. Source: ``docs/orchestrator.md`` §8.2.
 
 In a configuration that our TwiML does not name each of them is a note: it is none of our calls'.
 """

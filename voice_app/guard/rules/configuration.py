@@ -1,6 +1,6 @@
 """CFG1xx: what a configuration makes of conversations, and the limits of the account.
 
-Source: reference ``orchestrator.md`` §8.1 (8), §8.3 and §8.4.
+Source: ``docs/orchestrator.md`` §8.1 (8), §8.3 and §8.4.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """MEM1xx and INT1xx: what a configuration is linked to.
 
-Source: reference ``orchestrator.md`` §6, §7 and §8.4.
+Source: ``docs/orchestrator.md`` §6, §7 and §8.4.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What Twilio tells without waiting for an answer: status callbacks, in the order they happened or not.
 
 Twilio promises little about them: they may overtake each other, come twice, or not come at all.
-Source: reference ``conversationrelay.md`` §5 and §6.1.
+Source: ``docs/protocol.md`` §5 and §6.1.
 """
 
 from __future__ import annotations

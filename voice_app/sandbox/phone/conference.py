@@ -1,6 +1,6 @@
 """``<Dial><Conference>``: the caller waits in a room until somebody joins.
 
-Source: reference ``conversationrelay.md`` §6.2. Somebody whom the REST API has called comes in by
+Source: ``docs/protocol.md`` §6.2. Somebody whom the REST API has called comes in by
 the TwiML of their own leg. Where it has called nobody, somebody joins whose side is not simulated.
 """
 

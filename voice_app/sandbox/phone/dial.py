@@ -1,6 +1,6 @@
 """``<Dial>``: rings people, has them screened, and connects the one who accepts.
 
-Source: reference ``conversationrelay.md`` §6.2. Of several that ring at once the first to pick up is taken
+Source: ``docs/protocol.md`` §6.2. Of several that ring at once the first to pick up is taken
 and the others are let go, whatever the screening says.
 """
 

@@ -1,6 +1,6 @@
 """``<Enqueue>``: the caller waits in a queue, or as a task of TaskRouter, until somebody takes them.
 
-Source: reference ``conversationrelay.md`` §6.2.
+Source: ``docs/protocol.md`` §6.2.
 """
 
 from __future__ import annotations

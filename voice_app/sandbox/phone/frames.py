@@ -1,6 +1,6 @@
 """The frames of a ConversationRelay session: what Twilio sends, what it takes, and what it keeps for later.
 
-Source: reference ``conversationrelay.md`` §2.2.
+Source: ``docs/protocol.md`` §2.2.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _wrong(frame: object) -> str:
 
 ReconnectSetup: TypeAlias = Literal["same", "new", "none"]
 MOST_EVENTS: Final = 500
-"""How many events Twilio keeps while there is no socket (reference ``conversationrelay.md`` §1.2)."""
+"""How many events Twilio keeps while there is no socket (``docs/protocol.md`` §1.2)."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

@@ -198,7 +198,7 @@ class TwimlInterpreter:
 
 
 def _fields(ending: SessionEnding, session_id: str, seconds: float) -> dict[str, str]:
-    """Source: reference ``conversationrelay.md`` §3.1. What there is not is left out, not left empty."""
+    """Source: ``docs/protocol.md`` §3.1. What there is not is left out, not left empty."""
     fields = {
         "SessionId": session_id,
         "SessionStatus": ending.status,

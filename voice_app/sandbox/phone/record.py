@@ -1,6 +1,6 @@
 """``<Record>``: a beep, then what the caller says until silence, a key, or the end.
 
-Source: reference ``conversationrelay.md`` §6.2, and Twilio's page on ``<Record>``: an empty recording
+Source: ``docs/protocol.md`` §6.2, and Twilio's page on ``<Record>``: an empty recording
 asks for no action, the next verb runs.
 """
 

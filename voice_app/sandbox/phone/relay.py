@@ -1,6 +1,6 @@
 """Twilio's end of a ConversationRelay session, strict about what it accepts.
 
-Source: reference ``conversationrelay.md`` §2 and §3. Frames go out as Twilio's do; frames that come in are
+Source: ``docs/protocol.md`` §2 and §3. Frames go out as Twilio's do; frames that come in are
 checked, spoken, and otherwise answered with error 64107.
 """
 

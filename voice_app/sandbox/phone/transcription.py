@@ -1,6 +1,6 @@
 """``<Transcription>``: tells the server what is said on a call, as it is said.
 
-Source: reference ``conversationrelay.md`` §5. The inbound track is what Twilio receives: the caller.
+Source: ``docs/protocol.md`` §5. The inbound track is what Twilio receives: the caller.
 """
 
 from __future__ import annotations

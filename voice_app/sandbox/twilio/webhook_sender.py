@@ -1,7 +1,7 @@
 """Delivers the account's webhooks: signed, and on demand in another order and more than once.
 
 Twilio promises neither the order nor that a webhook comes once. It signs the URL with the SHA-256 of the body
-in its query, and repeats ``I-Twilio-Idempotency-Token``. Source: reference ``orchestrator.md`` §5.
+in its query, and repeats ``I-Twilio-Idempotency-Token``. Source: ``docs/orchestrator.md`` §5.
 """
 
 from __future__ import annotations
