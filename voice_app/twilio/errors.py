@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from time import time
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -80,7 +80,6 @@ class ApiError(Exception):
         status: int | None = None,
         code: int | None = None,
         headers: Mapping[str, str] | None = None,
-        params: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(trouble, method, url, message)
         self.trouble = trouble
@@ -92,8 +91,6 @@ class ApiError(Exception):
         self.code = code
         """Twilio's own error code, e.g. 20404."""
         self.headers: Mapping[str, str] = headers or {}
-        self.params: Mapping[str, Any] = params or {}
-        """Details that Twilio gave beside the message."""
 
     @property
     def retry_after(self) -> float | None:
@@ -139,7 +136,6 @@ class _Body(msgspec.Struct, rename="camel"):
     message: str | None = None
     title: str | None = None
     detail: str | None = None
-    params: dict[str, Any] | None = None
 
 
 def from_reply(method: str, url: str, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
@@ -158,7 +154,6 @@ def from_reply(method: str, url: str, status: int, headers: Mapping[str, str], b
         status=status,
         code=code,
         headers=headers,
-        params=told.params,
     )
 
 

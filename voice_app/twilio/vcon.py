@@ -18,7 +18,6 @@ from voice_app.twilio.intelligence import OperatorResult
 from voice_app.twilio.models import Communication, Conversation, Participant, moment
 from voice_app.twilio.utterances import ConversationUtterance, utterances
 
-MEDIA_TYPE: Final = "application/vcon"
 SYNTAX: Final = "0.4.0"
 """Deprecated since the fourth draft, and still asked for by older readers."""
 
