@@ -16,9 +16,9 @@ from aiohttp.test_utils import TestServer
 from support.model import ScriptedModel
 from voice_app.agents import endpoints
 from voice_app.agents.completions import Completion
-from voice_app.agents.endpoints import ChatSettings, Endpoint, probe
+from voice_app.agents.endpoints import ChatSettings, Endpoint, probe, probe_all
 from voice_app.agents.failures import ModelError
-from voice_app.settings import SettingsError
+from voice_app.settings import SettingsError, load_model_settings
 
 
 @pytest.mark.parametrize(
@@ -195,6 +195,16 @@ async def test_an_endpoint_that_does_not_answer_is_told(monkeypatch: pytest.Monk
 
     async with serving(handler) as base_url, aiohttp.ClientSession() as http:
         assert "did not answer" in await probe(Endpoint("m", base_url), http)
+
+
+async def test_every_endpoint_of_the_settings_is_looked_at(
+    environment: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    async with serving(answering(200, '["large"]')) as base_url:
+        environment.setenv("OPENAI_BASE_URL", base_url)
+        environment.setenv("VOICE_APP_FALLBACK_BASE_URL", f"http://127.0.0.1:{unused_tcp_port}")
+        (problem,) = await probe_all(load_model_settings())
+    assert f"127.0.0.1:{unused_tcp_port} cannot be reached" in problem
 
 
 async def test_a_redirect_to_another_host_is_not_followed(model: ScriptedModel) -> None:

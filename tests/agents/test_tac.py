@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from voice_app.agents.adapters.tac import Callback, Memory, Session, from_tac
+from voice_app.agents.adapters.tac import Callback, Memory, TacSession, from_tac
 from voice_app.agents.protocol import Call, Message, Piece, Transfer, Turn
 
 
@@ -15,16 +15,16 @@ async def answer(callback: Callback, call: Call | None = None, text: str = "Hell
     return [piece async for piece in from_tac(callback)(call or Call("CA1"), Turn(text))]
 
 
-async def coroutine(message: str, context: Session, memory: Memory | None) -> str:
+async def coroutine(message: str, context: TacSession, memory: Memory | None) -> str:
     return f"You said {message}"
 
 
-async def generator(message: str, context: Session, memory: Memory | None) -> AsyncIterator[str]:
+async def generator(message: str, context: TacSession, memory: Memory | None) -> AsyncIterator[str]:
     yield "You "
     yield message
 
 
-async def returns_a_generator(message: str, context: Session, memory: Memory | None) -> AsyncIterator[str]:
+async def returns_a_generator(message: str, context: TacSession, memory: Memory | None) -> AsyncIterator[str]:
     return generator(message, context, memory)
 
 
@@ -48,9 +48,9 @@ async def test_another_result_is_told_as_a_mistake() -> None:
 
 
 async def test_the_session_tells_about_the_call_and_stays_the_same() -> None:
-    seen: list[Session] = []
+    seen: list[TacSession] = []
 
-    def callback(message: str, context: Session, memory: Memory | None) -> None:
+    def callback(message: str, context: TacSession, memory: Memory | None) -> None:
         seen.append(context)
 
     call = Call("CA1", from_="+15550100002", to="+15550100001", parameters={"shop": "tea"})
@@ -68,7 +68,7 @@ async def test_the_session_tells_about_the_call_and_stays_the_same() -> None:
 
 
 async def test_what_is_known_of_the_caller_is_a_memory() -> None:
-    def callback(message: str, context: Session, memory: Memory | None) -> str:
+    def callback(message: str, context: TacSession, memory: Memory | None) -> str:
         assert memory is not None
         return " / ".join([*memory.build_memory_prompts(), memory.observations[0].content])
 
@@ -92,7 +92,7 @@ async def test_what_is_known_of_the_caller_is_a_memory() -> None:
     ],
 )
 async def test_a_pending_handoff_becomes_a_transfer(pending: Any, transfer: Transfer) -> None:
-    def callback(message: str, context: Session, memory: Memory | None) -> str:
+    def callback(message: str, context: TacSession, memory: Memory | None) -> str:
         context.pending_handoff_data = pending
         return "One moment."
 
@@ -104,7 +104,7 @@ async def test_a_pending_handoff_becomes_a_transfer(pending: Any, transfer: Tran
 async def test_a_barge_in_ends_the_callback_too() -> None:
     ended = []
 
-    async def callback(message: str, context: Session, memory: Memory | None) -> AsyncIterator[str]:
+    async def callback(message: str, context: TacSession, memory: Memory | None) -> AsyncIterator[str]:
         try:
             yield "one "
             yield "two"

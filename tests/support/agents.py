@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -23,6 +24,29 @@ async def endless(call: Call, turn: Turn) -> AsyncIterator[Piece]:
     for number in range(100_000):
         yield f"{turn.text}-{number} "
         await asyncio.sleep(0)
+
+
+async def misbehaving(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Does what the prompt says, and nothing of it is good."""
+    match turn.text:
+        case "exit":
+            sys.exit("no configuration")
+        case "cancel":
+            raise asyncio.CancelledError
+        case "halves":
+            yield "Great \ud83d"
+            yield "\ude00 news \udfff"
+            yield "for you.\x00"
+        case _:
+            yield "I am still here."
+
+
+def slow_plain_generator(call: Call, turn: Turn) -> Iterator[Piece]:
+    """Blocks as long as there is a file "block"."""
+    yield "Let me think. "
+    while Path("block").exists():
+        time.sleep(0.01)
+    yield f"You said {turn.text}."
 
 
 async def broken(call: Call, turn: Turn) -> AsyncIterator[Piece]:

@@ -27,7 +27,7 @@ from voice_app.agents.client import ModelAnswer, ModelClient
 from voice_app.agents.endpoints import ChatSettings, Endpoint
 from voice_app.agents.failures import ModelError
 from voice_app.agents.messages import Round
-from voice_app.agents.prompt import Prompt
+from voice_app.agents.prompt import PromptTemplate
 from voice_app.agents.protocol import Action, Break, Call, EndCall, Message, Piece, Transfer, Turn
 from voice_app.agents.shapes import Entry
 from voice_app.agents.toolbox import Late, ToolBox, ToolRun
@@ -63,7 +63,7 @@ class Chat:
         late: Late | None = None,
     ) -> None:
         self.settings = settings
-        self._prompt = Prompt.from_file(settings.prompt)
+        self._prompt = PromptTemplate.from_file(settings.prompt)
         self._tools = ToolBox(tools, late=late)
         self._client = ModelClient(settings, self._tools, http)
         self._summaries: dict[str, asyncio.Task[None]] = {}

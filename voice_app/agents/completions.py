@@ -162,6 +162,9 @@ class Completion:
         self.finish_reason, self._ended = name, True
 
     def _read_delta(self, delta: dict[str, Any]) -> str:
+        words = delta.get("content")
+        if self.spoke and len(delta) == 1 and isinstance(words, str):
+            return self._speak(words)  # the usual case by far
         words = ""
         for key, value in delta.items():
             if value is None:

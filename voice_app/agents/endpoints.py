@@ -242,6 +242,13 @@ async def probe(endpoint: Endpoint, http: aiohttp.ClientSession) -> str:
     return f"{endpoint.where} lists no model {endpoint.model}: {hint} Check VOICE_APP_MODEL"
 
 
+async def probe_all(settings: ModelSettings) -> list[str]:
+    """Look whether the models of the settings are there. Returns what is wrong, a line for each."""
+    async with aiohttp.ClientSession(trust_env=True) as http:
+        endpoints = ChatSettings(environment=settings).endpoints
+        return [problem for problem in [await probe(item, http) for item in endpoints] if problem]
+
+
 def _models(body: bytes) -> list[str]:
     """The names in a list of models: OpenAI's shape, or a plain list."""
     try:

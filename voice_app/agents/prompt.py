@@ -21,7 +21,7 @@ class PromptError(Exception):
     """The instructions cannot be used. The text says where and why."""
 
 
-class Prompt:
+class PromptTemplate:
     """Instructions that are filled in for every turn."""
 
     def __init__(self, text: str, *, where: str = "the prompt") -> None:
@@ -38,7 +38,7 @@ class Prompt:
             ) from None
 
     @classmethod
-    def from_file(cls, path: Path | None = None) -> Prompt:
+    def from_file(cls, path: Path | None = None) -> PromptTemplate:
         """Read the instructions; without a path, the ones that ship. Raises `PromptError`."""
         if path is None:
             text = resources.files("voice_app.agents").joinpath("prompt.md").read_text("utf-8")

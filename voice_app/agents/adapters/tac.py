@@ -33,7 +33,7 @@ from voice_app.agents.prompt import memory_lines
 from voice_app.agents.protocol import Agent, Call, Message, Piece, Transfer, Turn
 
 SESSION: Final = "tac.session"
-"""Key in `Call.state`: the `Session` of the call."""
+"""Key in `Call.state`: the `TacSession` of the call."""
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Profile:
 
 
 @dataclass(slots=True, eq=False)
-class Session:
+class TacSession:
     """TAC's ``ConversationSession``."""
 
     conversation_id: str
@@ -116,7 +116,7 @@ class Memory:
         ]
 
 
-Callback: TypeAlias = Callable[[str, Session, Memory | None], Any]
+Callback: TypeAlias = Callable[[str, TacSession, Memory | None], Any]
 
 
 def from_tac(callback: Callback) -> Agent:
@@ -155,10 +155,10 @@ async def _texts(reply: object) -> AsyncGenerator[str]:
         )
 
 
-def _session(call: Call) -> Session:
-    session: Session | None = call.state.get(SESSION)
+def _session(call: Call) -> TacSession:
+    session: TacSession | None = call.state.get(SESSION)
     if session is None:
-        session = call.state[SESSION] = Session(
+        session = call.state[SESSION] = TacSession(
             profile_id=call.profile_id,
             conversation_id=call.sid,
             call_sid=call.sid,
