@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.twiml import Context, Templates, default_folder
+from voice_app.settings import NumberSettings
+from voice_app.twiml import Context, Documents, default_folder
 from voice_app.twiml.document import parse
 
 SHIPPED = Path(__file__).parents[2] / "twiml_templates"
-TEMPLATES = Templates(SHIPPED)
+TEMPLATES = Documents(SHIPPED, {"": NumberSettings()})
 
 
 def _relay(context: Context, name: str = "answer.xml") -> dict[str, str]:
@@ -51,8 +52,9 @@ def test_any_text_makes_a_document_that_can_be_read(text: str) -> None:
 
 def test_an_unknown_variable_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text("<Response>{{ nothing }}</Response>")
+    documents = Documents(tmp_path, {"": NumberSettings(template="a.xml")})
     with pytest.raises(jinja2.UndefinedError):
-        Templates(tmp_path).render("a.xml", Context())
+        documents.render("a.xml", Context())
 
 
 def test_the_folder_of_the_working_directory_comes_first(

@@ -6,7 +6,7 @@ edit them, fills them in with made-up calls and reports against the template's o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,7 @@ from voice_app.twiml.document import (
 from voice_app.twiml.rendering import Failure, Place, Rendering, TemplateStudy, undefined_name
 from voice_app.twiml.rules import Breach
 from voice_app.twiml.samples import FULL
-from voice_app.twiml.templates import FOLDER, variables
+from voice_app.twiml.templates import FOLDER, Sources, shipped_folder, variables
 from voice_app.twiml.vocabulary import VOCABULARY, Vocabulary, nearest
 
 MAX_DOCUMENT_BYTES: Final = 64 * 1024
@@ -77,7 +77,7 @@ def lint_path(path: Path, *, vocabulary: Vocabulary = VOCABULARY) -> list[Findin
             names = _template_names(path)
             if not names:
                 return [_unreadable(path, "There is no template (*.xml) in this folder.")]
-            return _Folder(path, vocabulary).lint(names)
+            return TemplateLinter(_sources(path), vocabulary).lint(names)
         if not path.is_file():
             return [_unreadable(path, "There is no such file or folder.")]
         return _lint_file(path, vocabulary)
@@ -87,14 +87,23 @@ def lint_path(path: Path, *, vocabulary: Vocabulary = VOCABULARY) -> list[Findin
 
 def _lint_file(path: Path, vocabulary: Vocabulary) -> list[Finding]:
     root = next((parent for parent in path.parents if parent.name == FOLDER), path.parent)
-    folder, name = _Folder(root, vocabulary), path.relative_to(root).as_posix()
+    linter, name = TemplateLinter(_sources(root), vocabulary), path.relative_to(root).as_posix()
     if not path.name.startswith("_"):
-        return folder.lint([name])
-    users = [other for other in _template_names(root) if name in folder.study.family(other)]
+        return linter.lint([name])
+    users = [other for other in _template_names(root) if name in linter.study.family(other)]
     if not users:
         unused = _unreadable(path, "No template includes this partial, so it was not checked.")
         return [msgspec.structs.replace(unused, severity=Severity.WARNING)]
-    return [finding for finding in folder.lint(users) if finding.where == str(path)]
+    return [finding for finding in linter.lint(users) if finding.where == str(path)]
+
+
+def _sources(folder: Path) -> Sources:
+    return Sources(folder, shipped_folder())
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings by file and line."""
+    return sorted(findings, key=lambda finding: (finding.where, finding.line or 0, finding.rule))
 
 
 def _template_names(folder: Path) -> list[str]:
@@ -153,34 +162,40 @@ def _unreadable(path: Path, message: str) -> Finding:
     ).finding(str(path), None)
 
 
-class _Folder:
-    """A folder of templates under examination."""
+class TemplateLinter:
+    """Templates under examination."""
 
-    def __init__(self, folder: Path, vocabulary: Vocabulary) -> None:
-        self.study = TemplateStudy(folder)
-        self._folder = folder
+    def __init__(self, sources: Sources, vocabulary: Vocabulary) -> None:
+        self.study = TemplateStudy(sources)
+        self._sources = sources
         self._vocabulary = vocabulary
 
     def lint(self, names: Collection[str]) -> list[Finding]:
+        """Check templates along every way through them."""
         found: dict[tuple[str, ...], Finding] = {}
         for name in names:
-            seen: set[tuple[str, bool]] = set()
-            for rendering in self.study.renderings(name):
-                if isinstance(rendering, Failure):
-                    new = self._failed(rendering)
-                elif {(rendering.text, rendering.invented), (rendering.text, False)} & seen:
-                    continue
-                else:
-                    seen.add((rendering.text, rendering.invented))
-                    new = self._rendered(rendering)
-                found = new | found
-        return sorted(found.values(), key=lambda finding: (finding.where, finding.line or 0, finding.rule))
+            found = self.check(self.study.renderings(name)) | found
+        return in_order(found.values())
+
+    def check(self, renderings: Iterable[Rendering | Failure]) -> dict[tuple[str, ...], Finding]:
+        """The findings of one template's renderings, by what makes them the same in another."""
+        found: dict[tuple[str, ...], Finding] = {}
+        seen: set[tuple[str, bool]] = set()
+        for rendering in renderings:
+            if isinstance(rendering, Failure):
+                found = self._failed(rendering) | found
+            elif not {(rendering.text, rendering.invented), (rendering.text, False)} & seen:
+                seen.add((rendering.text, rendering.invented))
+                found = self._rendered(rendering) | found
+        return found
 
     def _where(self, place: Place) -> str:
-        return str(self._folder / place.template)
+        try:
+            return str(self._sources.path(place.template))
+        except TemplateNotFound:
+            return str(self._sources.folder / place.template)
 
     def _rendered(self, rendering: Rendering) -> dict[tuple[str, ...], Finding]:
-        """The findings of one rendering, by what makes them the same in another."""
         found: dict[tuple[str, ...], Finding] = {}
         for breach in _breaches(rendering.text, self._vocabulary):
             if (rendering.forced and breach.rule == "TWI123") or (rendering.invented and breach.combines):
@@ -212,7 +227,10 @@ class _Folder:
             case TemplateNotFound():
                 missing = str(error.name or error)
                 meant = nearest(missing, self.study.list_templates())
-                rule, fix = "TWI203", f"Did you mean {meant!r}?" if meant else f"Add it to {self._folder}."
+                rule, fix = (
+                    "TWI203",
+                    f"Did you mean {meant!r}?" if meant else f"Add it to {self._sources.folder}.",
+                )
                 message = f"There is no template {missing!r}."
             case OSError() | UnicodeError():
                 rule, fix = "TWI205", "Save the template as UTF-8 and let the server read it."

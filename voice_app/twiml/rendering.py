@@ -11,9 +11,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
@@ -22,7 +21,7 @@ from jinja2.compiler import CodeGenerator, Frame
 from jinja2.sandbox import SandboxedEnvironment
 
 from voice_app.twiml.samples import PLAIN, Sample, samples
-from voice_app.twiml.templates import options, variables
+from voice_app.twiml.templates import Sources, options, variables
 
 MOST_RENDERINGS = 500
 """Of one template; beyond that, ways through it are left out."""
@@ -85,12 +84,12 @@ class _Generator(CodeGenerator):
 
 
 class TemplateStudy(SandboxedEnvironment):
-    """A folder of templates, set up as on a call, with everything it takes to study them."""
+    """Templates set up as on a call, with everything it takes to study them."""
 
     code_generator_class = _Generator
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(**options(folder), cache_size=-1)
+    def __init__(self, sources: Sources) -> None:
+        super().__init__(**options(sources))
         self.switches: list[Place] = []
         """Every condition compiled so far; its number is its index."""
         self._numbers: dict[Place, int] = {}
@@ -179,8 +178,12 @@ class TemplateStudy(SandboxedEnvironment):
                 waiting += self._relatives[current]
         return found
 
-    def renderings(self, name: str) -> Iterator[Rendering | Failure]:
+    def renderings(
+        self, name: str, settings: Mapping[str, Any] | None = None
+    ) -> Iterator[Rendering | Failure]:
         """A template filled in with every sample, then along every way that none of them took.
+
+        ``settings`` are the fields of the context that are the same on every call; without any, they are made up.
 
         A template without anything to fill in is given once, without a label.
         """
@@ -193,7 +196,9 @@ class TemplateStudy(SandboxedEnvironment):
         for member in relatives:
             for variable, word in self._mentioned.get(member, ()):
                 mentioned[variable].add(word)
-        todo: deque[tuple[Sample, dict[int, bool]]] = deque((sample, {}) for sample in samples(mentioned))
+        todo: deque[tuple[Sample, dict[int, bool]]] = deque(
+            (sample, {}) for sample in samples(mentioned, settings)
+        )
         reached: dict[int, tuple[Sample, dict[int, bool]]] = {}
         taken: defaultdict[int, set[bool]] = defaultdict(set)
         for _ in range(MOST_RENDERINGS):
@@ -210,6 +215,12 @@ class TemplateStudy(SandboxedEnvironment):
             for number, outcomes in self._trace.outcomes.items():
                 reached.setdefault(number, (sample, forced))
                 taken[number] |= outcomes
+
+    def with_samples(self, name: str, samples: Iterable[Sample]) -> Iterator[Rendering | Failure]:
+        """A template filled in with these samples, along the ways that they take by themselves."""
+        for sample in samples:
+            self._trace = _Trace({})
+            yield from self._render(name, sample)
 
     def _render(self, name: str, sample: Sample) -> Iterator[Rendering | Failure]:
         forced = self._trace.forced

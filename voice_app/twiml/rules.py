@@ -259,6 +259,21 @@ _TABLE: Final = (
         fix="Save the file as UTF-8 and let the server read it.",
     ),
     declare(
+        "TWI206",
+        WARNING,
+        "configuration that no template passes on",
+        "Without conversationConfiguration in the document, Twilio creates no conversation for the call: "
+        "nothing is remembered, and nothing is analysed.",
+        fix='Write conversationConfiguration="{{ conversation_configuration }}", as _relay.xml does.',
+    ),
+    declare(
+        "TWI207",
+        NOTE,
+        "template that ships",
+        "A folder of templates need not have all of them; what it lacks is taken from those that ship.",
+        fix="Copy the ones that you want to change from the templates that ship: voice-app init writes them.",
+    ),
+    declare(
         "STT104",
         ERROR,
         "speech-to-text runs twice",

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
-from voice_app.twiml.templates import Context
+from voice_app.settings import NumberSettings
+from voice_app.twiml.templates import Context, values_of
 
 HOSTILE = "\"<&>' ]]> --> {{ 7 * 7 }} %} \N{SLIGHTLY SMILING FACE} é"
 """Text that breaks a document wherever it is not escaped."""
@@ -69,7 +70,7 @@ _VOICE = (
     "voice",
     "transcription_provider",
 )
-_VOICE_SETTINGS: Final[Mapping[str, Any]] = dict.fromkeys((*_VOICE, "speech_model"))
+_VOICE_SETTINGS: Final[dict[str, Any]] = dict.fromkeys((*_VOICE, "speech_model"))
 """What says how the agent speaks and listens: made-up values of these need not fit what a template adds."""
 
 PLAIN = replace(FULL, **_VOICE_SETTINGS)
@@ -107,18 +108,32 @@ class Sample:
     label: str
     """What is special about it, to stand after "with"."""
     context: Context
+    real: bool = False
+    """Its voice, language and model are those of a number's settings."""
 
     @property
     def invented(self) -> bool:
         """Whether it has a voice, a language or a model that nobody chose."""
-        return any(getattr(self.context, name) is not None for name in _VOICE_SETTINGS)
+        return not self.real and any(getattr(self.context, name) is not None for name in _VOICE_SETTINGS)
 
 
-def samples(mentioned: Mapping[str, Collection[str]]) -> Iterator[Sample]:
+def samples(
+    mentioned: Mapping[str, Collection[str]], settings: Mapping[str, Any] | None = None
+) -> Iterator[Sample]:
     """The calls to try, each with a different set of fields.
 
-    ``mentioned`` holds, by field, the words that a template compares it with: each is tried.
+    ``mentioned`` holds, by field, the words that a template compares it with: each is tried. ``settings`` are the
+    fields that are the same on every call; without any, they are made up.
     """
+    for sample in _invented(mentioned):
+        if settings is None:
+            yield sample
+        else:
+            joined = {"conversation_configuration": None} if sample.context.conversation_id else {}
+            yield Sample(sample.label, replace(sample.context, **(dict(settings) | joined)), real=True)
+
+
+def _invented(mentioned: Mapping[str, Collection[str]]) -> Iterator[Sample]:
     seeds = [
         Sample("everything set and a configuration", FULL),
         Sample("everything set and a conversation_id", JOINED),
@@ -136,6 +151,23 @@ def samples(mentioned: Mapping[str, Collection[str]]) -> Iterator[Sample]:
                 for seed in seeds:
                     yield Sample(f"{name} = {word!r} and {seed.label}", replace(seed.context, **changed))
     yield from _one_at_a_time()
+
+
+def settings_of(settings: NumberSettings) -> dict[str, Any]:
+    """The fields that the settings of a number decide, and no language that an agent switched to."""
+    return _VOICE_SETTINGS | values_of(settings)
+
+
+def samples_of(number: str, settings: NumberSettings) -> Iterator[Sample]:
+    """The calls to try for one number, with all that its settings say. Without a number: for every other."""
+    values = settings_of(settings) | ({"number": number} if number else {})
+    label = f"the settings of {number}" if number else "the settings"
+    joined = {"conversation_configuration": None, "conversation_id": JOINED.conversation_id}
+    yield Sample(label, replace(FULL, **values), real=True)
+    yield Sample(f"{label} and a conversation_id", replace(FULL, **(values | joined)), real=True)
+    yield Sample(f"{label} and no more", replace(BARE, **values), real=True)
+    for target, changes in _TARGETS.items():
+        yield Sample(f"{label} and a {target}", replace(FULL, **(values | changes)), real=True)
 
 
 def _one_at_a_time() -> Iterator[Sample]:

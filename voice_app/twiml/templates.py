@@ -7,27 +7,19 @@ an empty string. Every variable a template may use is a field of `Context`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, meta
+from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
+from jinja2.loaders import split_template_path
+
+from voice_app.settings import NumberSettings
 
 FOLDER = "twiml_templates"
 PACKAGED = Path(__file__).parent / "templates"
 _CHECKOUT = Path(__file__).parents[2] / FOLDER
-SERVED: Final = (
-    "handoff.xml",
-    "voicemail.xml",
-    "goodbye.xml",
-    "resume.xml",
-    "whisper.xml",
-    "queue_wait.xml",
-    "busy.xml",
-    "fallback.xml",
-)
-"""The templates that any call may come to, beside the one that its number is answered with."""
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -98,18 +90,69 @@ class Context:
 def default_folder() -> Path:
     """The working directory's ``twiml_templates/`` if it is there, else the copy that ships."""
     local = Path.cwd() / FOLDER
-    if local.is_dir():
-        return local
+    return local if local.is_dir() else shipped_folder()
+
+
+def shipped_folder() -> Path:
+    """The templates that ship."""
     return PACKAGED if PACKAGED.is_dir() else _CHECKOUT
 
 
-def options(folder: Path) -> dict[str, Any]:
-    """How Jinja2 is set up for one folder of TwiML templates, on a call and in the linter alike."""
+class Sources(BaseLoader):
+    """The texts of a folder's templates, each as it was when it was first read.
+
+    What the folder lacks is read from the templates that ship, where ``fallback`` names their folder.
+    """
+
+    def __init__(self, folder: Path, fallback: Path | None = None) -> None:
+        self.folder = folder
+        self._folders = [folder] if fallback is None or fallback == folder else [folder, fallback]
+        self._read: dict[str, tuple[str, Path]] = {}
+        self._sealed = False
+
+    def get_source(
+        self, environment: Environment, template: str
+    ) -> tuple[str, str | None, Callable[[], bool] | None]:
+        """A template's text and file, for Jinja."""
+        if template not in self._read:
+            if self._sealed:
+                raise TemplateNotFound(template)
+            path = self.path(template)
+            self._read[template] = (path.read_text("utf-8"), path)
+        text, path = self._read[template]
+        return text, str(path), None
+
+    def path(self, template: str) -> Path:
+        """The file of a template. Raises `TemplateNotFound`."""
+        pieces = split_template_path(template)
+        for folder in self._folders:
+            if (path := folder.joinpath(*pieces)).is_file():
+                return path
+        raise TemplateNotFound(template)
+
+    def seal(self) -> None:
+        """Give nothing any more but what has been read."""
+        self._sealed = True
+
+    @property
+    def read(self) -> dict[str, Path]:
+        """The templates that have been read, and their files."""
+        return {name: path for name, (_, path) in self._read.items()}
+
+    def list_templates(self) -> list[str]:
+        """All that can be read, for Jinja."""
+        files = ((folder, path) for folder in self._folders for path in folder.rglob("*") if path.is_file())
+        return sorted({path.relative_to(folder).as_posix() for folder, path in files})
+
+
+def options(sources: Sources) -> dict[str, Any]:
+    """How Jinja2 is set up for TwiML templates, on a call and in the linter alike."""
     return {
-        "loader": FileSystemLoader(folder),
+        "loader": sources,
         "autoescape": True,
         "undefined": StrictUndefined,
         "auto_reload": False,
+        "cache_size": -1,
         "finalize": _writable,
     }
 
@@ -121,41 +164,22 @@ def _writable(value: object) -> object:
     return value
 
 
-class Templates:
-    """The templates of one folder, compiled once."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._environment = Environment(**options(folder))  # noqa: S701 - autoescape is among the options
-
-    def render(self, name: str, context: Context) -> str:
-        """The TwiML of ``name`` (e.g. ``answer.xml``).
-
-        Raises `jinja2.TemplateError` for a template that is missing or broken; the linter finds
-        both before the server takes a call.
-        """
-        return self._environment.get_template(name).render(variables(context))
-
-    def reachable(self, names: Iterable[str]) -> dict[str, str]:
-        """The sources, by name, of these templates and of all that they include, extend or import.
-
-        What is missing or broken is left out: the linter reports it. A template that computes the name of
-        another one may reach everything in the folder.
-        """
-        found: dict[str, str] = {}
-        waiting = [*names]
-        while waiting:
-            name = waiting.pop()
-            if name in found:
-                continue
-            try:
-                source, _, _ = self._environment.loader.get_source(self._environment, name)  # type: ignore[union-attr]
-                references = set(meta.find_referenced_templates(self._environment.parse(source)))
-            except (TemplateError, UnicodeDecodeError):
-                continue
-            found[name] = source
-            waiting += self._environment.list_templates() if None in references else filter(None, references)
-        return found
+def values_of(number: NumberSettings) -> dict[str, Any]:
+    """The fields of a context that the settings of a number decide."""
+    return {
+        "conversation_configuration": number.conversation_configuration,
+        "greeting": number.greeting,
+        "resume_greeting": number.resume_greeting,
+        "language": number.language,
+        "tts_provider": number.tts_provider,
+        "voice": number.voice,
+        "transcription_provider": number.transcription_provider,
+        "speech_model": number.speech_model,
+        "hints": number.hints,
+        "interruptible": number.interruptible,
+        "partial_prompts": number.speculate != "off",
+        "reconnect": number.reconnect,
+    }
 
 
 def variables(context: Context) -> dict[str, Any]:

@@ -1,0 +1,168 @@
+"""The documents that calls are answered with: loaded and linted together, and served from nowhere else.
+
+What is judged is what is sent. Every template that a call can come to is read once, filled in with the
+settings of each number and checked; only these texts, compiled, are served. `Documents.reload` reads them
+anew and changes over only if nothing refuses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, TemplateError, TemplateNotFound
+
+from voice_app.findings import Finding, refuses
+from voice_app.settings import NumberSettings
+from voice_app.twiml.linter import TemplateLinter, in_order
+from voice_app.twiml.rendering import Failure, Rendering
+from voice_app.twiml.rules import RULES
+from voice_app.twiml.samples import FULL, JOINED, samples_of, settings_of
+from voice_app.twiml.templates import Context, Sources, options, shipped_folder, values_of, variables
+from voice_app.twiml.vocabulary import VOCABULARY, Vocabulary
+
+ROLES: Final = (
+    "busy.xml",
+    "fallback.xml",
+    "goodbye.xml",
+    "handoff.xml",
+    "queue_wait.xml",
+    "resume.xml",
+    "voicemail.xml",
+    "whisper.xml",
+)
+"""Templates that a call can come to, whatever answers it."""
+_COMMENT: Final = re.compile(r"<!--.*?-->", re.DOTALL)
+_NAMED: Final = re.compile(r"""\bconversation(?:Configuration|Id)\s*=\s*["']([^"']+)["']""")
+_MADE_UP: Final = frozenset({FULL.conversation_configuration, JOINED.conversation_id})
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """The templates of one moment."""
+
+    environment: Environment
+    findings: list[Finding]
+    named: frozenset[str]
+
+
+class Documents:
+    """The templates of a folder for the numbers of a server, checked.
+
+    ``numbers`` has the settings of each number; those under ``""`` are for every other. ``findings`` is what
+    is wrong with the documents that are served, as `lint_path` reports it; where they refuse, serve nothing.
+    """
+
+    def __init__(
+        self, folder: Path, numbers: Mapping[str, NumberSettings], *, vocabulary: Vocabulary = VOCABULARY
+    ) -> None:
+        self.folder = folder
+        self._numbers = numbers
+        self._vocabulary = vocabulary
+        self._loaded = self._load()
+
+    @property
+    def findings(self) -> list[Finding]:
+        return self._loaded.findings
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The configurations and conversations that templates name, beside those of the settings."""
+        return self._loaded.named
+
+    def render(self, name: str, context: Context) -> str:
+        """The TwiML of ``name`` (e.g. ``answer.xml``).
+
+        Raises `jinja2.TemplateError` for a template that is missing or broken: `findings` has it.
+        """
+        return self._loaded.environment.get_template(name).render(variables(context))
+
+    def reload(self) -> list[Finding]:
+        """Read everything again, and give what is wrong with it. Where that refuses, nothing else changes.
+
+        It takes a quarter of a second; call it in a thread.
+        """
+        loaded = self._load()
+        if not refuses(loaded.findings):
+            self._loaded = loaded
+        return loaded.findings
+
+    def _load(self) -> _Loaded:
+        sources = Sources(self.folder, shipped_folder())
+        linter = TemplateLinter(sources, self._vocabulary)
+        found: dict[tuple[str, ...], Finding] = {}
+        named: set[str] = set()
+        studied: set[str] = set()
+        for number, settings in self._distinct().items():
+            documents: dict[str, list[str]] = {}
+            for name in (settings.template, *ROLES):
+                renderings = list(linter.study.with_samples(name, samples_of(number, settings)))
+                documents[name] = [item.text for item in renderings if isinstance(item, Rendering)]
+                if name not in studied:
+                    studied.add(name)
+                    renderings += linter.study.renderings(name, settings_of(settings))
+                found = linter.check(_noting(iter(renderings), named)) | found
+            if lost := _lost_configuration(number, settings, documents, sources):
+                found["TWI206", number] = lost
+        if borrowed := _borrowed(sources):
+            found["TWI207", ""] = borrowed
+        sources.seal()
+        ours = {number.conversation_configuration for number in self._numbers.values()}
+        return _Loaded(_compiled(sources), in_order(found.values()), frozenset(named - _MADE_UP - ours))
+
+    def _distinct(self) -> dict[str, NumberSettings]:
+        """The first number of all that are answered with the same values."""
+        distinct: dict[str, tuple[str, NumberSettings]] = {}
+        for number, settings in self._numbers.items():
+            key = repr((settings.template, settings.answer, settings.transcribe, values_of(settings)))
+            distinct.setdefault(key, (number, settings))
+        return dict(distinct.values())
+
+
+def _noting(renderings: Iterator[Rendering | Failure], named: set[str]) -> Iterator[Rendering | Failure]:
+    """The renderings, and on the way what conversations and configurations they name."""
+    for rendering in renderings:
+        if isinstance(rendering, Rendering):
+            named |= set(_NAMED.findall(_COMMENT.sub("", rendering.text)))
+        yield rendering
+
+
+def _lost_configuration(
+    number: str, settings: NumberSettings, documents: Mapping[str, list[str]], sources: Sources
+) -> Finding | None:
+    """A configuration is set, and the first document that could pass it on does not."""
+    name = settings.template if settings.answer == "agent" else "handoff.xml"
+    texts = documents[name]
+    wanted = settings.conversation_configuration and settings.transcribe == "twiml"
+    if not wanted or not texts or any(_NAMED.search(_COMMENT.sub("", text)) for text in texts):
+        return None
+    return RULES["TWI206"].finding(
+        str(sources.read.get(name, sources.folder / name)),
+        f"{name} does not pass the configuration {settings.conversation_configuration} on.",
+        evidence=[f"it is set for {number or 'every number without a table of its own'}"],
+    )
+
+
+def _borrowed(sources: Sources) -> Finding | None:
+    """The templates that the folder lacks, so that those that ship are served."""
+    missing = sorted(name for name, path in sources.read.items() if not path.is_relative_to(sources.folder))
+    if not missing:
+        return None
+    return RULES["TWI207"].finding(
+        str(sources.folder), f"It has no {', '.join(missing)}: what ships is served instead."
+    )
+
+
+def _compiled(sources: Sources) -> Environment:
+    environment = Environment(**options(sources))  # noqa: S701 - autoescape is among the options
+    for name in sources.read:
+        try:
+            environment.get_template(name)
+        except TemplateNotFound:
+            raise
+        except TemplateError:
+            continue  # The findings have it.
+    return environment
