@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Final
 
 import aiohttp
@@ -17,7 +16,7 @@ from starlette.routing import Route
 from voice_app import console, telemetry
 from voice_app.agents.loader import load as load_agent
 from voice_app.followups import Followups, Rhythm, tasks_of
-from voice_app.guard import Allowance, CallInspector, Scope, Watch, check_account, named_in
+from voice_app.guard import Allowance, CallInspector, Report, Scope, Watch, check_account, named_in
 from voice_app.handoff import Target, TargetError, from_addresses, from_file
 from voice_app.handoff.targets import kind_of
 from voice_app.journal import Journal
@@ -36,7 +35,7 @@ from voice_app.runtime import (
 )
 from voice_app.settings import Settings, SettingsError, number_settings
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
-from voice_app.twiml.templates import SERVED, Context, Templates, default_folder
+from voice_app.twiml import VOCABULARY, Context, Documents, default_folder
 from voice_app.webhooks import ORCHESTRATOR_EVENTS, webhook_routes
 
 READ_SECONDS: Final = 1.0
@@ -53,19 +52,31 @@ def twilio_api(settings: Settings, http: aiohttp.ClientSession) -> TwilioApi:
     return TwilioApi(http, credentials, base_url=settings.twilio_base_url, region=settings.region)
 
 
-def scope(settings: Settings) -> Scope:
+def documents_of(settings: Settings) -> Documents:
+    """The documents that calls are answered with, checked. Raises `SettingsError` for bad numbers."""
+    return Documents(
+        settings.templates or default_folder(),
+        {"": settings, **number_settings(settings)},
+        vocabulary=VOCABULARY.allowing(settings.allow_attributes, settings.allow_elements),
+    )
+
+
+def scope(settings: Settings, documents: Documents) -> Scope:
     """What the guard has to look at. Raises `SettingsError` for a file of numbers that cannot be used."""
     exceptions = number_settings(settings)
 
     def for_people(number: str) -> bool:
         return exceptions.get(number, settings).transcribe == "passive"
 
-    templates = Templates(settings.templates or default_folder())
-    served = [*SERVED, settings.template, *(line.template for line in exceptions.values())]
     people = [address.removeprefix("conference:") for target in targets(settings) for address in target.to]
     return Scope(
         configuration_id=settings.conversation_configuration,
-        in_templates=named_in(templates.reachable(served).values()),
+        in_templates=named_in(documents.texts),
+        of_numbers={
+            number: line.conversation_configuration
+            for number, line in exceptions.items()
+            if line.conversation_configuration not in (None, settings.conversation_configuration)
+        },
         account_sid=settings.account_sid or "",
         origin=settings.origin if settings.public_domain else "",
         numbers=tuple(filter(None, [settings.phone_number, *exceptions])),
@@ -88,7 +99,7 @@ def targets(settings: Settings) -> list[Target]:
         raise SettingsError([str(error)]) from None
 
 
-def build_services(settings: Settings, api: TwilioApi) -> Services:
+def build_services(settings: Settings, api: TwilioApi, documents: Documents | None = None) -> Services:
     """The parts of one server.
 
     Raises:
@@ -97,7 +108,7 @@ def build_services(settings: Settings, api: TwilioApi) -> Services:
         JournalError: the database's URL cannot be used.
     """
     named = settings.conversation_configuration
-    templates = Templates(settings.templates or default_folder())
+    documents = documents or documents_of(settings)
     journal = Journal(
         settings.database_url, spool=settings.spool, spool_mb=settings.spool_mb, read_s=READ_SECONDS
     )
@@ -109,11 +120,11 @@ def build_services(settings: Settings, api: TwilioApi) -> Services:
     return Services(
         settings=settings,
         lines=number_settings(settings),
-        templates=templates,
+        documents=documents,
         journal=journal,
         agent=load_agent(settings),
         tickets=Tickets(settings.signing_tokens, settings.relay_token_seconds),
-        watch=Watch(partial(check_account, api, scope(settings)), seconds=settings.guard_seconds),
+        watch=Watch(_looking(settings, api, documents), seconds=settings.guard_seconds),
         calls=calls,
         targets=targets(settings),
         registry=registry,
@@ -122,11 +133,16 @@ def build_services(settings: Settings, api: TwilioApi) -> Services:
         index=ConversationIndex(journal),
         background=background,
         followups=Followups(journal, tasks, calls, settings.database_url, rhythm),
-        fallback=templates.render("fallback.xml", Context(reason="fallback")),
+        fallback=documents.render("fallback.xml", Context(reason="fallback")),
         conversations=Conversations(api) if named else None,
         monitor=_monitor(api, journal, named) if named else None,
         memory=CallerMemory(api, settings, journal.write, background) if settings.has_memory else None,
     )
+
+
+def _looking(settings: Settings, api: TwilioApi, documents: Documents) -> Callable[[], Awaitable[Report]]:
+    """The guard's look at what is served now."""
+    return lambda: check_account(api, scope(settings, documents), templates=documents.findings)
 
 
 def _monitor(api: TwilioApi, journal: Journal, configuration_id: str) -> ConversationMonitor:

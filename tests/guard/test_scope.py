@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from voice_app.guard import Allowance, named_in
-from voice_app.twiml.templates import Templates
+from voice_app.settings import NumberSettings
+from voice_app.twiml import Documents
 
 
 def test_ids_are_found_wherever_they_stand() -> None:
@@ -34,31 +33,15 @@ FOLDER = {
     "_relay.txt": "<ConversationRelay conversationConfiguration='conv_configuration_1'/>",
     "answer.old.xml": "<ConversationRelay conversationConfiguration='conv_configuration_2'/>",
     "backup/answer.xml": "<ConversationRelay conversationConfiguration='conv_configuration_3'/>",
-    "broken.xml": "{% if %}",
-    "any.xml": "{% include name %}",
 }
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def test_what_no_call_comes_to_is_not_in_use(tmp_path: Path) -> None:
     for name, source in FOLDER.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(source)
-    (tmp_path / "bytes.xml").write_bytes(b"\xff conv_configuration_1")
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("names", "reached"),
-    [
-        (["answer.xml"], {"answer.xml", "_relay.txt"}),
-        (["answer.xml", "nowhere.xml", "broken.xml", "bytes.xml"], {"answer.xml", "_relay.txt"}),
-        (["any.xml"], set(FOLDER) - {"broken.xml"}),
-        ([], set()),
-    ],
-)
-def test_what_no_call_comes_to_is_not_in_use(folder: Path, names: list[str], reached: set[str]) -> None:
-    assert set(Templates(folder).reachable(names)) == reached
+    documents = Documents(tmp_path, {"": NumberSettings()})
+    assert named_in(documents.texts) == ("conv_configuration_1",)
 
 
 def test_an_allowance_is_read_as_it_is_written() -> None:

@@ -88,7 +88,7 @@ def identifier(kind: IdKind) -> Callable[[str], str]:
 async def account(url: str | None) -> AsyncIterator[TwilioAccount]:
     """The account of the settings, or of the sandbox at ``url``. Raises `SettingsError` without either."""
     # It takes a third of a second, which a command that asks Twilio only sometimes need not always wait for.
-    from voice_app.app import scope, twilio_api
+    from voice_app.app import documents_of, scope, twilio_api
 
     settings = load()
     if url is not None:
@@ -104,7 +104,7 @@ async def account(url: str | None) -> AsyncIterator[TwilioAccount]:
             )
         settings = settings.sandboxed()
     async with aiohttp.ClientSession() as http:
-        yield TwilioAccount(twilio_api(settings, http), scope(settings))
+        yield TwilioAccount(twilio_api(settings, http), scope(settings, documents_of(settings)))
 
 
 async def sandbox_of(base: str) -> dict[str, Any] | None:

@@ -73,7 +73,7 @@ def check(
 
 async def _check(settings: Settings, options: _Options) -> int:
     async with server.environment(settings) as (ready, api):
-        folder = build_services(ready, api).templates.folder
+        folder = build_services(ready, api).documents.folder
         report = await server.preflight(ready, api)
         changed: list[Update] = []
         if options.fix:

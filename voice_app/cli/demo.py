@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from voice_app import server
-from voice_app.app import scope
+from voice_app.app import documents_of, scope
 from voice_app.calls import CallState, SpokenLine
 from voice_app.cli.call_transcript import TranscriptPrinter
 from voice_app.cli.output import print_findings, run
@@ -158,7 +158,7 @@ async def _show_refusal(settings: Settings, api: TwilioApi) -> None:
     rule = {"from": "*", "to": settings.phone_number, "metadata": {"callType": "PSTN"}}
     named = settings.conversation_configuration or ""
     await Configurations(api).update(named, {"channelSettings": {"VOICE": {"captureRules": [rule]}}})
-    found = await check_account(api, scope(settings))
+    found = await check_account(api, scope(settings, documents_of(settings)))
     print_findings(found.refusals, as_json=False)
     _expect("the refusal", [finding.rule for finding in found.refusals] == ["STT101"])
     typer.echo("\n  `voice-app serve` would stop here, before it takes a call.")

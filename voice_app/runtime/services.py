@@ -25,9 +25,9 @@ from voice_app.runtime.capacity import Admission, CallRegistry
 from voice_app.runtime.conversation_index import ConversationIndex
 from voice_app.runtime.conversation_monitor import ConversationMonitor
 from voice_app.runtime.peers import Peers
-from voice_app.settings import NumberSettings, Settings
+from voice_app.settings import NumberSettings, Settings, plain_address
 from voice_app.twilio import Calls, Conversations
-from voice_app.twiml.templates import Templates
+from voice_app.twiml import Documents
 
 MAX_DELIVERIES: Final = 10_000
 """Deliveries that are remembered, so that none is handled twice."""
@@ -42,7 +42,7 @@ class Services:
     settings: Settings
     lines: Mapping[str, NumberSettings]
     """How our numbers are answered, where that differs from the settings."""
-    templates: Templates
+    documents: Documents
     journal: Journal
     agent: Agent
     tickets: Tickets
@@ -79,7 +79,7 @@ class Services:
 
     def line(self, number: str) -> NumberSettings:
         """How this number of ours is answered."""
-        return self.lines.get(number, self.settings)
+        return self.lines.get(plain_address(number), self.settings)
 
     async def call_state(self, call_sid: str, parties: Parties) -> CallState:
         """What is known of a call: its events, read once and folded once.

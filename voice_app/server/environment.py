@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-from voice_app.app import scope, twilio_api
+from voice_app.app import documents_of, scope, twilio_api
 from voice_app.guard import Report, check_account
 from voice_app.sandbox.twilio import (
     CONTROL_PATH,
@@ -19,7 +19,6 @@ from voice_app.sandbox.twilio import (
 from voice_app.sandbox.twilio.app import serve as serve_double
 from voice_app.settings import Settings
 from voice_app.twilio import TwilioApi
-from voice_app.twiml import VOCABULARY, default_folder, lint_path
 from voice_app.webhooks import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENTS
 
 SECONDS_TO_INTRODUCE = 2.0
@@ -89,9 +88,8 @@ async def preflight(settings: Settings, api: TwilioApi) -> Report:
 
     Raises `SettingsError` for a file of numbers that cannot be used.
     """
-    vocabulary = VOCABULARY.allowing(settings.allow_attributes, settings.allow_elements)
-    templates = lint_path(settings.templates or default_folder(), vocabulary=vocabulary)
-    return await check_account(api, scope(settings), templates=templates)
+    documents = documents_of(settings)
+    return await check_account(api, scope(settings, documents), templates=documents.findings)
 
 
 async def introduce(settings: Settings, base_url: str) -> None:

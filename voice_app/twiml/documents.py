@@ -8,7 +8,7 @@ anew and changes over only if nothing refuses.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,9 +18,9 @@ from jinja2 import Environment, TemplateError, TemplateNotFound
 from voice_app.findings import Finding, refuses
 from voice_app.settings import NumberSettings
 from voice_app.twiml.linter import TemplateLinter, in_order
-from voice_app.twiml.rendering import Failure, Rendering
+from voice_app.twiml.rendering import Rendering
 from voice_app.twiml.rules import RULES
-from voice_app.twiml.samples import FULL, JOINED, samples_of, settings_of
+from voice_app.twiml.samples import samples_of, settings_of
 from voice_app.twiml.templates import Context, Sources, options, shipped_folder, values_of, variables
 from voice_app.twiml.vocabulary import VOCABULARY, Vocabulary
 
@@ -37,7 +37,6 @@ ROLES: Final = (
 """Templates that a call can come to, whatever answers it."""
 _COMMENT: Final = re.compile(r"<!--.*?-->", re.DOTALL)
 _NAMED: Final = re.compile(r"""\bconversation(?:Configuration|Id)\s*=\s*["']([^"']+)["']""")
-_MADE_UP: Final = frozenset({FULL.conversation_configuration, JOINED.conversation_id})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class _Loaded:
 
     environment: Environment
     findings: list[Finding]
-    named: frozenset[str]
+    texts: tuple[str, ...]
 
 
 class Documents:
@@ -69,9 +68,9 @@ class Documents:
         return self._loaded.findings
 
     @property
-    def named(self) -> frozenset[str]:
-        """The configurations and conversations that templates name, beside those of the settings."""
-        return self._loaded.named
+    def texts(self) -> tuple[str, ...]:
+        """The templates that a call can come to, as they were written."""
+        return self._loaded.texts
 
     def render(self, name: str, context: Context) -> str:
         """The TwiML of ``name`` (e.g. ``answer.xml``).
@@ -94,7 +93,6 @@ class Documents:
         sources = Sources(self.folder, shipped_folder())
         linter = TemplateLinter(sources, self._vocabulary)
         found: dict[tuple[str, ...], Finding] = {}
-        named: set[str] = set()
         studied: set[str] = set()
         for number, settings in self._distinct().items():
             documents: dict[str, list[str]] = {}
@@ -104,14 +102,13 @@ class Documents:
                 if name not in studied:
                     studied.add(name)
                     renderings += linter.study.renderings(name, settings_of(settings))
-                found = linter.check(_noting(iter(renderings), named)) | found
+                found = linter.check(renderings) | found
             if lost := _lost_configuration(number, settings, documents, sources):
                 found["TWI206", number] = lost
         if borrowed := _borrowed(sources):
             found["TWI207", ""] = borrowed
         sources.seal()
-        ours = {number.conversation_configuration for number in self._numbers.values()}
-        return _Loaded(_compiled(sources), in_order(found.values()), frozenset(named - _MADE_UP - ours))
+        return _Loaded(_compiled(sources), in_order(found.values()), tuple(sources.texts.values()))
 
     def _distinct(self) -> dict[str, NumberSettings]:
         """The first number of all that are answered with the same values."""
@@ -120,14 +117,6 @@ class Documents:
             key = repr((settings.template, settings.answer, settings.transcribe, values_of(settings)))
             distinct.setdefault(key, (number, settings))
         return dict(distinct.values())
-
-
-def _noting(renderings: Iterator[Rendering | Failure], named: set[str]) -> Iterator[Rendering | Failure]:
-    """The renderings, and on the way what conversations and configurations they name."""
-    for rendering in renderings:
-        if isinstance(rendering, Rendering):
-            named |= set(_NAMED.findall(_COMMENT.sub("", rendering.text)))
-        yield rendering
 
 
 def _lost_configuration(
@@ -140,7 +129,7 @@ def _lost_configuration(
     if not wanted or not texts or any(_NAMED.search(_COMMENT.sub("", text)) for text in texts):
         return None
     return RULES["TWI206"].finding(
-        str(sources.read.get(name, sources.folder / name)),
+        str(sources.files.get(name, sources.folder / name)),
         f"{name} does not pass the configuration {settings.conversation_configuration} on.",
         evidence=[f"it is set for {number or 'every number without a table of its own'}"],
     )
@@ -148,7 +137,7 @@ def _lost_configuration(
 
 def _borrowed(sources: Sources) -> Finding | None:
     """The templates that the folder lacks, so that those that ship are served."""
-    missing = sorted(name for name, path in sources.read.items() if not path.is_relative_to(sources.folder))
+    missing = sorted(name for name, path in sources.files.items() if not path.is_relative_to(sources.folder))
     if not missing:
         return None
     return RULES["TWI207"].finding(
@@ -158,7 +147,7 @@ def _borrowed(sources: Sources) -> Finding | None:
 
 def _compiled(sources: Sources) -> Environment:
     environment = Environment(**options(sources))  # noqa: S701 - autoescape is among the options
-    for name in sources.read:
+    for name in sources.files:
         try:
             environment.get_template(name)
         except TemplateNotFound:

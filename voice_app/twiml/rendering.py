@@ -183,7 +183,8 @@ class TemplateStudy(SandboxedEnvironment):
     ) -> Iterator[Rendering | Failure]:
         """A template filled in with every sample, then along every way that none of them took.
 
-        ``settings`` are the fields of the context that are the same on every call; without any, they are made up.
+        ``settings`` are the fields of the context that are the same on every call; without any, they are
+        made up.
 
         A template without anything to fill in is given once, without a label.
         """

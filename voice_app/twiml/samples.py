@@ -122,8 +122,8 @@ def samples(
 ) -> Iterator[Sample]:
     """The calls to try, each with a different set of fields.
 
-    ``mentioned`` holds, by field, the words that a template compares it with: each is tried. ``settings`` are the
-    fields that are the same on every call; without any, they are made up.
+    ``mentioned`` holds, by field, the words that a template compares it with: each is tried. ``settings`` are
+    the fields that are the same on every call; without any, they are made up.
     """
     for sample in _invented(mentioned):
         if settings is None:

@@ -135,9 +135,14 @@ class Sources(BaseLoader):
         self._sealed = True
 
     @property
-    def read(self) -> dict[str, Path]:
+    def files(self) -> dict[str, Path]:
         """The templates that have been read, and their files."""
         return {name: path for name, (_, path) in self._read.items()}
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The templates that have been read, as they are written."""
+        return {name: text for name, (text, _) in self._read.items()}
 
     def list_templates(self) -> list[str]:
         """All that can be read, for Jinja."""

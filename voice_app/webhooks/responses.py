@@ -14,7 +14,7 @@ from voice_app.calls import CallState, Engine, Parties
 from voice_app.guard.engines import OverlapError, engine_after
 from voice_app.journal.events import Failed, Served
 from voice_app.runtime import ExpectedNext, Services
-from voice_app.twiml.templates import Context
+from voice_app.twiml import Context, values_of
 from voice_app.webhooks.addresses import RELAY, RELAY_ENDED, RESUME
 from voice_app.webhooks.request import CallRequest
 
@@ -64,20 +64,9 @@ def context_for(
         reason=reason,
         relay_url=settings.socket_origin + RELAY.format(token=services.tickets.issue(call_sid)),
         action_url=settings.origin + RELAY_ENDED,
-        conversation_configuration=settings.conversation_configuration,
         conversation_id=conversation_id,
-        greeting=line.greeting,
-        resume_greeting=line.resume_greeting,
-        language=line.language,
-        tts_provider=line.tts_provider,
-        voice=line.voice,
-        transcription_provider=line.transcription_provider,
-        speech_model=line.speech_model,
-        hints=line.hints,
-        interruptible=line.interruptible,
-        partial_prompts=line.speculate != "off",
-        reconnect=line.reconnect,
         parameters={"number": parties.number, "caller": parties.caller},
+        **values_of(line),
     )
 
 
@@ -88,7 +77,7 @@ def serve(services: Services, template: str, context: Context, state: CallState 
     listen to the call is never sent (STT104): the caller is told goodbye instead, which stops both.
     """
     running: Engine = "" if state is None else state.engine
-    document = services.templates.render(template, context)
+    document = services.documents.render(template, context)
     content = parsed(document)
     try:
         engine = engine_after(content, running)
@@ -97,7 +86,7 @@ def serve(services: Services, template: str, context: Context, state: CallState 
         services.journal.write(context.call_sid, Failed("STT104", f"{template}: {error}"))
         stop = replace(context, reason="failed", transcribing=running == "transcription")
         template, engine = "goodbye.xml", ""
-        document = services.templates.render(template, stop)
+        document = services.documents.render(template, stop)
         content = parsed(document)
     served = Served(template, context.reason, _greeting(content), engine)
     services.journal.write(context.call_sid, served)

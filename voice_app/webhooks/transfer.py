@@ -72,7 +72,7 @@ async def whisper(services: Services, request: CallRequest) -> Response:
         reason_line=f"It is about: {reason}." if reason else "",
         summary=state.handoff.summary[:MAX_SPOKEN_SUMMARY],
     )
-    return twiml(services.templates.render("whisper.xml", context))
+    return twiml(services.documents.render("whisper.xml", context))
 
 
 async def screened(services: Services, request: CallRequest) -> Response:
@@ -102,7 +102,7 @@ async def wait(services: Services, request: CallRequest) -> Response:
     """What a caller in a queue hears."""
     context = context_for(services, request.call_sid, request.parties, "wait")
     context = replace(context, queue_position=request.queue_position)
-    return twiml(services.templates.render("queue_wait.xml", context))
+    return twiml(services.documents.render("queue_wait.xml", context))
 
 
 async def recorded(services: Services, request: CallRequest) -> Response:
