@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from voice_app.cli.calls import app
+from voice_app.cli.main import app
 from voice_app.journal import Journal
 from voice_app.journal.events import (
     Analysed,
@@ -61,7 +61,7 @@ def journaled(url: str, calls: dict[str, list[Event]]) -> None:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments)
+    return CliRunner().invoke(app, ["calls", *arguments])
 
 
 def test_list_shows_the_newest_call_first(url: str) -> None:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from support.commands import serving, started, voice_app
 from support.journals import THEN, talk, write
-from voice_app.cli.calls import app
+from voice_app.cli.main import app
 
 ANN, BOB = "+15550100001", "client:bob"
 Run = Callable[..., Result]
@@ -29,7 +29,7 @@ def run(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     asyncio.run(write(database_url, calls, step=100))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VOICE_APP_DATABASE_URL", database_url)
-    return lambda *arguments: CliRunner().invoke(app, ["export", *arguments])
+    return lambda *arguments: CliRunner().invoke(app, ["calls", "export", *arguments])
 
 
 def exported(result: Result) -> list[str]:

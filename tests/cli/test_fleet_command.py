@@ -12,6 +12,7 @@ import pytest
 from support.commands import voice_app
 from support.tools import required
 
+TESTS = Path(__file__).parents[1]
 SITE = Path(__file__).parents[2] / "scripts/deploy/nginx.conf"
 
 
@@ -40,10 +41,9 @@ async def test_a_real_account_is_refused(tmp_path: Path) -> None:
 async def test_its_demo_loses_no_call(tmp_path: Path, postgres_url: str) -> None:
     required("nginx")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "voice_app", "fleet"),
-        *("--nginx", str(SITE), "--port", "0", "--demo", "--calls", "6"),
+        *(sys.executable, "-m", "support.fleet_demo", "--port", "0", "--calls", "6"),
         cwd=tmp_path,
-        env={**os.environ, "VOICE_APP_DATABASE_URL": postgres_url},
+        env={**os.environ, "PYTHONPATH": str(TESTS), "VOICE_APP_DATABASE_URL": postgres_url},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

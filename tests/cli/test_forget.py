@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from support.commands import serving, voice_app
 from support.double import served
 from support.journals import THEN, talk, write
-from voice_app.cli.calls import app
+from voice_app.cli.main import app
 from voice_app.journal import Journal, Selection
 from voice_app.journal.events import (
     Called,
@@ -47,7 +47,7 @@ def run(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     asyncio.run(write(database_url, journal))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VOICE_APP_DATABASE_URL", database_url)
-    return lambda *arguments, **options: CliRunner().invoke(app, ["forget", *arguments], **options)
+    return lambda *arguments, **options: CliRunner().invoke(app, ["calls", "forget", *arguments], **options)
 
 
 def kept(url: str) -> dict[str, int]:

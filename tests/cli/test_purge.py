@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from support.journals import talk, write
-from voice_app.cli.calls import app
+from voice_app.cli.main import app
 from voice_app.journal import Journal
 
 DAY = 86_400.0
@@ -27,7 +27,7 @@ def run(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     asyncio.run(write(database_url, {"CA9": talk("+15550100001")}, at=time.time() - DAY))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VOICE_APP_DATABASE_URL", database_url)
-    return lambda *arguments, **options: CliRunner().invoke(app, ["purge", *arguments], **options)
+    return lambda *arguments, **options: CliRunner().invoke(app, ["calls", "purge", *arguments], **options)
 
 
 def left(url: str) -> list[str]:

@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 
 from typer.testing import CliRunner
 
-from voice_app.cli import main
+from voice_app.cli.main import main
 
 TESTS = Path(__file__).parents[1]
 # A busy machine is late now and then, which makes a server turn callers away; that is tested by itself.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voice_app.cli.child_processes import Child
-from voice_app.cli.test_fleet import Machines, free_ports, machines
+from voice_app.cli.fleet_servers import FleetServers, fleet_servers, free_ports
 from voice_app.journal import Entry, Journal
 from voice_app.journal.events import Closed
 from voice_app.sandbox.load.call_fleet import CallFleet
@@ -30,7 +30,7 @@ SETTINGS = {
 class Fleet:
     """What a test needs of servers that run."""
 
-    machines: Machines
+    machines: FleetServers
     network: Network
     phone: Phone
     crowd: CallFleet
@@ -53,7 +53,7 @@ async def fleet(
 ) -> AsyncIterator[Fleet]:
     """Serve while the block runs. ``settings`` are the servers', by their names in the environment."""
     ports = free_ports(servers)
-    async with machines(folder, database_url, ports, SETTINGS | settings) as running:
+    async with fleet_servers(folder, database_url, ports, SETTINGS | settings) as running:
         network = running.network()
         origin = running.account.origin
         async with running.phone(network, words_per_second=pace) as phone:

@@ -1,5 +1,1 @@
-"""The commands. `main` is the entry point of ``voice-app``."""
-
-from voice_app.cli.main import main
-
-__all__ = ["main"]
+"""The commands of ``voice-app``; `main` has the table of them and is where a process begins."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -16,14 +16,8 @@ from voice_app.guard import Scope
 from voice_app.settings import Settings, SettingsError, load
 from voice_app.twilio import ApiError, Trouble, TwilioApi
 from voice_app.twilio.configuration_edit import DraftError
-from voice_app.twilio.identifiers import IdKind, problem
 
 T = TypeVar("T")
-
-Url = Annotated[
-    str | None,
-    typer.Option("--url", help="Work on the sandbox of this running server, e.g. http://127.0.0.1:8000."),
-]
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -70,18 +64,6 @@ def exit_code(error: ApiError) -> int:
     if error.trouble in _REFUSED:
         return 1
     return 2 if error.trouble in _TO_BE_CORRECTED else 3
-
-
-def identifier(kind: IdKind) -> Callable[[str], str]:
-    """For Typer: takes the id of a thing of this kind, and nothing else."""
-
-    def parse(value: str) -> str:
-        trouble = problem(value, kind)
-        if trouble is not None:
-            raise typer.BadParameter(f"{value!r} is not the id of a {kind.noun}: {trouble}.")
-        return value
-
-    return parse
 
 
 @asynccontextmanager

@@ -1,45 +1,30 @@
-"""``voice-app call``"""
+"""``voice-app call`` and ``voice-app demo``: the sandbox's phone."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
-import threading
-from collections.abc import Sequence
-from typing import Annotated, Literal, TypeAlias, get_args
-from urllib.parse import urlsplit
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, cast
 
 import typer
 
-from voice_app.cli.account import sandbox_of
-from voice_app.cli.call_transcript import TranscriptPrinter
-from voice_app.cli.output import run
-from voice_app.sandbox.network import Network
-from voice_app.sandbox.phone import (
-    WORDS_PER_SECOND,
-    CallOverError,
-    Person,
-    PersonKind,
-    Phone,
-    PhoneCall,
-    Reconnecting,
-)
-from voice_app.settings import SANDBOX_DOMAIN, Settings, load
+if TYPE_CHECKING:
+    from voice_app.sandbox.phone import PersonKind
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 Reconnect: TypeAlias = Literal["same", "new", "none", "never"]
-LINES: dict[PersonKind, Sequence[str]] = {
+
+# The sandbox's phone has both, too; it takes half a second to import, which ``--help`` need not wait for.
+PEOPLE: Final = ("answers", "busy", "no-answer", "declines", "voicemail")
+PACE: Final = 2.8
+LINES: Final[Mapping[str, Sequence[str]]] = {
     "answers": ("Hello, this is Robin. How can I help?", "I see. I will take care of it.", "Gladly. Goodbye!")
 }
 """What somebody says whom ``--person`` has put on the other side."""
-HELP = "Type what you want to say; a line while the agent speaks cuts in. /keys 12#, /drop, /hang-up."
 
 
-def _person(kind: str) -> Person:
-    for known in get_args(PersonKind):
-        if kind == known:
-            return Person(known, LINES.get(known, ()))
-    raise typer.BadParameter(f"{kind!r} is none of {', '.join(get_args(PersonKind))}")
+def _person_kind(kind: str) -> str:
+    if kind not in PEOPLE:
+        raise typer.BadParameter(f"{kind!r} is none of {', '.join(PEOPLE)}")
+    return kind
 
 
 def call(
@@ -64,18 +49,16 @@ def call(
         bool, typer.Option("--hang-up", help="Hang up without waiting for the last answer.")
     ] = False,
     person: Annotated[
-        list[Person] | None,
+        list[str] | None,
         typer.Option(
-            parser=_person,
-            metavar="|".join(get_args(PersonKind)),
+            parser=_person_kind,
+            metavar="|".join(PEOPLE),
             help="Who is reached by a handoff; may be repeated: the first, the second, …",
         ),
     ] = None,
     from_: Annotated[str, typer.Option("--from", help="The caller's number.")] = "+15550199999",
     to: Annotated[str | None, typer.Option(help="The number to call.  [TWILIO_PHONE_NUMBER]")] = None,
-    pace: Annotated[
-        float, typer.Option(min=0.5, max=1000, help="Words per second of the voices.")
-    ] = WORDS_PER_SECOND,
+    pace: Annotated[float, typer.Option(min=0.5, max=1000, help="Words per second of the voices.")] = PACE,
 ) -> None:
     """Phone a server as Twilio would, from this terminal: typed, or scripted with the options.
 
@@ -83,150 +66,41 @@ def call(
 
     Example: voice-app call --say "When are you open?" --say "And where are you?" --interrupt-after 5
     """
+    from voice_app.cli.call_terminal import TerminalScript, phone_server
+    from voice_app.cli.output import run
+    from voice_app.sandbox.phone import Person, Reconnecting
+    from voice_app.settings import load
+
     settings = load()
-    script = _Script(say or [], interrupt_after, keys or "", drop=drop, hang_up=hang_up, handoff=bool(person))
+    script = TerminalScript(
+        say or [], interrupt_after, keys or "", drop=drop, hang_up=hang_up, handoff=bool(person)
+    )
     if interrupt_after is not None and len(script.lines) < 2:
         raise typer.BadParameter("it needs two --say: one to be answered, and one that cuts in")
+    people = [Person(cast("PersonKind", kind), LINES.get(kind, ())) for kind in person or ()]
     reconnecting = None if reconnect == "never" else Reconnecting(setup=reconnect)
-    raise typer.Exit(run(_call(settings, url, script, person or [], from_, to, pace, reconnecting)))
+    raise typer.Exit(run(phone_server(settings, url, script, people, from_, to, pace, reconnecting)))
 
 
-class _Script:
-    """What to do on the line, in order."""
+def demo() -> None:
+    """Start the sandbox, phone it, talk, cut in, press a key, say goodbye; then show the guard refuse.
 
-    def __init__(
-        self,
-        lines: list[str],
-        interrupt_after: int | None,
-        keys: str,
-        *,
-        drop: bool,
-        hang_up: bool,
-        handoff: bool,
-    ) -> None:
-        self.lines = lines
-        self._interrupt_after = interrupt_after
-        self._keys = keys
-        self._drop = drop
-        self._hang_up = hang_up
-        self._handoff = handoff
+    Needs no account and no network. Exit code 0 only if every step happened.
 
-    def __bool__(self) -> bool:
-        return bool(self.lines or self._keys or self._drop or self._hang_up)
+    Example: voice-app demo
+    """
+    import tempfile
+    from pathlib import Path
 
-    async def play(self, call: PhoneCall) -> None:
-        await call.reply()
-        for number, line in enumerate(self.lines, 1):
-            last = number == len(self.lines)
-            listener = await call.attended()
-            if last and self._drop and not await call.drop():
-                await call.reply()
-            if last and self._interrupt_after is not None:
-                await call.interrupt(line, after_words=self._interrupt_after)
-            else:
-                await call.say(line)
-            if last and listener == "recorder" and not self._keys:
-                await call.stay_silent()
-            cut_in_next = self._interrupt_after is not None and number == len(self.lines) - 1
-            if not cut_in_next and not (last and self._hang_up and not self._keys):
-                await call.reply()
-            if listener == "agent" and self._handoff and await call.handed_over():
-                await self._meet(call)
-        if self._keys:
-            await call.press(self._keys)
-            if not self._hang_up:
-                await call.reply()
+    from voice_app.cli.demo import MissingStepError, demo_settings, run_demo
+    from voice_app.cli.output import run
+    from voice_app.sandbox.phone import CallOverError
+    from voice_app.telemetry import configure_logging
 
-    async def _meet(self, call: PhoneCall) -> None:
-        """Wait for whoever comes, and for what they say first; a recorder says nothing."""
-        listener = await call.attended()
-        call.catch_up()
-        if listener != "recorder":
-            await call.reply()
-
-
-async def _call(
-    settings: Settings,
-    url: str,
-    script: _Script,
-    people: list[Person],
-    from_: str,
-    to: str | None,
-    pace: float,
-    reconnecting: Reconnecting | None,
-) -> int:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise typer.BadParameter(f"{url} is no URL; it should look like http://127.0.0.1:8000/voice")
-    base = f"{parts.scheme}://{parts.netloc}"
-    told = await sandbox_of(base)
-    if told is None:
-        typer.echo(f"Nothing answers at {base}. Start `voice-app serve` in another terminal first.", err=True)
-        return 3
-    domain = settings.public_domain or (SANDBOX_DOMAIN if parts.hostname in LOOPBACK else parts.netloc)
-    account = settings if settings.account_sid is not None else settings.sandboxed()
-    phone = Phone(
-        Network(base, f"https://{domain}", account.signing_tokens[0]),
-        account_sid=account.account_sid or "",
-        number=to or account.phone_number or "",
-        caller=from_,
-        words_per_second=pace,
-        twilio_base_url=told.get("twilio_base_url"),
-        reconnecting=reconnecting,
-    )
-    webhook = parts._replace(scheme="https", netloc=domain).geturl()
-    status = f"https://{domain}/voice/status"
-    ringing = phone.call(webhook, status_url=status, watch=TranscriptPrinter(), people=people)
-    async with phone, ringing as call:
-        try:
-            await (script.play(call) if script else _converse(call))
-        except CallOverError:
-            if script and not call.endings:
-                typer.echo("The call ended before the script did.", err=True)
-                return 1
-    return 1 if call.problems else 0
-
-
-async def _converse(call: PhoneCall) -> None:
-    """Typed lines until the call is over or the input ends; each waits until somebody listens."""
-    typer.echo(HELP)
-    lines = _typed_lines()
-    over = asyncio.create_task(call.over.wait())
-    while not call.over.is_set():
-        line = asyncio.ensure_future(lines.get())
-        await asyncio.wait({line, over}, return_when=asyncio.FIRST_COMPLETED)
-        if not line.done():
-            line.cancel()
-            return
-        text = line.result()
-        if text is None or text == "/hang-up":
-            break
-        try:
-            await _do(call, text)
-        except CallOverError as error:
-            typer.echo(f"That was not heard: {error}.", err=True)
-    over.cancel()
-
-
-async def _do(call: PhoneCall, text: str) -> None:
-    """What a typed line means."""
-    if text == "/drop":
-        await call.drop()
-    elif text.startswith("/keys "):
-        await call.press(text.removeprefix("/keys ").strip())
-    elif text:
-        await call.say(text)
-
-
-def _typed_lines() -> asyncio.Queue[str | None]:
-    """Lines of standard input. A thread reads them: a terminal cannot be waited for everywhere."""
-    lines: asyncio.Queue[str | None] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-
-    def read() -> None:
-        for line in sys.stdin:
-            loop.call_soon_threadsafe(lines.put_nowait, line.strip())
-        loop.call_soon_threadsafe(lines.put_nowait, None)
-
-    threading.Thread(target=read, daemon=True).start()
-    return lines
+    configure_logging("warning")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            run(run_demo(demo_settings(Path(folder))))
+    except (MissingStepError, CallOverError) as error:
+        typer.echo(f"\nThe demo failed: {error}", err=True)
+        raise typer.Exit(1) from None

@@ -1,24 +1,28 @@
-"""``voice-app calls forget``"""
+"""Erases one caller from the journal, from this machine's recordings and, if wanted, at Twilio."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Final
 
 import msgspec
-import typer
 
-from voice_app.cli.account import TwilioAccount, Url, account, exit_code
+from voice_app.cli.account import TwilioAccount, account, exit_code
 from voice_app.cli.caller_data import CallerData, left, read, table
-from voice_app.cli.confirmation import AsJson, Confirmation, DryRun, Yes
-from voice_app.cli.journal import DatabaseUrl, Region, address, ask
+from voice_app.cli.confirmation import Confirmation
 from voice_app.cli.output import complain, counted, print_json
-from voice_app.cli.twilio_erasure import AtTwilio
 from voice_app.journal import Journal
 from voice_app.settings import Settings, load
 from voice_app.twilio import ApiError
+from voice_app.twilio.erasure import Clues, Erasure, Traces
+
+PATIENCE_S: Final = 15.0
+"""How long it is waited until what was erased is gone: Twilio takes it in at once, and is done later."""
+_PAUSE_S: Final = 0.5
 
 
 class ErasureOutcome(msgspec.Struct, kw_only=True):
@@ -38,54 +42,29 @@ class ErasureOutcome(msgspec.Struct, kw_only=True):
     """What is still there, although it was erased."""
 
 
-def forget(
-    number: Annotated[
-        str,
-        typer.Argument(metavar="NUMBER", help="Whom: a number, however it is written, or client:…, sip:…."),
-    ],
-    at_twilio: Annotated[
-        bool, typer.Option("--at-twilio", help="Erase what Twilio keeps of these calls as well.")
-    ] = False,
-    region: Region = None,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-    database_url: DatabaseUrl = None,
-    url: Url = None,
-) -> None:
-    """Erase one caller everywhere: all calls from or to a number, with everything that happened on them.
+async def erase_caller(
+    journal: Journal, address: str, confirmation: Confirmation, *, at_twilio: bool, url: str | None
+) -> int:
+    """Show what there is of a caller, ask, erase it, and look again. Gives the exit code.
 
-    It shows what would be erased, asks, erases, and looks whether anything is left.
-
-    What other servers still have to write of these calls is dropped. New calls of the number are kept again.
-
-    --at-twilio: conversations, operator results, the profile in Memory, recordings, records of the calls.
-
-    Twilio goes first: if something fails there, the journal keeps the ids, and you can try again.
-
-    Exit code: 0 done, 1 refused or something is left, 2 usage or settings, 3 Twilio could not be asked.
-
-    Example: voice-app calls forget "+1 (555) 010-0001" --at-twilio
+    Args:
+        address: as the journal has it: E.164, ``client:…`` or ``sip:…``.
+        at_twilio: whether to erase it there, too.
+        url: the server whose sandbox stands for Twilio, if any.
     """
-    if url is not None and not at_twilio:
-        raise typer.BadParameter("--url needs --at-twilio.")
-    who, settings, confirmation = address(number, region), load(), Confirmation(yes, dry_run, as_json)
-
-    async def question(journal: Journal) -> int:
-        async with AsyncExitStack() as stack:
-            asked = await stack.enter_async_context(account(url)) if at_twilio else None
-            forgetting = _Forgetting(journal, settings, confirmation, asked, ErasureOutcome(address=who))
-            try:
-                return await forgetting.run()
-            except ApiError as error:
-                complain(str(error))
-                return exit_code(error)
-
-    raise typer.Exit(ask(database_url, question))
+    settings = load()
+    async with AsyncExitStack() as stack:
+        asked = await stack.enter_async_context(account(url)) if at_twilio else None
+        erasing = _Erasing(journal, settings, confirmation, asked, ErasureOutcome(address=address))
+        try:
+            return await erasing.run()
+        except ApiError as error:
+            complain(str(error))
+            return exit_code(error)
 
 
 @dataclass(slots=True)
-class _Forgetting:
+class _Erasing:
     """One caller, who is being forgotten. Each step gives an exit code."""
 
     journal: Journal
@@ -193,3 +172,44 @@ def _erased(file: Path) -> str:
     except OSError as error:
         return error.strerror or str(error)
     return ""
+
+
+class AtTwilio:
+    """One caller in one account. Each method raises `ApiError`."""
+
+    def __init__(self, account: TwilioAccount, caller: CallerData) -> None:
+        self._erasure = Erasure(account.api, account.scope.account_sid)
+        self._clues = Clues(
+            address=caller.address,
+            configuration_id=account.scope.configuration_id,
+            call_sids=[call.call_sid for call in caller.calls],
+            conversation_ids=caller.conversations,
+            profile_ids=caller.profiles,
+            recording_sids=caller.recordings,
+        )
+        self._traces = Traces()
+
+    async def find(self) -> dict[str, list[str]]:
+        """Look what there is: ids, by kind."""
+        found = self._traces = await self._erasure.find(self._clues)
+        return {
+            "conversations": list(found.conversations),
+            "operator results": list(found.results),
+            "profiles": [profile for _, profile in found.profiles],
+            "recordings": list(found.recordings),
+            "records of calls": list(found.calls),
+        }
+
+    async def erase(self) -> dict[str, ApiError]:
+        """Erase what was found. Gives what could not be, and why."""
+        return await self._erasure.erase(self._traces)
+
+    async def left(self) -> list[str]:
+        """What can still be found of it, after some patience."""
+        ends = time.monotonic() + PATIENCE_S
+        while True:
+            found = await self._erasure.find(replace(self._clues, recording_sids=(), call_sids=()))
+            ids = [*found.conversations, *found.results, *(profile for _, profile in found.profiles)]
+            if not ids or time.monotonic() > ends:
+                return ids
+            await asyncio.sleep(_PAUSE_S)

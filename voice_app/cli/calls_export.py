@@ -1,82 +1,66 @@
-"""``voice-app calls export``"""
+"""Calls as files: JSON documents, or rows of a table for a spreadsheet."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
+import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from statistics import median
+from typing import Final, TypeAlias
 
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from voice_app.cli import spreadsheet
+from voice_app.calls import CallState
 from voice_app.cli.call_tables import document
-from voice_app.cli.journal import DatabaseUrl, Number, Region, Since, Until, ask, selection
-from voice_app.cli.output import complain, counted
+from voice_app.cli.options import CallFormat
+from voice_app.cli.output import complain, printable
 from voice_app.journal import CallRecord, Entry, Journal, Selection
+from voice_app.journal.events import HandedOff
 
-STDOUT: Final = "-"
+COLUMNS: Final = (
+    *("call_sid", "from", "to", "direction", "status", "opened", "closed", "seconds"),
+    *("caller_turns", "interruptions", "first_token_ms", "handoff", "handoff_reason", "conversation_id"),
+    "transcript",
+)
+MAX_CELL: Final = 32_767
+"""Characters of a cell. Spreadsheets take no more."""
+
+_WHO: Final = {"user": "caller", "assistant": "agent", "person": "person"}
+_FORMULA: Final = re.compile("[=+@＝＋－＠-]")
+_NUMBER: Final = re.compile(r"\+\d{1,15}")
 
 _Found: TypeAlias = AsyncIterator[tuple[CallRecord, list[Entry]]]
 
 
-class CallFormat(StrEnum):
-    """How calls are written down."""
+async def export_calls(
+    journal: Journal, wanted: Selection | list[str], format_: CallFormat, output: str | None
+) -> int:
+    """Write calls, by a selection or their ids, to a file or to standard output. Gives how many there were.
 
-    JSONL = "jsonl"
-    JSON = "json"
-    CSV = "csv"
-
-
-def export(
-    call_sids: Annotated[
-        list[str] | None, typer.Argument(metavar="CALL_SID", help="Only these calls, CA….")
-    ] = None,
-    number: Number = None,
-    region: Region = None,
-    since: Since = None,
-    until: Until = None,
-    format_: Annotated[
-        CallFormat,
-        typer.Option("--format", help="One JSON document a line, all in one JSON list, or a table."),
-    ] = CallFormat.JSONL,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
-    ] = STDOUT,
-    database_url: DatabaseUrl = None,
-) -> None:
-    """Export calls, oldest first: what is known of each, who said what, what of it was heard, every event.
-
-    A file gets its name once it is complete, and only its owner can read it.
-
-    csv is a row for each call. A cell that begins with = + - @ gets an apostrophe, and is no formula then.
-
-    Phone numbers begin with + too and stay as they are: they can do no harm.
-
-    Example: voice-app calls export --since 2026-11-01 --format csv --output november.csv
+    Raises:
+        typer.BadParameter: the file cannot be written.
+        typer.Exit: 2 for an id that is not in the journal, 3 for a disk that failed.
     """
-    wanted = selection(number, region, since, until)
-    if call_sids and wanted != Selection():
-        raise typer.BadParameter("Give the ids of calls, or say which with --number, --since and --until.")
-
-    async def write(journal: Journal) -> int:
-        calls = await _known(journal, call_sids) if call_sids else journal.select(wanted, newest_first=False)
-        write = _WRITERS[format_]
-        with _opened(output) as put, _progress(output) as progress:
-            task = progress.add_task("")
-            async for text in write(_read(journal, calls, lambda: progress.advance(task)), output == STDOUT):
-                put(text)
-        return int(progress.tasks[task].completed)
-
-    done = ask(database_url, write)
-    typer.echo(f"{counted(done, 'call')} exported.", err=True)
+    if isinstance(wanted, Selection):
+        calls = journal.select(wanted, newest_first=False)
+    else:
+        calls = await _known(journal, wanted)
+    write = _WRITERS[format_]
+    with _opened(output) as put, _progress(output) as progress:
+        task = progress.add_task("")
+        async for text in write(_read(journal, calls, lambda: progress.advance(task)), output is None):
+            put(text)
+    return int(progress.tasks[task].completed)
 
 
 async def _known(journal: Journal, call_sids: list[str]) -> AsyncIterator[CallRecord]:
@@ -118,18 +102,18 @@ async def _json(found: _Found, ascii_only: bool) -> AsyncIterator[str]:
 
 async def _csv(found: _Found, ascii_only: bool) -> AsyncIterator[str]:
     # The mark tells spreadsheets that a file is UTF-8. A terminal or a pipe has no use for it.
-    yield ("" if ascii_only else "\ufeff") + spreadsheet.line(spreadsheet.COLUMNS)
+    yield ("" if ascii_only else "\ufeff") + line(COLUMNS)
     async for call, entries in found:
-        yield spreadsheet.line(spreadsheet.row(call, entries))
+        yield line(row(call, entries))
 
 
 _WRITERS: Final = {CallFormat.JSONL: _jsonl, CallFormat.JSON: _json, CallFormat.CSV: _csv}
 
 
 @contextmanager
-def _opened(output: str) -> Iterator[Callable[[str], object]]:
+def _opened(output: str | None) -> Iterator[Callable[[str], object]]:
     """Where to write. A file is written under another name, and gets its own when the block is over."""
-    if output == STDOUT:
+    if output is None:
         yield sys.stdout.write
         return
     path = Path(output).resolve()
@@ -154,10 +138,61 @@ def _opened(output: str) -> Iterator[Callable[[str], object]]:
 
 
 @contextmanager
-def _progress(output: str) -> Iterator[Progress]:
+def _progress(output: str | None) -> Iterator[Progress]:
     """Counts the calls. In a terminal that has nothing else to show, people see it on standard error."""
     screen = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.completed:,} calls"), TimeElapsedColumn())
-    hidden = not screen.is_terminal or (output == STDOUT and sys.stdout.isatty())
+    hidden = not screen.is_terminal or (output is None and sys.stdout.isatty())
     with Progress(*columns, console=screen, transient=True, disable=hidden) as progress:
         yield progress
+
+
+# --- rows of a spreadsheet ----------------------------------------------------------------------
+
+
+def line(cells: Iterable[str | float | None]) -> str:
+    """One row of a CSV file (RFC 4180) in which nothing is a formula."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow([cell(value) if isinstance(value, str) else value for value in cells])
+    return text.getvalue()
+
+
+def cell(text: str) -> str:
+    """The text as a spreadsheet may have it: what would be a formula gets an apostrophe in front.
+
+    A phone number begins with a plus too, and stays as it is: it can do nothing, and whoever reads the file
+    with a program wants it unchanged.
+    """
+    safe = "\n".join(printable(part) for part in text.split("\n"))
+    if _FORMULA.match(safe) and not _NUMBER.fullmatch(safe):
+        safe = "'" + safe
+    return safe[:MAX_CELL]
+
+
+def row(call: CallRecord, entries: Sequence[Entry]) -> list[str | float | None]:
+    """One call, in the order of `COLUMNS`. Times are those of this machine's time zone."""
+    state = CallState.of(entries)
+    said = state.transcript.lines()
+    quickness = [item.first_token_ms for item in said if item.first_token_ms is not None]
+    handoffs = state.events(HandedOff)
+    return [
+        call.call_sid,
+        call.from_,
+        call.to,
+        call.direction,
+        call.status,
+        _time(call.opened_at),
+        _time(call.closed_at),
+        None if call.duration_s is None else round(call.duration_s, 1),
+        sum(item.role == "user" for item in said),
+        sum(item.heard is not None for item in said),
+        round(median(quickness), 1) if quickness else None,
+        handoffs[-1].step if handoffs else "",
+        next((event.reason for event in handoffs if event.reason), ""),
+        state.conversation_id or "",
+        "\n".join(f"{_WHO[item.role]}: {printable(item.content)}" for item in said if item.content.strip()),
+    ]
+
+
+def _time(at: float | None) -> str:
+    return "" if at is None else datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")

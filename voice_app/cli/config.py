@@ -3,46 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from voice_app.cli import configuration_fields as given
-from voice_app.cli import configuration_plan, configuration_rules, configuration_update
-from voice_app.cli.account import TwilioAccount, Url, ask, identifier
-from voice_app.cli.configuration_tables import details, table
-from voice_app.cli.confirmation import AsJson, Confirmation, DryRun, Yes
-from voice_app.cli.difference import difference
-from voice_app.cli.output import console, print_json
-from voice_app.twilio import Configuration, Configurations
-from voice_app.twilio.configuration_edit import (
-    Changes,
-    DraftError,
-    another,
-    completed,
-    differences,
-    merged,
-    same_version,
-    set_up,
-    without,
-)
-from voice_app.twilio.identifiers import IdKind, problem
-from voice_app.twilio.limits import MAX_CONFIGURATIONS
-
-app = typer.Typer(
-    help="Make, read and change Conversation Orchestrator's configurations.", no_args_is_help=True
+from voice_app.cli.options import (
+    AsJson,
+    ConfigurationId,
+    DryRun,
+    Url,
+    Yes,
+    parse_configuration_id,
+    parse_intelligence_id,
 )
 
-_configuration = identifier(IdKind.CONFIGURATION)
-_intelligence = identifier(IdKind.INTELLIGENCE_CONFIGURATION)
+if TYPE_CHECKING:
+    from voice_app.cli.account import TwilioAccount
+    from voice_app.twilio import Configuration
+    from voice_app.twilio.configuration_edit import Changes
 
 
-@app.command("list")
 def list_configurations(url: Url = None, as_json: AsJson = False) -> None:
     """List the configurations of the account.
 
     Example: voice-app config list --json
     """
+    from voice_app.cli.account import ask
+    from voice_app.cli.configuration_tables import table
+    from voice_app.cli.output import console, print_json
+    from voice_app.twilio import Configurations
+    from voice_app.twilio.limits import MAX_CONFIGURATIONS
 
     async def question(account: TwilioAccount) -> None:
         found = await Configurations(account.api).list()
@@ -56,12 +47,15 @@ def list_configurations(url: Url = None, as_json: AsJson = False) -> None:
     ask(url, question)
 
 
-@app.command("show")
-def show(configuration_id: given.ConfigurationId, url: Url = None, as_json: AsJson = False) -> None:
+def show(configuration_id: ConfigurationId, url: Url = None, as_json: AsJson = False) -> None:
     """Show a configuration. As JSON it is exactly what Twilio has, fit for `config set` and `config diff`.
 
     Example: voice-app config show conv_configuration_… --json > voice.json
     """
+    from voice_app.cli.account import ask
+    from voice_app.cli.configuration_tables import details
+    from voice_app.cli.output import console, print_json
+    from voice_app.twilio import Configurations
 
     async def question(account: TwilioAccount) -> None:
         found = await Configurations(account.api).fetch(configuration_id)
@@ -75,7 +69,6 @@ def show(configuration_id: given.ConfigurationId, url: Url = None, as_json: AsJs
     ask(url, question)
 
 
-@app.command("diff")
 def diff(
     first: Annotated[str, typer.Argument(metavar="FIRST", help="A configuration's id, or a file.")],
     second: Annotated[str, typer.Argument(metavar="SECOND", help="A configuration's id, or a file.")],
@@ -86,6 +79,12 @@ def diff(
 
     Example: voice-app config diff conv_configuration_… voice.json
     """
+    from voice_app.cli.account import ask
+    from voice_app.cli.configuration_tables import difference
+    from voice_app.cli.output import console, print_json
+    from voice_app.twilio import Configurations
+    from voice_app.twilio.configuration_edit import differences, merged
+    from voice_app.twilio.identifiers import IdKind, problem
 
     ids = [name for name in (first, second) if problem(name, IdKind.CONFIGURATION) is None]
     known = {name: given.from_file(Path(name)) for name in (first, second) if name not in ids}
@@ -111,12 +110,13 @@ def diff(
     raise typer.Exit(1 if found else 0)
 
 
-@app.command("create")
 def create(
     file: given.File = None,
     from_: Annotated[
         str | None,
-        typer.Option("--from", parser=_configuration, metavar="ID", help="Make it like this configuration."),
+        typer.Option(
+            "--from", parser=parse_configuration_id, metavar="ID", help="Make it like this configuration."
+        ),
     ] = None,
     name: given.Name = None,
     description: given.Description = None,
@@ -129,7 +129,9 @@ def create(
     callback: given.Callback = None,
     intelligence: Annotated[
         list[str] | None,
-        typer.Option("--intelligence", parser=_intelligence, metavar="ID", help="Link it; may be repeated."),
+        typer.Option(
+            "--intelligence", parser=parse_intelligence_id, metavar="ID", help="Link it; may be repeated."
+        ),
     ] = None,
     bridge: given.Bridge = None,
     beyond_limits: Annotated[
@@ -148,6 +150,12 @@ def create(
 
     Example: voice-app config create --name shop --memory-store mem_store_… --capture SMS=+15550100001
     """
+    from voice_app.cli import configuration_update
+    from voice_app.cli.account import ask
+    from voice_app.cli.confirmation import Confirmation
+    from voice_app.twilio import Configurations
+    from voice_app.twilio.configuration_edit import DraftError, another, completed, set_up
+
     flags = given.from_flags(
         name=name,
         description=description,
@@ -181,9 +189,8 @@ def create(
     raise typer.Exit(ask(url, question))
 
 
-@app.command("set")
 def set_fields(
-    configuration_id: given.ConfigurationId,
+    configuration_id: ConfigurationId,
     file: given.File = None,
     name: given.Name = None,
     description: given.Description = None,
@@ -207,6 +214,10 @@ def set_fields(
 
     Example: voice-app config set conv_configuration_… --timeouts VOICE=5/30 --extract
     """
+    from voice_app.cli import configuration_update
+    from voice_app.cli.confirmation import Confirmation
+    from voice_app.twilio.configuration_edit import DraftError, merged, same_version, set_up, without
+
     flags = given.from_flags(
         name=name,
         description=description,
@@ -239,15 +250,8 @@ def set_fields(
     configuration_update.run(configuration_id, make, url, Confirmation(yes, dry_run, as_json))
 
 
-app.command("link-intelligence")(configuration_rules.link_intelligence)
-app.command("unlink-intelligence")(configuration_rules.unlink_intelligence)
-app.command("add-rule")(configuration_rules.add_rule)
-app.command("remove-rule")(configuration_rules.remove_rule)
-
-
-@app.command("delete")
 def delete(
-    configuration_id: given.ConfigurationId,
+    configuration_id: ConfigurationId,
     yes: Yes = False,
     dry_run: DryRun = False,
     url: Url = None,
@@ -257,6 +261,9 @@ def delete(
 
     Example: voice-app config delete conv_configuration_…
     """
+    from voice_app.cli import configuration_update
+    from voice_app.cli.account import ask
+    from voice_app.cli.confirmation import Confirmation
 
     async def question(account: TwilioAccount) -> int:
         return await configuration_update.delete(
@@ -264,6 +271,3 @@ def delete(
         )
 
     raise typer.Exit(ask(url, question))
-
-
-app.command("plan")(configuration_plan.plan)

@@ -7,22 +7,27 @@ import sys
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from voice_app.cli.account import identifier
-from voice_app.twilio.configuration_edit import READ_ONLY, Timeouts
-from voice_app.twilio.identifiers import IdKind
-from voice_app.twilio.limits import CHANNELS, GROUPINGS
+if TYPE_CHECKING:
+    from voice_app.twilio.configuration_edit import Timeouts
 
-GROUPING_NAMES: Final = dict(zip(("profile", "addresses", "addresses-and-channel"), GROUPINGS, strict=True))
+# `twilio.limits` has both, too. It takes a quarter of a second to import, which ``--help`` need not wait for.
+CHANNELS: Final = ("VOICE", "SMS", "RCS", "WHATSAPP", "CHAT")
+GROUPING_NAMES: Final = {
+    "profile": "GROUP_BY_PROFILE",
+    "addresses": "GROUP_BY_PARTICIPANT_ADDRESSES",
+    "addresses-and-channel": "GROUP_BY_PARTICIPANT_ADDRESSES_AND_CHANNEL_TYPE",
+}
+"""Twilio's grouping types by the names that the options take."""
 
 
 def grouping(value: str) -> str:
     """For Typer: one of Twilio's grouping types, or its short name."""
     found = GROUPING_NAMES.get(value.lower(), value.upper())
-    if found not in GROUPINGS:
+    if found not in GROUPING_NAMES.values():
         raise typer.BadParameter(f"{value!r} is none of {', '.join(GROUPING_NAMES)}.")
     return found
 
@@ -34,10 +39,6 @@ def channel(value: str) -> str:
     return value.upper()
 
 
-ConfigurationId = Annotated[
-    str,
-    typer.Argument(parser=identifier(IdKind.CONFIGURATION), metavar="ID", help="conv_configuration_…"),
-]
 ChannelName = Annotated[str, typer.Argument(parser=channel, metavar="CHANNEL", help=", ".join(CHANNELS))]
 
 File = Annotated[
@@ -110,6 +111,8 @@ def from_file(path: Path) -> dict[str, Any]:
 
 def writable_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Without what Twilio keeps itself, so that the output of `config show --json` can be written back."""
+    from voice_app.twilio.configuration_edit import READ_ONLY
+
     return {name: value for name, value in fields.items() if name not in READ_ONLY}
 
 

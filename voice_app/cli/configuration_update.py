@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import msgspec
 import typer
 
 from voice_app.cli.account import TwilioAccount, ask
-from voice_app.cli.change_preview import traps
+from voice_app.cli.configuration_tables import difference
 from voice_app.cli.confirmation import Confirmation, watching
-from voice_app.cli.difference import difference
 from voice_app.cli.output import complain, console, print_findings, print_json
-from voice_app.findings import Finding, refuses
+from voice_app.findings import Finding, Severity, refuses
+from voice_app.guard import Named, Snapshot, judge
+from voice_app.guard.snapshot import SETTING
 from voice_app.twilio import ApiError, Configuration, Configurations, Conversations, Trouble
 from voice_app.twilio.configuration_edit import (
     GROUPING,
@@ -30,6 +32,8 @@ from voice_app.twilio.models import OPEN
 
 NONE = Configuration({})
 """What a new configuration is compared with."""
+_RULES: Final = re.compile(r"STT10[1235]|CFG11[0-8]|CFG124")
+"""The rules that look at nothing but the configuration, our numbers and our people."""
 
 
 class UpdateOutcome(msgspec.Struct, kw_only=True):
@@ -83,7 +87,7 @@ async def create(
             "--beyond-limits, and Twilio decides"
         )
     outcome = UpdateOutcome(configuration_id=None, changes=differences(NONE.raw, fields))
-    outcome.findings = traps(account, NONE, Configuration({"id": "the-new-id", **fields}))
+    outcome.findings = new_findings(account, NONE, Configuration({"id": "the-new-id", **fields}))
     if not _agreed(outcome, confirmation, "Create this configuration?"):
         return _reported(outcome, confirmation)
     with watching("Creating it") as look:
@@ -112,7 +116,7 @@ async def change(
     after = changed(before, changes)
     outcome = UpdateOutcome(configuration_id=configuration_id, version=before.version)
     outcome.changes = differences(before.raw, after.raw)
-    outcome.findings = traps(account, before, after)
+    outcome.findings = new_findings(account, before, after)
     if not outcome.changes:
         confirmation.say(f"There is nothing to change: {configuration_id} is like that already.")
         return _reported(outcome, confirmation)
@@ -121,7 +125,7 @@ async def change(
     now = await configurations.fetch(configuration_id)
     if now.version != before.version or differences(before.raw, now.raw):
         complain(f"Somebody else changed {configuration_id} meanwhile. Nothing was written:")
-        confirmation.show_changes(differences(before.raw, now.raw))
+        confirmation.show(difference(differences(before.raw, now.raw)))
         complain("Give the command once more to see what it does now.")
         return 1
     try:
@@ -176,7 +180,7 @@ def checked_changes(before: Configuration, changes: Changes) -> None:
 
 def _agreed(outcome: UpdateOutcome, confirmation: Confirmation, question: str) -> bool:
     """Show what is to be done, and ask, unless a rule forbids it."""
-    confirmation.show_changes(outcome.changes)
+    confirmation.show(difference(outcome.changes))
     if outcome.findings and not confirmation.as_json:
         confirmation.say("")
         print_findings(outcome.findings, as_json=False)
@@ -240,3 +244,44 @@ async def _exists(configurations: Configurations, configuration_id: str) -> bool
             return False
         raise
     return True
+
+
+# --- what the guard says of a change before it is made ------------------------------------------
+
+
+def new_findings(account: TwilioAccount, before: Configuration, after: Configuration) -> list[Finding]:
+    """The findings that the change brings; what was there before is `voice-app check`'s to report."""
+    known = {_key(finding, fact) for finding in _findings(account, before) for fact in _facts(finding)}
+    return [
+        _raised(finding)
+        for finding in _findings(account, after)
+        if any(_key(finding, fact) not in known for fact in _facts(finding))
+    ]
+
+
+def _findings(account: TwilioAccount, configuration: Configuration) -> list[Finding]:
+    named = configuration.id in account.named
+    snapshot = Snapshot(
+        scope=account.scope,
+        named=(Named(configuration.id, SETTING, configuration),) if named else (),
+        configurations=(configuration,),
+    )
+    return [finding for finding in judge(snapshot) if _RULES.fullmatch(finding.rule)]
+
+
+def _facts(finding: Finding) -> tuple[str, ...]:
+    return finding.evidence or (finding.message,)
+
+
+def _key(finding: Finding, fact: str) -> tuple[str, str]:
+    """A fact without the place of the rule in its list, which moves when another one goes."""
+    return finding.rule, re.sub(r"capture rule \d+", "capture rule", fact)
+
+
+def _raised(finding: Finding) -> Finding:
+    """What is wrong with a configuration that our TwiML does not name is a note to a check. Who is just
+    writing it wants to know.
+    """
+    if finding.severity is Severity.NOTE and finding.rule.startswith("CFG"):
+        return msgspec.structs.replace(finding, severity=Severity.WARNING)
+    return finding

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console, RenderableType
 
-from voice_app.cli.difference import difference
 from voice_app.cli.output import complain, console, plain, printable
-from voice_app.twilio.configuration_edit import Difference
-from voice_app.twilio.models import Operation
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from voice_app.twilio.models import Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +31,6 @@ class Confirmation:
 
     def show(self, content: RenderableType) -> None:
         console(stderr=self.as_json).print(content, soft_wrap=True)
-
-    def show_changes(self, places: Iterable[Difference]) -> None:
-        self.show(difference(places))
 
     def given(self, question: str) -> bool:
         """Whether to go on. Says so if not."""
@@ -58,6 +52,8 @@ class Confirmation:
 @contextmanager
 def watching(what: str) -> Iterator[Callable[[Operation], None]]:
     """Show on standard error how an operation goes: a spinner in a terminal, else a line per status."""
+    from rich.console import Console
+
     screen = Console(stderr=True, highlight=False)
     seen: list[str] = []
 

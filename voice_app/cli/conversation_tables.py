@@ -3,45 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
-from typing import Annotated
 
-import typer
 from rich.table import Table
 from rich.text import Text
 
-from voice_app.cli.account import identifier
 from voice_app.cli.output import plain
 from voice_app.twilio import Conversation, Participant
-from voice_app.twilio.identifiers import IdKind
 from voice_app.twilio.models import moment
 from voice_app.twilio.utterances import ConversationUtterance
-
-
-class Status(StrEnum):
-    """Where a conversation is in its life."""
-
-    ACTIVE = "ACTIVE"
-    INACTIVE = "INACTIVE"
-    CLOSED = "CLOSED"
-
-
-ConversationId = Annotated[
-    str, typer.Argument(parser=identifier(IdKind.CONVERSATION), metavar="ID", help="conv_conversation_…")
-]
-OfConfiguration = Annotated[
-    str | None,
-    typer.Option(
-        "--config",
-        parser=identifier(IdKind.CONFIGURATION),
-        metavar="ID",
-        help="Those of this configuration.",
-    ),
-]
-Statuses = Annotated[
-    list[Status] | None,
-    typer.Option("--status", case_sensitive=False, help="Only those; may be repeated."),
-]
 
 
 def table(conversations: Iterable[Conversation]) -> Table:

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
-from voice_app.cli import closing, dates, export
-from voice_app.cli.account import TwilioAccount, Url, ask
-from voice_app.cli.confirmation import AsJson
-from voice_app.cli.conversation_tables import (
+from voice_app.cli.options import (
+    AsJson,
+    ConversationFormat,
     ConversationId,
+    ConversationStatus,
+    DryRun,
     OfConfiguration,
     Statuses,
-    dialogue,
-    heading,
-    table,
+    Url,
+    Yes,
+    moment,
+    parse_conversation_id,
 )
-from voice_app.cli.output import console, print_json
-from voice_app.twilio import Conversation, Conversations
-from voice_app.twilio.models import moment
-from voice_app.twilio.utterances import ConversationUtterance, utterances
 
-app = typer.Typer(help="Read, close and export conversations.", no_args_is_help=True)
-
-app.command("close")(closing.close)
-app.command("export")(export.export)
+if TYPE_CHECKING:
+    from voice_app.cli.account import TwilioAccount
+    from voice_app.twilio import Conversation, OperatorResult
+    from voice_app.twilio.utterances import ConversationUtterance
 
 
-@app.command("list")
 def list_conversations(
     status: Statuses = None,
     channel_id: Annotated[
@@ -52,14 +52,23 @@ def list_conversations(
 
     Example: voice-app conversations list --status ACTIVE --since 2026-11-22
     """
-    after, before = dates.moment(since, "--since"), dates.moment(until, "--until", end=True)
+    from voice_app.cli.account import ask
+    from voice_app.cli.conversation_tables import table
+    from voice_app.cli.output import console, print_json
+    from voice_app.twilio import Conversations
+    from voice_app.twilio.models import moment as time_of
+
+    after, before = moment(since, "--since"), moment(until, "--until", end=True)
+
+    def created(item: Conversation) -> datetime:
+        return time_of(item.created_at) or datetime.min.replace(tzinfo=UTC)
 
     async def question(account: TwilioAccount) -> list[Conversation]:
         found = await Conversations(account.api).list(
             statuses=status or (), channel_id=channel_id, created_after=after, created_before=before
         )
         wanted = [item for item in found if config in (None, item.configuration_id)]
-        return sorted(wanted, key=_created, reverse=True)
+        return sorted(wanted, key=created, reverse=True)
 
     found = ask(url, question)
     if as_json:
@@ -71,12 +80,16 @@ def list_conversations(
     typer.echo(f"{len(found)} conversation{'' if len(found) == 1 else 's'}{more}.")
 
 
-@app.command("show")
 def show(conversation_id: ConversationId, url: Url = None, as_json: AsJson = False) -> None:
     """Show a conversation as a dialogue. The fragments of one spoken reply are one utterance.
 
     Example: voice-app conversations show conv_conversation_…
     """
+    from voice_app.cli.account import ask
+    from voice_app.cli.conversation_tables import dialogue, heading
+    from voice_app.cli.output import console, print_json
+    from voice_app.twilio import Conversations
+    from voice_app.twilio.utterances import utterances
 
     async def question(account: TwilioAccount) -> None:
         conversations = Conversations(account.api)
@@ -103,8 +116,119 @@ def show(conversation_id: ConversationId, url: Url = None, as_json: AsJson = Fal
     ask(url, question)
 
 
-def _created(item: Conversation) -> datetime:
-    return moment(item.created_at) or datetime.min.replace(tzinfo=UTC)
+def close(
+    conversation_ids: Annotated[
+        list[str] | None,
+        typer.Argument(parser=parse_conversation_id, metavar="ID", help="conv_conversation_…"),
+    ] = None,
+    config: OfConfiguration = None,
+    older_than_version: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="With --config: those older than this version of it; without, than the current one.",
+        ),
+    ] = None,
+    status: Statuses = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close conversations: one by its id, or all that are open and keep an older configuration.
+
+    A conversation keeps the configuration that it was created with, whatever changes later.
+
+    Closing is final. It starts the extraction of memories, and the summaries.
+
+    Example: voice-app conversations close --config conv_configuration_… --older-than-version 5
+    """
+    from voice_app.cli.account import ask
+    from voice_app.cli.confirmation import Confirmation
+    from voice_app.cli.conversation_closing import close_all, older_conversations, open_conversations
+    from voice_app.twilio import Conversations
+    from voice_app.twilio.models import OPEN
+
+    if bool(conversation_ids) == bool(config):
+        raise typer.BadParameter("Give the ids of conversations, or --config with the id of a configuration.")
+    if older_than_version is not None and config is None:
+        raise typer.BadParameter("--older-than-version needs --config.")
+    wanted = [str(item) for item in status or OPEN]
+    if ConversationStatus.CLOSED in wanted:
+        raise typer.BadParameter("--status CLOSED: those are closed already.")
+    confirmation = Confirmation(yes, dry_run, as_json)
+
+    async def question(account: TwilioAccount) -> int:
+        conversations = Conversations(account.api)
+        if config is not None:
+            chosen = await older_conversations(account, config, older_than_version, wanted, confirmation)
+        else:
+            chosen = await open_conversations(conversations, conversation_ids or (), confirmation)
+        return await close_all(conversations, chosen, confirmation)
+
+    raise typer.Exit(ask(url, question))
+
+
+def export(
+    conversation_id: ConversationId,
+    format_: Annotated[
+        ConversationFormat, typer.Option("--format", help="json, or vcon (draft-ietf-vcon-vcon-core-04).")
+    ] = (ConversationFormat.JSON),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file; without, to standard output.")
+    ] = None,
+    url: Url = None,
+) -> None:
+    """Export a conversation with everything that was said and what operators made of it.
+
+    Example: voice-app conversations export conv_conversation_… --format vcon --output call.vcon
+    """
+    from voice_app.cli.account import ask
+    from voice_app.cli.output import print_json
+    from voice_app.twilio import Conversations
+    from voice_app.twilio.vcon import vcon
+
+    async def question(account: TwilioAccount) -> dict[str, Any]:
+        conversations = Conversations(account.api)
+        conversation, people, said, results = await asyncio.gather(
+            conversations.fetch(conversation_id),
+            conversations.participants(conversation_id),
+            conversations.communications(conversation_id),
+            _results(account, conversation_id),
+        )
+        if format_ is ConversationFormat.VCON:
+            return vcon(conversation, people, said, results, exported_at=datetime.now(UTC))
+        return {
+            "conversation": conversation.raw,
+            "participants": [item.raw for item in people],
+            "communications": [item.raw for item in said],
+            "operatorResults": [item.raw for item in results],
+        }
+
+    document = ask(url, question)
+    if output is None:
+        print_json(document)
+        return
+    try:
+        output.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"{output} cannot be written: {error.strerror}.") from None
+    typer.echo(f"Written to {output}.", err=True)
+
+
+async def _results(account: TwilioAccount, conversation_id: str) -> Sequence[OperatorResult]:
+    """What operators made of it. An account without Intelligence has nothing, and that is no failure."""
+    from voice_app.cli.output import complain
+    from voice_app.twilio import ApiError, Intelligence, Trouble
+
+    try:
+        return await Intelligence(account.api).results(conversation_id=conversation_id)
+    except ApiError as error:
+        if error.trouble not in (Trouble.NOT_FOUND, Trouble.LACKS_PERMISSION):
+            raise
+        complain(f"Without the results of operators: {error.answer}.")
+        return []
 
 
 def _utterance(item: ConversationUtterance) -> dict[str, Any]:

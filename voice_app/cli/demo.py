@@ -1,9 +1,8 @@
-"""``voice-app demo``"""
+"""A whole call in the sandbox, step by step: each has to happen."""
 
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from pathlib import Path
 
 import typer
@@ -12,40 +11,23 @@ from voice_app import server
 from voice_app.app import documents_of, scope
 from voice_app.calls import CallState, SpokenLine
 from voice_app.cli.call_transcript import TranscriptPrinter
-from voice_app.cli.output import print_findings, run
+from voice_app.cli.output import print_findings
 from voice_app.guard import check_account
 from voice_app.journal import Journal
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.phone import CallOverError, Person, Phone, PhoneCall
+from voice_app.sandbox.phone import Person, Phone, PhoneCall
 from voice_app.settings import Settings
-from voice_app.telemetry import configure_logging
 from voice_app.twilio import Configurations, Conversations, TwilioApi
 
 PACE = 14.0
 """Words per second: five times the pace of a person, so that nobody has to wait."""
 
 
-class _MissingError(Exception):
+class MissingStepError(Exception):
     """A step of the demo did not happen."""
 
 
-def demo() -> None:
-    """Start the sandbox, phone it, talk, cut in, press a key, say goodbye; then show the guard refuse.
-
-    Needs no account and no network. Exit code 0 only if every step happened.
-
-    Example: voice-app demo
-    """
-    configure_logging("warning")
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            run(_demo(_settings(Path(folder))))
-    except (_MissingError, CallOverError) as error:
-        typer.echo(f"\nThe demo failed: {error}", err=True)
-        raise typer.Exit(1) from None
-
-
-def _settings(folder: Path) -> Settings:
+def demo_settings(folder: Path) -> Settings:
     """The sandbox with the receptionist, whatever this machine is set up for."""
     return Settings.model_construct(
         port=0,
@@ -55,7 +37,7 @@ def _settings(folder: Path) -> Settings:
     )
 
 
-async def _demo(settings: Settings) -> None:
+async def run_demo(settings: Settings) -> None:
     async with server.environment(settings) as (ready, api):
         _headline("A call, from the number's webhook to the goodbye")
         async with server.running(ready, api) as base_url:
@@ -97,7 +79,7 @@ async def _talk(settings: Settings, base_url: str) -> PhoneCall:
         await call.over.wait()
     _expect("the end of the call by the agent", call.endings[-1].status == "ended")
     for problem in call.problems:
-        raise _MissingError(f"a call without a problem: {problem}")
+        raise MissingStepError(f"a call without a problem: {problem}")
     return call
 
 
@@ -133,7 +115,7 @@ async def _written_down(settings: Settings, call_sid: str, *, lines: int) -> lis
             if len(found) >= lines:
                 return found
             await asyncio.sleep(0.05)
-    raise _MissingError("the whole transcript did not happen")
+    raise MissingStepError("the whole transcript did not happen")
 
 
 async def _show_memory(settings: Settings, call: PhoneCall) -> None:
@@ -170,4 +152,4 @@ def _headline(text: str) -> None:
 
 def _expect(what: str, happened: bool) -> None:
     if not happened:
-        raise _MissingError(f"{what} did not happen")
+        raise MissingStepError(f"{what} did not happen")

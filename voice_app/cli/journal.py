@@ -4,50 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import typer
 
-from voice_app.cli.dates import moment
+from voice_app.cli.options import moment
 from voice_app.cli.output import complain, run
 from voice_app.journal import Journal, JournalError, Selection
-from voice_app.settings import load
-from voice_app.twilio.addresses import e164
 
 _T = TypeVar("_T")
-
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--database-url",
-        envvar="VOICE_APP_DATABASE_URL",
-        help="Where the journal is kept; if not given, where the server keeps it.",
-        show_default=False,
-    ),
-]
-Number = Annotated[
-    str | None,
-    typer.Option(
-        "--number", help="Only calls from or to this number, however it is written; or client:…, sip:…."
-    ),
-]
-Region = Annotated[
-    str | None, typer.Option(help="Country of a number that is written without its code, e.g. US.")
-]
-Since = Annotated[
-    str | None,
-    typer.Option("--since", help="Opened then or later: 2026-11-22, or with a time of the day."),
-]
-Until = Annotated[
-    str | None, typer.Option("--until", help="Opened then or earlier; a day counts to its end.")
-]
 
 
 def ask(database_url: str | None, question: Callable[[Journal], Coroutine[Any, Any, _T]]) -> _T:
     """What a journal that exists answers; exit code 2 if it cannot."""
 
     async def asked() -> _T:
-        async with Journal(database_url or load().database_url, create=False) as journal:
+        async with Journal(database_url or _configured(), create=False) as journal:
             return await question(journal)
 
     try:
@@ -55,6 +27,13 @@ def ask(database_url: str | None, question: Callable[[Journal], Coroutine[Any, A
     except JournalError as error:
         complain(str(error))
         raise typer.Exit(2) from None
+
+
+def _configured() -> str:
+    """Where the settings keep the journal. Raises `SettingsError`."""
+    from voice_app.settings import load  # only where no option and no variable tells it already
+
+    return load().database_url
 
 
 def selection(number: str | None, region: str | None, since: str | None, until: str | None) -> Selection:
@@ -72,6 +51,8 @@ def address(text: str, region: str | None) -> str:
     bare = text.strip()
     if re.match(r"(client|sips?):\S", bare):
         return bare
+    from voice_app.twilio.addresses import e164
+
     try:
         return e164(bare, region)
     except ValueError as error:

@@ -6,15 +6,16 @@ import asyncio
 import json
 import unicodedata
 from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 import typer
-import uvloop
-from rich.console import Console
-from rich.text import Text
 
-from voice_app.findings import Finding
+if TYPE_CHECKING:  # Rich and uvloop are imported by what uses them: many a command prints plain lines
+    from rich.console import Console
+    from rich.text import Text
+
+    from voice_app.findings import Finding
 
 T = TypeVar("T")
 
@@ -27,6 +28,8 @@ _JOINERS: Final = "\u200c\u200d"
 
 def run(main: Coroutine[None, None, T]) -> T:
     """Run a command's coroutine on uvloop."""
+    import uvloop
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 
@@ -36,6 +39,8 @@ def print_findings(findings: list[Finding], *, as_json: bool, error: bool = Fals
     if as_json:
         typer.echo(msgspec.json.encode({"findings": findings}).decode())
     elif findings:
+        from rich.console import Console
+
         from voice_app.guard.rendering import report  # with it comes a good part of the house
 
         Console(stderr=error, highlight=False, soft_wrap=True).print(report(findings))
@@ -70,11 +75,15 @@ def counted(number: int, noun: str) -> str:
 
 def plain(text: str, style: str = "") -> Text:
     """Untrusted text that Rich prints as it is: no markup in it, nothing that steers a terminal."""
+    from rich.text import Text
+
     return Text(printable(text), style)
 
 
 def console(least_width: int = WIDE, *, stderr: bool = False) -> Console:
     """Where to print. A file or a pipe is wide, and so is a terminal where folded columns would be worse."""
+    from rich.console import Console
+
     found = Console(highlight=False, stderr=stderr)
     found.width = max(found.width, least_width if found.is_terminal else WIDE)
     return found

@@ -1,21 +1,17 @@
-"""``voice-app serve``"""
+"""``voice-app serve``, and ``voice-app sandbox`` for what several servers have in common."""
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from contextlib import nullcontext
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voice_app import server
-from voice_app.agents.loader import AgentError
-from voice_app.app import build_services
-from voice_app.cli.output import print_findings, run
-from voice_app.findings import Severity
-from voice_app.guard import Verdict
-from voice_app.journal import JournalError, place
-from voice_app.settings import Settings, SettingsError, load
-from voice_app.telemetry import configure_logging
+if TYPE_CHECKING:
+    from voice_app.guard import Verdict
+    from voice_app.settings import Settings
 
 
 def serve(
@@ -30,6 +26,13 @@ def serve(
 
     Example: voice-app serve --port 8000
     """
+    from voice_app import server
+    from voice_app.agents.loader import AgentError
+    from voice_app.cli.output import run
+    from voice_app.journal import JournalError
+    from voice_app.settings import SettingsError, load
+    from voice_app.telemetry import configure_logging
+
     settings = load(host=host, port=port, workers=workers)
     server.check_workers(settings)
     configure_logging(settings.log_level)
@@ -45,6 +48,12 @@ def serve(
 
 
 async def _serve(settings: Settings, *, check_only: bool) -> int:
+    from voice_app import server
+    from voice_app.app import build_services
+    from voice_app.cli.output import print_findings
+    from voice_app.findings import Severity
+    from voice_app.guard import Verdict
+
     async with server.environment(settings) as (ready, api):
         report = await server.preflight(ready, api)
         grave = [item for item in report.findings if item.severity is not Severity.NOTE]
@@ -66,12 +75,16 @@ async def _serve(settings: Settings, *, check_only: bool) -> int:
 
 
 def _why_not(found: Verdict) -> str:
+    from voice_app.guard import Verdict
+
     if found is Verdict.UNKNOWN:
         return "it could not be found out whether speech-to-text would be billed twice."
     return "the findings above have to be put right first."
 
 
 def _announce(settings: Settings, base_url: str) -> None:
+    from voice_app.journal import place
+
     if settings.in_sandbox:
         typer.echo(
             "voice-app runs in the sandbox: TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are not set, so there\n"
@@ -90,3 +103,72 @@ def _announce(settings: Settings, base_url: str) -> None:
             f"  Configuration  {settings.conversation_configuration or 'none: no conversation is kept'}\n"
             f"  Journal        {place(settings.database_url)}"
         )
+
+
+# --- the double of Twilio's APIs ----------------------------------------------------------------
+
+
+def sandbox(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 0,
+    webhooks_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--webhooks-to",
+            metavar="URL",
+            help="Where webhooks go: a balancer, or each of several machines. "
+            "[the server that was started last]",
+        ),
+    ] = None,
+) -> None:
+    """Serve the double of Twilio's APIs, for several servers. One that runs alone brings its own.
+
+    Example: voice-app sandbox --port 9000 --webhooks-to http://127.0.0.1:8080
+    """
+    from voice_app.cli.output import run
+    from voice_app.settings import load
+
+    run(_sandbox(load(), port, webhooks_to or []))
+
+
+async def _sandbox(settings: Settings, port: int, machines: list[str]) -> None:
+    from voice_app.sandbox.network import Network
+    from voice_app.sandbox.twilio import WebhookSender, double_app
+    from voice_app.sandbox.twilio.app import serve
+    from voice_app.server import furnished
+    from voice_app.settings import SettingsError
+
+    if settings.account_sid is not None:
+        raise SettingsError(
+            ["TWILIO_ACCOUNT_SID is set: the sandbox has an account of its own; start it without credentials"]
+        )
+    for machine in machines:
+        if not machine.startswith(("http://", "https://")):
+            raise typer.BadParameter(f"{machine} is no URL; it should look like http://127.0.0.1:8080")
+    ours = settings.sandboxed()
+    account, configuration_id = furnished(ours)
+    if machines:
+        first, *others = (machine.rstrip("/") for machine in machines)
+        account.network = Network(first, ours.origin, ours.signing_tokens[0], tuple(others))
+        account.balanced = True
+    try:
+        async with WebhookSender(account), serve(double_app(account), port=port) as base_url:
+            typer.echo(
+                "The double of Twilio's APIs, in memory. Start each server with both of these:\n\n"
+                f"  VOICE_APP_TWILIO_BASE_URL={base_url}\n"
+                f"  TWILIO_CONVERSATION_CONFIGURATION_ID={configuration_id}\n\n"
+                f"  Listening on   {base_url}\n\n"
+                "Stop with Ctrl-C."
+            )
+            await _signalled()
+    except OSError as error:
+        raise SettingsError(
+            [f"cannot listen on port {port} ({error.strerror}): choose another with --port"]
+        ) from None
+
+
+async def _signalled() -> None:
+    """Return on SIGINT or SIGTERM."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()

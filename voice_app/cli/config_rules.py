@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voice_app.cli import configuration_update
-from voice_app.cli.account import TwilioAccount, Url, ask, identifier
-from voice_app.cli.configuration_fields import ChannelName, ConfigurationId
-from voice_app.cli.confirmation import AsJson, Confirmation, DryRun, Yes
-from voice_app.twilio import Intelligence
-from voice_app.twilio.addresses import address
-from voice_app.twilio.configuration_edit import linked, rule, rules_of, unlinked, with_rules, without_rules
-from voice_app.twilio.identifiers import IdKind
+from voice_app.cli.configuration_fields import ChannelName
+from voice_app.cli.options import AsJson, ConfigurationId, DryRun, Url, Yes, parse_intelligence_id
+
+if TYPE_CHECKING:
+    from voice_app.cli.account import TwilioAccount
 
 IntelligenceIds = Annotated[
     list[str],
     typer.Argument(
-        parser=identifier(IdKind.INTELLIGENCE_CONFIGURATION),
+        parser=parse_intelligence_id,
         metavar="INTELLIGENCE_ID",
         help="intelligence_configuration_…",
     ),
@@ -45,6 +42,11 @@ def link_intelligence(
 
     Example: voice-app config link-intelligence conv_configuration_… intelligence_configuration_…
     """
+    from voice_app.cli import configuration_update
+    from voice_app.cli.account import ask
+    from voice_app.cli.confirmation import Confirmation
+    from voice_app.twilio import Intelligence
+    from voice_app.twilio.configuration_edit import linked
 
     async def question(account: TwilioAccount) -> int:
         for intelligence_id in intelligence_ids:
@@ -72,6 +74,10 @@ def unlink_intelligence(
 
     Example: voice-app config unlink-intelligence conv_configuration_… intelligence_configuration_…
     """
+    from voice_app.cli import configuration_update
+    from voice_app.cli.confirmation import Confirmation
+    from voice_app.twilio.configuration_edit import unlinked
+
     configuration_update.run(
         configuration_id,
         lambda before: unlinked(before, intelligence_ids),
@@ -98,6 +104,10 @@ def add_rule(
 
     Example: voice-app config add-rule conv_configuration_… SMS --number +15550100001
     """
+    from voice_app.cli import configuration_update
+    from voice_app.cli.confirmation import Confirmation
+    from voice_app.twilio.configuration_edit import with_rules
+
     rules = _rules(channel, from_, to, number, call_type)
     configuration_update.run(
         configuration_id,
@@ -123,6 +133,10 @@ def remove_rule(
 
     Example: voice-app config remove-rule conv_configuration_… VOICE --from '*' --to +15550100001
     """
+    from voice_app.cli import configuration_update
+    from voice_app.cli.confirmation import Confirmation
+    from voice_app.twilio.configuration_edit import rule, without_rules
+
     if number is None and from_ is not None and to is not None:
         rules = [rule(from_, to, call_type)]  # as they were written, and if it was wrongly
     else:
@@ -140,6 +154,9 @@ def remove_rule(
 def _rules(
     channel: str, from_: str | None, to: str | None, number: str | None, call_type: str | None
 ) -> list[dict[str, Any]]:
+    from voice_app.twilio.addresses import address
+    from voice_app.twilio.configuration_edit import rule, rules_of
+
     if channel == "CHAT":
         raise typer.BadParameter("CHAT has no numbers: chats come through a classic service, see --bridge.")
     if call_type is not None and channel != "VOICE":

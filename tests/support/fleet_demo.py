@@ -1,20 +1,31 @@
-"""The demo of a fleet: calls go on while their server is killed, and while all servers are restarted."""
+"""A fleet behind nginx that loses machines while people talk: one server is killed, all are restarted.
+
+    VOICE_APP_DATABASE_URL=postgresql://… python -m support.fleet_demo --calls 10
+
+`scripts/fleet --demo` brings a PostgreSQL and runs this. Exit code 0 if no call was lost.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import Final
 
 import typer
+import uvloop
 
-from voice_app.cli.child_processes import Child
-from voice_app.cli.test_fleet import Machines
+from voice_app.cli.child_processes import Child, ChildError
+from voice_app.cli.fleet_servers import FleetServers, behind_nginx, inherited_settings, stop_on_sigterm
 from voice_app.sandbox.load.call_fleet import CallFleet, CallScript, CheckingCaller
+from voice_app.settings import load
 
+SITE: Final = Path(__file__).parents[2] / "scripts/deploy/nginx.conf"
 SETTINGS: Final = {
     "VOICE_APP_AGENT": "voice_app.sandbox.load.agents:counting",
     "VOICE_APP_DRAIN_SECONDS": "3",  # short, so that calls are taken over and not only waited for
@@ -36,12 +47,12 @@ class LostError(Exception):
 class Rehearsal:
     """A fleet, and the callers who talk with it while it loses machines."""
 
-    running: Machines
+    running: FleetServers
     crowd: CallFleet
 
     @classmethod
     @asynccontextmanager
-    async def begin(cls, running: Machines, base_url: str) -> AsyncIterator[Rehearsal]:
+    async def begin(cls, running: FleetServers, base_url: str) -> AsyncIterator[Rehearsal]:
         network = running.network(base_url)
         origin = running.account.origin
         async with running.phone(network, words_per_second=PACE) as phone:
@@ -134,3 +145,37 @@ async def _until(what: str, happened: Callable[[], bool]) -> None:
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise LostError(f"Waited {WAIT_SECONDS:g} s for {what}.") from None
+
+
+def main() -> int:
+    """Run the demo; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="scripts/fleet --demo")
+    parser.add_argument("--nginx", type=Path, default=SITE, help="nginx's site")
+    parser.add_argument("--port", type=int, default=8080, help="port of nginx; 0 picks a free one")
+    parser.add_argument("--servers", type=int, default=2, help="how many servers")
+    parser.add_argument("--calls", type=int, default=10, help="calls at once")
+    asked = parser.parse_args()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(asked.nginx.absolute(), asked.port, asked.servers, asked.calls))
+    except (ChildError, LostError) as error:
+        typer.echo(f"\n{error}", err=True)
+        return 1 if isinstance(error, LostError) else 2
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        return 130
+    return 0
+
+
+async def _run(site: Path, port: int, servers: int, calls: int) -> None:
+    stop_on_sigterm()
+    settings = inherited_settings() | SETTINGS
+    database_url = load().database_url
+    async with (
+        behind_nginx(site, database_url, port, servers, settings) as (running, base_url),
+        Rehearsal.begin(running, base_url) as rehearsal,
+    ):
+        await rehearsal.run(calls)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

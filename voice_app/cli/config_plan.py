@@ -5,17 +5,16 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from voice_app.cli import configuration_fields as given
-from voice_app.cli.confirmation import AsJson
-from voice_app.cli.output import complain, console, plain, print_json
-from voice_app.settings import Settings, load, number_settings
-from voice_app.twilio.limits import MAX_CONFIGURATIONS, problems
-from voice_app.twilio.plan import CAPTURED, BadLine, ListedNumber, Share, partition, read
+from voice_app.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from voice_app.settings import Settings
+    from voice_app.twilio.plan import BadLine, ListedNumber, Share
 
 ABOUT_VOICE = (
     "VOICE rules are for lines that people answer: every call on them is transcribed, and billed. A line "
@@ -62,6 +61,11 @@ def plan(
 
     Example: voice-app config plan numbers.csv --channel SMS --name shops --memory-store mem_store_…
     """
+    from voice_app.cli.output import complain, print_json
+    from voice_app.settings import load
+    from voice_app.twilio.limits import MAX_CONFIGURATIONS, problems
+    from voice_app.twilio.plan import partition, read
+
     entries, bad = read(_lines(numbers), channels=channel or ["VOICE"], region=region)
     bad += _double_billed(entries, load())
     if bad:
@@ -104,6 +108,9 @@ def _lines(path: Path) -> list[str]:
 
 def _double_billed(entries: list[ListedNumber], settings: Settings) -> list[BadLine]:
     """The numbers whose calls an AI agent of ours answers, and that rules would capture once more."""
+    from voice_app.settings import number_settings
+    from voice_app.twilio.plan import BadLine
+
     ours = {settings.phone_number, *number_settings(settings)}
     return [
         BadLine(
@@ -117,6 +124,8 @@ def _double_billed(entries: list[ListedNumber], settings: Settings) -> list[BadL
 
 
 def _command(name: str, share: Share, memory_store: str | None, grouping: str | None) -> str:
+    from voice_app.twilio.plan import CAPTURED
+
     words = [
         "voice-app",
         "config",
@@ -145,6 +154,10 @@ def _told(name: str, share: Share, command: str) -> dict[str, Any]:
 
 
 def _print(entries: list[ListedNumber], made: list[tuple[str, Share, str]]) -> None:
+    from rich.table import Table
+
+    from voice_app.cli.output import console, plain
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("Configuration", no_wrap=True)
     table.add_column("Numbers", justify="right")

@@ -1,76 +1,26 @@
-"""``voice-app conversations close``"""
+"""Closes conversations: those that are named, or those that keep an older version of a configuration."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Final
 
-import typer
-
-from voice_app.cli.account import TwilioAccount, Url, ask, exit_code, identifier
-from voice_app.cli.confirmation import AsJson, Confirmation, DryRun, Yes
-from voice_app.cli.conversation_tables import OfConfiguration, Status, Statuses, table
+from voice_app.cli.account import TwilioAccount, exit_code
+from voice_app.cli.confirmation import Confirmation
+from voice_app.cli.conversation_tables import table
+from voice_app.cli.options import ConversationStatus
 from voice_app.cli.output import complain, print_json
 from voice_app.twilio import ApiError, Configurations, Conversation, Conversations
 from voice_app.twilio.configuration_edit import DraftError
 from voice_app.twilio.conversations import older_than
-from voice_app.twilio.identifiers import IdKind
 from voice_app.twilio.models import OPEN
 
 _AT_ONCE: Final = 8
 _SHOWN: Final = 20
 
 
-def close(
-    conversation_ids: Annotated[
-        list[str] | None,
-        typer.Argument(parser=identifier(IdKind.CONVERSATION), metavar="ID", help="conv_conversation_…"),
-    ] = None,
-    config: OfConfiguration = None,
-    older_than_version: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="With --config: those older than this version of it; without, than the current one.",
-        ),
-    ] = None,
-    status: Statuses = None,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    url: Url = None,
-    as_json: AsJson = False,
-) -> None:
-    """Close conversations: one by its id, or all that are open and keep an older configuration.
-
-    A conversation keeps the configuration that it was created with, whatever changes later.
-
-    Closing is final. It starts the extraction of memories, and the summaries.
-
-    Example: voice-app conversations close --config conv_configuration_… --older-than-version 5
-    """
-    if bool(conversation_ids) == bool(config):
-        raise typer.BadParameter("Give the ids of conversations, or --config with the id of a configuration.")
-    if older_than_version is not None and config is None:
-        raise typer.BadParameter("--older-than-version needs --config.")
-    wanted = [str(item) for item in status or OPEN]
-    if Status.CLOSED in wanted:
-        raise typer.BadParameter("--status CLOSED: those are closed already.")
-    confirmation = Confirmation(yes, dry_run, as_json)
-
-    async def question(account: TwilioAccount) -> int:
-        conversations = Conversations(account.api)
-        if config is not None:
-            chosen = await _older(account, config, older_than_version, wanted, confirmation)
-        else:
-            chosen = await _open_ones(conversations, conversation_ids or (), confirmation)
-        return await _close(conversations, chosen, confirmation)
-
-    raise typer.Exit(ask(url, question))
-
-
-async def _older(
+async def older_conversations(
     account: TwilioAccount,
     configuration_id: str,
     version: int | None,
@@ -104,17 +54,17 @@ async def _older(
     return chosen
 
 
-async def _open_ones(
+async def open_conversations(
     conversations: Conversations, ids: Sequence[str], confirmation: Confirmation
 ) -> list[Conversation]:
     found = await asyncio.gather(*map(conversations.fetch, dict.fromkeys(ids)))
     for item in found:
-        if item.status == Status.CLOSED:
+        if item.status == ConversationStatus.CLOSED:
             confirmation.say(f"{item.id} is closed already.")
-    return [item for item in found if item.status != Status.CLOSED]
+    return [item for item in found if item.status != ConversationStatus.CLOSED]
 
 
-async def _close(
+async def close_all(
     conversations: Conversations, chosen: Sequence[Conversation], confirmation: Confirmation
 ) -> int:
     closed: list[str] = []
