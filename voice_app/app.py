@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from voice_app import console, telemetry
 from voice_app.agents.loader import load as load_agent
+from voice_app.agents.runner import hook
 from voice_app.followups import Followups, Rhythm, tasks_of
 from voice_app.guard import Allowance, CallInspector, Report, Scope, Watch, check_account, named_in
 from voice_app.handoff import Target, TargetError, from_addresses, from_file
@@ -209,4 +210,4 @@ async def _stop(services: Services) -> None:
     await services.followups.aclose()
     await services.peers.sign_off()
     if (close := getattr(services.agent, "close", None)) is not None:
-        await close()
+        await hook(close())

@@ -119,7 +119,11 @@ class Chat:
                     return
                 spoke = answered = True
         model, limit = self.settings.model, self.settings.max_rounds
-        raise ModelError("too-many-rounds", f"{model} called tools {limit} times without an answer")
+        error = ModelError("too-many-rounds", f"{model} called tools {limit} times without an answer")
+        if not self._have_acted(rounds):
+            raise error
+        log.warning("call %s: no words after a tool that acted: %s", call.sid, error)
+        yield self.settings.after_tool_line
 
     async def warm(self, call: Call) -> None:
         """Open a connection before the first turn needs it. Never raises."""

@@ -14,7 +14,7 @@ import functools
 import inspect
 import logging
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from voice_app.agents.protocol import Agent, Break, Call, Piece, Turn
@@ -53,11 +53,15 @@ async def pieces(agent: Agent, call: Call, turn: Turn) -> AsyncGenerator[Piece]:
             await _close(iterator, call)
 
 
-async def _next(iterator: AsyncIterator[Piece]) -> Any:
+async def hook(work: Awaitable[T]) -> T:
+    """Await something of an agent's: a step of its answer, `warm`, `summarise`, `close`.
+
+    Raises:
+        AgentExitError: it raised what is no `Exception`.
+        Exception: it raised that.
+    """
     try:
-        return await anext(iterator)
-    except StopAsyncIteration:
-        return _OVER
+        return await work
     except asyncio.CancelledError as error:
         if is_cancelled():
             raise
@@ -66,6 +70,13 @@ async def _next(iterator: AsyncIterator[Piece]) -> Any:
         raise
     except BaseException as error:
         raise _exit(error) from error
+
+
+async def _next(iterator: AsyncIterator[Piece]) -> Any:
+    try:
+        return await hook(anext(iterator))
+    except StopAsyncIteration:
+        return _OVER
 
 
 def _guarded(make: Callable[[], T]) -> T:
