@@ -119,10 +119,10 @@ class Chat:
                     return
                 spoke = answered = True
         model, limit = self.settings.model, self.settings.max_rounds
-        error = ModelError("too-many-rounds", f"{model} called tools {limit} times without an answer")
+        endless = ModelError("too-many-rounds", f"{model} called tools {limit} times without an answer")
         if not self._have_acted(rounds):
-            raise error
-        log.warning("call %s: no words after a tool that acted: %s", call.sid, error)
+            raise endless
+        log.warning("call %s: no words after a tool that acted: %s", call.sid, endless)
         yield self.settings.after_tool_line
 
     async def warm(self, call: Call) -> None:
