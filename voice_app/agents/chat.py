@@ -29,7 +29,7 @@ from voice_app.agents.failures import ModelError
 from voice_app.agents.messages import Round
 from voice_app.agents.prompt import PromptTemplate
 from voice_app.agents.protocol import Action, Break, Call, EndCall, Message, Piece, Transfer, Turn
-from voice_app.agents.shapes import Entry
+from voice_app.agents.shapes import ChatEntry
 from voice_app.agents.toolbox import Late, ToolBox, ToolRun
 from voice_app.agents.tools import Tool
 
@@ -147,7 +147,7 @@ class Chat:
         """One answer. A conversation that is too long is asked about again without its oldest part."""
         system = self._prompt.render(call, turn)
 
-        def messages(endpoint: Endpoint) -> list[Entry]:
+        def messages(endpoint: Endpoint) -> list[ChatEntry]:
             return model_messages.entries(system, call, turn, rounds, origin=endpoint)
 
         while True:
