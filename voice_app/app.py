@@ -15,7 +15,6 @@ from starlette.routing import Route
 
 from voice_app import console, telemetry
 from voice_app.agents.loader import load as load_agent
-from voice_app.agents.runner import hook
 from voice_app.followups import Followups, Rhythm, tasks_of
 from voice_app.guard import Allowance, CallInspector, Report, Scope, Watch, check_account, named_in
 from voice_app.handoff import Target, TargetError, from_addresses, from_file
@@ -30,6 +29,7 @@ from voice_app.runtime import (
     CallRegistry,
     ConversationIndex,
     ConversationMonitor,
+    LoopWatchdog,
     Peers,
     Services,
     ServingState,
@@ -115,17 +115,7 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
     )
     calls, background = Calls(api, settings.account_sid or ""), BackgroundTasks()
     registry = CallRegistry()
-    watch = Watch(
-        _looking(settings, api, documents),
-        seconds=settings.guard_seconds,
-        refuse=settings.guard_running == "refuse",
-    )
-    admission = Admission(
-        registry,
-        max_calls=settings.max_calls,
-        max_lag_ms=settings.max_lag_ms,
-        refusal=lambda: watch.alarm if watch.refusing else "",
-    )
+    admission = Admission(registry, max_calls=settings.max_calls, max_lag_ms=settings.max_lag_ms)
     tasks = tasks_of(settings, api, journal, calls, has_room=lambda: admission.state is ServingState.READY)
     rhythm = Rhythm(pause=settings.followup_seconds)
     return Services(
@@ -135,7 +125,7 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         journal=journal,
         agent=load_agent(settings),
         tickets=Tickets(settings.signing_tokens, settings.relay_token_seconds),
-        watch=watch,
+        watch=Watch(_looking(settings, api, documents), seconds=settings.guard_seconds),
         calls=calls,
         targets=targets(settings),
         registry=registry,
@@ -165,14 +155,17 @@ def _monitor(api: TwilioApi, journal: Journal, configuration_id: str) -> Convers
 def build(services: Services) -> Starlette:
     """The ASGI application. Its lifespan is within that of the journal."""
     started = asyncio.Event()
+    watchdog = LoopWatchdog()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        watchdog.start()
         _start(services)
         started.set()
         yield
         started.clear()
         await _stop(services)
+        watchdog.stop()
 
     async def healthz(request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -181,13 +174,11 @@ def build(services: Services) -> Starlette:
         reasons = [] if started.is_set() else ["it starts, or has stopped"]
         if services.admission.draining:
             reasons.append("draining")
-        if reasons:
+        if reasons := [*reasons, *services.watch.refusals]:
             return PlainTextResponse(f"not ready: {', '.join(reasons)}\n", 503)
         # A full server stays ready: what belongs to the calls that it has must reach it.
-        if closed := services.admission.reason:
-            return PlainTextResponse(f"ready, but takes no new calls: {closed}\n")
-        alarm = services.watch.alarm
-        return PlainTextResponse(f"ready, but {alarm}\n" if alarm else "ready\n")
+        full = services.admission.reason
+        return PlainTextResponse(f"ready, but takes no new calls: {full}\n" if full else "ready\n")
 
     async def metrics(request: Request) -> Response:
         return Response(telemetry.metrics(), media_type="text/plain; version=0.0.4")
@@ -222,4 +213,4 @@ async def _stop(services: Services) -> None:
     await services.followups.aclose()
     await services.peers.sign_off()
     if (close := getattr(services.agent, "close", None)) is not None:
-        await hook(close())
+        await close()

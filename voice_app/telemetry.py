@@ -38,6 +38,14 @@ LAG = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livemax",
 )
+LOOP_BLOCKS = Counter(
+    "voice_app_loop_blocks_total",
+    "How often something, such as an agent, blocked the event loop: the log names it",
+    registry=REGISTRY,
+)
+LOOP_BLOCKED_SECONDS = Counter(
+    "voice_app_loop_blocked_seconds_total", "How long the event loop was blocked in all", registry=REGISTRY
+)
 TAKING_CALLS = Gauge(
     "voice_app_taking_calls",
     "How many processes take new calls: not those that are full or draining",

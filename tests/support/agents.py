@@ -212,3 +212,10 @@ async def impatient(call: Call, turn: Turn) -> AsyncIterator[Piece]:
 async def reluctant(call: Call, turn: Turn) -> AsyncIterator[Piece]:
     """Answers nothing."""
     yield "I would rather not say."
+
+
+async def sleeping(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Sleeps the way that holds up the whole server."""
+    yield "Let me think. "
+    time.sleep(0.8)  # noqa: ASYNC251 - this is the mistake
+    yield "Done."

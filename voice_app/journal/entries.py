@@ -54,7 +54,7 @@ class Server(msgspec.Struct, frozen=True):
 
     id: str
     state: str
-    """``ready``, ``full``, ``refusing`` or ``draining``."""
+    """``ready``, ``full`` or ``draining``."""
 
 
 class Forgotten(msgspec.Struct, frozen=True):

@@ -9,6 +9,9 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
+from voice_app.relay.speaker import Speaker
+from voice_app.settings import NumberSettings
+
 MAX_WORDS: Final = 3
 """More words than this are something said."""
 MAX_CHARACTERS: Final = 12
@@ -22,6 +25,19 @@ class _Sounds:
     any: frozenset[str]
     spaced: dict[str, frozenset[str]]
     spaceless: dict[str, re.Pattern[str]]
+
+
+def is_no_turn(
+    text: str, language: str, line: NumberSettings, speaker: Speaker, now: float, *, cut_off: bool
+) -> bool:
+    """Whether a prompt is only a sound of listening, made while the agent speaks on.
+
+    ``cut_off``: a reply was cut off, perhaps by this sound; then the agent goes on.
+    """
+    if line.backchannels == "answer" or not is_backchannel(text, language):
+        return False
+    playback = speaker.playback
+    return cut_off or speaker.talking or (playback.unfinished and playback.speaking(now))
 
 
 def is_backchannel(text: str, language: str) -> bool:

@@ -52,13 +52,16 @@ class Connection:
         self._answering: asyncio.Task[None] | None = None
         self._adopted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_due = 0.0  # beside its handle: uvloop's handles do not tell, once they are due
         self._settle()
 
     async def run(self) -> None:
         """Serve the session until its socket is gone. Leaves no task behind."""
+        began = self._now()
         writer = self._loop.create_task(self._write())
         session = self._session
+        log.info("call %s: the agent has the call", session.call.sid)
         try:
             while True:
                 message = await self._receive()
@@ -75,6 +78,14 @@ class Connection:
                 self._timer.cancel()
             writer.cancel()
             await self._wait_for(self._tasks | {writer})
+            log.info(
+                "call %s: session %s is over after %.0f s and %d turns: %s",
+                session.call.sid,
+                session.id or "without an id",
+                self._now() - began,
+                session.turns,
+                session.outcome,
+            )
 
     def leave(self, action: Transfer | EndCall) -> bool:
         """End the session from outside, once what was said has been played. Returns whether it is live."""
@@ -104,15 +115,29 @@ class Connection:
         self._settle()
 
     async def _write(self) -> None:
-        with suppress(OSError):  # the socket is gone: the reader hears of it
+        """Write what is ready until the socket is closed. A call that nothing can be said on is closed."""
+        session = self._session
+        try:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                while (frame := self._session.data_to_send()) is not None:
+                while (frame := session.data_to_send()) is not None:
                     await self._send({"type": "websocket.send", "text": frame})
-                if (close := self._closing) is not None:
-                    await self._send({"type": "websocket.close", "code": close.code, "reason": close.reason})
+                if self._closing is not None:
+                    await self._send_close(self._closing)
                     return
+        except OSError:
+            return  # the socket is gone: the reader hears of it
+        except Exception:
+            log.exception("call %s: nothing can be written any more; the socket is closed", session.call.sid)
+        session.close(1011, "The server failed.", self._now())
+        self._settle()
+        if self._closing is not None:
+            with suppress(OSError, RuntimeError):  # perhaps it is closed already
+                await self._send_close(self._closing)
+
+    async def _send_close(self, close: Close) -> None:
+        await self._send({"type": "websocket.close", "code": close.code, "reason": close.reason})
 
     async def _answer(self, number: int, turn: Turn) -> None:
         session = self._session
@@ -164,13 +189,14 @@ class Connection:
         if session.has_data:
             self._wake.set()
         deadline = session.deadline
-        if deadline is not None and (self._timer is None or deadline < self._timer.when()):
+        if deadline is not None and (self._timer is None or deadline < self._timer_due):
             self._set_timer(deadline)
 
     def _set_timer(self, deadline: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(deadline, self._tick)
+        self._timer_due = deadline
 
     def _tick(self) -> None:
         self._timer = None

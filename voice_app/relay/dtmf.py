@@ -1,37 +1,78 @@
-"""Collects key presses into entries."""
+"""Collects key presses into entries: what the caller types becomes one turn."""
 
 from __future__ import annotations
 
-from voice_app.agents.protocol import Keys
-from voice_app.journal.events import KeysAwaited
+from collections.abc import Callable
+from typing import Final
 
-MAX_LENGTH = 100
+from voice_app.agents.protocol import Call, Keys, Turn
+from voice_app.journal import events
+from voice_app.relay.timers import Timers
+
+MAX_KEYS: Final = 100
 """Nobody types more than this in one go."""
 
 
-def keys_of(event: KeysAwaited) -> Keys:
-    """How an agent wanted keys to be collected, in an earlier session of the call."""
-    return Keys(event.length, event.terminator, event.seconds, sensitive=event.sensitive)
+class KeyEntry:
+    """The entry that is being typed on a call, as ``call.keys`` wants it collected.
 
+    ``taken`` gets the turn that a complete entry is. ``before`` is how an earlier session of the call
+    collected keys, and ``digits`` what was typed in it.
+    """
 
-class Keypad:
-    """The keys of an entry that is not complete yet."""
+    __slots__ = ("_call", "_digits", "_keys", "_record", "_taken", "_timers")
 
-    __slots__ = ("digits",)
+    def __init__(
+        self,
+        call: Call,
+        timers: Timers,
+        *,
+        before: events.KeysAwaited | None,
+        digits: str,
+        record: Callable[[events.Event], None],
+        taken: Callable[[Turn, float], None],
+    ) -> None:
+        if before is not None:
+            call.keys = Keys(before.length, before.terminator, before.seconds, sensitive=before.sensitive)
+        self._call = call
+        self._timers = timers
+        self._digits = digits
+        self._keys = call.keys
+        self._record = record
+        self._taken = taken
 
-    def __init__(self, digits: str = "") -> None:
-        self.digits = digits
+    def resume(self, now: float) -> None:
+        """Keys were pressed before the socket was lost: the caller may be pressing on."""
+        if self._digits:
+            self._timers.set(self._is_over, now + self._call.keys.seconds)
 
-    def press(self, key: str, keys: Keys) -> str | None:
-        """Add a key. Returns the entry if it is complete; a terminator alone is an entry of its own."""
-        if key == keys.terminator:
-            return self.take() or key
-        self.digits += key
-        if len(self.digits) >= (keys.length or MAX_LENGTH):
-            return self.take()
-        return None
+    def note_change(self) -> None:
+        """Tell the journal if the agent has changed how keys are collected: they may be secrets now."""
+        before, self._keys = self._keys, self._call.keys
+        if (keys := self._keys) is not before and keys != before:
+            self._record(events.KeysAwaited(keys.length, keys.terminator, keys.seconds, keys.sensitive))
 
-    def take(self) -> str:
-        """The keys so far, as the entry. The next one begins empty."""
-        digits, self.digits = self.digits, ""
-        return digits
+    def press(self, key: str, now: float) -> None:
+        """A key was pressed. A terminator alone is an entry of its own."""
+        self.note_change()
+        keys = self._keys
+        ends = key == keys.terminator
+        if not ends:
+            self._digits += key
+        if ends or len(self._digits) >= (keys.length or MAX_KEYS):
+            self._take(self._digits or key, now)
+            return
+        self._timers.set(self._is_over, now + keys.seconds)
+        if not keys.sensitive:
+            self._record(events.Typing(self._digits))
+
+    def _is_over(self, now: float) -> None:
+        """No key has followed for so long that the entry is complete."""
+        self._take(self._digits, now)
+
+    def _take(self, digits: str, now: float) -> None:
+        self._digits = ""
+        self._timers.cancel(self._is_over)
+        sensitive = self._call.keys.sensitive
+        self._record(events.Pressed("" if sensitive else digits))
+        self._taken(Turn(digits, "keys", sensitive=sensitive), now)

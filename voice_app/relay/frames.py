@@ -22,7 +22,7 @@ class _Incoming(msgspec.Struct, tag_field="type", frozen=True, gc=False):
     pass
 
 
-class Setup(msgspec.Struct, tag_field="type", tag="setup", frozen=True, rename="camel"):
+class SetupMessage(msgspec.Struct, tag_field="type", tag="setup", frozen=True, rename="camel"):
     """First frame of a session, sent once. Missing values are empty strings."""
 
     call_sid: str
@@ -40,7 +40,7 @@ class Setup(msgspec.Struct, tag_field="type", tag="setup", frozen=True, rename="
     custom_parameters: dict[str, str] = {}
 
 
-class Prompt(_Incoming, tag="prompt", frozen=True, rename="camel"):
+class PromptMessage(_Incoming, tag="prompt", frozen=True, rename="camel"):
     """What the caller said. A partial (``last`` false) repeats everything said so far in it."""
 
     voice_prompt: str
@@ -48,13 +48,13 @@ class Prompt(_Incoming, tag="prompt", frozen=True, rename="camel"):
     last: bool = True
 
 
-class Dtmf(_Incoming, tag="dtmf", frozen=True):
+class DtmfMessage(_Incoming, tag="dtmf", frozen=True):
     """One key press."""
 
     digit: str
 
 
-class Interrupt(_Incoming, tag="interrupt", frozen=True, rename="camel"):
+class InterruptMessage(_Incoming, tag="interrupt", frozen=True, rename="camel"):
     """The caller cut in; everything queued at Twilio is gone."""
 
     utterance_until_interrupt: str = ""
@@ -62,37 +62,37 @@ class Interrupt(_Incoming, tag="interrupt", frozen=True, rename="camel"):
     """Milliseconds. A number on the wire today, a string on older pages."""
 
 
-class Error(_Incoming, tag="error", frozen=True):
+class ErrorMessage(_Incoming, tag="error", frozen=True):
     """Twilio refused something that we sent, or a provider failed."""
 
     description: str = ""
 
 
-class Info(_Incoming, tag="info", frozen=True):
+class InfoMessage(_Incoming, tag="info", frozen=True):
     """An event that the TwiML subscribed to: ``agentSpeaking``, ``clientSpeaking``, ``tokensPlayed`` …"""
 
     name: str = ""
     value: object = ""
 
 
-class Unknown(msgspec.Struct, frozen=True):
+class UnknownMessage(msgspec.Struct, frozen=True):
     """A frame of a type that is newer than this program."""
 
     type: str
 
 
-Known: TypeAlias = Setup | Prompt | Dtmf | Interrupt | Error | Info
-Incoming: TypeAlias = Known | Unknown
+_Known: TypeAlias = SetupMessage | PromptMessage | DtmfMessage | InterruptMessage | ErrorMessage | InfoMessage
+Incoming: TypeAlias = _Known | UnknownMessage
 
 _TYPES = frozenset({"setup", "prompt", "dtmf", "interrupt", "error", "info"})
-_known = msgspec.json.Decoder[Known](Known)
-_typed = msgspec.json.Decoder(Unknown)
+_known = msgspec.json.Decoder[_Known](_Known)
+_typed = msgspec.json.Decoder(UnknownMessage)
 
 
 def decode(data: str | bytes) -> Incoming:
     """One frame from Twilio. Raises `MalformedError` for anything that the protocol does not allow."""
     try:
-        frame: Known = _known.decode(data)
+        frame: _Known = _known.decode(data)
     except msgspec.ValidationError as error:
         return _newer(data, error)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -102,7 +102,7 @@ def decode(data: str | bytes) -> Incoming:
     return frame
 
 
-def _newer(data: str | bytes, error: msgspec.ValidationError) -> Unknown:
+def _newer(data: str | bytes, error: msgspec.ValidationError) -> UnknownMessage:
     try:
         frame = _typed.decode(data)
     except (msgspec.DecodeError, RecursionError):
@@ -115,27 +115,27 @@ def _newer(data: str | bytes, error: msgspec.ValidationError) -> Unknown:
 # --- us → Twilio ---------------------------------------------------------------------------------
 
 
-class Text(msgspec.Struct, tag_field="type", tag="text", gc=False):
+class TextMessage(msgspec.Struct, tag_field="type", tag="text", gc=False):
     """Words to speak. ``last`` closes the stretch of speech."""
 
     token: str
     last: bool = False
 
 
-class Play(msgspec.Struct, tag_field="type", tag="play", gc=False):
+class PlayMessage(msgspec.Struct, tag_field="type", tag="play", gc=False):
     """An audio file to play, queued like words."""
 
     source: str
     loop: int = 1
 
 
-class SendDigits(msgspec.Struct, tag_field="type", tag="sendDigits", gc=False):
+class SendDigitsMessage(msgspec.Struct, tag_field="type", tag="sendDigits", gc=False):
     """Keys to send into the call, queued like words."""
 
     digits: str
 
 
-class Language(
+class LanguageMessage(
     msgspec.Struct, tag_field="type", tag="language", rename="camel", omit_defaults=True, gc=False
 ):
     """Changes the language of the voice, of the recognition, or of both."""
@@ -144,13 +144,13 @@ class Language(
     transcription_language: str = ""
 
 
-class End(msgspec.Struct, tag_field="type", tag="end", rename="camel", omit_defaults=True, gc=False):
+class EndMessage(msgspec.Struct, tag_field="type", tag="end", rename="camel", omit_defaults=True, gc=False):
     """Ends the session. Twilio closes the socket and asks the action URL."""
 
     handoff_data: str | None = None
 
 
-Outgoing: TypeAlias = Text | Play | SendDigits | Language | End
+Outgoing: TypeAlias = TextMessage | PlayMessage | SendDigitsMessage | LanguageMessage | EndMessage
 Direction: TypeAlias = Literal["inbound", "outbound"]
 
 _encode = msgspec.json.Encoder().encode

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
+import msgspec
+
+from voice_app.agents.text import cleaned
 from voice_app.relay import frames
+
+log = logging.getLogger(__name__)
 
 
 class Outbox:
@@ -20,18 +27,18 @@ class Outbox:
     def say(self, text: str) -> None:
         """Add words to the open stretch of speech."""
         queue = self._frames
-        if queue and type(tail := queue[-1]) is frames.Text and not tail.last:
+        if queue and type(tail := queue[-1]) is frames.TextMessage and not tail.last:
             tail.token += text
         else:
-            queue.append(frames.Text(text))
+            queue.append(frames.TextMessage(text))
 
     def close(self) -> None:
         """Close the open stretch: with the words that wait, or with an empty token."""
         queue = self._frames
-        if queue and type(tail := queue[-1]) is frames.Text and not tail.last:
+        if queue and type(tail := queue[-1]) is frames.TextMessage and not tail.last:
             tail.last = True
         else:
-            queue.append(frames.Text("", last=True))
+            queue.append(frames.TextMessage("", last=True))
 
     def push(self, frame: frames.Outgoing) -> None:
         """Add a frame other than words."""
@@ -39,19 +46,29 @@ class Outbox:
 
     def interrupt(self) -> None:
         """Take back everything that would be heard, and close what is open on the wire."""
-        self._frames = [frame for frame in self._frames if isinstance(frame, frames.Language | frames.End)]
+        self._frames = [
+            frame for frame in self._frames if isinstance(frame, frames.LanguageMessage | frames.EndMessage)
+        ]
         if self._begun:
-            self._frames.insert(0, frames.Text("", last=True))
+            self._frames.insert(0, frames.TextMessage("", last=True))
 
     def clear(self) -> None:
         """Take back everything."""
         self._frames.clear()
 
     def next(self) -> str | None:
-        """The next frame to write, if there is one. It counts as written."""
-        if not self._frames:
-            return None
-        frame = self._frames.pop(0)
-        if type(frame) is frames.Text:
-            self._begun = not frame.last
-        return frames.encode(frame)
+        """The next frame to write, if there is one. It counts as written.
+
+        What comes here was repaired and checked. Should a frame be unfit all the same, the call outlives it.
+        """
+        while self._frames:
+            frame = self._frames.pop(0)
+            if type(frame) is frames.TextMessage:
+                self._begun = not frame.last
+            try:
+                return frames.encode(frame)
+            except (UnicodeError, TypeError, ValueError, msgspec.MsgspecError) as error:
+                if type(frame) is frames.TextMessage:
+                    return frames.encode(frames.TextMessage(cleaned(str(frame.token)), frame.last))
+                log.error("a frame %s cannot be encoded and is left out: %s", type(frame).__name__, error)
+        return None

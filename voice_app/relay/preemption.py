@@ -7,13 +7,16 @@ nothing for a moment, is most likely what the final prompt will say.
 from __future__ import annotations
 
 import re
+from typing import Final
 
-SECONDS_UNTIL_STABLE = 0.15
-MOST_GUESSES = 3
-"""So many guesses on one prompt; each may cost a request to a model."""
+SECONDS_UNTIL_STABLE: Final = 0.15
+MAX_GUESSES: Final = 3
+"""Guesses on one prompt; each may cost a request to a model."""
+MAX_ENDING: Final = 20
+"""Characters at the end of a partial among which a sentence may end."""
 
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
-_SENTENCE_END = re.compile(r"[.!?。？！]\W*$")
+_WORD: Final = re.compile(r"\w+(?:['’]\w+)*")
+_SENTENCE_END: Final = re.compile(r"[.!?。？！]\W*$")
 
 
 def normalised(text: str) -> str:
@@ -36,7 +39,7 @@ class Guesses:
         self.guess = ""
         """The words that the agent was asked about, normalised; empty: it was not."""
         self._last = ""
-        self._left = MOST_GUESSES
+        self._left = MAX_GUESSES
 
     def partial(self, text: str) -> bool:
         """A partial arrived. Returns whether to begin on it now; if not, it may become stable."""
@@ -44,7 +47,7 @@ class Guesses:
         self.text = text
         stable = words == self._last
         self._last = words
-        return self._worth(words) and (stable or _SENTENCE_END.search(text) is not None)
+        return self._worth(words) and (stable or _SENTENCE_END.search(text[-MAX_ENDING:]) is not None)
 
     def quiet(self) -> bool:
         """Nothing followed the latest partial for a moment. Returns whether to begin on it."""

@@ -30,10 +30,10 @@ from voice_app.agents.protocol import Call, EndCall, Piece, Transfer, Turn
 from voice_app.calls import CLOSED_IN_ORDER, Parties, ReconnectState, ResumeState
 from voice_app.journal import events
 from voice_app.relay import frames
-from voice_app.relay.backchannels import is_backchannel
+from voice_app.relay.backchannels import is_no_turn
 from voice_app.relay.commands import Close, Command, Pull, Record
 from voice_app.relay.conversation_log import Dialogue, turn_of
-from voice_app.relay.dtmf import Keypad, keys_of
+from voice_app.relay.dtmf import KeyEntry
 from voice_app.relay.speaker import Speaker
 from voice_app.relay.timers import Timers
 from voice_app.relay.turns import SECONDS_TO_SPEAK_UP, Turns
@@ -80,6 +80,8 @@ class Session:
         self.call = call
         self.line = line
         self.state = State.SETUP
+        self.outcome = ""
+        """What the session has come to, for the log: no words of the agent's or the caller's."""
         self.malformed = 0
         """Malformed frames in all; the count in a row is kept apart."""
         self._malformed_in_a_row = 0
@@ -99,10 +101,16 @@ class Session:
             leave=self._leave,
             idle=self._listen,
         )
-        self._keypad = Keypad(past.digits)
-        self._keys = call.keys = call.keys if past.keys is None else keys_of(past.keys)
+        self._keys = KeyEntry(
+            call,
+            self._timers,
+            before=past.keys,
+            digits=past.digits,
+            record=self._record,
+            taken=self._take_keys,
+        )
         self._silences = 0
-        self._end: frames.End | None = None
+        self._end: frames.EndMessage | None = None
         if past.reconnect is None:
             self._timers.set(self._setup_is_late, now + setup_seconds)
         else:
@@ -149,36 +157,44 @@ class Session:
             self._receive_first(frame, now)
             return
         match frame:
-            case frames.Prompt():
+            case frames.PromptMessage():
                 self._receive_prompt(frame, now)
-            case frames.Interrupt():
+            case frames.InterruptMessage():
                 self._receive_interrupt(frame, now)
-            case frames.Info():
+            case frames.InfoMessage():
                 self._receive_info(frame.name, frame.value, now)
-            case frames.Dtmf():
+            case frames.DtmfMessage():
                 self._receive_key(frame.digit, now)
-            case frames.Error():
+            case frames.ErrorMessage():
                 self._record(events.Failed("relay", frame.description[:500]))
-            case frames.Setup() if self._past.reconnect is not None:
+            case frames.SetupMessage() if self._past.reconnect is not None:
                 self._receive_setup_again(frame, now)
             case _:
                 pass  # a second setup, and whatever Twilio adds: taken in without harm
 
     def agent_yielded(self, number: int, piece: Piece, now: float) -> Pull:
         """The agent yielded a piece in this turn. Returns whether to ask it for the next one."""
-        if self.call.keys is not self._keys:
-            self._note_keys()
+        self._keys.note_change()
         return self._turns.agent_yielded(number, piece, now)
 
     def agent_finished(self, number: int, now: float) -> None:
         """The agent has nothing more to say in this turn."""
-        if self.call.keys is not self._keys:
-            self._note_keys()
+        self._keys.note_change()
         self._turns.agent_finished(number, now)
 
     def agent_failed(self, number: int, error: str, now: float) -> None:
         """The agent raised an exception in this turn."""
         self._turns.agent_failed(number, error, now)
+
+    @property
+    def id(self) -> str:
+        """Twilio's id of the session, ``VX…``; empty until the setup came."""
+        return self._speaker.session_id
+
+    @property
+    def turns(self) -> int:
+        """How many turns the agent was asked for, guesses not included."""
+        return self._turns.asked
 
     @property
     def leaving(self) -> bool:
@@ -203,7 +219,7 @@ class Session:
         if self.state in (State.LIVE, State.LEAVING):
             self._speaker.finish(now)
             self._turns.close(now)
-            self._send_end(self._end or frames.End(), now)
+            self._send_end(self._end or frames.EndMessage(), now)
 
     def close(self, code: int, reason: str, now: float) -> None:
         """Close the socket; Twilio then asks what follows, or comes back."""
@@ -229,7 +245,7 @@ class Session:
             self._close(1007, "Too many malformed messages in a row.", now)
 
     def _receive_first(self, frame: frames.Incoming, now: float) -> None:
-        if not isinstance(frame, frames.Setup):
+        if not isinstance(frame, frames.SetupMessage):
             self._close(1008, "The first message must be setup.", now)
             return
         self._timers.clear()
@@ -237,7 +253,7 @@ class Session:
             return
         self.state = State.LIVE
         self._limit_the_call(now)
-        self._await_the_rest_of_an_entry(now)
+        self._keys.resume(now)
         past = self._past
         if past.greeting:
             self._speaker.greet(past.greeting, now)
@@ -247,13 +263,13 @@ class Session:
         elif past.history:
             self._turns.ask(Turn("", "resumed"), now)
 
-    def _take_setup(self, frame: frames.Setup, now: float) -> bool:
+    def _take_setup(self, frame: frames.SetupMessage, now: float) -> bool:
         """Take the facts of a setup. Returns whether it is for this call; if not, the session ends."""
         call = self.call
         if frame.account_sid != self._account_sid or frame.call_sid != call.sid:
             what = "account" if frame.account_sid != self._account_sid else "call"
             self._record(events.Failed("setup", f"it names another {what} than the address was made for"))
-            self._send_end(frames.End(), now)
+            self._send_end(frames.EndMessage(), now)
             return False
         self._speaker.session_id = frame.session_id
         call.from_, call.to = frame.from_, frame.to
@@ -274,7 +290,7 @@ class Session:
         self.call.parameters = lost.parameters
         self._speaker.rejoin(lost, now)
         self._limit_the_call(now)
-        self._await_the_rest_of_an_entry(now)
+        self._keys.resume(now)
         if self._past.decided is not None:
             self._leave(_decision(self._past.decided), now)
         elif lost.questions:
@@ -288,18 +304,13 @@ class Session:
         else:
             self._listen(now)
 
-    def _receive_setup_again(self, frame: frames.Setup, now: float) -> None:
+    def _receive_setup_again(self, frame: frames.SetupMessage, now: float) -> None:
         """The setup of a session that Twilio came back to; it may have got another id."""
         if frame.session_id == self._speaker.session_id and frame.call_sid == self.call.sid:
             return
         self._take_setup(frame, now)
 
-    def _await_the_rest_of_an_entry(self, now: float) -> None:
-        """Keys were pressed before the socket was lost: the caller may be pressing on."""
-        if self._past.digits:
-            self._timers.set(self._keys_are_over, now + self.call.keys.seconds)
-
-    def _receive_prompt(self, frame: frames.Prompt, now: float) -> None:
+    def _receive_prompt(self, frame: frames.PromptMessage, now: float) -> None:
         text = frame.voice_prompt.strip()
         if not text or self.state not in (State.LIVE, State.LEAVING):
             return
@@ -308,7 +319,7 @@ class Session:
             if self.state is State.LIVE:
                 self._turns.caller_speaks(now)
                 self._turns.partial(text, now)
-        elif self._is_backchannel(text, frame.lang, now):
+        elif is_no_turn(text, frame.lang, self.line, self._speaker, now, cut_off=self._turns.may_go_on):
             self._record(events.Overheard(text))
             self._turns.go_on(now)
         else:
@@ -317,7 +328,7 @@ class Session:
                 self._silences = 0
                 self._turns.final(Turn(text, language=frame.lang), now)
 
-    def _receive_interrupt(self, frame: frames.Interrupt, now: float) -> None:
+    def _receive_interrupt(self, frame: frames.InterruptMessage, now: float) -> None:
         played = _milliseconds(frame.duration_until_interrupt_ms)
         unheard = self._speaker.interrupted(frame.utterance_until_interrupt, played, now)
         self._turns.interrupted("" if self.state is State.LEAVING else unheard, now)
@@ -350,44 +361,12 @@ class Session:
         if self.state not in (State.LIVE, State.LEAVING):
             return
         self._timers.cancel(self._silent)
-        keys = self.call.keys
-        if keys is not self._keys:
-            self._note_keys()
-        entry = self._keypad.press(key, keys)
-        if entry is None:
-            self._timers.set(self._keys_are_over, now + keys.seconds)
-            if not keys.sensitive:
-                self._record(events.Typing(self._keypad.digits))
-        else:
-            self._take_keys(entry, now)
+        self._keys.press(key, now)
 
-    def _note_keys(self) -> None:
-        """The agent has changed how keys are collected. Who takes over has to know: they may be secrets."""
-        before, self._keys = self._keys, self.call.keys
-        if (keys := self._keys) != before:
-            self._record(events.KeysAwaited(keys.length, keys.terminator, keys.seconds, keys.sensitive))
-
-    def _keys_are_over(self, now: float) -> None:
-        self._take_keys(self._keypad.take(), now)
-
-    def _take_keys(self, digits: str, now: float) -> None:
-        self._timers.cancel(self._keys_are_over)
-        sensitive = self.call.keys.sensitive
-        self._record(events.Pressed("" if sensitive else digits))
+    def _take_keys(self, turn: Turn, now: float) -> None:
         if self._stay():
             self._silences = 0
-            self._turns.ask(Turn(digits, "keys", sensitive=sensitive), now)
-
-    def _is_backchannel(self, text: str, language: str, now: float) -> bool:
-        """Whether a prompt is only a sound of listening, made while the agent speaks on.
-
-        Where the sound has cut the voice off, the agent goes on.
-        """
-        if self.line.backchannels == "answer" or not is_backchannel(text, language):
-            return False
-        playback = self._speaker.playback
-        speaks_on = self._speaker.talking or (playback.unfinished and playback.speaking(now))
-        return speaks_on or self._turns.may_go_on
+            self._turns.ask(turn, now)
 
     # --- patience --------------------------------------------------------------------------------
 
@@ -461,10 +440,12 @@ class Session:
         """End the session once what was said has been played."""
         if isinstance(action, Transfer):
             data = msgspec.json.encode({"reason": action.reason, "summary": action.summary}).decode()
-            self._end = frames.End(data)
+            self._end = frames.EndMessage(data)
+            self.outcome = "the caller is handed over"
             self._record(events.Acted("transfer", action.reason, action.summary))
         else:
-            self._end = frames.End()
+            self._end = frames.EndMessage()
+            self.outcome = "the call was ended from here"
             self._record(events.Acted("end-call", action.reason))
         self._speaker.finish(now)
         self._turns.close(now)
@@ -488,7 +469,7 @@ class Session:
         if self._end is not None:
             self._send_end(self._end, now)
 
-    def _send_end(self, end: frames.End, now: float) -> None:
+    def _send_end(self, end: frames.EndMessage, now: float) -> None:
         self._speaker.outbox.push(end)
         self.state = State.ENDING
         self._timers.clear()
@@ -505,6 +486,7 @@ class Session:
         self._commands.append(Close(code, reason))
 
     def _finish(self, code: int, now: float) -> None:
+        self.outcome = self.outcome or f"the socket was closed ({code})"
         told = code == CLOSED_IN_ORDER or not self.line.reconnect
         self._turns.close(now)
         self._speaker.disconnected(now, tell=told and self.state is not State.ENDING)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from voice_app.agents.text import cleaned
 from voice_app.calls import ReconnectState
 from voice_app.journal import events
 from voice_app.relay import frames
@@ -96,7 +97,7 @@ class Speaker:
 
     def line(self, text: str, now: float) -> None:
         """Say something of our own as a stretch of its own; while the agent is talking, after it."""
-        if not text:
+        if not (text := cleaned(text)):
             return
         if self.talking:
             self._asides.append(text)

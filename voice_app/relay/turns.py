@@ -19,16 +19,13 @@ from voice_app.agents.protocol import (
     Call,
     EndCall,
     Piece,
-    Play,
-    SendDigits,
     Ssml,
-    SwitchLanguage,
     Transfer,
     Turn,
 )
 from voice_app.calls.scripts import glue
 from voice_app.journal import events
-from voice_app.relay import frames
+from voice_app.relay.actions import checked, frame_of
 from voice_app.relay.commands import AdoptTurn, Command, Pull, Record, StartTurn, StopTurn
 from voice_app.relay.conversation_log import Asked, Dialogue
 from voice_app.relay.preemption import SECONDS_UNTIL_STABLE, Guesses
@@ -110,6 +107,8 @@ class Turns:
         self._cut_off: _CutOff | None = None
         self._guesses = Guesses()
         self._count = 0
+        self.asked = 0
+        """Turns so far that were no guess, or a right one."""
         self._failures = 0
 
     @property
@@ -219,10 +218,17 @@ class Turns:
     # --- the agent -------------------------------------------------------------------------------
 
     def agent_yielded(self, number: int, piece: Piece, now: float) -> Pull:
-        """The agent yielded a piece. Returns whether to ask it for the next one."""
+        """The agent yielded a piece. Returns whether to ask it for the next one.
+
+        Raises:
+            TypeError: it is none.
+            ValueError: Twilio does not take what is in it.
+        """
         running = self._running
         if running is None or running.number != number:
             return Pull.STOP
+        if type(piece) is not str:
+            piece = checked(piece)
         running.alive_at = now
         if running.held is None:
             return self._take(running, piece, now)
@@ -281,6 +287,7 @@ class Turns:
         while self._waiting and self._waiting[0].kind == turn.kind:
             turn = _joined(turn, self._waiting.pop(0))
         asked = Asked(turn)
+        self.asked += 1
         self._start(asked, now)
         self._dialogue.add(asked)
 
@@ -324,21 +331,13 @@ class Turns:
                 running.acted, running.answered = True, False
                 self._wait_with_filler(running, now)
                 return Pull.ON
-            case Play():
-                self._speaker.push(frames.Play(piece.url, piece.loop), now)
-                done = events.Acted("play", piece.url)
-            case SendDigits():
-                self._speaker.push(frames.SendDigits(piece.digits), now)
-                done = events.Acted("send-digits")
-            case SwitchLanguage():
-                self._speaker.push(frames.Language(piece.tts, piece.transcription), now)
-                done = events.Acted("switch-language", f"{piece.tts} {piece.transcription}")
             case Transfer() | EndCall():
                 self._leave(piece, now)
                 return Pull.STOP
             case _:
-                raise TypeError(f"an agent yields text or actions, not {type(piece).__name__}")
-        self._commands.append(Record(done))
+                frame, done = frame_of(piece)
+                self._speaker.push(frame, now)
+                self._commands.append(Record(done))
         running.acted = running.answered = True
         return Pull.ON
 
@@ -414,6 +413,7 @@ class Turns:
         self._commands += [Record(events.Speculated(hit=True, saved_ms=saved * 1000)), AdoptTurn()]
         held, running.held = running.held or [], None
         running.asked.turn = turn
+        self.asked += 1
         self._dialogue.add(running.asked)
         self._speaker.begin(now)
         self._wait_with_filler(running, now)

@@ -1,4 +1,4 @@
-"""What runs beside requests: the services, capacity, the other servers, callers' memory, conversations."""
+"""What runs beside requests: services, capacity, peers, conversations, callers' memory, a watchdog."""
 
 from voice_app.runtime.background import BackgroundTasks
 from voice_app.runtime.caller_memory import CallerMemory
@@ -7,6 +7,7 @@ from voice_app.runtime.conversation_index import ConversationIndex
 from voice_app.runtime.conversation_monitor import ConversationMonitor
 from voice_app.runtime.peers import Peers
 from voice_app.runtime.services import Services
+from voice_app.runtime.watchdog import LoopWatchdog
 
 __all__ = [
     "Admission",
@@ -16,6 +17,7 @@ __all__ = [
     "ConversationIndex",
     "ConversationMonitor",
     "ExpectedNext",
+    "LoopWatchdog",
     "Peers",
     "Services",
     "ServingState",

@@ -1,0 +1,225 @@
+"""The shell around a session, on the event loop that the server runs on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import uvloop
+from yarl import URL
+
+from support.driver import ACCOUNT, CALL
+from support.waiting import until
+from voice_app import Agent, Call, EndCall, Piece, Play, SendDigits, Ssml, SwitchLanguage, Transfer, Turn
+from voice_app.journal import events
+from voice_app.relay.connection import Connection
+from voice_app.relay.session import Session
+from voice_app.settings import NumberSettings
+
+SETUP = {"type": "setup", "callSid": CALL, "accountSid": ACCOUNT, "sessionId": "VX1"}
+GOODBYE = {"type": "websocket.disconnect", "code": 1000}
+
+
+class Wire:
+    """The socket of a connection: what Twilio sends is put in, what is sent to Twilio is kept."""
+
+    def __init__(self, agent: Agent, line: NumberSettings | None = None) -> None:
+        self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.sent: list[dict[str, Any]] = []
+        self.events: list[events.Event] = []
+        self.breaks_on = ""
+        now = asyncio.get_running_loop().time()
+        session = Session(Call(CALL), line or NumberSettings(), account_sid=ACCOUNT, now=now)
+        self.session = session
+        self.connection = Connection(self.incoming.get, self.send, session, agent, self.events.append)
+        self.receive(**SETUP)
+
+    def receive(self, **frame: object) -> None:
+        self.incoming.put_nowait({"type": "websocket.receive", "text": msgspec.json.encode(frame).decode()})
+
+    def prompt(self, text: str) -> None:
+        self.receive(type="prompt", voicePrompt=text, lang="en-US", last=True)
+
+    async def send(self, message: Any) -> None:
+        if self.breaks_on and self.breaks_on in message.get("text", ""):
+            raise RuntimeError("the transport has a bug")
+        self.sent.append(message)
+        if message["type"] == "websocket.close":
+            self.incoming.put_nowait({"type": "websocket.disconnect", "code": message["code"]})
+
+    @property
+    def frames(self) -> list[dict[str, Any]]:
+        return [msgspec.json.decode(message["text"]) for message in self.sent if "text" in message]
+
+    @property
+    def kinds(self) -> set[str]:
+        return {frame["type"] for frame in self.frames}
+
+    @property
+    def spoken(self) -> str:
+        return "".join(frame["token"] for frame in self.frames if frame["type"] == "text")
+
+
+def on_uvloop(work: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
+
+
+async def hands_over(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    yield "I will put you through."
+    yield Transfer("billing", "Wants a refund.")
+
+
+def test_a_caller_may_talk_over_the_words_of_a_handoff() -> None:
+    async def talk() -> None:
+        wire = Wire(hands_over)
+        running = asyncio.create_task(wire.connection.run())
+        wire.prompt("Billing, please.")
+        await until(lambda: wire.connection.leaving, "the transfer")
+        wire.receive(type="interrupt", utteranceUntilInterrupt="I will", durationUntilInterruptMs=400)
+        wire.receive(type="info", name="clientSpeaking", value="on")
+        await until(lambda: "end" in wire.kinds, "the end of the session")
+        wire.incoming.put_nowait(GOODBYE)
+        await running
+
+    on_uvloop(talk())
+
+
+def test_a_deadline_that_is_due_at_once_can_be_moved() -> None:
+    async def talk() -> None:
+        wire = Wire(hands_over, NumberSettings(silence_seconds=0.0001, silence_line="Hello?"))
+        running = asyncio.create_task(wire.connection.run())
+        for _ in range(20):
+            wire.receive(type="info", name="clientSpeaking", value="off")
+        await until(lambda: "Hello?" in wire.spoken, "the question")
+        wire.incoming.put_nowait(GOODBYE)
+        await running
+
+    on_uvloop(talk())
+
+
+class _Text(str):
+    __slots__ = ()
+
+
+UNFIT: list[Any] = [
+    Play(URL("https://example.com/a.mp3")),  # type: ignore[arg-type]
+    Play("https://example.com/a.mp3", loop="2"),  # type: ignore[arg-type]
+    Play("https://example.com/a.mp3", loop=-1),
+    Play("https://example.com/a.mp3", loop=True),
+    SwitchLanguage(Path("en-US")),  # type: ignore[arg-type]
+    SwitchLanguage(transcription=None),  # type: ignore[arg-type]
+    SendDigits(123),  # type: ignore[arg-type]
+    SendDigits("12 34"),
+    SendDigits(""),
+    Transfer(None),  # type: ignore[arg-type]
+    Transfer("billing", {"order": 81}),  # type: ignore[arg-type]
+    EndCall(ValueError("over")),  # type: ignore[arg-type]
+    Ssml(b"<speak/>"),  # type: ignore[arg-type]
+    b"bytes",
+    None,
+    42,
+    Play,
+]
+
+
+@pytest.mark.parametrize("piece", UNFIT, ids=repr)
+def test_what_cannot_be_encoded_is_the_agents_failure(piece: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def agent(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+        if turn.text == "Do it.":
+            yield piece
+        yield "I am still here."
+
+    async def talk() -> None:
+        wire = Wire(agent)
+        running = asyncio.create_task(wire.connection.run())
+        wire.prompt("Do it.")
+        await until(lambda: wire.session.line.failure_line in wire.spoken, "the apology")
+        wire.prompt("Hello?")
+        await until(lambda: "I am still here." in wire.spoken, "an answer")
+        wire.incoming.put_nowait(GOODBYE)
+        await running
+        assert [event for event in wire.events if isinstance(event, events.Failed)]
+
+    on_uvloop(talk())
+    assert "has to be" in caplog.text or "may hold" in caplog.text or "yields text or actions" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["Great \ud83d", "\udfffwords", "a\x00b\x1b[31mc\ud800"])
+def test_text_of_our_own_settings_is_repaired_too(text: str) -> None:
+    async def fails(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+        raise RuntimeError
+        yield ""
+
+    async def talk() -> None:
+        line = NumberSettings()
+        wire = Wire(fails, line.model_copy(update={"failure_line": text}))
+        running = asyncio.create_task(wire.connection.run())
+        wire.prompt("Hello?")
+        await until(lambda: wire.spoken, "words")
+        wire.incoming.put_nowait(GOODBYE)
+        await running
+        wire.spoken.encode()
+
+    on_uvloop(talk())
+
+
+def test_text_of_a_kind_of_its_own_is_text() -> None:
+    async def agent(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+        yield _Text("Hello.")
+
+    async def talk() -> None:
+        wire = Wire(agent)
+        running = asyncio.create_task(wire.connection.run())
+        wire.prompt("Hello?")
+        await until(lambda: wire.spoken == "Hello.", "the answer")
+        wire.incoming.put_nowait(GOODBYE)
+        await running
+
+    on_uvloop(talk())
+
+
+def test_a_session_whose_writer_died_is_closed_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def talk() -> None:
+        wire = Wire(hands_over)
+        wire.breaks_on = "put you through"
+        running = asyncio.create_task(wire.connection.run())
+        wire.prompt("Billing, please.")
+        await running
+        assert wire.sent[-1] == {"type": "websocket.close", "code": 1011, "reason": "The server failed."}
+        assert wire.events[-1] == events.Disconnected("VX1", 1011, told=True)
+
+    on_uvloop(talk())
+    assert f"call {CALL}: nothing can be written any more; the socket is closed" in caplog.text
+    assert "the transport has a bug" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("prompts", "over"),
+    [
+        (["Billing, please."], "1 turns: the caller is handed over"),
+        ([], "0 turns: the socket was closed (1000)"),
+    ],
+)
+def test_a_call_has_a_line_at_its_beginning_and_one_at_its_end(
+    prompts: list[str], over: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def talk() -> None:
+        wire = Wire(hands_over)
+        running = asyncio.create_task(wire.connection.run())
+        for text in prompts:
+            wire.prompt(text)
+            await until(lambda: wire.connection.leaving, "the transfer")
+        wire.incoming.put_nowait(GOODBYE)
+        await running
+
+    with caplog.at_level(logging.INFO, "voice_app.relay"):
+        on_uvloop(talk())
+    first, last = [record.message for record in caplog.records if record.levelno == logging.INFO]
+    assert first == f"call {CALL}: the agent has the call"
+    assert last == f"call {CALL}: session VX1 is over after 0 s and {over}"
