@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from voice_app import console, telemetry
 from voice_app.agents.loader import load as load_agent
+from voice_app.agents.runner import hook
 from voice_app.followups import Followups, Rhythm, tasks_of
 from voice_app.guard import Allowance, CallInspector, Report, Scope, Watch, check_account, named_in
 from voice_app.handoff import Target, TargetError, from_addresses, from_file
@@ -115,7 +116,17 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
     )
     calls, background = Calls(api, settings.account_sid or ""), BackgroundTasks()
     registry = CallRegistry()
-    admission = Admission(registry, max_calls=settings.max_calls, max_lag_ms=settings.max_lag_ms)
+    watch = Watch(
+        _looking(settings, api, documents),
+        seconds=settings.guard_seconds,
+        refuse=settings.guard_running == "refuse",
+    )
+    admission = Admission(
+        registry,
+        max_calls=settings.max_calls,
+        max_lag_ms=settings.max_lag_ms,
+        refusal=lambda: watch.alarm if watch.refusing else "",
+    )
     tasks = tasks_of(settings, api, journal, calls, has_room=lambda: admission.state is ServingState.READY)
     rhythm = Rhythm(pause=settings.followup_seconds)
     return Services(
@@ -125,7 +136,7 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         journal=journal,
         agent=load_agent(settings),
         tickets=Tickets(settings.signing_tokens, settings.relay_token_seconds),
-        watch=Watch(_looking(settings, api, documents), seconds=settings.guard_seconds),
+        watch=watch,
         calls=calls,
         targets=targets(settings),
         registry=registry,
@@ -174,11 +185,13 @@ def build(services: Services) -> Starlette:
         reasons = [] if started.is_set() else ["it starts, or has stopped"]
         if services.admission.draining:
             reasons.append("draining")
-        if reasons := [*reasons, *services.watch.refusals]:
+        if reasons:
             return PlainTextResponse(f"not ready: {', '.join(reasons)}\n", 503)
         # A full server stays ready: what belongs to the calls that it has must reach it.
-        full = services.admission.reason
-        return PlainTextResponse(f"ready, but takes no new calls: {full}\n" if full else "ready\n")
+        if closed := services.admission.reason:
+            return PlainTextResponse(f"ready, but takes no new calls: {closed}\n")
+        alarm = services.watch.alarm
+        return PlainTextResponse(f"ready, but {alarm}\n" if alarm else "ready\n")
 
     async def metrics(request: Request) -> Response:
         return Response(telemetry.metrics(), media_type="text/plain; version=0.0.4")
@@ -213,4 +226,4 @@ async def _stop(services: Services) -> None:
     await services.followups.aclose()
     await services.peers.sign_off()
     if (close := getattr(services.agent, "close", None)) is not None:
-        await close()
+        await hook(close())

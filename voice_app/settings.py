@@ -316,6 +316,11 @@ class Settings(ModelSettings, NumberSettings):
     guard: Literal["strict", "lenient"] = Field(
         "strict", description="whether a configuration that cannot be read stops the start"
     )
+    guard_running: Literal["alarm", "refuse"] = Field(
+        "alarm",
+        description="what a second speech-to-text that appears while calls run does: an alarm, or new calls "
+        "go to people or `busy.xml`, as on a full server",
+    )
     guard_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="findings to live with, separated by commas, as RULE:what it is about"
     )

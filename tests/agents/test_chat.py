@@ -303,7 +303,7 @@ async def test_nothing_to_say_after_an_action_is_fine(model: ScriptedModel, make
 async def test_calling_tools_over_and_over_is_a_failure(model: ScriptedModel, make: MakeChat) -> None:
     runs = []
 
-    @tool
+    @tool(acts=False)
     async def look() -> None:
         """Look."""
         runs.append(1)

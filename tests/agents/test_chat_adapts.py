@@ -245,6 +245,17 @@ async def test_a_model_that_goes_down_after_a_tool_acted_does_not_deny_it(
     assert await answer(chat) == ["I pay it back now.", Break(), "Anything else?"]
 
 
+async def test_a_model_that_only_calls_tools_does_not_deny_what_they_did(
+    model: ScriptedModel, make: MakeChat
+) -> None:
+    orders = Orders()
+    for number in range(3):
+        model.call((f"id{number}", "refund", f'{{"order": {number}}}'))
+    pieces = await answer(make(model.base_url, orders.refund, max_rounds=3))
+    assert pieces == [Break(), Break(), LINE]
+    assert orders.paid == [0, 1]
+
+
 async def test_a_tool_that_only_reads_leaves_a_failure_a_failure(
     model: ScriptedModel, make: MakeChat
 ) -> None:

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from support.model import ScriptedModel
 from voice_app.agents import endpoints
+from voice_app.agents.client import _options
 from voice_app.agents.completions import Completion
 from voice_app.agents.endpoints import ChatSettings, Endpoint, probe, probe_all
 from voice_app.agents.failures import ModelError
@@ -60,6 +61,24 @@ def test_the_key_goes_into_the_header_that_the_host_reads(
     endpoint: Endpoint, headers: dict[str, str]
 ) -> None:
     assert endpoint.headers == headers
+
+
+@pytest.mark.parametrize(
+    ("base_url", "is_openai"),
+    [
+        ("https://api.openai.com/v1", True),
+        ("https://eu.api.openai.com/v1", True),
+        ("https://r.openai.azure.com/openai/v1", True),
+        ("https://notopenai.com/v1", False),
+        ("https://openai.com.evil.example/v1", False),
+        ("http://127.0.0.1:8080/v1", False),
+    ],
+)
+def test_openai_alone_gets_the_new_name_of_the_limit(base_url: str, is_openai: bool) -> None:
+    settings = ChatSettings(model="m", base_url=base_url, max_tokens=9)
+    (endpoint,) = settings.endpoints
+    assert endpoint.is_openai is is_openai
+    assert _options(settings, endpoint) == {"max_completion_tokens" if is_openai else "max_tokens": 9}
 
 
 def test_no_secret_of_an_address_is_shown() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from voice_app.agents import messages
 from voice_app.agents.protocol import Call, Message, Turn
-from voice_app.agents.shapes import Entry
+from voice_app.agents.shapes import ChatEntry
 from voice_app.agents.toolbox import ToolRun
 
 MESSAGES = st.lists(
@@ -20,7 +20,7 @@ def run(id_: str, outcome: str | None = "done", arguments: str = "{}") -> ToolRu
     return ToolRun(id_, "look", arguments, outcome)
 
 
-def shape(entries: list[Entry]) -> list[str]:
+def shape(entries: list[ChatEntry]) -> list[str]:
     """The entries in short: text, or the ids of tool calls and results."""
     short = []
     for entry in entries:

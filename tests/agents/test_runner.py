@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from voice_app import Break, Call, EndCall, Piece, Ssml, Transfer, Turn
-from voice_app.agents.runner import AgentExitError, in_thread, pieces
+from voice_app.agents.runner import AgentExitError, hook, in_thread, pieces
 
 
 async def ran(agent: Any) -> list[Piece]:
@@ -141,6 +141,14 @@ async def test_what_fails_while_it_is_closed_is_logged_and_nothing_more(
     async with aclosing(pieces(agent, Call("CA1"), Turn("Hi"))) as answer:
         assert await anext(answer) == "One"
     assert "while it was closed" in caplog.text
+
+
+async def test_hooks_of_an_agent_stop_no_server_either() -> None:
+    async def summarise() -> str:
+        sys.exit(1)
+
+    with pytest.raises(AgentExitError, match="SystemExit"):
+        await hook(summarise())
 
 
 # --- in a thread --------------------------------------------------------------------------------------

@@ -166,6 +166,17 @@ def test_unknown_fields_are_kept_as_they_came() -> None:
     assert call.function_extras.merged() == {"sig": "x"}
 
 
+def test_a_character_in_two_fragments_is_whole() -> None:
+    assert assembled(
+        fragment(index=0, id="a", name="one", arguments='{"x":"\ud83d'),
+        fragment(index=0, arguments='\ude00\udfff"}'),
+    ) == [("a", "one", {"x": "😀"})]
+
+
+def test_halves_that_are_escaped_are_repaired_in_arguments() -> None:
+    assert read_arguments('{"x": ["\\ud83d\\ude00 \\ud83d", 1], "\\udfff": 2}') == {"x": ["😀 ", 1], "": 2}
+
+
 def test_calls_without_an_end_are_an_error() -> None:
     with pytest.raises(ModelError, match="without an end"):
         assembled(*(fragment(id=str(number), name="one") for number in range(MAX_CALLS + 1)))

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from support.accounts import NUMBER, capturing, others, rule, snapshot, trouble
+from support.accounts import NUMBER, capturing, configuration, others, rule, snapshot, stores, trouble
 from voice_app import telemetry
 from voice_app.guard import Report, Snapshot, Watch, judge
 from voice_app.guard.snapshot import Part, Unread
@@ -106,14 +106,81 @@ async def test_a_refusal_is_one_line_in_the_log_and_a_metric(caplog: pytest.LogC
     async with watching(Account()) as show:
         await show(REFUSED)
         await show(REFUSED)
-        refusals = [line for line in caplog.messages if "refuses new calls" in line]
+        refusals = [line for line in caplog.messages if "billed twice" in line]
         assert len(refusals) == 1
         assert "STT101" in refusals[0]
         assert NUMBER not in refusals[0]
         assert gauge._value.get() == 1
         await show(FINE)
         assert gauge._value.get() == 0
-    assert "the guard refuses no more: STT101" in caplog.messages
+    assert "speech-to-text is billed once again: STT101 is gone" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("refuse", "told"), [(False, "and calls go on"), (True, "and new calls go to people or busy.xml")]
+)
+async def test_the_log_says_exactly_what_happens(
+    caplog: pytest.LogCaptureFixture, refuse: bool, told: str
+) -> None:
+    account = Account()
+    account.shows = REFUSED
+    watch = Watch(account.look, seconds=0, refuse=refuse)
+    await watch.look_first()
+    assert watch.refusing is refuse
+    assert watch.alarm == "speech-to-text is billed twice (STT101), see voice-app check"
+    [line] = [line for line in caplog.messages if "billed twice" in line]
+    assert told in line
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        snapshot(stores=stores(None)),
+        snapshot(configuration(statusCallbacks=[{"url": "http://voice.example.com/x"}])),
+        snapshot(capturing(rule("*", "+1555*", None), channel="SMS")),
+        UNREAD,
+    ],
+)
+async def test_nothing_but_a_second_engine_is_an_alarm(beside: Snapshot) -> None:
+    account = Account()
+    account.shows = beside
+    watch = Watch(account.look, seconds=0, refuse=True)
+    await watch.look_first()
+    assert (watch.alarm, watch.refusing) == ("", False)
+
+
+async def test_who_waits_for_the_alarm_is_told_when_it_comes_and_when_it_goes() -> None:
+    account = Account()
+    watch = Watch(account.look, seconds=0)
+    for shown, alarmed in ((REFUSED, True), (FINE, False)):
+        waiting = asyncio.create_task(watch.changed())
+        await asyncio.sleep(0)
+        account.shows = shown
+        await watch.look_first()
+        async with asyncio.timeout(5):
+            await waiting
+        assert bool(watch.alarm) is alarmed
+
+
+async def test_a_first_look_that_takes_too_long_is_made_again_beside_the_calls() -> None:
+    account, held = Account(), asyncio.Event()
+    account.shows = REFUSED
+
+    async def look() -> Report:
+        if not account.looks:
+            account.looks += 1
+            await held.wait()
+        return await account.look()
+
+    watch = Watch(look, seconds=0)
+    await watch.look_first(0.01)
+    assert not watch.alarm
+    task = asyncio.create_task(watch.run())
+    async with asyncio.timeout(5):
+        await watch.changed()
+    assert watch.refusals == ["STT101"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_what_cannot_be_read_is_said_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from support.commands import serving, voice_app
+from support.commands import serving, voice_app, voice_app_process
 from support.processes import Server, process
 from voice_app.sandbox.load.target import ProcessError, listening
 from voice_app.settings import NumberSettings
@@ -93,7 +93,7 @@ async def test_a_lost_worker_is_replaced_and_a_lost_parent_stops_them_all(
 
 async def test_what_stops_every_worker_is_told_and_stops_the_start(tmp_path: Path) -> None:
     settings = {"VOICE_APP_DATABASE_URL": "postgresql://127.0.0.1:9/nowhere"}
-    result = await voice_app(tmp_path, "serve", "--port", "0", "--workers", "2", **settings)
+    result = await voice_app_process(tmp_path, "serve", "--port", "0", "--workers", "2", **settings)
     assert result.code == 2
     assert "Cannot open the journal at postgresql://127.0.0.1:9/nowhere" in result.err
     assert "Not started: a worker did not start." in result.err

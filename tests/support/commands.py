@@ -29,6 +29,8 @@ TESTS = Path(__file__).parents[1]
 _QUIET = {"NO_COLOR": "1", "COLUMNS": "200", "VOICE_APP_MAX_LAG_MS": "0"}
 
 
+_HANGS: Final = 120.0
+"""Seconds after which a command hangs, on however busy a machine."""
 _ONE_AT_A_TIME: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]] = WeakKeyDictionary()
 
 
@@ -77,7 +79,7 @@ def _run(folder: Path, arguments: tuple[str, ...], stdin: str, environment: dict
 async def voice_app_process(folder: Path, *arguments: str, stdin: str = "", **environment: str) -> Finished:
     """Run a command to its end, in a process of its own."""
     process = await _start(folder, arguments, environment)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(_HANGS):
         out, err = await process.communicate(stdin.encode())
     return Finished(process.returncode or 0, out.decode(), err.decode())
 
@@ -97,7 +99,7 @@ async def served(
     process = await _start(folder, ("serve", "--port", "0", *arguments), environment)
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(_HANGS):
             async for line in process.stdout:
                 if b"Listening on" in line:
                     break
@@ -108,7 +110,7 @@ async def served(
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(_HANGS):
             await process.communicate()
 
 

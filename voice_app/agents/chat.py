@@ -29,7 +29,7 @@ from voice_app.agents.failures import ModelError
 from voice_app.agents.messages import Round
 from voice_app.agents.prompt import PromptTemplate
 from voice_app.agents.protocol import Action, Break, Call, EndCall, Message, Piece, Transfer, Turn
-from voice_app.agents.shapes import Entry
+from voice_app.agents.shapes import ChatEntry
 from voice_app.agents.toolbox import Late, ToolBox, ToolRun
 from voice_app.agents.tools import Tool
 
@@ -119,7 +119,11 @@ class Chat:
                     return
                 spoke = answered = True
         model, limit = self.settings.model, self.settings.max_rounds
-        raise ModelError("too-many-rounds", f"{model} called tools {limit} times without an answer")
+        endless = ModelError("too-many-rounds", f"{model} called tools {limit} times without an answer")
+        if not self._have_acted(rounds):
+            raise endless
+        log.warning("call %s: no words after a tool that acted: %s", call.sid, endless)
+        yield self.settings.after_tool_line
 
     async def warm(self, call: Call) -> None:
         """Open a connection before the first turn needs it. Never raises."""
@@ -143,7 +147,7 @@ class Chat:
         """One answer. A conversation that is too long is asked about again without its oldest part."""
         system = self._prompt.render(call, turn)
 
-        def messages(endpoint: Endpoint) -> list[Entry]:
+        def messages(endpoint: Endpoint) -> list[ChatEntry]:
             return model_messages.entries(system, call, turn, rounds, origin=endpoint)
 
         while True:

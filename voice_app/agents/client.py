@@ -20,7 +20,7 @@ import aiohttp
 from voice_app.agents.completions import Completion
 from voice_app.agents.endpoints import ChatSettings, Endpoint
 from voice_app.agents.failures import ModelError
-from voice_app.agents.shapes import Entry, named_cause, shaped, with_shape
+from voice_app.agents.shapes import ChatEntry, named_cause, shaped, with_shape
 from voice_app.agents.tool_calls import ToolRequest
 from voice_app.agents.toolbox import ToolBox
 
@@ -59,7 +59,7 @@ class ModelClient:
 
     async def ask(
         self,
-        messages: Callable[[Endpoint], list[Entry]],
+        messages: Callable[[Endpoint], list[ChatEntry]],
         answer: ModelAnswer,
         *,
         may_be_empty: bool = False,
@@ -95,7 +95,7 @@ class ModelClient:
             else:
                 return
 
-    async def ask_once(self, messages: list[Entry]) -> str:
+    async def ask_once(self, messages: list[ChatEntry]) -> str:
         """One whole answer of the endpoint that is best now, without tools. Raises `ModelError`."""
         endpoint, answer = self._attempts()[0], ModelAnswer()
         async with aclosing(self._ask_in_shape(endpoint, messages, answer, with_options=False)) as words:
@@ -124,7 +124,7 @@ class ModelClient:
         return self._http
 
     async def _ask_in_shape(
-        self, endpoint: Endpoint, messages: list[Entry], answer: ModelAnswer, *, with_options: bool = True
+        self, endpoint: Endpoint, messages: list[ChatEntry], answer: ModelAnswer, *, with_options: bool = True
     ) -> AsyncGenerator[str]:
         """One answer of one endpoint; a refused shape is mended at once, each cause once."""
         body: dict[str, Any] = {"messages": messages, "model": endpoint.model, "stream": True}

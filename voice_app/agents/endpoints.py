@@ -23,7 +23,7 @@ MAX_LIST: Final = 1 << 20
 SECONDS_TO_PROBE: Final = 5.0
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 _COMPLETIONS: Final = "/chat/completions"
-_AZURE: Final = ("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com")
+_AZURE: Final = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 """Hosts that want the key of a resource in a header of their own."""
 
 
@@ -73,7 +73,7 @@ class Endpoint:
     @property
     def is_openai(self) -> bool:
         """Whether OpenAI's own API is behind it, at OpenAI or at Azure."""
-        return self.host.endswith(("openai.com", *_AZURE))
+        return f".{self.host}".endswith((".openai.com", *_AZURE))
 
 
 async def post(http: aiohttp.ClientSession, endpoint: Endpoint, body: bytes) -> aiohttp.ClientResponse:

@@ -10,6 +10,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from voice_app.agents.text import cleaned
+
 Kind: TypeAlias = Literal[
     "unauthorized", "rejected", "rate-limited", "unavailable", "slow", "stalled", "broken",
     "empty", "filtered", "too-long", "too-many-rounds", "context-full",
@@ -87,7 +89,7 @@ def broken_off(where: str, error: Any) -> ModelError:
     code, detail = None, error
     if isinstance(error, dict):
         code, detail = error.get("code"), error.get("message", error)
-    text = str(detail)
+    text = cleaned(str(detail))
     kind: Kind = "unavailable"
     if str(code) in ("429", "rate_limit_exceeded"):
         kind = "rate-limited"

@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from voice_app.agents.protocol import Call, Message, Turn
-from voice_app.agents.shapes import Entry, short_id
+from voice_app.agents.shapes import ChatEntry, short_id
 from voice_app.agents.tool_calls import ArgumentsError, new_id, read_arguments
 from voice_app.agents.toolbox import CANCELLED, ToolRun
 from voice_app.calls import ToolUse
@@ -120,7 +120,7 @@ def restore(call: Call, tools: Iterable[ToolUse]) -> None:
 
 def entries(
     system: str, call: Call, turn: Turn, answering: Sequence[Round] = (), *, origin: object = None
-) -> list[Entry]:
+) -> list[ChatEntry]:
     """The messages of a request: instructions, history with its tools, what to answer now.
 
     ``answering`` are the rounds of this turn. They alternate as every model's template takes them: a user
@@ -132,7 +132,7 @@ def entries(
     for item in rounds(call):
         if item not in answering:
             placed.setdefault(_place(item, history), []).append(item)
-    messages: list[Entry] = []
+    messages: list[ChatEntry] = []
     if summary := call.state.get(SUMMARY, ""):
         system = f"{system}\n\n{_EARLIER} {summary}".strip()
     for index, message in enumerate(history[omitted:], omitted):
@@ -162,7 +162,7 @@ def to_sum_up(call: Call) -> list[Message]:
     return call.history[call.state.get(SUMMED_UP, 0) : call.state.get(OMITTED, 0)]
 
 
-def exchange(item: Round, origin: object = None) -> Iterator[Entry]:
+def exchange(item: Round, origin: object = None) -> Iterator[ChatEntry]:
     """What the model said and called, and what came of it."""
     is_back = item.origin == origin
     extras = item.extras if is_back else {}
@@ -178,7 +178,7 @@ def exchange(item: Round, origin: object = None) -> Iterator[Entry]:
             }
 
 
-def _add_round(messages: list[Entry], item: Round, origin: object) -> None:
+def _add_round(messages: list[ChatEntry], item: Round, origin: object) -> None:
     last = messages[-1] if messages else {}
     if not messages or (last["role"] == "assistant" and "tool_calls" not in last):
         _add(messages, "user", asked(Turn(item.prompt)) or _BEGIN)
@@ -203,7 +203,7 @@ def asked(turn: Turn) -> str:
     return turn.text if event is None else event.format(turn.text)
 
 
-def _add(messages: list[Entry], role: str, content: str) -> None:
+def _add(messages: list[ChatEntry], role: str, content: str) -> None:
     """Add what was said, in turns: two in a row of one side become one, and a missing side is filled in."""
     last: Mapping[str, Any] = messages[-1] if messages else {}
     if not messages and role == "assistant":
@@ -216,8 +216,8 @@ def _add(messages: list[Entry], role: str, content: str) -> None:
         messages.append({"role": role, "content": content})
 
 
-def _called(run: ToolRun, id_: str, *, is_back: bool) -> Entry:
-    function: Entry = {"name": run.name, "arguments": _json(run.arguments)}
+def _called(run: ToolRun, id_: str, *, is_back: bool) -> ChatEntry:
+    function: ChatEntry = {"name": run.name, "arguments": _json(run.arguments)}
     if not is_back:
         return {"id": short_id(id_), "type": "function", "function": function}
     function = {**run.function_extras, **function}

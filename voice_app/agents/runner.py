@@ -14,7 +14,7 @@ import functools
 import inspect
 import logging
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from voice_app.agents.protocol import Agent, Break, Call, Piece, Turn
@@ -53,26 +53,15 @@ async def pieces(agent: Agent, call: Call, turn: Turn) -> AsyncGenerator[Piece]:
             await _close(iterator, call)
 
 
-async def warm(agent: Agent, call: Call) -> None:
-    """Let an agent get ready for a call, if it has a ``warm``. What that raises is told to the log only."""
-    get_ready = getattr(agent, "warm", None)
-    if get_ready is None:
-        return
-    try:
-        await get_ready(call)
-    except asyncio.CancelledError:
-        if is_cancelled():
-            raise
-        log.warning("call %s: what the agent does to get ready was cancelled", call.sid)
-    except BaseException as error:
-        log.warning("call %s: the agent could not get ready", call.sid, exc_info=error)
+async def hook(work: Awaitable[T]) -> T:
+    """Await something of an agent's: a step of its answer, `warm`, `summarise`, `close`.
 
-
-async def _next(iterator: AsyncIterator[Piece]) -> Any:
+    Raises:
+        AgentExitError: it raised what is no `Exception`.
+        Exception: it raised that.
+    """
     try:
-        return await anext(iterator)
-    except StopAsyncIteration:
-        return _OVER
+        return await work
     except asyncio.CancelledError as error:
         if is_cancelled():
             raise
@@ -81,6 +70,13 @@ async def _next(iterator: AsyncIterator[Piece]) -> Any:
         raise
     except BaseException as error:
         raise _exit(error) from error
+
+
+async def _next(iterator: AsyncIterator[Piece]) -> Any:
+    try:
+        return await hook(anext(iterator))
+    except StopAsyncIteration:
+        return _OVER
 
 
 def _guarded(make: Callable[[], T]) -> T:

@@ -28,7 +28,7 @@ import msgspec
 
 from voice_app.settings import ModelShape
 
-Entry: TypeAlias = dict[str, Any]
+ChatEntry: TypeAlias = dict[str, Any]
 """A message of a chat completion request."""
 
 _SHORT_ID: Final = re.compile(r"[A-Za-z0-9]{9}")
@@ -136,7 +136,7 @@ def shaped(body: Mapping[str, Any], shape: frozenset[ModelShape]) -> dict[str, A
     request = dict(body)
     if not shape:
         return request
-    messages: list[Entry] = request["messages"]
+    messages: list[ChatEntry] = request["messages"]
     if "no-tools" in shape:
         request.pop("tools", None)
         messages = _without_tools(messages)
@@ -171,7 +171,7 @@ def short_id(id_: str) -> str:
     return hashlib.sha256(id_.encode("utf-8", "replace")).hexdigest()[:9]
 
 
-def _with_short_ids(entry: Entry) -> Entry:
+def _with_short_ids(entry: ChatEntry) -> ChatEntry:
     if "tool_call_id" in entry:
         return {**entry, "tool_call_id": short_id(entry["tool_call_id"])}
     if "tool_calls" in entry:
@@ -179,7 +179,7 @@ def _with_short_ids(entry: Entry) -> Entry:
     return entry
 
 
-def _without_extras(entry: Entry) -> Entry:
+def _without_extras(entry: ChatEntry) -> ChatEntry:
     if "tool_calls" not in entry:
         return entry
     calls = []
@@ -189,7 +189,7 @@ def _without_extras(entry: Entry) -> Entry:
     return {"role": entry["role"], "content": entry["content"], "tool_calls": calls}
 
 
-def _without_empty_content(entry: Entry) -> Entry:
+def _without_empty_content(entry: ChatEntry) -> ChatEntry:
     if str(entry.get("content") or "").strip():
         return entry
     if "tool_calls" in entry:
@@ -197,7 +197,7 @@ def _without_empty_content(entry: Entry) -> Entry:
     return {**entry, "content": "(nothing)"}
 
 
-def _without_system(messages: Sequence[Entry]) -> list[Entry]:
+def _without_system(messages: Sequence[ChatEntry]) -> list[ChatEntry]:
     system = [str(entry["content"]) for entry in messages if entry["role"] == "system"]
     others = [entry for entry in messages if entry["role"] != "system"]
     if not system or not others or others[0]["role"] != "user":
@@ -206,9 +206,9 @@ def _without_system(messages: Sequence[Entry]) -> list[Entry]:
     return [{**others[0], "content": text}, *others[1:]]
 
 
-def _without_tools(messages: Sequence[Entry]) -> list[Entry]:
+def _without_tools(messages: Sequence[ChatEntry]) -> list[ChatEntry]:
     """The same in words: results stand in brackets on the user's side, as all that happens does."""
-    told: list[Entry] = []
+    told: list[ChatEntry] = []
     for entry in messages:
         role, text = entry["role"], str(entry.get("content") or "")
         if role == "tool":
@@ -222,7 +222,7 @@ def _without_tools(messages: Sequence[Entry]) -> list[Entry]:
     return told
 
 
-def _with_plain_schema(item: Entry) -> Entry:
+def _with_plain_schema(item: ChatEntry) -> ChatEntry:
     function = dict(item["function"])
     parameters = _plain(function["parameters"])
     if parameters.get("properties"):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from voice_app.agents.failures import ModelError
-from voice_app.agents.text import cleaned
+from voice_app.agents.text import cleaned, cleaned_json
 
 MAX_CALLS: Final = 64
 """Of one answer."""
@@ -128,6 +128,8 @@ class ToolCallAssembly:
 
     def finished(self) -> list[ToolRequest]:
         """The calls, without those that never got a name nor arguments."""
+        for call in self.calls:  # a character may have come in two fragments
+            call.id, call.name, call.arguments = map(cleaned, (call.id, call.name, call.arguments))
         return [call for call in self.calls if call.name or call.arguments.strip()]
 
 
@@ -154,20 +156,21 @@ def read_arguments(text: str) -> dict[str, Any]:
     Read as well are: nothing at all, ``null``, JSON within a JSON string or a Markdown fence, a list of
     one object, the same object twice, an empty object before the real one, and a Python literal.
     """
-    value: Any = cleaned(text)
+    value: Any = text
     for _ in range(_MAX_WRAPPINGS):
         if isinstance(value, str):
             value = _decoded(value)
         elif isinstance(value, list) and len(value) == 1:
             value = value[0]
         elif isinstance(value, dict):
-            return value
+            break
         elif value is None:
             return {}
         else:
             break
     if isinstance(value, dict):
-        return value
+        found: dict[str, Any] = cleaned_json(value)
+        return found
     raise ArgumentsError("arguments: Invalid JSON: write one JSON object with the names of the parameters")
 
 

@@ -36,6 +36,8 @@ def serve(
     settings = load(host=host, port=port, workers=workers)
     server.check_workers(settings)
     configure_logging(settings.log_level)
+    if not check_only:
+        server.hold_hangups()
     try:
         with nullcontext() if check_only else server.exclusive(settings):
             found = run(_serve(settings, check_only=check_only))

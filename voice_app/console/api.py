@@ -90,12 +90,20 @@ async def _feed(request: Request, services: Services) -> Response:
 async def _lines(services: Services, call_sid: str) -> AsyncIterator[bytes]:
     end = asyncio.create_task(services.stopping.wait())
     coming: asyncio.Task[Entry] | None = None
+    alarm = asyncio.create_task(services.watch.changed())
     try:
         with services.journal.feed() as entries:
             yield b": connected\n\n"
+            if services.watch.alarm:
+                yield _alarm(services.watch.alarm)
             while not end.done():
                 coming = coming or asyncio.create_task(entries.get())
-                await asyncio.wait({coming, end}, timeout=HEARTBEAT_SECONDS, return_when=FIRST_COMPLETED)
+                waiting = {coming, end, alarm}
+                await asyncio.wait(waiting, timeout=HEARTBEAT_SECONDS, return_when=FIRST_COMPLETED)
+                if alarm.done():
+                    alarm = asyncio.create_task(services.watch.changed())
+                    yield _alarm(services.watch.alarm)
+                    continue
                 if not coming.done():
                     yield b": still here\n\n"
                     continue
@@ -104,8 +112,14 @@ async def _lines(services: Services, call_sid: str) -> AsyncIterator[bytes]:
                     yield _line(entry)
     finally:
         end.cancel()
+        alarm.cancel()
         if coming is not None:
             coming.cancel()
+
+
+def _alarm(text: str) -> bytes:
+    """The guard's alarm as an event of its own kind; empty: it is over."""
+    return b"event: alarm\ndata: " + msgspec.json.encode({"alarm": text}) + b"\n\n"
 
 
 def _line(entry: Entry) -> bytes:

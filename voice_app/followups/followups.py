@@ -11,11 +11,12 @@ import logging
 import random
 import tempfile
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from cachetools import LRUCache
 
 from voice_app.followups.callbacks import CallbackTask
 from voice_app.followups.closing import ClosingTask
@@ -80,9 +81,9 @@ class Followups:
         self._calls = calls
         self._database_url = database_url
         self._rhythm = rhythm or Rhythm()
-        self._asked: OrderedDict[tuple[str, str], None] = OrderedDict()  # CallSid and task; "": all it needs
+        self._asked: dict[tuple[str, str], None] = {}  # CallSid and task; "": all it needs
         self._more = asyncio.Event()
-        self._settled: OrderedDict[str, None] = OrderedDict()
+        self._settled: LRUCache[str, None] = LRUCache(_REMEMBERED)
         self._running: asyncio.Task[None] | None = None
 
     def begin(self, call_sid: str) -> None:
@@ -177,8 +178,6 @@ class Followups:
             log.warning("call %s: whether it needs a follow-up is looked up later: %s", call_sid, error)
             return False
         self._settled[call_sid] = None
-        if len(self._settled) > _REMEMBERED:
-            self._settled.popitem(last=False)
         return False
 
     async def _now_and_then(self, seconds: float, look: Callable[[], Awaitable[None]]) -> None:

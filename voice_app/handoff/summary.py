@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from voice_app.agents.protocol import Agent, Message
+from voice_app.agents.runner import hook
 from voice_app.calls import HistoryLine
 
 SECONDS_TO_SUMMARISE = 3.0
@@ -22,7 +23,7 @@ async def brief(agent: Agent, lines: Sequence[HistoryLine]) -> str:
     if summarise is not None and lines:
         try:
             async with asyncio.timeout(SECONDS_TO_SUMMARISE):
-                text = await summarise([Message(line.role, line.content) for line in lines])
+                text = await hook(summarise([Message(line.role, line.content) for line in lines]))
         except Exception as error:
             log.warning("the agent wrote no summary: %s", type(error).__name__)
         else:

@@ -54,7 +54,7 @@ class Server(msgspec.Struct, frozen=True):
 
     id: str
     state: str
-    """``ready``, ``full`` or ``draining``."""
+    """``ready``, ``full``, ``refusing`` or ``draining``."""
 
 
 class Forgotten(msgspec.Struct, frozen=True):

@@ -252,7 +252,7 @@ class TurnedAway(_Event, tag="turned-away", frozen=True):
     """This server did not take a new call."""
 
     why: str
-    """``full`` or ``draining``."""
+    """``full``, ``refusing`` or ``draining``."""
     to: str
     """What it got instead: another ``server``, ``people``, or the ``message`` of ``busy.xml``."""
 

@@ -288,7 +288,7 @@ class Journal:
             purged += batch
         return purged
 
-    async def beat(self, state: Literal["ready", "full", "draining"]) -> None:
+    async def beat(self, state: Literal["ready", "full", "refusing", "draining"]) -> None:
         """Let the other servers know that this one is alive. Call it every few seconds.
 
         Raises:

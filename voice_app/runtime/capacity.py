@@ -130,19 +130,32 @@ class ServingState(StrEnum):
 
     READY = "ready"
     FULL = "full"
+    REFUSING = "refusing"
+    """Speech-to-text would be billed twice."""
     DRAINING = "draining"
 
 
 class Admission:
-    """The gate for new calls. ``max_calls`` and ``max_lag_ms``: 0 is no limit."""
+    """The gate for new calls. ``max_calls`` and ``max_lag_ms``: 0 is no limit.
 
-    def __init__(self, registry: CallRegistry, *, max_calls: int = 0, max_lag_ms: int = 0) -> None:
+    ``refusal`` tells why new calls must not come at all, while there is such a reason.
+    """
+
+    def __init__(
+        self,
+        registry: CallRegistry,
+        *,
+        max_calls: int = 0,
+        max_lag_ms: int = 0,
+        refusal: Callable[[], str] = str,
+    ) -> None:
         self.delay = LoopDelay()
         self.closing = False
         """The calls that are left are given away now."""
         self.changed = asyncio.Event()
         """The state has changed. Its one reader clears it."""
         self._registry = registry
+        self._refusal = refusal
         self._max_calls = max_calls
         self._max_lag = max_lag_ms / 1000
         self._draining = False
@@ -157,12 +170,14 @@ class Admission:
     def state(self) -> ServingState:
         if self._draining:
             return ServingState.DRAINING
+        if self._refusal():
+            return ServingState.REFUSING
         return ServingState.FULL if self._why_full() else ServingState.READY
 
     @property
     def reason(self) -> str:
         """Why no new calls are taken, for people; empty while they are."""
-        return "draining" if self._draining else self._why_full()
+        return "draining" if self._draining else self._refusal() or self._why_full()
 
     def drain(self) -> None:
         """Take no new calls from now on."""

@@ -36,10 +36,10 @@ class Peers:
 
     @property
     def successors(self) -> list[Server]:
-        """The other servers that go on with calls of ours: full ones do, too."""
+        """The other servers that go on with calls of ours: all but those that stop."""
         if time.monotonic() - self._seen_at > MAX_SILENCE_SECONDS:
             return []
-        return [server for server in self._others if server.state in (ServingState.READY, ServingState.FULL)]
+        return [server for server in self._others if server.state != ServingState.DRAINING]
 
     async def run(self) -> None:
         """Publish until cancelled; nothing is done where no other server can be."""

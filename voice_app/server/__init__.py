@@ -2,7 +2,7 @@
 
 from voice_app.server.environment import environment, furnished, preflight
 from voice_app.server.exclusive import check_workers, exclusive
-from voice_app.server.serving import running, serve
+from voice_app.server.serving import hold_hangups, running, serve
 from voice_app.server.workers import WorkerError, supervise
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "environment",
     "exclusive",
     "furnished",
+    "hold_hangups",
     "preflight",
     "running",
     "serve",

@@ -23,10 +23,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from voice_app.calls import GIVEN_UP
 from voice_app.runtime import Services
 
-GOING_AWAY: Final = 1012
-"""The close code "service restart"."""
 SECONDS_BETWEEN_LOOKS: Final = 0.1
 SECONDS_BETWEEN_REPORTS: Final = 10.0
 SECONDS_TO_TELL: Final = 1.0
@@ -130,7 +129,7 @@ class Drain:
         self._services.admission.close()
         for connection in list(sessions.values()):
             if not connection.leaving:
-                connection.close(GOING_AWAY, "Another server takes over.")
+                connection.close(GIVEN_UP, "Another server takes over.")
 
     async def _say_goodbye(self) -> None:
         registry, sessions = self._registry, self._registry.sessions

@@ -116,10 +116,18 @@ async def serve(settings: Settings, api: TwilioApi, announce: Callable[[str], No
 
 
 async def serve_on(
-    listener: socket.socket, settings: Settings, api: TwilioApi, announce: Callable[[str], None], told: Told
+    listener: socket.socket,
+    settings: Settings,
+    api: TwilioApi,
+    announce: Callable[[str], None],
+    told: Told,
+    *,
+    look_first: bool = False,
 ) -> None:
-    """The same on a socket that listens already."""
+    """The same on a socket that listens already. ``look_first``: nobody has checked the account just now."""
     services = build_services(settings, api)
+    if look_first:
+        await services.watch.look_first()
     drain = Drain(services, settings.drain_seconds, die)
     with told(drain.tell):
         async with _serving(services, listener) as over:
@@ -159,3 +167,16 @@ def _look_on_demand(services: Services) -> None:
     """SIGHUP makes the guard look again, where there is such a signal."""
     if hasattr(signal, "SIGHUP"):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, services.watch.look)
+        hear_hangups()
+
+
+def hold_hangups() -> None:
+    """A SIGHUP that comes from now on, in this process or one that it starts, waits for `hear_hangups`."""
+    if hasattr(signal, "SIGHUP"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
+
+def hear_hangups() -> None:
+    """Handle SIGHUP, and first the one that waits."""
+    if hasattr(signal, "SIGHUP"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

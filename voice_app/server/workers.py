@@ -29,7 +29,16 @@ from prometheus_client.multiprocess import mark_process_dead
 from voice_app.agents.loader import AgentError
 from voice_app.journal import JournalError
 from voice_app.server.environment import environment
-from voice_app.server.serving import STOPPING, base_url, die, listen, serve_on, signals
+from voice_app.server.serving import (
+    STOPPING,
+    base_url,
+    die,
+    hear_hangups,
+    hold_hangups,
+    listen,
+    serve_on,
+    signals,
+)
 from voice_app.settings import Settings, SettingsError
 from voice_app.telemetry import SHARED_METRICS, configure_logging
 
@@ -48,15 +57,19 @@ class WorkerError(Exception):
 class _Worker:
     """One process. ``over`` is set when it is gone, ``ready`` when it serves or is gone."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, *, restarted: bool) -> None:
         context = multiprocessing.get_context("spawn")
         orders, self._orders = context.Pipe(duplex=False)
         self._told, told = context.Pipe(duplex=False)
         self.ready, self.over = asyncio.Event(), asyncio.Event()
         self.serves = False
         self.began = time.monotonic()
-        self._process: SpawnProcess = context.Process(target=_work, args=(settings, listener, orders, told))
+        self._process: SpawnProcess = context.Process(
+            target=_work, args=(settings, listener, orders, told, restarted)
+        )
+        hold_hangups()  # a SIGHUP that is passed on while it starts would end it
         self._process.start()
+        hear_hangups()
         orders.close()
         told.close()
         loop = asyncio.get_running_loop()
@@ -128,7 +141,7 @@ class _Supervisor:
 
     async def run(self, announce: Callable[[str], None]) -> None:
         """Start the workers, and keep them running until told to stop. Raises `WorkerError`."""
-        first = [self._start() for _ in range(self._settings.workers)]
+        first = [self._start(restarted=False) for _ in range(self._settings.workers)]
         await asyncio.gather(*(worker.ready.wait() for worker in first))
         if not all(worker.serves for worker in first):
             self.tell()
@@ -137,8 +150,8 @@ class _Supervisor:
         announce(base_url(self._listener))
         await asyncio.gather(*(self._keep(worker) for worker in first))
 
-    def _start(self) -> _Worker:
-        worker = _Worker(self._settings, self._listener)
+    def _start(self, *, restarted: bool) -> _Worker:
+        worker = _Worker(self._settings, self._listener, restarted=restarted)
         self._workers.add(worker)
         return worker
 
@@ -161,7 +174,7 @@ class _Supervisor:
                     await self._stop.wait()
                 return
             pause = min(pause * 2, longest)
-            worker = self._start()
+            worker = self._start(restarted=True)
 
 
 async def supervise(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -178,26 +191,31 @@ def _look_on_demand(supervisor: _Supervisor) -> Iterator[None]:
     """SIGHUP makes the guard of every worker look again."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, supervisor.pass_on, signal.SIGHUP)
+    hear_hangups()
     try:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
 
 
-def _work(settings: Settings, listener: socket.socket, orders: Connection, told: Connection) -> None:
+def _work(
+    settings: Settings, listener: socket.socket, orders: Connection, told: Connection, restarted: bool
+) -> None:
     """What a worker does, in a process of its own."""
-    for number in (*STOPPING, signal.SIGHUP):
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     configure_logging(settings.log_level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, listener:
-            runner.run(_serve(settings, listener, orders, told))
+            runner.run(_serve(settings, listener, orders, told, restarted))
     except (AgentError, JournalError, SettingsError) as error:
         log.critical("the worker cannot start: %s", error)
         sys.exit(2)
 
 
-async def _serve(settings: Settings, listener: socket.socket, orders: Connection, told: Connection) -> None:
+async def _serve(
+    settings: Settings, listener: socket.socket, orders: Connection, told: Connection, restarted: bool
+) -> None:
     @contextlib.contextmanager
     def obeying(stop: Callable[[], None]) -> Iterator[None]:
         loop = asyncio.get_running_loop()
@@ -216,4 +234,6 @@ async def _serve(settings: Settings, listener: socket.socket, orders: Connection
             loop.remove_reader(orders.fileno())
 
     async with environment(settings) as (ready, api):
-        await serve_on(listener, ready, api, lambda _: told.send_bytes(b"ready"), obeying)
+        await serve_on(
+            listener, ready, api, lambda _: told.send_bytes(b"ready"), obeying, look_first=restarted
+        )

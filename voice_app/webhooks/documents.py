@@ -86,7 +86,10 @@ def _ringing(services: Services, call_sid: str, state: CallState, ring: RingTarg
         priority=target.priority,
         ring_seconds=target.ring_seconds,
         wait_url=origin + QUEUE_WAIT,
-        transcribe=not base.transcribing and services.line(base.number).transcribe == "twiml",
+        # While the guard refuses, somebody else's capture rule writes down what is said.
+        transcribe=not base.transcribing
+        and not services.watch.refusing
+        and services.line(base.number).transcribe == "twiml",
         transcription_url=origin + TRANSCRIPTION,
     )
     address = target.to[0].partition(":")[2]

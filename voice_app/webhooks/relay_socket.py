@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from voice_app import telemetry
 from voice_app.agents import messages
 from voice_app.agents.protocol import Agent, Call, Keys
-from voice_app.agents.runner import warm
+from voice_app.agents.runner import hook
 from voice_app.calls import GIVEN_UP, CallState, Parties
 from voice_app.guard import best_of
 from voice_app.journal import Journal
@@ -172,7 +172,8 @@ class RelayEndpoint:
         if services.monitor is not None:
             found = partial(_conversation_found, services, call.sid)
             services.background.spawn(services.monitor.watch(call.sid, over, found))
-        services.background.spawn(warm(services.agent, call))
+        if (warm := getattr(services.agent, "warm", None)) is not None:
+            services.background.spawn(hook(warm(call)))
 
 
 async def _unavailable(

@@ -96,18 +96,22 @@ async def _turn_away(
     services: Services, request: CallRequest, state: CallState | None, why: ServingState
 ) -> Response | None:
     """The answer to a new call that cannot be taken now; None if it can."""
-    parties, full = request.parties, why is ServingState.FULL
+    parties, stays, now = request.parties, why is not ServingState.DRAINING, datetime.now(UTC)
     line = services.line(parties.number)
-    if full and (line.answer == "people" or parties.outbound):
-        return None  # needs no agent, or is a call back that was placed while there was room
-    if (redirect := redirect_elsewhere(services, VOICE, request)) is not None:
-        to, response = "server", redirect
-    elif full and line.busy == "people" and choose(services.targets, parties.number, BUSY, datetime.now(UTC)):
+    if stays and line.answer == "people":
+        return None  # needs no agent
+    if why is ServingState.FULL and parties.outbound:
+        return None  # a call back that was placed while there was room
+    # The account is the same for every server: what this one refuses, none should take.
+    elsewhere = None if why is ServingState.REFUSING else redirect_elsewhere(services, VOICE, request)
+    if elsewhere is not None:
+        to, response = "server", elsewhere
+    elif stays and line.busy == "people" and choose(services.targets, parties.number, BUSY, now):
         to = "people"
         wanted = Transfer(BUSY, "No automated assistant was free.")
         response = await _to_people(services, request, state, wanted)
     else:
-        to, offered = "message", full and _may_call_back(services, request)
+        to, offered = "message", stays and _may_call_back(services, request)
         response = _busy_message(services, request, offered=offered)
     telemetry.TURNED_AWAY.labels(why.value, to).inc()
     services.journal.write(request.call_sid, TurnedAway(why.value, to))
