@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from support.commands import serving
+from support.commands import served
 from voice_app.sandbox.load.bench import LoadPlan, LoadTest
 from voice_app.sandbox.load.target import LoadTarget, listening
 from voice_app.sandbox.network import Network
@@ -31,7 +31,7 @@ async def test_three_hundred_calls_leave_nothing_behind(tmp_path: Path) -> None:
         "VOICE_APP_TWILIO_BASE_URL": "http://127.0.0.1:9",
         "VOICE_APP_GUARD": "lenient",
     }
-    async with serving(tmp_path, **stub) as base_url:
+    async with served(tmp_path, **stub) as (base_url, _):
         server = listening("127.0.0.1", urlsplit(base_url).port or 0)
         target = LoadTarget(
             network=Network(base_url, account.origin, account.signing_tokens[0]),

@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from support.commands import serving, voice_app
+from support.commands import served, voice_app
 from voice_app.sandbox.twilio import Fault, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 
@@ -28,7 +28,7 @@ def account(base_url: str, configuration_id: str) -> dict[str, str]:
 
 
 async def test_it_serves_the_sandbox_and_says_why_and_what_next(tmp_path: Path) -> None:
-    async with serving(tmp_path) as base_url, aiohttp.ClientSession() as http:
+    async with served(tmp_path) as (base_url, _), aiohttp.ClientSession() as http:
         assert base_url.startswith("http://127.0.0.1:")
         async with http.get(f"{base_url}/readyz") as response:
             assert response.status == 200
@@ -109,7 +109,7 @@ async def test_a_clean_configuration_is_served(tmp_path: Path) -> None:
     configuration_id = twilio.add_configuration(channelSettings={"VOICE": {"captureRules": []}})
     async with (
         serve(double_app(twilio)) as base_url,
-        serving(tmp_path, **account(base_url, configuration_id)) as server,
+        served(tmp_path, **account(base_url, configuration_id)) as (server, _),
         aiohttp.ClientSession() as http,
         http.get(f"{server}/sandbox.json") as response,
     ):
@@ -142,7 +142,7 @@ async def test_a_configuration_that_cannot_be_read_stops_the_start(
 
 async def test_a_lenient_guard_warns_about_what_cannot_be_read(tmp_path: Path) -> None:
     values = account("http://127.0.0.1:9", "conv_configuration_" + "0" * 26)
-    async with serving(tmp_path, VOICE_APP_GUARD="lenient", **values) as base_url:
+    async with served(tmp_path, VOICE_APP_GUARD="lenient", **values) as (base_url, _):
         assert base_url
     result = await voice_app(tmp_path, "check", "--json", VOICE_APP_GUARD="lenient", **values)
     assert result.code == 0

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from support.commands import serving, voice_app, voice_app_process
+from support.commands import served, voice_app, voice_app_process
 from support.processes import Server, process
 from voice_app.sandbox.load.target import ProcessError, listening
 from voice_app.settings import NumberSettings
@@ -53,7 +53,7 @@ async def test_a_second_server_on_the_same_sqlite_is_refused_as_long_as_the_firs
         assert (await voice_app(tmp_path, "calls", "list")).code == 0
         server.process.kill()
         await server.ends()
-        async with serving(tmp_path) as base_url:
+        async with served(tmp_path) as (base_url, _):
             assert base_url != server.base_url
 
 

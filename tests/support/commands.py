@@ -8,12 +8,13 @@ process alone can show.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
 import traceback
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, chdir
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,7 +23,9 @@ from weakref import WeakKeyDictionary
 
 from typer.testing import CliRunner
 
+from voice_app import server
 from voice_app.cli.main import main
+from voice_app.settings import load
 
 TESTS = Path(__file__).parents[1]
 # A busy machine is late now and then, which makes a server turn callers away; that is tested by itself.
@@ -58,6 +61,7 @@ def _run(folder: Path, arguments: tuple[str, ...], stdin: str, environment: dict
     changed: dict[str, str | None] = dict.fromkeys(filter(_ours, os.environ))
     with (
         chdir(folder),
+        _logging_as_before(),
         patch.object(sys, "argv", ["voice-app", *arguments]),
         CliRunner().isolation(stdin, {**changed, **_QUIET, **environment}) as (out, err, _),
     ):
@@ -76,6 +80,18 @@ def _run(folder: Path, arguments: tuple[str, ...], stdin: str, environment: dict
         )
 
 
+@contextmanager
+def _logging_as_before() -> Iterator[None]:
+    """What a command sets up of logging ends with it: its streams are closed then."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
 async def voice_app_process(folder: Path, *arguments: str, stdin: str = "", **environment: str) -> Finished:
     """Run a command to its end, in a process of its own."""
     process = await _start(folder, arguments, environment)
@@ -85,9 +101,19 @@ async def voice_app_process(folder: Path, *arguments: str, stdin: str = "", **en
 
 
 @asynccontextmanager
-async def serving(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[str]:
-    """Run ``voice-app serve`` while the block runs, and give the base URL that it prints."""
-    async with served(folder, *arguments, **environment) as (base_url, _):
+async def serving(folder: Path, **environment: str) -> AsyncIterator[str]:
+    """Serve in this process while the block runs, as in a folder with this environment; the base URL."""
+    kept = {
+        "VOICE_APP_DATABASE_URL": f"sqlite:///{folder}/voice-app.db",
+        "VOICE_APP_SPOOL": f"{folder}/voice-app-spool",
+        **_QUIET,
+    }
+    with (
+        chdir(folder),
+        CliRunner().isolation("", {**dict.fromkeys(filter(_ours, os.environ)), **kept, **environment}),
+    ):
+        settings = load(port=0)
+    async with server.environment(settings) as (found, api), server.running(found, api) as base_url:
         yield base_url
 
 
@@ -95,7 +121,7 @@ async def serving(folder: Path, *arguments: str, **environment: str) -> AsyncIte
 async def served(
     folder: Path, *arguments: str, **environment: str
 ) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
-    """The same, with the process: to send it signals."""
+    """Run ``voice-app serve`` while the block runs: the base URL that it prints, and the process."""
     process = await _start(folder, ("serve", "--port", "0", *arguments), environment)
     assert process.stdout is not None
     try:
