@@ -1,0 +1,34 @@
+"""Every setting, once. Values come from the environment, then from ``.env`` in the working directory."""
+
+from voice_app.settings.loading import load, load_model_settings
+from voice_app.settings.model import ModelSettings, ModelShape
+from voice_app.settings.number import NUMBER_KEYS, NumberSettings
+from voice_app.settings.number_file import number_settings
+from voice_app.settings.problems import SettingsError
+from voice_app.settings.server import (
+    SANDBOX_ACCOUNT_SID,
+    SANDBOX_AUTH_TOKEN,
+    SANDBOX_DOMAIN,
+    Settings,
+    environment_name,
+)
+from voice_app.settings.values import E164, plain_address, webhook_key
+
+__all__ = [
+    "E164",
+    "NUMBER_KEYS",
+    "SANDBOX_ACCOUNT_SID",
+    "SANDBOX_AUTH_TOKEN",
+    "SANDBOX_DOMAIN",
+    "ModelSettings",
+    "ModelShape",
+    "NumberSettings",
+    "Settings",
+    "SettingsError",
+    "environment_name",
+    "load",
+    "load_model_settings",
+    "number_settings",
+    "plain_address",
+    "webhook_key",
+]

@@ -1,0 +1,66 @@
+"""The settings of the agent `chat`: its model, where that is, and how long it may take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from voice_app.settings.values import words
+
+PREFIX: Final = "VOICE_APP_"
+
+SOURCES: Final = SettingsConfigDict(
+    env_prefix=PREFIX, env_file=".env", extra="ignore", populate_by_name=True, env_ignore_empty=True
+)
+ModelShape = Literal[
+    "no-tools", "no-system", "no-empty-content", "no-extras", "no-stream", "no-temperature",
+    "short-ids", "plain-schemas", "max-tokens", "max-completion-tokens",
+]  # fmt: skip
+"""How the requests to a model's endpoint are changed for it: see `voice_app.agents.shapes`."""
+
+
+class ModelSettings(BaseSettings):
+    """The settings of the agent `chat`, which can be read without the others."""
+
+    model_config = SOURCES
+
+    model: str | None = Field(None, description="the model of the agent `chat`")
+    openai_base_url: str = Field(
+        "https://api.openai.com/v1",
+        validation_alias="OPENAI_BASE_URL",
+        description="the endpoint of the agent `chat`, OpenAI's or a compatible one",
+    )
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY", description="its key")
+    model_headers: dict[str, SecretStr] = Field(
+        default_factory=dict, description="further headers for the endpoint (JSON), e.g. an `api-key`"
+    )
+    model_shape: Annotated[tuple[ModelShape, ...], NoDecode] = Field(
+        (), description="what the endpoint does not take, separated by commas, e.g. no-system, short-ids"
+    )
+    fallback_model: str | None = Field(None, description="the model to ask when the first one fails")
+    fallback_base_url: str | None = Field(None, description="where it is; empty: at the same endpoint")
+    fallback_api_key: SecretStr | None = Field(None, description="its key, if it is another one")
+    fallback_shape: Annotated[tuple[ModelShape, ...], NoDecode] = Field(
+        (), description="what its endpoint does not take"
+    )
+    prompt: Path | None = Field(None, description="file with the instructions of the agent `chat`")
+    temperature: float | None = Field(None, ge=0, le=2, description="how inventive the model is")
+    max_tokens: int | None = Field(None, ge=1, description="the most tokens of one answer")
+    first_token_seconds: float = Field(
+        8, gt=0, le=60, description="how long the model may take to its first word; thoughts are none"
+    )
+    between_tokens_seconds: float = Field(
+        5, gt=0, le=60, description="how long it may take between two signs of life: words or thoughts"
+    )
+    after_tool_line: str = Field(
+        "Thank you for waiting. What else can I do for you?",
+        description="what is said when a tool has acted and the model finds no words; it claims nothing",
+    )
+
+    @field_validator("model_shape", "fallback_shape", mode="before")
+    @classmethod
+    def _shapes(cls, value: object) -> object:
+        return words(value)

@@ -1,0 +1,292 @@
+"""The settings of the server: everything there is to set."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
+
+from voice_app.settings.model import PREFIX, SOURCES, ModelSettings
+from voice_app.settings.number import NumberSettings
+from voice_app.settings.problems import SettingsError
+from voice_app.settings.values import (
+    AccountSid,
+    ApiKeySid,
+    ConfigurationId,
+    PhoneNumber,
+    reportable,
+    webhook_key,
+    words,
+)
+
+SANDBOX_ACCOUNT_SID: Final = "AC" + "5a" * 16
+SANDBOX_AUTH_TOKEN: Final = "sandbox-needs-no-secret"  # noqa: S105 - it opens a loopback port only
+SANDBOX_DOMAIN: Final = "sandbox.localhost"
+SANDBOX_NUMBER: Final = "+15550100001"
+
+
+class Settings(ModelSettings, NumberSettings):
+    """The settings of the server. `docs/settings.md` has the table of all of them."""
+
+    model_config = SOURCES
+
+    account_sid: AccountSid | None = Field(
+        None,
+        validation_alias="TWILIO_ACCOUNT_SID",
+        description="the account; without it everything runs in the sandbox",
+    )
+    auth_token: SecretStr | None = Field(
+        None, validation_alias="TWILIO_AUTH_TOKEN", description="its auth token: checks signatures"
+    )
+    auth_token_secondary: SecretStr | None = Field(
+        None, validation_alias="TWILIO_AUTH_TOKEN_SECONDARY", description="the other token during a rotation"
+    )
+    webhook_shared_keys: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        validation_alias="TWILIO_WEBHOOK_SHARED_KEYS",
+        description="secrets of webhook shared keys by their id, as JSON",
+    )
+    api_key: ApiKeySid | None = Field(
+        None,
+        validation_alias="TWILIO_API_KEY",
+        description="an API key for Twilio's APIs, instead of the auth token",
+    )
+    api_secret: SecretStr | None = Field(None, validation_alias="TWILIO_API_SECRET", description="its secret")
+    phone_number: PhoneNumber | None = Field(
+        None, validation_alias="TWILIO_PHONE_NUMBER", description="our number, E.164"
+    )
+    public_domain: str | None = Field(
+        None,
+        validation_alias="TWILIO_VOICE_PUBLIC_DOMAIN",
+        description="the host name under which Twilio reaches us",
+    )
+    conversation_configuration: ConfigurationId | None = Field(
+        None,
+        validation_alias="TWILIO_CONVERSATION_CONFIGURATION_ID",
+        description="the Orchestrator configuration that calls are written to",
+    )
+    region: str | None = Field(
+        None,
+        validation_alias="TWILIO_REGION",
+        pattern=r"^[a-z]{2}\d$",
+        description="Twilio's region, e.g. `ie1`",
+    )
+    twilio_base_url: str | None = Field(
+        None, description="where Twilio's APIs are, e.g. a double on loopback"
+    )
+
+    agent: str = Field("receptionist", description="a built-in agent, or module:name")
+    agent_thread: bool = Field(
+        False, description="whether an agent that is a plain generator, and may block, runs in a thread"
+    )
+    receptionist: Path | None = Field(None, description="TOML file of questions and answers")
+    templates: Path | None = Field(None, description="folder of the TwiML templates")
+    allow_attributes: frozenset[str] = Field(
+        frozenset(), description="TwiML attributes to accept beside the vocabulary's (a JSON list)"
+    )
+    allow_elements: frozenset[str] = Field(
+        frozenset(), description="TwiML verbs and nouns to accept beside the vocabulary's (a JSON list)"
+    )
+    numbers: Path | None = Field(None, description="TOML file with one table per number")
+    database_url: str = Field(
+        "sqlite:///voice-app.db",
+        description="where the journal is kept: SQLite for one process, `postgresql://…` for more",
+    )
+    spool: Path = Field(
+        Path("voice-app-spool"), description="folder where entries wait while the database is away"
+    )
+    spool_mb: int = Field(256, ge=1, description="so many megabytes of them, for each process")
+    retention_days: int = Field(
+        0, ge=0, le=36_500, description="calls are erased from the journal after so many days; 0: never"
+    )
+    guard: Literal["strict", "lenient"] = Field(
+        "strict", description="whether a configuration that cannot be read stops the start"
+    )
+    guard_running: Literal["alarm", "refuse"] = Field(
+        "alarm",
+        description="what a second speech-to-text that appears while calls run does: an alarm, or new calls "
+        "go to people or `busy.xml`, as on a full server",
+    )
+    guard_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="findings to live with, separated by commas, as RULE:what it is about"
+    )
+    guard_seconds: float = Field(
+        300, ge=0, description="after so many seconds the check is made again; 0: on SIGHUP only"
+    )
+    handoff: Path | None = Field(
+        None, description="TOML file of who takes calls over, with reasons, hours and numbers"
+    )
+    api_token: SecretStr | None = Field(
+        None, min_length=16, description="the bearer token of `/api/…`; without one it is closed"
+    )
+    memory_seconds: float = Field(
+        0.8,
+        ge=0,
+        le=10,
+        description="how long the caller's memory is waited for, from the webhook; 0: no memory",
+    )
+    memory_trait_groups: str = Field(
+        "Contact", description="groups of the caller's traits that the agent may know, separated by commas"
+    )
+    memory_phone_trait: str = Field(
+        "Contact.phone",
+        pattern=r"^\w+\.\w+$",
+        description="the trait that the store knows people's numbers by",
+    )
+    close_conversation: Literal["never", "call-end"] = Field(
+        "never",
+        description="when we close a call's conversation: never, as the configuration's own timeouts do, or "
+        "at the end of the call, if nothing else goes on in it",
+    )
+    report_url: str | None = Field(None, description="where a report of each call goes, by a signed POST")
+    report_secret: SecretStr | None = Field(
+        None, description="what reports are signed with: `whsec_` and at least 24 bytes in base64"
+    )
+    recordings: Path | None = Field(
+        None, description="folder into which messages left by callers are fetched"
+    )
+    followup_seconds: float = Field(
+        5, ge=0, le=3600, description="so long after a call, when late callbacks are in, its follow-ups begin"
+    )
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    workers: int = Field(1, ge=1, le=64, description="processes on the port; more than one need PostgreSQL")
+    max_calls: int = Field(
+        0, ge=0, description="so many calls a process has with the agent at once; 0: any number"
+    )
+    max_lag_ms: int = Field(
+        250, ge=0, description="a process that is so late with its work takes no new calls; 0: it does"
+    )
+    drain_seconds: float = Field(
+        300, ge=0, le=14_400, description="so long calls may go on once the server is told to stop"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
+    relay_token_seconds: int = Field(
+        60, ge=5, le=600, description="how long the address of a session may be used to open it"
+    )
+    setup_seconds: float = Field(
+        10, gt=0, le=60, description="how long a socket may stay open without its setup message"
+    )
+    max_resumes: int = Field(3, ge=0, le=10, description="how often a broken session is taken up again")
+
+    @field_validator("public_domain", mode="before")
+    @classmethod
+    def _only_the_host(cls, value: object) -> object:
+        """People paste a URL; what is pinned is its host."""
+        if not isinstance(value, str):
+            return value
+        host = re.sub(r"^(https|wss)://", "", value.strip(), flags=re.IGNORECASE).rstrip("/")
+        if re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?", host) is None:
+            raise ValueError("it should be a host name such as voice.example.com")
+        return host.lower()
+
+    @field_validator("guard_allow", mode="before")
+    @classmethod
+    def _separated_by_commas(cls, value: object) -> object:
+        return words(value)
+
+    @field_validator("guard_allow")
+    @classmethod
+    def _rule_and_subject(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            if re.fullmatch(r"[A-Z]{3}\d{3}:\S.*", item) is None:
+                raise ValueError(f"{item!r} should look like STT102:conv_configuration_…")
+        return value
+
+    @field_validator("twilio_base_url")
+    @classmethod
+    def _no_slash(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("it should start with http:// or https://")
+        return value.rstrip("/") if value else value
+
+    @model_validator(mode="after")
+    def _credentials_come_in_pairs(self) -> Settings:
+        if (self.account_sid is None) != (self.auth_token is None):
+            present, missing = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")
+            if self.account_sid is None:
+                present, missing = missing, present
+            raise ValueError(f"{present} is set but {missing} is not: set both, or neither for the sandbox")
+        if (self.api_key is None) != (self.api_secret is None):
+            raise ValueError("TWILIO_API_KEY and TWILIO_API_SECRET go together: set both or neither")
+        if self.account_sid is not None and self.public_domain is None:
+            raise ValueError(
+                "TWILIO_VOICE_PUBLIC_DOMAIN is missing: set it to the host name under which Twilio reaches "
+                "this server, e.g. voice.example.com; signatures are checked against it"
+            )
+        return self
+
+    @field_validator("report_url")
+    @classmethod
+    def _safe_to_send_to(cls, value: str | None) -> str | None:
+        """A report has a caller's words in it."""
+        return value if value is None else reportable(value)
+
+    @field_validator("report_secret")
+    @classmethod
+    def _a_webhook_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            webhook_key(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _reports_are_signed(self) -> Settings:
+        if self.report_url is not None and self.report_secret is None:
+            raise ValueError(
+                "VOICE_APP_REPORT_URL is set but VOICE_APP_REPORT_SECRET is not: reports are signed, so that "
+                "whoever gets them can tell ours. `openssl rand -base64 32` makes one; put whsec_ before it"
+            )
+        return self
+
+    @property
+    def in_sandbox(self) -> bool:
+        """Without credentials there is no Twilio: everything runs against the doubles, on loopback."""
+        return self.account_sid is None or self.account_sid == SANDBOX_ACCOUNT_SID
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether callers are looked up in Twilio's Memory: its store comes with the configuration."""
+        return self.conversation_configuration is not None and self.memory_seconds > 0
+
+    @property
+    def origin(self) -> str:
+        """The public origin of our webhooks, e.g. ``https://voice.example.com``."""
+        return f"https://{self.public_domain}"
+
+    @property
+    def socket_origin(self) -> str:
+        """The public origin of our socket, e.g. ``wss://voice.example.com``."""
+        return f"wss://{self.public_domain}"
+
+    @property
+    def signing_tokens(self) -> list[str]:
+        """The auth tokens that may have signed a request: the primary one first."""
+        tokens = (self.auth_token, self.auth_token_secondary)
+        return [token.get_secret_value() for token in tokens if token is not None]
+
+    def sandboxed(self) -> Settings:
+        """These settings with the sandbox's account in them. Raises `SettingsError` for a public host."""
+        if self.host not in ("127.0.0.1", "localhost", "::1"):
+            raise SettingsError(
+                [
+                    f"VOICE_APP_HOST is {self.host}, but the sandbox's key is public and so it listens on "
+                    "loopback only: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or use 127.0.0.1"
+                ]
+            )
+        return self.model_copy(
+            update={
+                "account_sid": SANDBOX_ACCOUNT_SID,
+                "auth_token": SecretStr(SANDBOX_AUTH_TOKEN),
+                "public_domain": self.public_domain or SANDBOX_DOMAIN,
+                "phone_number": self.phone_number or SANDBOX_NUMBER,
+            }
+        )
+
+
+def environment_name(field: str) -> str:
+    """The name of a setting in the environment."""
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else PREFIX + field.upper()
