@@ -51,7 +51,9 @@ def twilio_api(settings: Settings, http: aiohttp.ClientSession) -> TwilioApi:
     else:
         token = settings.auth_token.get_secret_value() if settings.auth_token else ""
         credentials = Credentials(settings.account_sid or "", token)
-    return TwilioApi(http, credentials, base_url=settings.twilio_base_url, region=settings.region)
+    return TwilioApi(
+        http, credentials, base_url=settings.twilio_base_url, region=settings.region, edge=settings.edge
+    )
 
 
 def documents_of(settings: Settings) -> Documents:
@@ -88,6 +90,7 @@ def scope(settings: Settings, documents: Documents) -> Scope:
         allowances=tuple(map(Allowance.read, settings.guard_allow)),
         uses_memory=settings.has_memory,
         strict=settings.guard == "strict",
+        region=settings.region or "",
     )
 
 

@@ -546,6 +546,9 @@ def test_the_traps_are_told_in_the_words_of_the_guard(
     result = run("add-rule", other, "VOICE", *words, "--dry-run", "--json")
     findings = {finding["rule"]: finding for finding in json.loads(result.stdout)["findings"]}
     assert findings[rule]["severity"] in ("warning", "error")
+    if rule in ("CFG110", "CFG112"):
+        assert result.exit_code == 1
+        assert run("add-rule", other, "VOICE", *words, "--yes").exit_code == 1
     assert findings[rule]["evidence"]
     assert findings[rule]["fix"]
 

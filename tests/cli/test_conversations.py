@@ -134,6 +134,23 @@ def test_the_newest_conversation_is_listed_first(run: Run, called: Callable[...,
 
 
 @pytest.mark.parametrize("partial", [False, True])
+def test_a_list_is_filtered_by_channel(
+    run: Run, account: SandboxAccount, called: Callable[..., str], partial: bool
+) -> None:
+    account.behaviour.partial_lists = partial
+    called("Hello?")
+    texted = called("Hello?")
+    for person in account.conversations[texted].participants.values():
+        for place in person["addresses"]:
+            place["channel"] = "SMS"
+    assert run("list", "--channel", "sms").stdout.splitlines()[1].split()[0] == texted
+    assert "1 conversation." in run("list", "--channel", "VOICE").stdout
+    wrong = run("list", "--channel", "FAX")
+    assert wrong.exit_code == 2
+    assert "VOICE, SMS" in wrong.stderr
+
+
+@pytest.mark.parametrize("partial", [False, True])
 def test_a_list_is_filtered_by_status_call_configuration_and_date(
     run: Run,
     account: SandboxAccount,

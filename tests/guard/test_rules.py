@@ -245,6 +245,12 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], Severity]] = {
     ),
     "20 half a wildcard": ("CFG118", texts(*SMS_BOTH), texts(rule("*", "+1555*", None)), W),
     "24 close to 10 configurations": ("CFG119", many(7), many(8), W),
+    "our own: a region that Twilio does not have": (
+        "CFG104",
+        {"scope": {"region": "ie1"}},
+        {"scope": {"region": "de1"}},
+        E,
+    ),
     "27 no memory store": ("CFG120", with_(), with_(memoryStoreId=None), W),
     "27 something else as memory store": ("CFG120", with_(), with_(memoryStoreId=OURS), W),
     "29 open conversations with older settings": (
@@ -433,8 +439,8 @@ SHOWN_ELSEWHERE = {
     "28": "tests/sandbox/twilio/test_orchestrator.py: anything but JSON is 415",
     "30": "tests/twilio_clients/test_plan.py: 101 numbers need two",
     "39": "tests/twilio_clients/test_conversations.py: lists that leave fields out",
-    "40": "test_calls.py: STT201, and CFG201 for none",
-    "41": "test_calls.py: STT202",
+    "40": "test_evidence.py: STT201, and CFG201 for none",
+    "41": "test_listeners.py: STT202",
 }
 NOT_DETECTABLE = {
     "43": "Media never reaches a conversation, so nothing of it is there to be read.",

@@ -228,18 +228,28 @@ async def test_credentials_stay_out_of_errors_and_logs(
 
 
 @pytest.mark.parametrize(
-    ("base_url", "region", "expected"),
+    ("base_url", "region", "edge", "expected"),
     [
-        (None, None, "https://conversations.twilio.com/v2/Conversations"),
-        (None, "ie1", "https://conversations.ie1.twilio.com/v2/Conversations"),
-        ("http://127.0.0.1:9", "ie1", "http://127.0.0.1:9/conversations/v2/Conversations"),
-        ("http://127.0.0.1:9/", None, "http://127.0.0.1:9/conversations/v2/Conversations"),
+        (None, None, None, "https://conversations.twilio.com/v2/Conversations"),
+        (None, "ie1", None, "https://conversations.dublin.ie1.twilio.com/v2/Conversations"),
+        (None, "au1", None, "https://conversations.sydney.au1.twilio.com/v2/Conversations"),
+        (None, "us1", None, "https://conversations.twilio.com/v2/Conversations"),
+        (None, "us1", "ashburn", "https://conversations.ashburn.us1.twilio.com/v2/Conversations"),
+        (None, None, "frankfurt", "https://conversations.frankfurt.us1.twilio.com/v2/Conversations"),
+        (None, "ie1", "frankfurt", "https://conversations.frankfurt.ie1.twilio.com/v2/Conversations"),
+        (None, "xx1", None, "https://conversations.twilio.com/v2/Conversations"),
+        ("http://127.0.0.1:9", "ie1", None, "http://127.0.0.1:9/conversations/v2/Conversations"),
+        ("http://127.0.0.1:9/", None, None, "http://127.0.0.1:9/conversations/v2/Conversations"),
     ],
 )
 async def test_addresses(
-    session: aiohttp.ClientSession, base_url: str | None, region: str | None, expected: str
+    session: aiohttp.ClientSession,
+    base_url: str | None,
+    region: str | None,
+    edge: str | None,
+    expected: str,
 ) -> None:
-    api = TwilioApi(session, Credentials("AC", "x"), base_url=base_url, region=region)
+    api = TwilioApi(session, Credentials("AC", "x"), base_url=base_url, region=region, edge=edge)
     assert api.url("conversations", LIST) == expected
 
 

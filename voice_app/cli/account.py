@@ -127,6 +127,7 @@ async def _sandbox_at(settings: Settings, url: str) -> Settings:
                 "api_key": None,
                 "api_secret": None,
                 "region": None,
+                "edge": None,
                 "twilio_base_url": told["twilio_base_url"],
                 "conversation_configuration": told.get("conversation_configuration"),
             }

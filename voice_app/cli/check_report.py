@@ -17,7 +17,7 @@ from voice_app.app import build_services
 from voice_app.cli.output import console, plain, print_json
 from voice_app.guard import Report, Verdict, exit_code, verdict
 from voice_app.guard.rendering import Fact, facts, overview
-from voice_app.guard.repair import Repair, proven, repairs
+from voice_app.guard.repair import Repair, RulesChangedError, proven, repairs
 from voice_app.settings import Settings
 from voice_app.twilio import Configurations, TwilioApi
 from voice_app.twilio.configurations import Update
@@ -57,7 +57,8 @@ async def check_and_report(settings: Settings, options: CheckOptions) -> int:
             _screen().print(overview(found, told, report.findings), soft_wrap=True)
             if not report.findings:
                 typer.echo("\nNothing to complain about.")
-        return exit_code(report.findings, strict=options.strict)
+        raced = any(update.raced for update in changed)
+        return exit_code(report.findings, strict=options.strict) or int(raced)
 
 
 def _document(
@@ -75,6 +76,7 @@ def _document(
                 "version": update.after.version,
                 "changes": [msgspec.to_builtins(item) for item in update.changed],
                 "proven": proven(update),
+                "raced": update.raced,
             }
             for update in changed
         ]
@@ -94,7 +96,8 @@ async def _fix(api: TwilioApi, report: Report, options: CheckOptions) -> list[Up
         screen.print(Text("Nothing was changed; --yes makes the change without asking.\n"))
         return []
     configurations = Configurations(api)
-    return [await _make(repair, configurations, screen) for repair in wanted]
+    made = [await _make(repair, configurations, screen, options) for repair in wanted]
+    return [update for update in made if update is not None]
 
 
 def _show(repair: Repair, screen: Console) -> None:
@@ -115,11 +118,23 @@ def _agreed(options: CheckOptions) -> bool:
     return typer.confirm("Make this change?")
 
 
-async def _make(repair: Repair, configurations: Configurations, screen: Console) -> Update:
+async def _make(
+    repair: Repair, configurations: Configurations, screen: Console, options: CheckOptions
+) -> Update | None:
+    """Make one change. None if the rules changed meanwhile and nobody agreed to the new ones."""
+
     def progress(operation: Operation) -> None:
         screen.print(plain(f"  {operation.operation_id or 'the change'}: {operation.status.lower()}"))
 
-    update = await repair.make(configurations, progress)
+    try:
+        update = await repair.make(configurations, progress)
+    except RulesChangedError as changed:
+        screen.print(Text("  Somebody else has changed the rules meanwhile. Now these go:", "bold yellow"))
+        _show(changed.now, screen)
+        if options.yes or _agreed(options):
+            return await _make(changed.now, configurations, screen, options)
+        screen.print(Text("Nothing was changed.\n"))
+        return None
     version = f"version {update.before.version} -> {update.after.version}"
     if proven(update):
         screen.print(plain(f"  Fetched again, {version}: no VOICE capture rules, all else as it was"))

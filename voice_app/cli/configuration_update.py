@@ -32,6 +32,8 @@ from voice_app.twilio.models import OPEN
 
 NONE = Configuration({})
 """What a new configuration is compared with."""
+_MISTAKES: Final = frozenset({"CFG110", "CFG112", "CFG117"})
+"""Rules whose breach catches nothing, or everybody, whatever was meant."""
 _RULES: Final = re.compile(r"STT10[1235]|CFG11[0-8]|CFG124")
 """The rules that look at nothing but the configuration, our numbers and our people."""
 
@@ -280,8 +282,10 @@ def _key(finding: Finding, fact: str) -> tuple[str, str]:
 
 def _raised(finding: Finding) -> Finding:
     """What is wrong with a configuration that our TwiML does not name is a note to a check. Who is just
-    writing it wants to know.
+    writing it wants to know, and what can only be a mistake is not written at all.
     """
+    if finding.rule in _MISTAKES:
+        return msgspec.structs.replace(finding, severity=Severity.ERROR)
     if finding.severity is Severity.NOTE and finding.rule.startswith("CFG"):
         return msgspec.structs.replace(finding, severity=Severity.WARNING)
     return finding

@@ -37,6 +37,10 @@ def list_conversations(
     channel_id: Annotated[
         str | None, typer.Option(help="Only the conversation of this call or message: CA…, SM….")
     ] = None,
+    channel: Annotated[
+        str | None,
+        typer.Option(help="Only those with somebody on this channel: VOICE, SMS, RCS, WHATSAPP or CHAT."),
+    ] = None,
     config: OfConfiguration = None,
     since: Annotated[
         str | None, typer.Option(help="Created then or later: 2026-11-22, or with a time of the day.")
@@ -56,18 +60,24 @@ def list_conversations(
     from voice_app.cli.conversation_tables import table
     from voice_app.cli.output import console, print_json
     from voice_app.twilio import Conversations
+    from voice_app.twilio.limits import CHANNELS
     from voice_app.twilio.models import moment as time_of
 
+    if channel is not None and (channel := channel.upper()) not in CHANNELS:
+        raise typer.BadParameter(f"{channel!r} is none of {', '.join(CHANNELS)}.", param_hint="--channel")
     after, before = moment(since, "--since"), moment(until, "--until", end=True)
 
     def created(item: Conversation) -> datetime:
         return time_of(item.created_at) or datetime.min.replace(tzinfo=UTC)
 
     async def question(account: TwilioAccount) -> list[Conversation]:
-        found = await Conversations(account.api).list(
+        conversations = Conversations(account.api)
+        found = await conversations.list(
             statuses=status or (), channel_id=channel_id, created_after=after, created_before=before
         )
         wanted = [item for item in found if config in (None, item.configuration_id)]
+        if channel is not None:
+            wanted = [item for item in wanted if channel in await conversations.channels(item)]
         return sorted(wanted, key=created, reverse=True)
 
     found = ask(url, question)

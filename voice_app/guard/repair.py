@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from voice_app.guard.matching import VOICE, captures, without_voice
 from voice_app.guard.snapshot import Snapshot
@@ -23,14 +24,36 @@ class Repair:
         raw = self.configuration.raw
         return differences(raw, merged(raw, without_voice(self.configuration)))
 
+    @property
+    def rules(self) -> list[Any]:
+        """The VOICE capture rules that go, as they are written."""
+        return [capture.item for capture in captures(self.configuration, VOICE)]
+
     async def make(self, configurations: Configurations, progress: Progress | None = None) -> Update:
         """Make the change, wait for it, and fetch the configuration again.
 
-        Works on what is there now: the rules may have changed while somebody made up their mind. Raises
-        `ApiError`.
+        What somebody else has changed meanwhile stays.
+
+        Raises:
+            RulesChangedError: there are other rules now than those that were looked at. Nothing is written.
+            ApiError: Twilio refused, or could not be asked.
         """
-        now = await configurations.fetch(self.configuration.id)
-        return await configurations.update(now.id, without_voice(now), progress=progress)
+
+        def removal(now: Configuration) -> dict[str, Any]:
+            fresh = Repair(now)
+            if fresh.rules != self.rules:
+                raise RulesChangedError(fresh)
+            return without_voice(now)
+
+        return await configurations.update(self.configuration.id, removal, progress=progress)
+
+
+class RulesChangedError(Exception):
+    """A capture rule came or went after somebody had agreed to the change. ``now`` is what there is now."""
+
+    def __init__(self, now: Repair) -> None:
+        super().__init__(f"the capture rules of {now.configuration.id} have changed meanwhile")
+        self.now = now
 
 
 def repairs(snapshot: Snapshot) -> list[Repair]:

@@ -81,6 +81,8 @@ class Scope:
     """Whether calls are to be remembered."""
     strict: bool = True
     """Whether a doubt refuses."""
+    region: str = ""
+    """Where the account is asked; empty: where Twilio is by default."""
 
     @property
     def named(self) -> dict[str, str]:

@@ -74,6 +74,12 @@ class Settings(ModelSettings, NumberSettings):
         pattern=r"^[a-z]{2}\d$",
         description="Twilio's region, e.g. `ie1`",
     )
+    edge: str | None = Field(
+        None,
+        validation_alias="TWILIO_EDGE",
+        pattern=r"^[a-z]+(-[a-z0-9]+)*$",
+        description="Twilio's edge, e.g. `dublin`; empty: the one that belongs to the region",
+    )
     twilio_base_url: str | None = Field(
         None, description="where Twilio's APIs are, e.g. a double on loopback"
     )

@@ -5,7 +5,7 @@ https://www.twilio.com/docs/conversations/orchestrator
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 from uuid import uuid4
 
@@ -84,16 +84,22 @@ class Configurations:
         return named[0]
 
     async def update(
-        self, configuration_id: str, changes: Mapping[str, Any], *, progress: Progress | None = None
+        self,
+        configuration_id: str,
+        changes: Mapping[str, Any] | Callable[[Configuration], Mapping[str, Any]],
+        *,
+        progress: Progress | None = None,
     ) -> Update:
         """Change some fields and leave all others as they are, then fetch again and compare.
 
         Fields that are left out of ``changes`` stay, null removes one, and a channel in ``channelSettings``
-        is replaced as a whole. Accounts without PATCH get a PUT of everything that was read just before it.
-        Raises `ValueError`, before anything is written, for another grouping and for a field that would be
-        lost.
+        is replaced as a whole: where that depends on what is there, give a function of the configuration
+        as it was read just before it is written. Accounts without PATCH get a PUT of everything that was
+        read just before it. Raises `ValueError`, before anything is written, for another grouping and for a
+        field that would be lost.
         """
-        before = await self.fetch(configuration_id)
+        before, given = await self.fetch(configuration_id), changes
+        changes = given(before) if callable(given) else given
         if changes.get(GROUPING, before.grouping) != before.grouping:
             raise ValueError(
                 f"{GROUPING} of {configuration_id} is {before.grouping} and cannot be changed: create a new "
@@ -110,6 +116,7 @@ class Configurations:
                 raise
             method = "PUT"
             before = await self.fetch(configuration_id)
+            changes = given(before) if callable(given) else given
             reply = await self._send("PUT", path, _whole(before, changes))
         await self._finish(reply, path, progress)
         after = await self.fetch(configuration_id)

@@ -153,6 +153,11 @@ class Conversations:
         path = f"{_path(conversation_id)}/Participants"
         return [Participant.read(item) async for item in self._api.items(PRODUCT, path)]
 
+    async def channels(self, conversation: Conversation) -> set[str]:
+        """The channels of those who take part. A list does not show them in every case."""
+        people = conversation.participants or await self.participants(conversation.id)
+        return {place.channel.upper() for person in people for place in person.addresses}
+
     async def communications(
         self, conversation_id: str, *, channel_id: str | None = None
     ) -> Sequence[Communication]:

@@ -23,6 +23,9 @@ from voice_app.twilio.errors import ApiError, Trouble, from_reply, unreadable
 PAGE_SIZE: Final = 1000
 """Items per page that we ask for: the most that the APIs allow."""
 
+EDGES: Final[Mapping[str, str]] = {"ie1": "dublin", "au1": "sydney", "us1": "ashburn"}
+"""The regions that Twilio has, with the edge through which each is reached by default."""
+
 Query = Mapping[str, str | int] | Iterable[tuple[str, str | int]]
 
 _RETRIED: Final = frozenset({429, 500, 502, 503, 504})
@@ -68,7 +71,7 @@ class TwilioApi:
 
     The session stays the caller's, who also closes it. ``base_url`` sends everything to
     ``{base_url}/{product}/…``, as the sandbox has it; else it goes to ``https://{product}.twilio.com``, or to
-    that of the region.
+    that of the edge and the region: see `domain`.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class TwilioApi:
         *,
         base_url: str | None = None,
         region: str | None = None,
+        edge: str | None = None,
         timeout: float = 10.0,
         patience: Patience | None = None,
     ) -> None:
@@ -85,7 +89,7 @@ class TwilioApi:
         self._session = session
         self._authorization = aiohttp.encode_basic_auth(credentials.username, credentials.password)
         self._base_url = base_url.rstrip("/") if base_url else None
-        self._region = region
+        self._domain = domain(region, edge)
         self._timeout = timeout
         self._patience = patience or Patience()
 
@@ -93,8 +97,7 @@ class TwilioApi:
         """The whole address of a path, e.g. of ``/v2/Conversations`` at ``conversations``."""
         if self._base_url is not None:
             return f"{self._base_url}/{product}{path}"
-        host = f"{product}.{self._region}" if self._region else product
-        return f"https://{host}.twilio.com{path}"
+        return f"https://{product}.{self._domain}{path}"
 
     def owned_path(self, product: str, url: str, pattern: str) -> str | None:
         """The path of a URL that an API handed out, if it is the product's own and matches ``pattern``.
@@ -307,3 +310,14 @@ async def _content(response: aiohttp.ClientResponse, address: str, max_bytes: in
 
 def _failed_download(trouble: Trouble, url: str, message: str) -> ApiError:
     return ApiError(trouble, method="GET", url=url, message=message)
+
+
+def domain(region: str | None, edge: str | None) -> str:
+    """Where Twilio's APIs are, after the product's name.
+
+    Outside of us1 a host has both, ``{product}.{edge}.{region}.twilio.com``: hosts with a region alone ceased
+    in April 2026. An edge without a region leads to us1.
+    """
+    region = region or ("us1" if edge else None)
+    edge = edge or (None if region == "us1" else EDGES.get(region or ""))
+    return ".".join(filter(None, (edge, region if edge else None, "twilio.com")))

@@ -13,6 +13,7 @@ from voice_app.findings import ERROR, NOTE, WARNING, Hit, counted, rule
 from voice_app.guard.matching import VOICE, captures
 from voice_app.guard.snapshot import SETTING, Part, Snapshot, called
 from voice_app.twilio import Configuration, Conversation
+from voice_app.twilio.http import EDGES
 from voice_app.twilio.identifiers import IdKind, problem
 from voice_app.twilio.models import moment
 
@@ -145,6 +146,23 @@ def no_voice(snapshot: Snapshot) -> Iterator[Hit]:
                 fix='Add "VOICE": {"statusTimeouts": {"inactive": 5, "closed": 30}, "captureRules": []} to '
                 "its channelSettings.",
             )
+
+
+@rule(
+    "CFG104",
+    ERROR,
+    "a region that Twilio does not have",
+    "Each region has hosts and credentials of its own; where there is no region, nothing answers.",
+    fix="Set TWILIO_REGION to ie1, au1 or us1, or remove it.",
+)
+def no_such_region(snapshot: Snapshot) -> Iterator[Hit]:
+    """CFG104"""
+    region = snapshot.scope.region
+    if region and region not in EDGES:
+        yield Hit(
+            where="TWILIO_REGION",
+            message=f"{region!r} is no region of Twilio; it has {', '.join(sorted(EDGES))}",
+        )
 
 
 @rule(

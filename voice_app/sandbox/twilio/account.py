@@ -50,8 +50,10 @@ class Behaviour:
     """Hand out this ``statusUrl`` instead of the right one."""
     retry_after: int = 1
     """Seconds that a 202 asks to wait."""
-    echoes_read_only: bool = False
-    """Whether a PUT may have ``id``, ``version`` and the like in it; without it, 400."""
+    echoes_read_only: bool = True
+    """Whether a PUT may have ``id``, ``version`` and the like in it, as Twilio's samples send the complete
+    object back; without it, 400.
+    """
     undocumented: frozenset[str] = frozenset(
         {"traitExtractionStrategyIds", "observationExtractionStrategyIds", "redactionConfigurationId"}
     )

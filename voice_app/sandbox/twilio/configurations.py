@@ -76,7 +76,8 @@ async def _replace(request: Request) -> Response:
     def change() -> PendingOperation:
         given = raw
         if account.behaviour.echoes_read_only and isinstance(raw, dict):
-            given = {name: value for name, value in raw.items() if name not in _READ_ONLY}
+            echoed = {name for name in _READ_ONLY if name in raw and raw[name] == current.get(name)}
+            given = {name: value for name, value in raw.items() if name not in echoed}
         accepted(ReplaceConfiguration, given, beside=account.behaviour.undocumented)
         _same_grouping(current, given)
         _no_clash(account, given, current["id"])

@@ -7,7 +7,7 @@ import binascii
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 from uuid import UUID
 
 import msgspec
@@ -179,11 +179,20 @@ def route(method: str, path: str, handler: Handler, *query: str) -> Route:
     """A route of the JSON APIs that refuses query parameters other than these."""
 
     async def endpoint(request: Request) -> Response:
+        request = _lower_camel(request)
         _known_query(request, query)
         answer = await handler(request)
         return answer if isinstance(answer, Response) else JSONResponse(answer)
 
     return Route(path, endpoint, methods=[method])
+
+
+def _lower_camel(request: Request) -> Request:
+    """The request with the names of its query as the API documents them: ``Status`` is ``status``, since
+    Twilio's own samples write the names of its older APIs.
+    """
+    pairs = [(name[:1].lower() + name[1:], value) for name, value in request.query_params.multi_items()]
+    return Request({**request.scope, "query_string": urlencode(pairs).encode()}, request.receive)
 
 
 def _known_query(request: Request, names: Collection[str]) -> None:
