@@ -21,6 +21,9 @@ def serve(
     check_only: Annotated[
         bool, typer.Option("--check-only", help="Make every check of the start, then stop.")
     ] = False,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Check and serve the templates again when one is changed.")
+    ] = False,
 ) -> None:
     """Answer calls. Without Twilio credentials: in the sandbox, for voice-app call.
 
@@ -40,7 +43,7 @@ def serve(
         server.hold_hangups()
     try:
         with nullcontext() if check_only else server.exclusive(settings):
-            found = run(_serve(settings, check_only=check_only))
+            found = run(_serve(settings, check_only=check_only, reload=reload))
     except (AgentError, JournalError) as error:
         raise SettingsError([str(error)]) from None
     except server.WorkerError as error:
@@ -49,12 +52,14 @@ def serve(
     raise typer.Exit(found)
 
 
-async def _serve(settings: Settings, *, check_only: bool) -> int:
+async def _serve(settings: Settings, *, check_only: bool, reload: bool) -> int:
     from voice_app import server
     from voice_app.app import build_services
     from voice_app.cli.output import print_findings
     from voice_app.findings import Severity
     from voice_app.guard import Verdict
+    from voice_app.runtime import BackgroundTasks
+    from voice_app.twiml import default_folder
 
     async with server.environment(settings) as (ready, api):
         report = await server.preflight(ready, api)
@@ -68,11 +73,21 @@ async def _serve(settings: Settings, *, check_only: bool) -> int:
             doubtful = report.verdict is Verdict.UNKNOWN
             typer.echo("Not verified: see above. All else passed." if doubtful else "Every check passed.")
             return 0
-        if ready.workers > 1:
-            build_services(ready, api)  # what is wrong with it is better said once than by every worker
-            await server.supervise(ready, lambda base_url: _announce(ready, base_url))
-        else:
-            await server.serve(ready, api, lambda base_url: _announce(ready, base_url))
+        changes = BackgroundTasks()
+
+        def announce(base_url: str) -> None:
+            _announce(ready, base_url)
+            if reload:
+                changes.spawn(server.signal_changes(ready.templates or default_folder()))
+
+        try:
+            if ready.workers > 1:
+                build_services(ready, api)  # what is wrong with it is better said once than by every worker
+                await server.supervise(ready, announce)
+            else:
+                await server.serve(ready, api, announce)
+        finally:
+            await changes.aclose()
         return 0
 
 

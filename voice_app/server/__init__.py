@@ -2,7 +2,7 @@
 
 from voice_app.server.environment import environment, furnished, preflight
 from voice_app.server.exclusive import check_workers, exclusive
-from voice_app.server.serving import hold_hangups, running, serve
+from voice_app.server.serving import hold_hangups, running, serve, signal_changes
 from voice_app.server.workers import WorkerError, supervise
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "preflight",
     "running",
     "serve",
+    "signal_changes",
     "supervise",
 ]

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from pathlib import Path
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from voice_app.app import build, build_services
+from voice_app.findings import Severity
 from voice_app.runtime import Services
 from voice_app.server.drain import Drain
 from voice_app.server.environment import introduce
 from voice_app.settings import Settings, SettingsError
 from voice_app.twilio import TwilioApi
+
+log = logging.getLogger(__name__)
 
 SECONDS_TO_STOP: Final = 5
 """How long requests in progress may take once the server has to stop."""
@@ -164,9 +169,13 @@ async def _serving(services: Services, listener: socket.socket) -> AsyncIterator
 
 
 def _look_on_demand(services: Services) -> None:
-    """SIGHUP makes the guard look again, where there is such a signal."""
+    """SIGHUP has the templates read again and the guard look again, where there is such a signal."""
+
+    def told() -> None:
+        services.background.spawn(_look_again(services))
+
     if hasattr(signal, "SIGHUP"):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, services.watch.look)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told)
         hear_hangups()
 
 
@@ -180,3 +189,23 @@ def hear_hangups() -> None:
     """Handle SIGHUP, and first the one that waits."""
     if hasattr(signal, "SIGHUP"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+
+async def _look_again(services: Services) -> None:
+    found = await asyncio.to_thread(services.documents.reload)
+    grave = [finding for finding in found if finding.severity is Severity.ERROR]
+    for finding in grave:
+        log.error("%s %s: %s", finding.rule, finding.place, finding.message)
+    if grave:
+        log.error("the templates were read again and refused: those from before are served")
+    else:
+        log.info("the templates were read again, and are served from now on")
+    services.watch.look()
+
+
+async def signal_changes(folder: Path) -> None:
+    """Send this process SIGHUP when something in a folder of templates changes, until cancelled."""
+    from watchfiles import awatch  # only who edits templates needs it
+
+    async for _ in awatch(folder):
+        os.kill(os.getpid(), signal.SIGHUP)

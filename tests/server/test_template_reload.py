@@ -1,0 +1,55 @@
+"""Templates that are edited under a running server: what is served has been checked, before and after."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from support.processes import Server, process
+from voice_app.twiml import shipped_folder
+
+LOUD = {"VOICE_APP_LOG_LEVEL": "info"}
+NUMBERS = itertools.count(1)
+GOOD = "<Response><Say>{}</Say><Hangup/></Response>"
+
+
+@pytest.fixture
+def templates(tmp_path: Path) -> Path:
+    folder = tmp_path / "twiml_templates"
+    shutil.copytree(shipped_folder(), folder)
+    (folder / "answer.xml").write_text(GOOD.format("One"))
+    return folder
+
+
+async def _answer(server: Server) -> str:
+    return await server.post(
+        "/voice", CallSid=f"CA{next(NUMBERS):032x}", From="+15550100077", CallStatus="ringing"
+    )
+
+
+async def _answers(server: Server, wanted: str) -> None:
+    """Wait until a new call is answered so."""
+    await server.says("are served from now on")
+    assert wanted in await _answer(server)
+
+
+async def test_an_edited_template_is_checked_before_it_is_served(templates: Path, tmp_path: Path) -> None:
+    async with process(tmp_path, "--reload", settings=LOUD) as server:
+        assert "One" in await _answer(server)
+        (templates / "answer.xml").write_text(GOOD.format("Two"))
+        await _answers(server, "Two")
+        (templates / "answer.xml").write_text(GOOD.format("Three").replace("<Hangup/>", "<Hang-up/>"))
+        assert "those from before are served" in await server.says("were read again and refused")
+        assert "Two" in await _answer(server)
+
+
+async def test_without_reload_templates_are_read_on_sighup_only(templates: Path, tmp_path: Path) -> None:
+    async with process(tmp_path, settings=LOUD) as server:
+        (templates / "answer.xml").write_text(GOOD.format("Two"))
+        assert "One" in await _answer(server)
+        server.process.send_signal(signal.SIGHUP)
+        await _answers(server, "Two")
