@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from voice_app import console, telemetry
 from voice_app.agents.loader import load as load_agent
+from voice_app.agents.protocol import Agent
 from voice_app.agents.runner import hook
 from voice_app.followups import Followups, Rhythm, tasks_of
 from voice_app.guard import Allowance, CallInspector, Report, Scope, Watch, check_account, named_in
@@ -35,7 +36,7 @@ from voice_app.runtime import (
     Services,
     ServingState,
 )
-from voice_app.settings import Settings, SettingsError, number_settings
+from voice_app.settings import NumberSettings, Settings, SettingsError, number_settings
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
 from voice_app.twiml import VOCABULARY, Context, Documents, default_folder
 from voice_app.webhooks import ORCHESTRATOR_EVENTS, webhook_routes
@@ -113,6 +114,7 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         JournalError: the database's URL cannot be used.
     """
     named = settings.conversation_configuration
+    lines = number_settings(settings)
     documents = documents or documents_of(settings)
     journal = Journal(
         settings.database_url, spool=settings.spool, spool_mb=settings.spool_mb, read_s=READ_SECONDS
@@ -134,7 +136,7 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
     rhythm = Rhythm(pause=settings.followup_seconds)
     return Services(
         settings=settings,
-        lines=number_settings(settings),
+        lines=lines,
         documents=documents,
         journal=journal,
         agent=load_agent(settings),
@@ -142,6 +144,12 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         watch=watch,
         calls=calls,
         targets=targets(settings),
+        agents=_agents(settings, lines),
+        targets_of_numbers={
+            number: targets(settings.model_copy(update={"handoff_to": line.handoff_to, "handoff": None}))
+            for number, line in lines.items()
+            if line.handoff_to != settings.handoff_to
+        },
         registry=registry,
         admission=admission,
         peers=Peers(journal, admission),
@@ -153,6 +161,21 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         monitor=_monitor(api, journal, named) if named else None,
         memory=CallerMemory(api, settings, journal.write, background) if settings.has_memory else None,
     )
+
+
+def _agents(settings: Settings, lines: Mapping[str, NumberSettings]) -> dict[str, Agent]:
+    """The agents of numbers that have another one than the rest; numbers with the same share it."""
+    names = ("agent", "receptionist", "prompt")
+    made: dict[tuple[object, ...], Agent] = {}
+    found: dict[str, Agent] = {}
+    for number, line in lines.items():
+        own = {name: getattr(line, name) for name in names}
+        if own != {name: getattr(settings, name) for name in names}:
+            key = tuple(own.values())
+            if key not in made:
+                made[key] = load_agent(settings.model_copy(update=own))
+            found[number] = made[key]
+    return found
 
 
 def _looking(settings: Settings, api: TwilioApi, documents: Documents) -> Callable[[], Awaitable[Report]]:
@@ -228,5 +251,6 @@ async def _stop(services: Services) -> None:
     await services.background.aclose()
     await services.followups.aclose()
     await services.peers.sign_off()
-    if (close := getattr(services.agent, "close", None)) is not None:
-        await hook(close())
+    for agent in {id(agent): agent for agent in (services.agent, *services.agents.values())}.values():
+        if (close := getattr(agent, "close", None)) is not None:
+            await hook(close())

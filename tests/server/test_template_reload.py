@@ -12,7 +12,7 @@ import pytest
 from support.processes import Server, process
 from voice_app.twiml import shipped_folder
 
-LOUD = {"VOICE_APP_LOG_LEVEL": "info"}
+LOUD = {"VOICE_APP_LOG_LEVEL": "info", "VOICE_APP_DRAIN_SECONDS": "0"}
 NUMBERS = itertools.count(1)
 GOOD = "<Response><Say>{}</Say><Hangup/></Response>"
 
@@ -39,6 +39,7 @@ async def _answers(server: Server, wanted: str) -> None:
 
 async def test_an_edited_template_is_checked_before_it_is_served(templates: Path, tmp_path: Path) -> None:
     async with process(tmp_path, "--reload", settings=LOUD) as server:
+        await server.says("when something in")
         assert "One" in await _answer(server)
         (templates / "answer.xml").write_text(GOOD.format("Two"))
         await _answers(server, "Two")

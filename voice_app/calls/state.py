@@ -174,7 +174,9 @@ class CallState:
 
     @property
     def configuration_id(self) -> str | None:
-        """The configuration of that conversation."""
+        """The configuration that our documents named; else, that of the conversation."""
+        if named := [event.configuration for event in self.events(Served) if event.configuration]:
+            return named[-1]
         conversed = self.last(Conversed)
         return None if conversed is None else conversed.configuration_id or None
 

@@ -28,6 +28,8 @@ class Served(_Event, tag="served", frozen=True):
     """The ``welcomeGreeting`` in it, which Twilio speaks when the session begins."""
     engine: str = ""
     """The speech-to-text that listens once it was run: ``relay``, ``transcription`` or none."""
+    configuration: str = ""
+    """The Orchestrator configuration that it names, ``conv_configuration_…``."""
 
 
 class SocketOpened(_Event, tag="socket", frozen=True):

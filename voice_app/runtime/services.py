@@ -66,6 +66,10 @@ class Services:
     """What is done after calls."""
     fallback: str
     """The TwiML for when nothing else can be answered, rendered at start."""
+    agents: Mapping[str, Agent] = field(default_factory=dict)
+    """The agents of numbers that have another one than the rest."""
+    targets_of_numbers: Mapping[str, Sequence[Target]] = field(default_factory=dict)
+    """Who takes calls over, of numbers where that differs from the rest."""
     conversations: Conversations | None = None
     """`None` without a configuration: then there are no conversations to find."""
     monitor: ConversationMonitor | None = None
@@ -76,6 +80,14 @@ class Services:
     """What Twilio has reported already, by token: it delivers at least once."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server stops: responses without an end end now."""
+
+    def agent_for(self, number: str) -> Agent:
+        """Who talks with the callers of this number of ours."""
+        return self.agents.get(plain_address(number), self.agent)
+
+    def targets_for(self, number: str) -> Sequence[Target]:
+        """Who takes over calls to this number of ours, in order."""
+        return self.targets_of_numbers.get(plain_address(number), self.targets)
 
     def line(self, number: str) -> NumberSettings:
         """How this number of ours is answered."""

@@ -207,5 +207,6 @@ async def signal_changes(folder: Path) -> None:
     """Send this process SIGHUP when something in a folder of templates changes, until cancelled."""
     from watchfiles import awatch  # only who edits templates needs it
 
+    log.info("the templates are read again when something in %s changes", folder)
     async for _ in awatch(folder):
         os.kill(os.getpid(), signal.SIGHUP)

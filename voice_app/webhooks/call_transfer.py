@@ -47,7 +47,9 @@ class CallTransfer:
         if not self.handoff.allows(HandoffStep.REQUESTED):
             return
         services, state = self._services, self._state
-        summary = wanted.summary or await brief(services.agent, state.transcript.as_heard())
+        summary = wanted.summary or await brief(
+            services.agent_for(state.parties.number), state.transcript.as_heard()
+        )
         self.take(HandoffStep.REQUESTED, reason=wanted.reason, summary=summary)
         if state.conversation_id is not None and services.conversations is not None:
             note = {"handoff_reason": wanted.reason, "handoff_summary": summary}
@@ -58,7 +60,10 @@ class CallTransfer:
         services, state = self._services, self._state
         line = services.line(state.parties.number)
         decision = next_step(
-            state, services.targets, datetime.now(UTC), agent_takes_back=line.handoff_then == "agent"
+            state,
+            services.targets_for(state.parties.number),
+            datetime.now(UTC),
+            agent_takes_back=line.handoff_then == "agent",
         )
         if decision.step is not None:
             label = decision.target.label if isinstance(decision, RingTarget) else ""

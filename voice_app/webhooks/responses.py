@@ -88,7 +88,7 @@ def serve(services: Services, template: str, context: Context, state: CallState 
         template, engine = "goodbye.xml", ""
         document = services.documents.render(template, stop)
         content = parsed(document)
-    served = Served(template, context.reason, _greeting(content), engine)
+    served = Served(template, context.reason, _greeting(content), engine, _configuration(content))
     services.journal.write(context.call_sid, served)
     _expect(services, template, context, engine)
     return twiml(document)
@@ -112,6 +112,12 @@ def _expect(services: Services, template: str, context: Context, engine: Engine)
 def parsed(document: str) -> Element:
     """A document of ours. The linter refuses templates that declare entities: none can expand here."""
     return ElementTree.fromstring(document)  # noqa: S314
+
+
+def _configuration(content: Element) -> str:
+    """The Orchestrator configuration that a document names, whoever put it there: setting or template."""
+    named = (element.get("conversationConfiguration", "") for element in content.iter())
+    return next(filter(None, named), "")
 
 
 def _greeting(content: Element) -> str:

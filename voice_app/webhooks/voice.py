@@ -97,7 +97,7 @@ async def _turn_away(
 ) -> Response | None:
     """The answer to a new call that cannot be taken now; None if it can."""
     parties, stays, now = request.parties, why is not ServingState.DRAINING, datetime.now(UTC)
-    line = services.line(parties.number)
+    line, targets = services.line(parties.number), services.targets_for(parties.number)
     if stays and line.answer == "people":
         return None  # needs no agent
     if why is ServingState.FULL and parties.outbound:
@@ -106,7 +106,7 @@ async def _turn_away(
     elsewhere = None if why is ServingState.REFUSING else redirect_elsewhere(services, VOICE, request)
     if elsewhere is not None:
         to, response = "server", elsewhere
-    elif stays and line.busy == "people" and choose(services.targets, parties.number, BUSY, now):
+    elif stays and line.busy == "people" and choose(targets, parties.number, BUSY, now):
         to = "people"
         wanted = Transfer(BUSY, "No automated assistant was free.")
         response = await _to_people(services, request, state, wanted)
