@@ -172,7 +172,7 @@ class RelayEndpoint:
         if services.monitor is not None:
             found = partial(_conversation_found, services, call.sid)
             services.background.spawn(services.monitor.watch(call.sid, over, found))
-        if (warm := getattr(services.agent, "warm", None)) is not None:
+        if (warm := getattr(services.agent_for(call.number), "warm", None)) is not None:
             services.background.spawn(hook(warm(call)))
 
 
