@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from voice_app import Break, Call, EndCall, Keys, Piece, Play, SendDigits, SwitchLanguage, Transfer, Turn
+from voice_app import Break, Call, EndCall, Keys, Piece, Play, Say, SendDigits, SwitchLanguage, Transfer, Turn
 from voice_app.sandbox.load.agents import counting
 
 
@@ -17,6 +17,13 @@ async def echo(call: Call, turn: Turn) -> AsyncIterator[Piece]:
     """Says what was said, and how much it remembers."""
     yield f"You said: {turn.text} "
     yield f"Before that there were {len(call.history)} messages."
+
+
+async def consenting(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """States something in the middle of its answer."""
+    yield "One thing before that. "
+    yield Say("This call is recorded for training.", interruptible=False)
+    yield f"Now, {turn.text}"
 
 
 async def endless(call: Call, turn: Turn) -> AsyncIterator[Piece]:

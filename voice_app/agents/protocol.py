@@ -146,6 +146,18 @@ class SwitchLanguage:
 
 
 @dataclass(slots=True, frozen=True)
+class Say:
+    """Words that are a stretch of speech of their own: a disclosure, a question of consent.
+
+    What may not be interrupted is played to its end: what the caller says meanwhile is answered after it, and
+    an interruption that cut it off all the same has it said again. The call report tells that it was heard.
+    """
+
+    text: str
+    interruptible: bool = True
+
+
+@dataclass(slots=True, frozen=True)
 class Ssml:
     """Text with SSML in it, spoken as it is. What Twilio takes depends on the voice's provider."""
 
@@ -162,7 +174,7 @@ class Break:
     """
 
 
-Action: TypeAlias = Transfer | EndCall | Play | SendDigits | SwitchLanguage
+Action: TypeAlias = Transfer | EndCall | Play | SendDigits | SwitchLanguage | Say
 Piece: TypeAlias = str | Ssml | Action | Break
 """What an agent yields: text to speak, something to do, or the end of a stretch of speech."""
 

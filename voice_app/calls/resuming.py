@@ -78,6 +78,8 @@ class ResumeState:
     tts_language: str | None = None
     """The voice's language, if the agent has switched it."""
     transcription_language: str | None = None
+    stated: frozenset[str] = frozenset()
+    """What may not be interrupted and was heard to its end."""
     reconnect: ReconnectState | None = None
     """Set while Twilio may come back to the session that was opened last."""
 

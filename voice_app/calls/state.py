@@ -237,6 +237,7 @@ class CallState:
             decided=self.decided,
             tts_language=self.tts_language,
             transcription_language=self.transcription_language,
+            stated=frozenset(line.text for line in self.transcript.statements() if line.heard_whole),
         )
 
     # --- the fold --------------------------------------------------------------------------------

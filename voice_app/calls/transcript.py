@@ -39,12 +39,18 @@ class SpokenLine(msgspec.Struct):
     """Milliseconds from the prompt to the first token on the wire."""
     total_ms: float | None = None
     """Milliseconds from the prompt to the last token on the wire."""
+    interruptible: bool = True
+    """False for a disclosure and its like."""
     transcribed: bool = False
     """Said after the agent had left the call, as ``<Transcription>`` heard it."""
 
     @property
     def content(self) -> str:
         return self.text if self.heard is None else self.heard
+
+    @property
+    def heard_whole(self) -> bool:
+        return self.content.rstrip() == self.text.rstrip()
 
 
 def pressed(digits: str) -> str:
@@ -77,7 +83,7 @@ class CallTranscript:
         match entry.event:
             case Replied() as event:
                 line = self._reply(entry, event)
-                line.text = event.text
+                line.text, line.interruptible = event.text, event.interruptible
                 if event.first_token_ms is not None:
                     line.first_token_ms = event.first_token_ms
                 if event.total_ms is not None:
@@ -110,6 +116,10 @@ class CallTranscript:
                 if text is not None:
                     lines[at] = msgspec.structs.replace(lines[at], heard=text)
         return lines
+
+    def statements(self) -> list[SpokenLine]:
+        """What was said that may not be interrupted."""
+        return [line for line in self.lines() if not line.interruptible]
 
     def as_heard(self) -> list[HistoryLine]:
         """The conversation with the agent as heard. What nobody heard is left out."""

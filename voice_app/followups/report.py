@@ -51,6 +51,15 @@ class ReportedLine(_Part, kw_only=True):
     total_ms: float | None = None
 
 
+class ReportedStatement(_Part, kw_only=True):
+    """Something that the caller had to hear to its end: the disclosure, or what an agent said like that."""
+
+    at: float
+    text: str
+    heard_whole: bool
+    """Whether it was; one that was cut off is said again, and stands here twice."""
+
+
 class ReportedSession(_Part, kw_only=True):
     """One ConversationRelay session. A call has several if the line to us broke."""
 
@@ -166,6 +175,7 @@ class CallReport(_Part, kw_only=True, rename={"from_": "from"}):
     numbers: ReportedNumbers
     sessions: list[ReportedSession]
     dialogue: list[ReportedLine]
+    statements: list[ReportedStatement]
     keys: list[str]
     tools: list[ReportedTool]
     actions: list[ReportedNote]
@@ -208,6 +218,11 @@ def call_report(record: CallRecord, state: CallState) -> CallReport:
         numbers=_numbers(said, state),
         sessions=_sessions(state),
         dialogue=[_said(line) for line in said],
+        statements=[
+            ReportedStatement(at=line.at, text=line.text, heard_whole=line.heard_whole)
+            for line in said
+            if not line.interruptible
+        ],
         keys=[event.digits for event in state.events(Pressed) if event.digits],
         tools=_tools(state),
         actions=[

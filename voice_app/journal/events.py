@@ -118,6 +118,8 @@ class Replied(_Event, tag="reply", frozen=True):
     """Milliseconds from the prompt to the last token on the wire."""
     more: bool = False
     """The agent was about to go on, after something that takes time (``Break``)."""
+    interruptible: bool = True
+    """False for a disclosure and its like: it has to be heard to its end."""
 
 
 class Played(_Event, tag="played", frozen=True):

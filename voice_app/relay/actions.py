@@ -15,6 +15,7 @@ from voice_app.agents.protocol import (
     EndCall,
     Piece,
     Play,
+    Say,
     SendDigits,
     Ssml,
     SwitchLanguage,
@@ -25,6 +26,7 @@ from voice_app.relay import frames
 
 _FIELDS: Final[dict[type[Any], dict[str, type[Any]]]] = {
     Ssml: {"text": str},
+    Say: {"text": str, "interruptible": bool},
     Break: {},
     Play: {"url": str, "loop": int},
     SendDigits: {"digits": str},
@@ -53,7 +55,7 @@ def checked(piece: Piece) -> Piece:
     changed = {}
     for name, wanted in _FIELDS[kind].items():
         value = getattr(piece, name)
-        if not isinstance(value, wanted) or isinstance(value, bool):
+        if not isinstance(value, wanted) or isinstance(value, bool) is not (wanted is bool):
             raise TypeError(
                 f"{kind.__name__}.{name} has to be {wanted.__name__}, not {type(value).__name__}: "
                 f"convert it, e.g. with {wanted.__name__}(…)"

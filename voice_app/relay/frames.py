@@ -120,6 +120,8 @@ class TextMessage(msgspec.Struct, tag_field="type", tag="text", gc=False):
 
     token: str
     last: bool = False
+    interruptible: bool | msgspec.UnsetType = msgspec.UNSET
+    """Whether the caller may cut in, where that differs from the TwiML."""
 
 
 class PlayMessage(msgspec.Struct, tag_field="type", tag="play", gc=False):

@@ -43,6 +43,7 @@ class Speech:
     """What the caller heard, once an interruption has told; `None` while all of it counts."""
     over: bool = False
     """It was played or cut off: nothing changes it any more."""
+    interruptible: bool = True
 
     @property
     def sent(self) -> str:
@@ -84,6 +85,11 @@ class Playback:
     def unfinished(self) -> bool:
         """Whether something sent is not known to have been played."""
         return bool(self._queue)
+
+    @property
+    def uninterruptible(self) -> bool:
+        """Whether something that may not be interrupted is not known to have been played."""
+        return any(not speech.interruptible for speech in self._queue)
 
     def speaking(self, now: float) -> bool:
         """Whether the voice is speaking now, as far as we can know.

@@ -27,6 +27,7 @@ from enum import Enum, auto
 import msgspec
 
 from voice_app.agents.protocol import Call, EndCall, Piece, Transfer, Turn
+from voice_app.agents.text import cleaned
 from voice_app.calls import CLOSED_IN_ORDER, Parties, ReconnectState, ResumeState
 from voice_app.journal import events
 from voice_app.relay import frames
@@ -257,11 +258,21 @@ class Session:
         past = self._past
         if past.greeting:
             self._speaker.greet(past.greeting, now)
+        disclosed = self._disclose(now)
+        if past.greeting:
             self._listen(now)
         elif past.history and past.history[-1].content == self.line.resume_greeting:
             self._listen(now)  # it has been said that the line broke, and nothing since
         elif past.history:
             self._turns.ask(Turn("", "resumed"), now)
+        elif disclosed:
+            self._speaker.line(self.line.greeting, now)
+            self._listen(now)
+
+    def _disclose(self, now: float) -> bool:
+        """Say what has to be said first, unless it was heard in an earlier session of the call."""
+        disclosure = cleaned(self.line.disclosure)
+        return disclosure not in self._past.stated and self._speaker.state(disclosure, now)
 
     def _take_setup(self, frame: frames.SetupMessage, now: float) -> bool:
         """Take the facts of a setup. Returns whether it is for this call; if not, the session ends."""
@@ -332,7 +343,9 @@ class Session:
         played = _milliseconds(frame.duration_until_interrupt_ms)
         unheard = self._speaker.interrupted(frame.utterance_until_interrupt, played, now)
         self._turns.interrupted("" if self.state is State.LEAVING else unheard, now)
-        if self.state is State.LEAVING:
+        if self.state is State.LEAVING and self._speaker.playback.unfinished:
+            self._wait_for_the_end(now)
+        elif self.state is State.LEAVING:
             self._timers.set(self._end_now, now + (SECONDS_TO_SPEAK_UP if self._may_stay else 0.0))
         else:
             self._listen(now)
@@ -451,17 +464,19 @@ class Session:
         self._turns.close(now)
         self._timers.cancel(self._silent)
         self.state = State.LEAVING
-        playback = self._speaker.playback
-        if playback.unfinished:
-            self._timers.set(self._end_is_late, playback.quiet_at(now) + SECONDS_OF_GRACE)
+        if self._speaker.playback.unfinished:
+            self._wait_for_the_end(now)
         else:
             self._end_now(now)
 
+    def _wait_for_the_end(self, now: float) -> None:
+        """The last words are still to be played: end after them, or when they are late."""
+        self._timers.set(self._end_is_late, self._speaker.playback.quiet_at(now) + SECONDS_OF_GRACE)
+
     def _end_is_late(self, now: float) -> None:
         """The last words should have been played by now. While the voice speaks they are on their way."""
-        playback = self._speaker.playback
-        if playback.speaking(now):
-            self._timers.set(self._end_is_late, playback.quiet_at(now) + SECONDS_OF_GRACE)
+        if self._speaker.playback.speaking(now):
+            self._wait_for_the_end(now)
         else:
             self._end_now(now)
 

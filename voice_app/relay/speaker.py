@@ -110,20 +110,51 @@ class Speaker:
         self.outbox.close()
         self._record(events.Replied(speech.number, speech.session_id, text, done=True))
 
+    def state(self, text: str, now: float, *, interruptible: bool = False) -> bool:
+        """Say a stretch of its own at once, as a rule one that may not be interrupted.
+
+        Returns whether there was anything to say.
+        """
+        if not (text := cleaned(text)):
+            return False
+        self._close(now)
+        speech = self._new()
+        speech.parts.append(text)
+        speech.closed, speech.interruptible = True, interruptible
+        if self._first_token_ms is None:
+            self._first_token_ms = (now - self._since) * 1000
+        self.playback.sent(text, now)
+        last_word = frames.TextMessage(text, last=True)
+        if not interruptible:
+            last_word.interruptible = False
+        self.outbox.push(last_word)
+        self._tell(speech, now, done=True)
+        return True
+
     def push(self, frame: frames.Outgoing, now: float) -> None:
         """Send something other than words, after those that were said."""
         self._close(now)
         self.outbox.push(frame)
 
     def interrupted(self, utterance: str, played_ms: float | None, now: float) -> str:
-        """The caller has cut in: nothing more is heard of what was said. Returns what was not heard of it."""
+        """The caller has cut in: nothing more is heard of what was said. Returns what was not heard of it.
+
+        What may not be interrupted, and was thrown away with the words before it, is said again.
+        """
         self.abandon(now)
         unheard: list[str] = []
+        again: list[str] = []
         for speech in self.playback.interrupted(utterance):
             self._record(events.Heard(speech.number, speech.session_id, speech.text, played_ms))
-            unheard.append(speech.sent[len(speech.text) :].strip())
+            rest = speech.sent[len(speech.text) :].strip()
+            if speech.interruptible:
+                unheard.append(rest)
+            elif rest:
+                again.append(speech.sent)
         self.outbox.interrupt()
         self._asides.clear()
+        for text in again:
+            self.state(text, now)
         return " ".join(filter(None, unheard))
 
     def abandon(self, now: float, *, done: bool = True, more: bool = False) -> None:
@@ -178,6 +209,13 @@ class Speaker:
         total = (now - self._since) * 1000 if done else None
         self._record(
             events.Replied(
-                speech.number, speech.session_id, speech.sent, done, self._first_token_ms, total, more
+                speech.number,
+                speech.session_id,
+                speech.sent,
+                done,
+                self._first_token_ms,
+                total,
+                more,
+                speech.interruptible,
             )
         )

@@ -19,6 +19,7 @@ from voice_app.agents.protocol import (
     Call,
     EndCall,
     Piece,
+    Say,
     Ssml,
     Transfer,
     Turn,
@@ -192,7 +193,8 @@ class Turns:
         if not self._waiting or self._running is not None:
             return
         playback = self._speaker.playback
-        if self._line.interruptible in ("none", "dtmf") and playback.speaking(now):
+        may_cut_in = self._line.interruptible not in ("none", "dtmf") and not playback.uninterruptible
+        if not may_cut_in and playback.speaking(now):
             self._timers.set(self.begin_next, playback.quiet_at(now) + SECONDS_AFTER_THE_VOICE)
         else:
             self._begin(now)
@@ -334,6 +336,10 @@ class Turns:
             case Transfer() | EndCall():
                 self._leave(piece, now)
                 return Pull.STOP
+            case Say():
+                if self._speaker.state(_speakable(piece.text), now, interruptible=piece.interruptible):
+                    self._timers.cancel(self._fill)
+                    running.spoke = True
             case _:
                 frame, done = frame_of(piece)
                 self._speaker.push(frame, now)
@@ -421,6 +427,12 @@ class Turns:
             self._take(running, piece, now)
         if running.over:
             self.agent_finished(running.number, now)
+
+
+def _speakable(text: str) -> str:
+    """A whole text as a voice can read it."""
+    words = Speakable()
+    return words.feed(text) + words.flush()
 
 
 def _joined(turn: Turn, later: Turn) -> Turn:

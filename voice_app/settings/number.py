@@ -34,6 +34,11 @@ class NumberSettings(BaseModel):
         "Hello! You are talking with an automated assistant. How can I help you?",
         description="what is said first",
     )
+    disclosure: str = Field(
+        "",
+        description="what is said before the greeting and may not be interrupted, e.g. that the call is "
+        "recorded; it is said again if it was not heard to its end",
+    )
     resume_greeting: str = Field(
         "Sorry, the line broke for a moment. Please go on.",
         description="what is said when a broken session is taken up again",

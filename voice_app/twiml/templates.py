@@ -173,7 +173,8 @@ def values_of(number: NumberSettings) -> dict[str, Any]:
     """The fields of a context that the settings of a number decide."""
     return {
         "conversation_configuration": number.conversation_configuration,
-        "greeting": number.greeting,
+        # A disclosure comes before it: then the session says both.
+        "greeting": "" if number.disclosure else number.greeting,
         "resume_greeting": number.resume_greeting,
         "language": number.language,
         "tts_provider": number.tts_provider,

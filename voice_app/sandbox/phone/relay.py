@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -221,7 +221,7 @@ class RelaySession:
             since = now - self._interrupted_at if self._interrupted_at is not None else 0.0
             if STALE_AFTER_SECONDS < since < STALE_UNTIL_SECONDS:
                 self._observer.problem(f"a token came {since * 1000:.0f} ms after an interruption")
-        self.voice.add(frame.token, last=frame.last)
+        self.voice.add(frame.token, last=frame.last, interruptible=frame.interruptible)
 
     def _refuse(self, data: str | bytes, wrong: str) -> None:
         self._malformed += 1
@@ -239,7 +239,7 @@ class RelaySession:
     async def say(self, text: str) -> None:
         """The caller speaks: partial prompts if they were asked for, then the final one."""
         if self.voice.speaking:
-            if self._attribute("interruptible", "any") not in ("any", "speech", "true"):
+            if not self._stops_for("speech"):
                 if self._attribute("reportInputDuringAgentSpeech", "none") not in ("any", "speech"):
                     return  # nobody hears it
             else:
@@ -255,7 +255,7 @@ class RelaySession:
 
     async def press(self, key: str) -> None:
         """The caller presses a key; without ``dtmfDetection`` nobody hears of it."""
-        if self.voice.speaking and self._attribute("interruptible", "any") in ("any", "dtmf", "true"):
+        if self.voice.speaking and self._stops_for("dtmf"):
             await self.cut_in()
         if self._attribute("dtmfDetection") != "true":
             self._observer.problem(
@@ -264,6 +264,11 @@ class RelaySession:
             return
         self._asked_at, self._interrupted_at = time.monotonic(), None
         await self._send({"type": "dtmf", "digit": key})
+
+    def _stops_for(self, what: Literal["speech", "dtmf"]) -> bool:
+        """Whether the caller's speech or keys stop what is being spoken now."""
+        said = self.voice.interruptible
+        return self._attribute("interruptible", "any") in ("any", what, "true") if said is None else said
 
     async def cut_in(self) -> str:
         """The caller makes a sound while the agent speaks. Returns what was heard until then."""

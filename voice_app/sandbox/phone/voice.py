@@ -24,6 +24,8 @@ class _Stretch:
     """Text that has not been spoken."""
     spoken: list[str] = field(default_factory=list)
     closed: bool = False
+    interruptible: bool | None = None
+    """`None`: as the TwiML says."""
 
     def next_word(self) -> str | None:
         """The next whole word with the space before it; a word at the end may still be growing."""
@@ -74,13 +76,20 @@ class Voice:
         """The last stretch has begun and not been closed: more of it may be under way."""
         return bool(self._queue) and not self._queue[-1].closed
 
-    def add(self, text: str, *, last: bool) -> None:
+    @property
+    def interruptible(self) -> bool | None:
+        """Whether what is being spoken may be interrupted, where that was said with the words."""
+        return self._queue[0].interruptible if self._queue else None
+
+    def add(self, text: str, *, last: bool, interruptible: bool | None = None) -> None:
         """Text to speak; ``last`` closes the stretch."""
         if not self._queue or self._queue[-1].closed:
             self._queue.append(_Stretch())
         stretch = self._queue[-1]
         stretch.waiting += text
         stretch.closed = last
+        if interruptible is not None:
+            stretch.interruptible = interruptible
         self._changed.set()
 
     def hold_after(self, words: int) -> asyncio.Event:
