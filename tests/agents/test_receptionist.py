@@ -114,7 +114,9 @@ async def test_a_file_of_ones_own_is_used(tmp_path: Path) -> None:
     ("change", "told"),
     [
         (("[[topic]]", "[["), "not TOML"),
-        (("[[topic]]", "[[topics]]"), r"no \[\[topic\]\]"),
+        (("[[topic]]", "[[topics]]"), "topics is no key here: did you mean topic"),
+        (('answer = "Always."', 'anwser = "Always."'), "topic 1: anwser is no key here: did you mean answer"),
+        (("goodbye", "godbye"), "godbye is no key here: did you mean goodbye"),
         (('answer = "Always."', ""), "topic 1: `answer` is missing"),
         (('ask = ["when are you open"]', 'ask = "when"'), "topic 1: `ask` should be a list"),
         (('name = "our hours"', 'name = "our hours"\nkey = "12"'), "`key` should be one key"),

@@ -123,7 +123,7 @@ async def test_what_is_allowed_does_not_refuse(tmp_path: Path) -> None:
     assert allowed.code == 0
     assert f"note STT102 {other}" in allowed.out
     assert wrong.code == 2
-    assert "'everything' should look like STT102:conv_configuration_…" in wrong.err
+    assert "VOICE_APP_GUARD_ALLOW: each should look like STT102:conv_configuration_… (given: " in wrong.err
 
 
 @pytest.mark.parametrize("patch", [True, False])

@@ -63,14 +63,19 @@ def test_a_target_may_serve_some_numbers_only() -> None:
     ("text", "told"),
     [
         ("[", "is not TOML"),
-        ("x = 1", r"\[\[target\]\] tables"),
-        ("[[target]]\n", "target 1: to: Field required"),
+        ("x = 1", "x is no key here: it has target"),
+        ('[[targets]]\nto = "+15550100010"', "targets is no key here: did you mean target"),
+        ('[target]\nto = "+15550100010"', r"\[\[target\]\] tables"),
+        ("[[target]]\n", "target 1: to: it is missing"),
         ('[[target]]\nto = "nobody"', "'nobody' is no target"),
         ('[[target]]\nto = ["queue:a", "queue:b"]', "stands alone"),
         ('[[target]]\nto = ["queue:a", "client:b"]', "only phones"),
         ('[[target]]\nto = "+15550100010"\nhours = "sometimes"', "hours 'sometimes' cannot be read"),
         ('[[target]]\nto = "+15550100010"\nhours = "24/7"\nzone = "Mars"', "'Mars' is no time zone"),
-        ('[[target]]\nto = "+15550100010"\nring = 1', "target 1: ring: Extra inputs"),
+        (
+            '[[target]]\nto = "+15550100010"\nring = 1',
+            "1: ring is no key here: did you mean ring_seconds",
+        ),
     ],
 )
 def test_a_bad_file_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from voice_app.agents.protocol import Call, EndCall, Keys, Piece, Transfer, Turn
+from voice_app.settings import TomlError, read_toml, unknown_keys
 
 SURE = 0.5
 """From this similarity on, the topic is answered."""
 MAYBE = 0.25
 """From this similarity on, the receptionist asks whether the topic was meant."""
 
+SHIPPED: Final = Path(__file__).with_name("receptionist.toml")
+_LINES: Final = ("name", "unsure", "goodbye", "transfer", "silence")
+_TOPIC: Final = ("name", "ask", "answer", "key")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _FILLER = frozenset(
     _WORD.findall(
@@ -161,19 +163,16 @@ def _stem(word: str) -> str:
 
 
 def _read(path: Path | None) -> Faq:
-    source = path or resources.files("voice_app.agents") / "receptionist.toml"
+    source = path or SHIPPED
     try:
-        data = tomllib.loads(source.read_text("utf-8"))
-    except OSError as error:
-        raise FaqError(f"{source} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FaqError(f"{source} is not TOML: {error}") from None
+        data = read_toml(source)
+    except TomlError as error:
+        raise FaqError(str(error)) from None
+    _only(data, (*_LINES, "topic"), str(source))
     topics = data.get("topic", [])
     if not isinstance(topics, list) or not topics:
         raise FaqError(f"{source}: it has no [[topic]]")
-    lines = {
-        name: _text(data, name, str(source)) for name in ("name", "unsure", "goodbye", "transfer", "silence")
-    }
+    lines = {name: _text(data, name, str(source)) for name in _LINES}
     return Faq(
         topics=tuple(_topic(item, f"{source}, topic {n}") for n, item in enumerate(topics, 1)), **lines
     )
@@ -182,6 +181,7 @@ def _read(path: Path | None) -> Faq:
 def _topic(item: Any, where: str) -> Topic:
     if not isinstance(item, dict):
         raise FaqError(f"{where} is no table")
+    _only(item, _TOPIC, where)
     ask = item.get("ask")
     if not isinstance(ask, list) or not ask or not all(isinstance(phrase, str) for phrase in ask):
         raise FaqError(f'{where}: `ask` should be a list of phrases, e.g. ask = ["when are you open"]')
@@ -189,6 +189,11 @@ def _topic(item: Any, where: str) -> Topic:
     if not isinstance(key, str) or (key and re.fullmatch(r"[1-9*#]", key) is None):
         raise FaqError(f'{where}: `key` should be one key of the phone other than 0, e.g. key = "1"')
     return Topic(_text(item, "name", where), tuple(ask), _text(item, "answer", where), key)
+
+
+def _only(table: dict[str, Any], known: Sequence[str], where: str) -> None:
+    for problem in unknown_keys(table, known):
+        raise FaqError(f"{where}: {problem}")
 
 
 def _text(table: dict[str, Any], name: str, where: str) -> str:

@@ -17,8 +17,13 @@ FOLDER: Final = Path(__file__).parent
 _SETTINGS: Final = """\
 # Settings
 
-From the environment, then from `.env` in the working directory. A name that begins with `VOICE_APP_` and is
-not in this table stops the start, with the name that was probably meant.
+From the environment, then from `.env` in the working directory. A variable of the environment hides that of
+the file, also if it is empty: then the default counts. Lists are separated by commas, or JSON.
+
+What is misspelt stops every command, with what was probably meant: a name that begins with `VOICE_APP_` and
+is not in this table, one that differs from a name in it by a letter or two, a line of `.env` that is not
+NAME=value, a key that a TOML file of ours does not have. A variable of another program that happens to look
+like a setting is left alone once the setting itself is there, were it empty.
 
 | setting | default | what it is |
 |---|---|---|

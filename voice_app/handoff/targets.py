@@ -20,7 +20,6 @@ file that ``VOICE_APP_HANDOFF`` names, with who is asked for what, and when:
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +29,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from opening_hours import OpeningHours, ParserError  # type: ignore[attr-defined]
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from voice_app.settings import E164
+from voice_app.settings import E164, TomlError, read_toml, sentences, unknown_keys
 
 Kind = Literal["number", "sip", "client", "conference", "queue", "workflow", "studio"]
 
@@ -122,13 +121,13 @@ def from_file(path: Path) -> list[Target]:
     """The targets of a TOML file, in its order. Raises `TargetError`."""
     where = f"VOICE_APP_HANDOFF: {path}"
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise TargetError(f"{where} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TargetError(f"{where} is not TOML: {error}") from None
-    tables = data.pop("target", [])
-    if data or not isinstance(tables, list) or not tables:
+        data = read_toml(path)
+    except TomlError as error:
+        raise TargetError(f"VOICE_APP_HANDOFF: {error}") from None
+    for problem in unknown_keys(data, ["target"]):
+        raise TargetError(f"{where}: {problem}")
+    tables = data.get("target", [])
+    if not isinstance(tables, list) or not tables:
         raise TargetError(f"{where} should hold [[target]] tables and nothing else")
     return [_target(table, f"{where}, target {n}") for n, table in enumerate(tables, 1)]
 
@@ -142,9 +141,7 @@ def _target(table: Any, where: str) -> Target:
     try:
         return Target.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = f" {first['loc'][0]}:" if first["loc"] else ""
-        raise TargetError(f"{where}:{place} {first['msg'].removeprefix('Value error, ')}") from None
+        raise TargetError(f"{where}: {sentences(error, known=Target.model_fields)[0]}") from None
 
 
 def _hours(text: str, zone: str) -> OpeningHours:

@@ -4,7 +4,7 @@ from voice_app.settings.loading import load, load_model_settings
 from voice_app.settings.model import ModelSettings, ModelShape
 from voice_app.settings.number import NUMBER_KEYS, NumberSettings
 from voice_app.settings.number_file import number_settings
-from voice_app.settings.problems import SettingsError
+from voice_app.settings.problems import SettingsError, sentences, unknown_keys
 from voice_app.settings.server import (
     SANDBOX_ACCOUNT_SID,
     SANDBOX_AUTH_TOKEN,
@@ -12,6 +12,7 @@ from voice_app.settings.server import (
     Settings,
     environment_name,
 )
+from voice_app.settings.toml_file import TomlError, read_toml
 from voice_app.settings.values import E164, plain_address, webhook_key
 
 __all__ = [
@@ -25,10 +26,14 @@ __all__ = [
     "NumberSettings",
     "Settings",
     "SettingsError",
+    "TomlError",
     "environment_name",
     "load",
     "load_model_settings",
     "number_settings",
     "plain_address",
+    "read_toml",
+    "sentences",
+    "unknown_keys",
     "webhook_key",
 ]

@@ -1,30 +1,37 @@
-"""Reads the settings: from the environment, then from ``.env`` in the working directory."""
+"""Reads the settings, and finds names in the environment that were most likely meant to be settings."""
 
 from __future__ import annotations
 
-import difflib
-import os
-import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
-from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from voice_app.settings.model import PREFIX, ModelSettings
-from voice_app.settings.problems import SettingsError
+from voice_app.settings.environment import PREFIX, variables
+from voice_app.settings.model import ModelSettings
+from voice_app.settings.problems import SettingsError, nearest, sentences
 from voice_app.settings.server import Settings, environment_name
+
+ALIKE: Final = 0.87
+"""From this similarity on, a name that does not begin with ``VOICE_APP_`` was meant to be a setting."""
+MEANT: Final[Mapping[str, str]] = {
+    "OPENAI_API_BASE": "OPENAI_BASE_URL",
+    "OPENAI_KEY": "OPENAI_API_KEY",
+    "TWILIO_CONFIGURATION_ID": "TWILIO_CONVERSATION_CONFIGURATION_ID",
+    "TWILIO_PUBLIC_DOMAIN": "TWILIO_VOICE_PUBLIC_DOMAIN",
+}
+"""Settings under names that other programs have for them, and that are spelt too differently to be found."""
+OTHERS: Final = frozenset({"OPENAI_ADMIN_KEY", "TWILIO_PHONE_NUMBER_SID", "TWILIO_FROM_PHONE_NUMBER"})
+"""Names that look like ours and mean something else."""
 
 
 def load(**overrides: Any) -> Settings:
     """Read the settings. Raises `SettingsError` with a line for every one that cannot be used."""
-    problems = _unknown_names({**dotenv_values(".env"), **os.environ})
+    problems = _misspelt(variables())
     try:
         settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        raise SettingsError(problems + [_problem(item) for item in error.errors()]) from None
-    except ValueError as error:  # pydantic-settings: a value that should have been JSON
-        raise SettingsError([*problems, f"{error}: write it as JSON"]) from None
+        raise SettingsError(problems + _told(error)) from None
     if problems:
         raise SettingsError(problems)
     return settings
@@ -35,30 +42,41 @@ def load_model_settings() -> ModelSettings:
     try:
         return ModelSettings()
     except ValidationError as error:
-        raise SettingsError([_problem(item) for item in error.errors()]) from None
-    except ValueError as error:  # pydantic-settings: a value that should have been JSON
-        raise SettingsError([f"{error}: write it as JSON"]) from None
+        raise SettingsError(_told(error)) from None
 
 
-def _unknown_names(environment: Mapping[str, Any]) -> list[str]:
+def _told(error: ValidationError) -> list[str]:
+    fields = Settings.model_fields
+    names = {environment_name(field): field for field in fields}
+
+    def name_of(place: str) -> str:
+        return environment_name(place) if place in fields else place
+
+    def secret(place: str) -> bool:
+        field = fields.get(names.get(place, place))
+        return field is None or "SecretStr" in str(field.annotation)
+
+    return sentences(error, known=names, name_of=name_of, secret=secret)
+
+
+def _misspelt(given: Mapping[str, str]) -> list[str]:
+    """The names that nothing reads and that look like settings; one that is set as well was not meant."""
     known = {environment_name(field) for field in Settings.model_fields}
     problems = []
-    for name in sorted(environment):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper(), known, 1, 0.6)
-            hint = f"did you mean {near[0]}?" if near else "remove it, or see `voice-app docs settings`"
-            problems.append(f"{name} is not a setting: {hint}")
+    for name in sorted(given.keys() - known - OTHERS):
+        meant = _meant(name, known)
+        if meant and meant not in given:
+            problems.append(f"{name} is not a setting: did you mean {meant}?")
+        elif name.startswith(PREFIX):
+            problems.append(f"{name} is not a setting: remove it, or see `voice-app docs settings`")
     return problems
 
 
-def _problem(error: Any) -> str:
-    message = error["msg"].removeprefix("Value error, ")
-    if not error["loc"]:
-        return str(message)
-    place = str(error["loc"][0])
-    name = environment_name(place) if place in Settings.model_fields else place
-    secret = any(word in name for word in ("TOKEN", "SECRET", "KEY")) or re.search(
-        r"://[^/]*@", str(error["input"])
-    )
-    given = "" if secret else f" (given: {error['input']!r})"
-    return f"{name}: {message}{given}"
+def _meant(name: str, known: Collection[str]) -> str:
+    if not name.startswith(PREFIX):
+        plain = name.replace("-", "_").replace(".", "_")
+        return MEANT.get(plain) or nearest(plain, known, ALIKE)
+    rest = name.removeprefix(PREFIX)
+    names = {environment_name(field).removeprefix(PREFIX): field for field in Settings.model_fields}
+    field = rest.lower() if rest.lower() in Settings.model_fields else names.get(nearest(rest, names))
+    return environment_name(field) if field else ""

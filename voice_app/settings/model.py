@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from voice_app.settings.environment import PREFIX, EnvironmentSource
 from voice_app.settings.values import words
 
-PREFIX: Final = "VOICE_APP_"
-
-SOURCES: Final = SettingsConfigDict(
-    env_prefix=PREFIX, env_file=".env", extra="ignore", populate_by_name=True, env_ignore_empty=True
-)
+SOURCES: Final = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", populate_by_name=True)
 ModelShape = Literal[
     "no-tools", "no-system", "no-empty-content", "no-extras", "no-stream", "no-temperature",
     "short-ids", "plain-schemas", "max-tokens", "max-completion-tokens",
@@ -59,6 +56,18 @@ class ModelSettings(BaseSettings):
         "Thank you for waiting. What else can I do for you?",
         description="what is said when a tool has acted and the model finds no words; it claims nothing",
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, then the environment with ``.env`` behind it."""
+        return init_settings, EnvironmentSource(settings_cls)
 
     @field_validator("model_shape", "fallback_shape", mode="before")
     @classmethod

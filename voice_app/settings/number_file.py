@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from pydantic import ValidationError
 
-from voice_app.settings.model import PREFIX
+from voice_app.settings.environment import PREFIX
 from voice_app.settings.number import NUMBER_KEYS, NumberSettings
-from voice_app.settings.problems import SettingsError
-from voice_app.settings.server import Settings
+from voice_app.settings.problems import SettingsError, sentences, unknown_key
+from voice_app.settings.server import Settings, environment_name
+from voice_app.settings.toml_file import TomlError, read_toml
 from voice_app.settings.values import E164, plain_address
+
+_KEYS: Final = (*(NumberSettings.model_fields.keys() - NUMBER_KEYS.values()), *NUMBER_KEYS)
 
 
 def number_settings(settings: Settings) -> dict[str, NumberSettings]:
@@ -21,11 +24,9 @@ def number_settings(settings: Settings) -> dict[str, NumberSettings]:
         return {}
     name = f"{PREFIX}NUMBERS"
     try:
-        tables = tomllib.loads(settings.numbers.read_text("utf-8"))
-    except OSError as error:
-        raise SettingsError([f"{name}: {settings.numbers} cannot be read: {error.strerror}"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{name}: {settings.numbers} is not TOML: {error}"]) from None
+        tables = read_toml(settings.numbers)
+    except TomlError as error:
+        raise SettingsError([f"{name}: {error}"]) from None
     defaults = settings.model_dump(include=set(NumberSettings.model_fields))
     found: dict[str, NumberSettings] = {}
     problems: list[str] = []
@@ -38,18 +39,25 @@ def number_settings(settings: Settings) -> dict[str, NumberSettings]:
             problems.append(f"{place}: there is a table for {number} already")
         elif re.fullmatch(E164, number) is None and ":" not in number:
             problems.append(f"{place}: a number should look like +15550100001 (E.164)")
+        elif unknown := list(_unknown(table)):
+            problems += [f"{place}: {problem}" for problem in unknown]
         else:
             try:
                 given = {NUMBER_KEYS.get(item, item): table[item] for item in table}
                 found[number] = NumberSettings(**{**defaults, **given})
             except ValidationError as error:
-                problems += [f"{place}: {_number_problem(item)}" for item in error.errors()]
+                problems += [f"{place}: {problem}" for problem in sentences(error, known=_KEYS)]
     if problems:
         raise SettingsError(problems)
     return found
 
 
-def _number_problem(error: Any) -> str:
-    """What is wrong with one key of a number's table, or with two of them together."""
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{error['loc'][-1]}: {message}" if error["loc"] else message
+def _unknown(table: Mapping[str, Any]) -> Iterator[str]:
+    for key in table:
+        field = NUMBER_KEYS.get(key, key).lower().removeprefix(PREFIX.lower())
+        if field == NUMBER_KEYS.get(key, key) and field in NumberSettings.model_fields:
+            continue
+        if field in Settings.model_fields.keys() - NumberSettings.model_fields.keys():
+            yield f"{key} is set for all numbers at once, with {environment_name(field)}"
+        else:
+            yield unknown_key(field, _KEYS).replace(field, key, 1)

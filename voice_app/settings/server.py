@@ -9,7 +9,8 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from voice_app.settings.model import PREFIX, SOURCES, ModelSettings
+from voice_app.settings import environment
+from voice_app.settings.model import SOURCES, ModelSettings
 from voice_app.settings.number import NumberSettings
 from voice_app.settings.problems import SettingsError
 from voice_app.settings.values import (
@@ -17,6 +18,7 @@ from voice_app.settings.values import (
     ApiKeySid,
     ConfigurationId,
     PhoneNumber,
+    matching,
     reportable,
     webhook_key,
     words,
@@ -68,10 +70,9 @@ class Settings(ModelSettings, NumberSettings):
         validation_alias="TWILIO_CONVERSATION_CONFIGURATION_ID",
         description="the Orchestrator configuration that calls are written to",
     )
-    region: str | None = Field(
+    region: Annotated[str, matching(r"[a-z]{2}\d", "ie1")] | None = Field(
         None,
         validation_alias="TWILIO_REGION",
-        pattern=r"^[a-z]{2}\d$",
         description="Twilio's region, e.g. `ie1`",
     )
     edge: str | None = Field(
@@ -90,11 +91,12 @@ class Settings(ModelSettings, NumberSettings):
     )
     receptionist: Path | None = Field(None, description="TOML file of questions and answers")
     templates: Path | None = Field(None, description="folder of the TwiML templates")
-    allow_attributes: frozenset[str] = Field(
-        frozenset(), description="TwiML attributes to accept beside the vocabulary's (a JSON list)"
+    allow_attributes: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(), description="TwiML attributes to accept beside the vocabulary's, separated by commas"
     )
-    allow_elements: frozenset[str] = Field(
-        frozenset(), description="TwiML verbs and nouns to accept beside the vocabulary's (a JSON list)"
+    allow_elements: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="TwiML verbs and nouns to accept beside the vocabulary's, separated by commas",
     )
     numbers: Path | None = Field(None, description="TOML file with one table per number")
     database_url: str = Field(
@@ -137,9 +139,8 @@ class Settings(ModelSettings, NumberSettings):
     memory_trait_groups: str = Field(
         "Contact", description="groups of the caller's traits that the agent may know, separated by commas"
     )
-    memory_phone_trait: str = Field(
+    memory_phone_trait: Annotated[str, matching(r"\w+\.\w+", "Contact.phone")] = Field(
         "Contact.phone",
-        pattern=r"^\w+\.\w+$",
         description="the trait that the store knows people's numbers by",
     )
     close_conversation: Literal["never", "call-end"] = Field(
@@ -189,7 +190,7 @@ class Settings(ModelSettings, NumberSettings):
             raise ValueError("it should be a host name such as voice.example.com")
         return host.lower()
 
-    @field_validator("guard_allow", mode="before")
+    @field_validator("guard_allow", "allow_attributes", "allow_elements", mode="before")
     @classmethod
     def _separated_by_commas(cls, value: object) -> object:
         return words(value)
@@ -199,7 +200,7 @@ class Settings(ModelSettings, NumberSettings):
     def _rule_and_subject(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for item in value:
             if re.fullmatch(r"[A-Z]{3}\d{3}:\S.*", item) is None:
-                raise ValueError(f"{item!r} should look like STT102:conv_configuration_…")
+                raise ValueError("each should look like STT102:conv_configuration_…")
         return value
 
     @field_validator("twilio_base_url")
@@ -294,5 +295,4 @@ class Settings(ModelSettings, NumberSettings):
 
 def environment_name(field: str) -> str:
     """The name of a setting in the environment."""
-    alias = Settings.model_fields[field].validation_alias
-    return alias if isinstance(alias, str) else PREFIX + field.upper()
+    return environment.environment_name(field, Settings.model_fields[field])

@@ -1,11 +1,13 @@
-"""The shapes of values: numbers, ids, addresses, lists that are written with commas."""
+"""The shapes of values: numbers, ids, addresses, lists."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
-from typing import Annotated, Final
+from contextlib import suppress
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
@@ -14,7 +16,8 @@ E164: Final = re.compile(r"\+[1-9]\d{6,14}")
 """A phone number as Twilio writes it, with the code of its country (ITU-T E.164)."""
 
 
-def _matching(pattern: str | re.Pattern[str], looks_like: str) -> AfterValidator:
+def matching(pattern: str | re.Pattern[str], looks_like: str) -> AfterValidator:
+    """For a field: text of this shape, which is told as what it ``looks_like``."""
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
@@ -25,16 +28,19 @@ def _matching(pattern: str | re.Pattern[str], looks_like: str) -> AfterValidator
     return AfterValidator(check)
 
 
-AccountSid = Annotated[str, _matching(r"AC[0-9a-fA-F]{32}", "AC and 32 hexadecimal digits")]
-ApiKeySid = Annotated[str, _matching(r"SK[0-9a-fA-F]{32}", "SK and 32 hexadecimal digits")]
-PhoneNumber = Annotated[str, _matching(E164, "+15550100001 (E.164)")]
-ConfigurationId = Annotated[str, _matching(r"conv_configuration_\w+", "conv_configuration_…")]
+AccountSid = Annotated[str, matching(r"AC[0-9a-fA-F]{32}", "AC and 32 hexadecimal digits")]
+ApiKeySid = Annotated[str, matching(r"SK[0-9a-fA-F]{32}", "SK and 32 hexadecimal digits")]
+PhoneNumber = Annotated[str, matching(E164, "+15550100001 (E.164)")]
+ConfigurationId = Annotated[str, matching(r"conv_configuration_\w+", "conv_configuration_…")]
 
 
-def words(value: object) -> object:
-    """A list that is written with commas."""
+def words(value: object) -> Any:
+    """A list that is written with commas, or in JSON."""
     if not isinstance(value, str):
         return value
+    if value.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):
+            return json.loads(value)
     return tuple(filter(None, (part.strip() for part in value.split(","))))
 
 

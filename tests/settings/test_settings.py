@@ -47,29 +47,10 @@ def test_the_sandbox_listens_on_loopback_only(monkeypatch: pytest.MonkeyPatch) -
         loaded(monkeypatch, VOICE_APP_HOST="0.0.0.0").sandboxed()
 
 
-def test_an_unknown_setting_is_named_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problems(monkeypatch, VOICE_APP_AGNET="x") == [
-        "VOICE_APP_AGNET is not a setting: did you mean VOICE_APP_AGENT?"
-    ]
-
-
-def test_an_unknown_setting_in_the_env_file_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path(".env").write_text("VOICE_APP_TEMPLATE_FOLDER=x\n")
-    (problem,) = problems(monkeypatch)
-    assert problem.startswith("VOICE_APP_TEMPLATE_FOLDER is not a setting")
-
-
-def test_the_env_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path(".env").write_text("VOICE_APP_PORT=1234\nVOICE_APP_GREETING=Hi\n")
-    settings = loaded(monkeypatch, VOICE_APP_PORT="2345")
-    assert settings.port == 2345
-    assert settings.greeting == "Hi"
-
-
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("VOICE_APP_PORT", "http", "valid integer"),
+        ("VOICE_APP_PORT", "http", "a whole number"),
         ("VOICE_APP_PORT", "70000", "65535"),
         ("VOICE_APP_GUARD", "off", "'strict' or 'lenient'"),
         ("VOICE_APP_INTERRUPTIBLE", "yes", "'none'"),
