@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.commands import serving
+from support.commands import served
 from voice_app.cli.main import COMMANDS, Commands, Group
 from voice_app.journal.store import Store
 from voice_app.sandbox.twilio import SandboxAccount, double_app
@@ -111,7 +111,7 @@ async def test_a_server_with_an_account_imports_nothing_of_the_sandbox(tmp_path:
     }
     async with (
         serve(double_app(twilio)) as base_url,
-        serving(tmp_path, VOICE_APP_TWILIO_BASE_URL=base_url, **settings),
+        served(tmp_path, VOICE_APP_TWILIO_BASE_URL=base_url, **settings),
     ):
         pass
     modules = set((tmp_path / "modules").read_text().split())
