@@ -415,6 +415,15 @@ async def test_no_next_token_in_time_is_a_stall(model: ScriptedModel, http: aioh
     assert raised.value.kind == "stalled"
 
 
+async def test_an_endpoint_whose_answers_begin_in_thoughts_is_heard_from_their_end(
+    model: ScriptedModel, http: aiohttp.ClientSession
+) -> None:
+    model.say("They want", " a refund.</th", "ink>", "Of course.")
+    endpoint = Endpoint("tiny", model.base_url, shape=frozenset({"thinks-first"}))
+    answer = Completion(endpoint, first_token=5, between_tokens=5)
+    assert "".join(await words(answer, http)) == "Of course."
+
+
 async def test_an_endpoint_that_is_not_there_is_unavailable(
     http: aiohttp.ClientSession, unused_tcp_port: int
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.agents.text import THOUGHTS, Opening, TextRepair, cleaned, cleaned_json
+from voice_app.agents.text import TextRepair, cleaned, cleaned_json
 
 WHOLE = st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn"), exclude_characters="\ufeff\ufffd"))
 
@@ -80,34 +80,3 @@ def test_what_follows_something_else_is_not_joined() -> None:
 def test_a_json_value_is_repaired_everywhere() -> None:
     value = {"a\ud83d": ["x\x00", {"b": ("\ud83d\ude00", 1, None)}]}
     assert cleaned_json(value) == {"a": ["x", {"b": ["😀", 1, None]}]}
-
-
-def opened(*pieces: str) -> str:
-    """What an opening gives out in the end."""
-    opening, words = Opening(), ""
-    for piece in pieces:
-        words = words + piece if words else opening.feed(piece)
-    return words
-
-
-@pytest.mark.parametrize("pair", THOUGHTS)
-def test_thoughts_at_the_beginning_are_not_given_out(pair: tuple[str, str]) -> None:
-    opener, closer = pair
-    assert opened(*f" {opener.upper()}What do they want?{closer}\n Hello.") == "\n Hello."
-    assert opened(opener, "never ", "closed") == ""
-
-
-@pytest.mark.parametrize("blank", ["", " \n", "👍", "✓ ✓", "…", "<th", "- * #"])
-def test_blanks_and_signs_are_no_words(blank: str) -> None:
-    assert opened(*blank) == ""
-
-
-@pytest.mark.parametrize(
-    "text", ["Hi", "¿Qué?", "你好", "42", "<b>bold</b>", "[a] b", "<thin>", "สวัสดี", "👍 ok"]
-)
-def test_words_of_any_script_are_given_out_with_all_that_stood_before_them(text: str) -> None:
-    assert opened(*text) == text
-
-
-def test_two_thoughts_may_follow_each_other() -> None:
-    assert opened("<think>a</think>", " <thought>b</thought>", "Yes.") == "Yes."

@@ -496,3 +496,15 @@ def test_a_growing_reply_is_recorded_while_it_grows() -> None:
     assert replies[-1].text == "Once upon a time."
     assert replies[-1].first_token_ms == 0
     assert replies[-1].total_ms == pytest.approx(1200)
+
+
+def test_signs_are_words_in_the_language_that_the_agent_has_switched_to() -> None:
+    driver = Driver(line=NumberSettings(language="de-DE"))
+    driver.prompt("Gibt es WLAN?")
+    driver.agent("✓ ", SwitchLanguage(tts="fr-FR"), "✓")
+    driver.flush()
+    assert driver.spoken == "ja oui"
+    driver.prompt("Et le parking ?")
+    driver.agent("✗")
+    driver.flush()
+    assert driver.spoken == "ja ouinon"

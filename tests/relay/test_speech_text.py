@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import re
+import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from voice_app.relay import markup
-from voice_app.relay.speech_text import HOLD, Speakable
+from voice_app.relay.signs import sign_words
+from voice_app.relay.speech_text import Speakable
+from voice_app.relay.spoken_text import HOLD
 
 
-def spoken(*chunks: str) -> str:
-    speakable = Speakable()
+def spoken(*chunks: str, language: str = "") -> str:
+    speakable = Speakable(language)
     return "".join([*map(speakable.feed, chunks), speakable.flush()])
 
 
@@ -55,10 +58,135 @@ def spoken(*chunks: str) -> str:
         (r"5 \* 3 and \_x\_ in C:\dir", r"5 * 3 and _x_ in C:\dir"),
         ("Settings → Privacy", "Settings , Privacy"),
         ("zero\u200bwidth\ufeff", "zerowidth"),
+        ("un**believ**able, 这是**重要**的。", "unbelievable, 这是重要的。"),
+        ("**12 euros**, **$5** and **Note:** x", "12 euros, $5 and Note: x"),
+        ("*“Quoted”*, *(so)* and *`code`*", "“Quoted”, (so) and code"),
+        ("**over\ntwo lines**", "over\ntwo lines"),
+        ("Press *️⃣ or #️⃣, then 1️⃣.", "Press * or #, then 1."),
     ],
 )
 def test_marks_go_and_words_stay(written: str, said: str) -> None:
     assert spoken(written) == said
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ('<speak>Hello<break time="1s"/>you</speak>', "Hello you"),
+        ("<spell>AB12</spell>", "AB12"),
+        ('<say-as interpret-as="digits">12</say-as>', "12"),
+        ("<answer>Yes.</answer>", "Yes."),
+        ("<foo>bar</foo>, <foo x='1'>bar</foo>", "bar, bar"),
+        ("<a1>one <b2>two</b2></a1>", "one two"),
+        ("<foo>bar", "<foo>bar"),
+        ("bar</foo>", "bar</foo>"),
+        ("<foo>" + "x " * 200 + "</foo>", "<foo>" + "x " * 200 + "</foo>"),
+        ("a List<String>x</String>", "a List<String>x</String>"),
+    ],
+)
+def test_a_pair_of_tags_goes_or_stays(written: str, said: str) -> None:
+    assert spoken(written) == spoken(*written) == said
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("Paris is the capital[1].", "Paris is the capital."),
+        ("Paris is the capital[1][2], they say.", "Paris is the capital, they say."),
+        ("as found [1, 2] and [3-5] in it", "as found and in it"),
+        ("as found [1](https://example.com/x) in it", "as found in it"),
+        ("noted[^1] and [^note]", "noted and "),
+        ("so it is [citation needed], and [doc2] too", "so it is , and too"),
+        ("as said【4†source】, and【4:0†terms.pdf】 more【1】", "as said, and more"),
+        ("【重要】お知らせ", "重要お知らせ"),
+        ('[1]: https://example.com/x "Title"\n[a b]: <www.example.com>\nEnd', "\n\nEnd"),
+        ("[Note]: remember", "Note: remember"),
+        ("[^1]: A note.", " A note."),
+        ("row[3], x[0], items[2], my_list[4] and a[1]", "row 3, x 0, items 2, my_list 4 and a 1"),
+        ("see [2]", "see 2"),
+    ],
+)
+def test_citations_go_and_indices_stay(written: str, said: str) -> None:
+    assert spoken(written) == spoken(*written) == said
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("&hellip;&hearts;&frac12;&CounterClockwiseContourIntegral;", "…½∳"),
+        ("&#8364;5, &#x20AC;6, a&nbsp;b&emsp;c&#160;d", "€5, €6, a b c d"),
+        ("&lt;b&gt; is no tag, &ast;&ast; is no mark", "<b> is no tag, ** is no mark"),
+        ("a&#0;b&#xD83D;c&#x200B;d&shy;e&#x1F600;f", "abcdef"),
+        ("left &rarr; right", "left , right"),
+        ("AT&T, R&D;, &notanentity; &;", "AT&T, R&D;, &notanentity; &;"),
+    ],
+)
+def test_entities_are_characters(written: str, said: str) -> None:
+    assert spoken(written) == spoken(*written) == said
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("请访问https://example.com/支付。", "请访问example.com支付。"),
+        ("見てhttps://example.com/payで", "見てexample.com/payで"),
+        ("https://example.com/pay에서", "example.com/pay에서"),
+        ("（https://example.com/pay?a=1）", "（example.com/pay）"),
+        ("“https://example.com”，www.example.org、ok", "“example.com”，example.org、ok"),
+    ],
+)
+def test_an_address_ends_where_another_script_begins(written: str, said: str) -> None:
+    assert spoken(written) == spoken(*written) == said
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("Wifi ✓, pool ✗", "Wifi yes, pool no"),
+        ("Wifi✓ pool✗", "Wifi yes, pool no"),
+        ("✅ Your order is placed", "yes, Your order is placed"),
+        ("☑️ **Done**", "yes, Done"),
+        ("- ✅ paid\n- ❌ sent\n", "yes, paid.\nno, sent.\n"),
+        ("| Wifi | ✓ |\n|---|---|\n| Pool | ✗ |\n", "Wifi, yes.\n\nPool, no.\n"),
+        ("Read ✓✓", "Read yes"),
+        ("★★★★☆ (120)", "4 out of 5 stars (120)"),
+        ("Rated ⭐⭐⭐⭐⭐ by all", "Rated 5 stars by all"),
+        ("4.8★ or 4.8 ⭐", "4.8 stars or 4.8 stars"),
+        ("Hotel★★★", "Hotel 3 stars"),
+        ("★ Our best", "Our best"),
+        ("★" * 40 + "x", "x"),
+        ("🎉✓🎉", "yes"),
+    ],
+)
+def test_check_marks_and_ratings_are_words(written: str, said: str) -> None:
+    assert spoken(written) == spoken(*written) == said
+
+
+@pytest.mark.parametrize("language", sorted(sign_words()["yes"]))
+def test_signs_are_read_in_the_language_of_the_voice(language: str) -> None:
+    words = {sign: by_language[language] for sign, by_language in sign_words().items()}
+    rating = words["rating"].format(n=4, of=5)
+    assert rating != words["rating"]
+    assert spoken("✓ . ✗ . ★★★★☆", language=f"{language}-XX") == f"{words['yes']} . {words['no']} . {rating}"
+
+
+def test_a_language_without_words_for_signs_has_those_of_english() -> None:
+    assert spoken("✓", language="tlh") == spoken("✓") == "yes"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("```tool_code\nlook()\n```\nOk.", "Ok."),
+        ("Hm. <|channel|>analysis<|message|>**no**<|end|>**Ok**.", "Hm. Ok."),
+        ("**a <think>no</think>b**", "a b"),
+        ("All good.</think>", "All good."),
+        ("Ok.<|im_end|>", "Ok."),
+        ('Sure.\n{"name": "look", "arguments": {"a": "*"}}', "Sure.\n"),
+    ],
+)
+def test_control_text_is_not_spoken(written: str, said: str) -> None:
+    assert spoken(written) == spoken(*written) == said
 
 
 @pytest.mark.parametrize(
@@ -85,6 +213,23 @@ def test_marks_go_and_words_stay(written: str, said: str) -> None:
         "h w ww htt wwwhttp",
         "I <3 you",
         "2 ** 3",
+        "2**10 is 1024",
+        "4*5*6",
+        "Dial *67 to hide your number.",
+        "*67*1234# and *21*5551234#",
+        "Press *.",
+        "Press *, or *!",
+        "Press *",
+        "*123#",
+        "*#06#",
+        'the "*" key, the “*” key and (*)',
+        "This is *unclosed and goes on",
+        "**never closed",
+        "**a\n\nb**",
+        "a * never* _closed",
+        "a ` alone and ~~open",
+        "<> and <3 and { }",
+        "a 5* hotel",
     ],
 )
 def test_what_only_looks_like_a_mark_stays(text: str) -> None:
@@ -107,7 +252,9 @@ def test_plain_text_passes_at_once_and_byte_for_byte(chunks: list[str]) -> None:
     for chunk in chunks:
         so_far += chunk
         said = speakable.feed(chunk)
-        if re.search(r"(?<![^\W_])(h|ht|htt|https?|w{1,3}|https?:/{0,2})\Z|://|www\.", so_far, re.IGNORECASE):
+        if re.search(
+            r"(?<![A-Za-z0-9])(h|ht|htt|https?|w{1,3}|https?:/{0,2})\Z|://|www\.", so_far, re.IGNORECASE
+        ):
             return  # a web address may begin here
         assert said == chunk
     assert speakable.flush() == ""
@@ -199,12 +346,20 @@ def test_no_word_is_lost_and_no_mark_is_left(case: tuple[str, list[str]]) -> Non
     assert not re.search(r"[*_`#>\[\]|~<]|https", said)
 
 
-def test_a_mark_waits_for_one_character_only() -> None:
+def test_a_mark_waits_until_it_is_closed() -> None:
     speakable = Speakable()
     assert speakable.feed("It is *") == "It is "
-    assert speakable.feed("v") == "v"
-    assert speakable.feed("ery* good") == "ery good"
+    assert speakable.feed("very") == ""
+    assert speakable.feed("* good") == "very good"
     assert speakable.flush() == ""
+
+
+def test_a_mark_that_is_not_closed_waits_for_the_paragraph_or_the_bound_only() -> None:
+    speakable = Speakable()
+    assert speakable.feed("It is *very good.") == "It is "
+    assert speakable.feed("\n\nNext") == "*very good.\n\nNext"
+    assert speakable.feed(" *one " + "x" * HOLD) == " *one " + "x" * HOLD
+    assert speakable.feed("* y") == "* y"
 
 
 def test_an_unclosed_link_is_let_go_at_the_first_sign() -> None:
@@ -216,13 +371,102 @@ def test_an_unclosed_link_is_let_go_at_the_first_sign() -> None:
 
 def test_a_flush_ends_a_reply_and_the_next_begins_afresh() -> None:
     speakable = Speakable()
-    assert speakable.feed("**open `code") == "open code"
-    assert speakable.flush() == ""
+    assert speakable.feed("**open `code") == ""
+    assert speakable.flush() == "**open `code"
     assert speakable.feed("- item*") == "item"
     assert speakable.flush() == "*"
+    assert speakable.feed("b** <think>") == "b** "
+    assert speakable.flush() == ""
+    assert speakable.feed("said") == "said"
 
 
 def test_the_common_case_returns_the_same_object() -> None:
     speakable = Speakable()
     for chunk in ("Hello", " there,", " how are you"):
         assert speakable.feed(chunk) is chunk
+
+
+# --- hostile text ----------------------------------------------------------------------------------
+
+MARKS = [
+    *"*_`#>[]()!|~<&\\\n -+=:.,h1w/\t'\"{}◁【】✓★☆🎉→•",
+    *("* ", "*a ", "a* ", "**a ", "_a ", "`a ", "``a` ", "~~a ", "<a", "<a>", "</a>", "<a b=c", "<a><b>"),
+    *(
+        "<think>",
+        "<|",
+        "<|a|>",
+        "<|channel|>",
+        "[THINK",
+        "[1]",
+        "[1] ",
+        "[a](",
+        "](",
+        "](<",
+        "![",
+        "[^",
+        "[doc",
+    ),
+    *("【a", "&a", "&amp;", "&#x", "# ", "- ", "> ", "| ", "|-", "http", "https://", "www.", "\n\n", "\n*"),
+    *("\n[a]: ", "\n[a]: /", "\n```", "```\n", "\n|", "\n- ", '{"name":', "{ ", "1★", "✓a", "日*", "[ ] "),
+]
+SIZE = 1 << 16
+
+
+class Counting(Speakable):
+    """Counts the constructs that it reads."""
+
+    steps = 0
+
+    def _step(self, at: int) -> int:
+        self.steps += 1
+        return super()._step(at)
+
+
+def filled(pieces: list[str], start: str = "") -> str:
+    unit = "".join(pieces)
+    return (start + unit * (SIZE // len(unit) + 1))[:SIZE]
+
+
+def read(text: str) -> float:
+    """Read a text at once, each construct in it once. Returns the CPU seconds that it took."""
+    counting, begin = Counting(), time.process_time()
+    counting.feed(text)
+    counting.flush()
+    assert counting.steps <= len(text) + 2
+    return time.process_time() - begin
+
+
+def is_linear(text: str) -> bool:
+    """Whether eight times as much takes about eight times as long; it is sixty-four if it is quadratic.
+
+    A machine that has other things to do is slow now and then: such a figure is taken again.
+    """
+    return any(read(text) < 24 * max(read(text[: SIZE // 8]), 0.001) for _ in range(5))
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_64_kb_of_any_one_mark_are_read_once(mark: str) -> None:
+    assert is_linear(filled([mark]))
+
+
+STARTS = ["", "# ", "- ", "| ", "> ", "```\n", "`", "**", "<foo>", "https://example.com/"]
+
+
+@given(st.lists(st.sampled_from(MARKS), min_size=1, max_size=6), st.sampled_from(STARTS))
+@settings(max_examples=12)
+def test_64_kb_of_mixed_marks_are_read_once(pieces: list[str], start: str) -> None:
+    assert is_linear(filled(pieces, start))
+
+
+@given(st.lists(st.sampled_from(MARKS), min_size=1, max_size=4), st.sampled_from(STARTS))
+@settings(max_examples=20)
+def test_character_by_character_each_is_looked_at_a_bounded_number_of_times(
+    pieces: list[str], start: str
+) -> None:
+    text = filled(pieces, start)[: 8 * HOLD]
+    counting = Counting()
+    for character in text:
+        counting.feed(character)
+        assert len(counting._held) <= HOLD
+    counting.flush()
+    assert counting.steps <= 3 * len(text) + 2

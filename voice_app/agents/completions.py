@@ -17,10 +17,11 @@ import aiohttp
 import msgspec
 
 from voice_app.agents.chunks import Chunk, read_chunk, spoken
+from voice_app.agents.control_text import Opening
 from voice_app.agents.endpoints import Endpoint, post, without_address
 from voice_app.agents.failures import ModelError, broken_off, refusal
 from voice_app.agents.sse import EventReader
-from voice_app.agents.text import Opening, TextRepair, cleaned_json
+from voice_app.agents.text import TextRepair, cleaned_json
 from voice_app.agents.tool_calls import Extras, ToolCallAssembly, ToolRequest
 
 MAX_TOKEN: Final = 1 << 16
@@ -59,7 +60,7 @@ class Completion:
         self._extras_size = 0
         self._assembly = ToolCallAssembly()
         self._repair = TextRepair()
-        self._opening = Opening()
+        self._opening = Opening(in_thoughts="thinks-first" in endpoint.shape)
         self._first_token = first_token
         self._first_due = math.inf
         self._between_tokens = between_tokens

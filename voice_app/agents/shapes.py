@@ -15,6 +15,7 @@ so from the start.
 | ``no-temperature`` | has a temperature of its own | none is sent |
 | ``no-stream`` | does not stream | the answer is asked for whole |
 | ``max-tokens``, ``max-completion-tokens`` | knows one name of the limit | that name |
+| ``thinks-first`` | begins its answers within thoughts | the same; all before ``</think>`` is not spoken |
 """
 
 from __future__ import annotations

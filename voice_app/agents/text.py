@@ -22,19 +22,6 @@ _OPEN_END: Final = re.compile("(?:[\ud800-\udbff]|\r|\x1b[\\[0-9;?]{0,16})\\Z")
 """What the next piece may complete: half a pair, half of CRLF, half of a sequence."""
 _ESCAPED_END: Final = re.compile("[\udcc2-\udcdf\udce0-\udcef\udcf0-\udcf4][\udc80-\udcbf]{0,2}\\Z")
 """A first byte of a character in UTF-8, and some that continue it."""
-_MAX_OPENING: Final = 1_000
-
-THOUGHTS: Final = (
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("<thought>", "</thought>"),
-    ("<reasoning>", "</reasoning>"),
-    ("<scratchpad>", "</scratchpad>"),
-    ("<seed:think>", "</seed:think>"),
-    ("[think]", "[/think]"),
-    ("◁think▷", "◁/think▷"),
-)
-"""How models mark thoughts within their words: the opening and the closing mark, in lower case."""
 
 
 class TextRepair:
@@ -96,45 +83,3 @@ def _is_whole(end: str) -> bool:
     """Whether the bytes at the end of a text are a character already."""
     needed = 2 if end[0] < "\udce0" else 3 if end[0] < "\udcf0" else 4
     return end[0] >= "\udc80" and len(end) >= needed
-
-
-class Opening:
-    """The beginning of an answer, held back until there is a word in it.
-
-    Blanks, emoji and thoughts in tags are no answer: as long as nothing else came, the model may be
-    asked once more, and the caller has heard nothing yet.
-    """
-
-    __slots__ = ("_closer", "_text")
-
-    def __init__(self) -> None:
-        self._text = ""
-        self._closer = ""
-
-    def feed(self, text: str) -> str:
-        """The words so far, once there are any; what comes later need not be fed."""
-        self._text += text
-        while True:
-            if self._closer:
-                _, closed, rest = _partition(self._text, self._closer)
-                if not closed:
-                    self._text = self._text[-len(self._closer) :]
-                    return ""
-                self._text, self._closer = rest, ""
-            begin = self._text.lstrip()[:16].lower()
-            opener = next((pair for pair in THOUGHTS if begin.startswith(pair[0])), None)
-            if opener is None:
-                break
-            self._text, self._closer = self._text.lstrip()[len(opener[0]) :], opener[1]
-        if begin and any(opener.startswith(begin) for opener, _ in THOUGHTS):
-            return ""
-        if any(map(str.isalnum, self._text)):
-            return self._text
-        self._text = self._text[-_MAX_OPENING:]
-        return ""
-
-
-def _partition(text: str, mark: str) -> tuple[str, str, str]:
-    """`str.partition`, in any case."""
-    at = text.lower().find(mark)
-    return (text, "", "") if at < 0 else (text[:at], mark, text[at + len(mark) :])

@@ -12,16 +12,16 @@ not asked for more once it wants to act. When the final prompt comes, the guess 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from voice_app.agents.protocol import (
     Break,
     Call,
     EndCall,
-    Expected,
     Piece,
     Say,
     Ssml,
+    SwitchLanguage,
     Transfer,
     Turn,
 )
@@ -32,7 +32,7 @@ from voice_app.relay.commands import AdoptTurn, Command, Pull, Record, StartTurn
 from voice_app.relay.conversation_log import Asked, Dialogue
 from voice_app.relay.preemption import SECONDS_UNTIL_STABLE, Guesses
 from voice_app.relay.speaker import Speaker
-from voice_app.relay.speech_text import Speakable
+from voice_app.relay.speech_text import Speakable, spoken
 from voice_app.relay.timers import Timers
 from voice_app.settings import NumberSettings
 
@@ -53,7 +53,7 @@ class _Running:
     since: float
     alive_at: float
     """When the last piece came. Looked at when the time for a stall is over, not set anew for every word."""
-    speakable: Speakable = field(default_factory=Speakable)
+    speakable: Speakable
     spoke: bool = False
     acted: bool = False
     answered: bool = False
@@ -112,8 +112,7 @@ class Turns:
         self.asked = 0
         """Turns so far that were no guess, or a right one."""
         self._failures = 0
-        self.expected: Expected | None = None
-        """Set while an agent waits for an answer in the middle of its turn: the next turn is that answer."""
+        self._language = line.language or ""
 
     @property
     def busy(self) -> bool:
@@ -145,7 +144,7 @@ class Turns:
 
     def partial(self, text: str, now: float) -> None:
         """The caller has got so far; perhaps that is all."""
-        if self._line.speculate == "off" or self.expected is not None:
+        if self._line.speculate == "off":
             return
         begin = self._guesses.partial(text)
         if self._guesses.outdated():
@@ -214,9 +213,6 @@ class Turns:
     def close(self, now: float) -> None:
         """Nothing is asked any more."""
         self.stop(now)
-        if self.expected is not None:
-            self.expected = None
-            self._commands.append(StopTurn())
         self._waiting.clear()
         self._open_question = None
         self._cut_off = None
@@ -244,28 +240,6 @@ class Turns:
         if running.first_piece_at is None:
             running.first_piece_at = now
         return Pull.ON if isinstance(piece, str | Ssml) else Pull.WAIT
-
-    def agent_asked(self, number: int, words: str, expected: Expected, now: float) -> Pull:
-        """The agent asks the caller something, and goes on with the next turn.
-
-        What waited to be answered was said before the question, and is only remembered. A guess has to wait
-        with it, and an earlier turn may not ask.
-        """
-        running = self._running
-        if running is None or running.number != number:
-            return Pull.STOP
-        if running.held is not None:
-            return Pull.WAIT
-        self._say(running, running.speakable.flush(), now)
-        self._say(running, words, now)
-        for turn in self._waiting:
-            self._dialogue.add(Asked(turn))
-        self._waiting.clear()
-        running.over = True
-        self.expected = expected
-        self._failures = 0
-        self._finish(now)
-        return Pull.ON
 
     def agent_finished(self, number: int, now: float) -> None:
         """The agent has nothing more to say in this turn."""
@@ -339,9 +313,7 @@ class Turns:
     def _start(self, asked: Asked, now: float) -> _Running:
         self._count += 1
         self._call.history[:] = self._dialogue.history(without=asked)
-        running = self._running = _Running(self._count, asked, now, now)
-        # The turn of a question's answer has a beginning already: nothing joins it.
-        running.acted, self.expected = self.expected is not None, None
+        running = self._running = _Running(self._count, asked, now, now, Speakable(self._language))
         self._speaker.begin(now)
         self._wait_with_filler(running, now)
         self._timers.set(self._stalled, now + self._line.stall_seconds)
@@ -367,10 +339,14 @@ class Turns:
                 self._leave(piece, now)
                 return Pull.STOP
             case Say():
-                if self._speaker.state(_speakable(piece.text), now, interruptible=piece.interruptible):
+                if self._speaker.state(
+                    spoken(piece.text, self._language), now, interruptible=piece.interruptible
+                ):
                     self._timers.cancel(self._fill)
                     running.spoke = True
             case _:
+                if isinstance(piece, SwitchLanguage) and piece.tts:
+                    running.speakable.language = self._language = piece.tts
                 frame, done = frame_of(piece)
                 self._speaker.push(frame, now)
                 self._commands.append(Record(done))
@@ -457,12 +433,6 @@ class Turns:
             self._take(running, piece, now)
         if running.over:
             self.agent_finished(running.number, now)
-
-
-def _speakable(text: str) -> str:
-    """A whole text as a voice can read it."""
-    words = Speakable()
-    return words.feed(text) + words.flush()
 
 
 def _joined(turn: Turn, later: Turn) -> Turn:
