@@ -73,7 +73,8 @@ def scope(settings: Settings, documents: Documents) -> Scope:
     def for_people(number: str) -> bool:
         return exceptions.get(number, settings).transcribe == "passive"
 
-    people = [address.removeprefix("conference:") for target in targets(settings) for address in target.to]
+    reached = [*targets(settings), *(item for of in _targets_of(settings).values() for item in of)]
+    people = dict.fromkeys(address.removeprefix("conference:") for target in reached for address in target.to)
     return Scope(
         configuration_id=settings.conversation_configuration,
         in_templates=named_in(documents.texts),
@@ -89,7 +90,7 @@ def scope(settings: Settings, documents: Documents) -> Scope:
         for_people=for_people,
         callback_paths=frozenset({ORCHESTRATOR_EVENTS}),
         allowances=tuple(map(Allowance.read, settings.guard_allow)),
-        uses_memory=settings.has_memory,
+        uses_memory=bool(settings.memory_seconds and _configurations(settings, documents)),
         strict=settings.guard == "strict",
         region=settings.region or "",
     )
@@ -113,7 +114,6 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         SettingsError: the file of numbers, or of targets, cannot be used.
         JournalError: the database's URL cannot be used.
     """
-    named = settings.conversation_configuration
     lines = number_settings(settings)
     documents = documents or documents_of(settings)
     journal = Journal(
@@ -132,7 +132,16 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         max_lag_ms=settings.max_lag_ms,
         refusal=lambda: watch.alarm if watch.refusing else "",
     )
-    tasks = tasks_of(settings, api, journal, calls, has_room=lambda: admission.state is ServingState.READY)
+    tasks = tasks_of(
+        settings,
+        api,
+        journal,
+        calls,
+        has_room=lambda: admission.state is ServingState.READY,
+        configured=bool(_configurations(settings, documents)),
+    )
+    conversations = Conversations(api)
+    inspector = CallInspector(conversations, Configurations(api))
     rhythm = Rhythm(pause=settings.followup_seconds)
     return Services(
         settings=settings,
@@ -145,11 +154,7 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         calls=calls,
         targets=targets(settings),
         agents=_agents(settings, lines),
-        targets_of_numbers={
-            number: targets(settings.model_copy(update={"handoff_to": line.handoff_to, "handoff": None}))
-            for number, line in lines.items()
-            if line.handoff_to != settings.handoff_to
-        },
+        targets_of_numbers=_targets_of(settings),
         registry=registry,
         admission=admission,
         peers=Peers(journal, admission),
@@ -157,15 +162,24 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         background=background,
         followups=Followups(journal, tasks, calls, settings.database_url, rhythm),
         fallback=documents.render("fallback.xml", Context(reason="fallback")),
-        conversations=Conversations(api) if named else None,
-        monitor=_monitor(api, journal, named) if named else None,
-        memory=CallerMemory(api, settings, journal.write, background) if settings.has_memory else None,
+        conversations=conversations,
+        monitor=ConversationMonitor(conversations, inspector, journal),
+        memory=CallerMemory(api, settings, journal.write, background) if settings.memory_seconds else None,
     )
+
+
+def _targets_of(settings: Settings) -> dict[str, list[Target]]:
+    """Who takes calls over, of numbers where that differs from the rest. Raises `SettingsError`."""
+    return {
+        number: targets(settings.model_copy(update={"handoff_to": line.handoff_to, "handoff": None}))
+        for number, line in number_settings(settings).items()
+        if line.handoff_to != settings.handoff_to
+    }
 
 
 def _agents(settings: Settings, lines: Mapping[str, NumberSettings]) -> dict[str, Agent]:
     """The agents of numbers that have another one than the rest; numbers with the same share it."""
-    names = ("agent", "receptionist", "prompt")
+    names = ("agent", "receptionist", "prompt", "conversation_configuration")
     made: dict[tuple[object, ...], Agent] = {}
     found: dict[str, Agent] = {}
     for number, line in lines.items():
@@ -183,10 +197,11 @@ def _looking(settings: Settings, api: TwilioApi, documents: Documents) -> Callab
     return lambda: check_account(api, scope(settings, documents), templates=documents.findings)
 
 
-def _monitor(api: TwilioApi, journal: Journal, configuration_id: str) -> ConversationMonitor:
-    conversations = Conversations(api)
-    inspector = CallInspector(conversations, Configurations(api), configuration_id)
-    return ConversationMonitor(conversations, inspector, journal)
+def _configurations(settings: Settings, documents: Documents) -> frozenset[str]:
+    """Every configuration that a document may name: the settings', a number's own, a template's."""
+    lines = [settings, *number_settings(settings).values()]
+    of_lines = (line.conversation_configuration for line in lines)
+    return frozenset(filter(None, (*of_lines, *named_in(documents.texts))))
 
 
 def build(services: Services) -> Starlette:
@@ -243,7 +258,8 @@ def _start(services: Services) -> None:
     spawn(services.admission.watch(), "admission")
     spawn(services.peers.run(), "peers")
     if services.memory is not None:
-        spawn(services.memory.warm(), "memory store")
+        for configuration_id in _configurations(settings, services.documents):
+            spawn(services.memory.warm(configuration_id), "memory store")
     services.followups.start()
 
 

@@ -15,7 +15,7 @@ TEXTS = {"channel": "SMS", "address": "+15550199999"}
 
 def closing(office: Office) -> ClosingTask:
     calls = Calls(office.api, office.account.sid)
-    return ClosingTask(Conversations(office.api), calls, office.journal, office.configuration_id)
+    return ClosingTask(Conversations(office.api), calls, office.journal)
 
 
 def status(office: Office, conversation_id: str) -> str:

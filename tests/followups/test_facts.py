@@ -17,7 +17,6 @@ def facts(office: Office) -> FactsTask:
         MemoryClient(office.api),
         Configurations(office.api),
         office.journal,
-        office.configuration_id,
         "Contact.phone",
     )
 

@@ -56,10 +56,12 @@ async def watched(
         patience = Patience(attempts=1)
         api = TwilioApi(http, Credentials(account.sid, "token"), base_url=base_url, patience=patience)
         conversations = Conversations(api)
-        inspector = CallInspector(conversations, Configurations(api), configuration_id)
+        inspector = CallInspector(conversations, Configurations(api))
         async with Journal("sqlite://") as journal:
             monitor = ConversationMonitor(conversations, inspector, journal, within=0.05, soon=soon)
-            watching = asyncio.create_task(monitor.watch(CALL, watched.over, watched.found.extend))
+            watching = asyncio.create_task(
+                monitor.watch(CALL, configuration_id, watched.over, watched.found.extend)
+            )
             yield watched
             watched.over.set()
             await watching

@@ -14,7 +14,7 @@ from support.receiver import Receiver, receiving
 from voice_app.followups.context import FollowupTask
 from voice_app.followups.work import Work
 from voice_app.journal import Journal
-from voice_app.journal.events import Event, FollowedUp
+from voice_app.journal.events import Event, FollowedUp, Opened, Served
 from voice_app.sandbox.twilio import SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 from voice_app.sandbox.twilio.conversation_store import create_conversation
@@ -45,8 +45,13 @@ class Office:
         return create_conversation(self.account, configuration_id or self.configuration_id, people).id
 
     def write(self, *events: Event, call_sid: str = CALL) -> None:
+        """Write what happened on a call; one that was opened was answered with our configuration."""
         for event in events:
             self.journal.write(call_sid, event)
+            if isinstance(event, Opened):
+                self.journal.write(
+                    call_sid, Served("answer.xml", "answer", "", "relay", self.configuration_id)
+                )
 
     async def attempt(
         self, task: FollowupTask, *, asked_at: float | None = None, number: int = 0, call_sid: str = CALL

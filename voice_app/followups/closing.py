@@ -19,19 +19,16 @@ class ClosingTask:
     waits_s = (2.0, 600.0)
     kinds = None
 
-    def __init__(
-        self, conversations: Conversations, calls: Calls, journal: Journal, configuration_id: str
-    ) -> None:
+    def __init__(self, conversations: Conversations, calls: Calls, journal: Journal) -> None:
         self._conversations = conversations
         self._calls = calls
         self._journal = journal
-        self._configuration_id = configuration_id
 
     def wanted(self, context: FollowupContext) -> bool:
-        return True
+        return context.state.conversation_id is not None or context.state.configuration_id is not None
 
     async def attempt(self, context: FollowupContext) -> Verdict:
-        conversation_id = context.state.conversation_id or await self._find(context.call_sid)
+        conversation_id = context.state.conversation_id or await self._find(context)
         if conversation_id is None:
             return Finished("no conversation")
         conversation = await self._conversations.fetch(conversation_id)
@@ -42,10 +39,10 @@ class ClosingTask:
         await self._conversations.close(conversation_id)
         return Finished("closed", conversation_id)
 
-    async def _find(self, call_sid: str) -> str | None:
+    async def _find(self, context: FollowupContext) -> str | None:
         """Of a call so short that nobody has looked its conversation up."""
-        found = await self._conversations.find_by_call(call_sid)
-        ours = [item.id for item in found if item.configuration_id == self._configuration_id]
+        found = await self._conversations.find_by_call(context.call_sid)
+        ours = [item.id for item in found if item.configuration_id == context.state.configuration_id]
         return ours[0] if ours else None
 
     async def _goes_on(self, call_sid: str, conversation_id: str) -> str:

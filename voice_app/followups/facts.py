@@ -33,24 +33,22 @@ class FactsTask:
         memory: MemoryClient,
         configurations: Configurations,
         journal: Journal,
-        configuration_id: str,
         phone_trait: str,
     ) -> None:
         self._memory = memory
         self._configurations = configurations
         self._journal = journal
-        self._configuration_id = configuration_id
         self._trait_group, _, self._trait = phone_trait.partition(".")
 
     def wanted(self, context: FollowupContext) -> bool:
         return bool(_missing(context))
 
     async def attempt(self, context: FollowupContext) -> Verdict:
-        missing = _missing(context)
+        missing, configuration_id = _missing(context), context.state.configuration_id
         phone = phone_of(Parties.of(context.record).caller)
-        if not missing or phone is None:
+        if not missing or phone is None or configuration_id is None:
             return Finished("nothing to write")
-        store_id = (await self._configurations.fetch(self._configuration_id)).memory_store_id
+        store_id = (await self._configurations.fetch(configuration_id)).memory_store_id
         if not store_id:
             return Finished("no memory store", good=False)
         profile_id = await self._profile(context, store_id, phone)

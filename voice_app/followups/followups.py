@@ -248,19 +248,26 @@ class _OrphanRecovery:
 
 
 def tasks_of(
-    settings: Settings, api: TwilioApi, journal: Journal, calls: Calls, has_room: Callable[[], bool]
+    settings: Settings,
+    api: TwilioApi,
+    journal: Journal,
+    calls: Calls,
+    has_room: Callable[[], bool],
+    *,
+    configured: bool,
 ) -> list[FollowupTask]:
     """What the settings want done after calls.
 
-    ``has_room``: whether this server would take a new call now.
+    ``has_room``: whether this server would take a new call now. ``configured``: whether any of its documents
+    names a configuration of Orchestrator.
     """
-    account_sid, configuration_id = settings.account_sid or "", settings.conversation_configuration
+    account_sid = settings.account_sid or ""
     found: list[FollowupTask] = [CallbackTask(calls, journal, settings.origin, has_room)]
-    if settings.has_memory and configuration_id is not None:
+    if settings.memory_seconds and configured:
         memory, trait = MemoryClient(api), settings.memory_phone_trait
-        found.append(FactsTask(memory, Configurations(api), journal, configuration_id, trait))
-    if settings.close_conversation == "call-end" and configuration_id is not None:
-        found.append(ClosingTask(Conversations(api), calls, journal, configuration_id))
+        found.append(FactsTask(memory, Configurations(api), journal, trait))
+    if settings.close_conversation == "call-end" and configured:
+        found.append(ClosingTask(Conversations(api), calls, journal))
     if settings.recordings is not None:
         found.append(RecordingsTask(api, account_sid, settings.recordings, journal))
     if settings.report_url is not None and settings.report_secret is not None:

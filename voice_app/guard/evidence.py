@@ -45,23 +45,16 @@ CFG201: Final = declare(
 class CallInspector:
     """Looks at what Orchestrator has of a call."""
 
-    def __init__(
-        self, conversations: Conversations, configurations: Configurations, named: str | None
-    ) -> None:
-        """``named`` is the configuration that our TwiML names."""
+    def __init__(self, conversations: Conversations, configurations: Configurations) -> None:
         self._conversations = conversations
         self._configurations = configurations
-        self._named = named
         self._clean: set[str] = set()
 
-    def has_ours(self, found: Iterable[Conversation]) -> bool:
-        """Whether a conversation of the named configuration is among them."""
-        return any(item.configuration_id == self._named for item in found)
-
-    async def inspect(self, call_sid: str, known: Iterable[Conversation] = ()) -> list[Finding]:
+    async def inspect(self, call_sid: str, named: str, known: Iterable[Conversation] = ()) -> list[Finding]:
         """What is wrong with the transcription of a call. Raises `ApiError`.
 
-        ``known`` are conversations of the call that are known already.
+        ``named`` is the configuration that the TwiML of the call names; ``known`` are conversations of the
+        call that are known already.
         """
         listed = await self._conversations.list(channel_id=call_sid)  # closed ones too: the call may be over
         found = {item.id: item for item in [*known, *listed]}
@@ -69,20 +62,25 @@ class CallInspector:
         findings = two_conversations(call_sid, list(found.values()), said)
         for conversation in found.values():
             findings += two_engines(call_sid, conversation.id, said[conversation.id])
-            if not self.has_ours(found.values()):  # else it is the other one of STT201
+            if not has_ours(found.values(), named):  # else it is the other one of STT201
                 findings += await self._captured(call_sid, conversation)
         return findings
 
     async def _captured(self, call_sid: str, conversation: Conversation) -> list[Finding]:
         """STT101 for the configuration behind the conversation, where it is not the one that was checked."""
         configuration_id = conversation.configuration_id
-        if not configuration_id or configuration_id == self._named or configuration_id in self._clean:
+        if not configuration_id or configuration_id in self._clean:
             return []
         configuration = await self._configurations.fetch(configuration_id)
         findings = joined_captured(call_sid, conversation.id, configuration)
         if not findings:
             self._clean.add(configuration_id)
         return findings
+
+
+def has_ours(found: Iterable[Conversation], named: str) -> bool:
+    """Whether a conversation of the configuration that the TwiML of the call names is among them."""
+    return any(item.configuration_id == named for item in found)
 
 
 def best_of(found: Sequence[Conversation], named: str | None) -> Conversation | None:

@@ -44,6 +44,7 @@ class _Caller:
 
     call_sid: str
     phone: str
+    store: _Store
     known: Recollection = field(default_factory=Recollection)
     search: asyncio.Task[None] | None = None
     conversation_id: str | None = None
@@ -66,7 +67,8 @@ class CallerMemory:
     ) -> None:
         """``record`` writes an event to the journal of a call."""
         self._memory = MemoryClient(api)
-        self._store = _Store(Configurations(api), settings.conversation_configuration or "", background)
+        self._configurations = Configurations(api)
+        self._stores: dict[str, _Store] = {}
         self._background = background
         self._seconds = settings.memory_seconds
         self._groups = [group.strip() for group in settings.memory_trait_groups.split(",") if group.strip()]
@@ -74,18 +76,18 @@ class CallerMemory:
         self._record = record
         self._callers: LRUCache[str, _Caller] = LRUCache(MAX_CALLS)
 
-    async def warm(self) -> None:
-        """Learn which store it is before the first call asks. Never raises."""
+    async def warm(self, configuration_id: str) -> None:
+        """Learn which store belongs to a configuration before the first call asks. Never raises."""
         with suppress(ApiError, ValueError):
-            await self._store.id()
+            await self._store(configuration_id).id()
 
-    def look_up(self, call_sid: str, caller: str) -> None:
-        """A call comes in: start to look its caller up. Returns at once."""
-        self._caller(call_sid, caller)
+    def look_up(self, call_sid: str, caller: str, configuration_id: str) -> None:
+        """A call comes in: start to look its caller up, in its configuration's store. Returns at once."""
+        self._caller(call_sid, caller, configuration_id)
 
-    def attach(self, call: Call, caller: str, agent: Agent) -> Agent:
+    def attach(self, call: Call, caller: str, agent: Agent, configuration_id: str) -> Agent:
         """Give the call what is known of its caller, and the agent that is to be asked on this call."""
-        found = self._caller(call.sid, caller)
+        found = self._caller(call.sid, caller, configuration_id)
         if found is None:
             return agent
         call.remember = partial(self._note, call, found)
@@ -108,19 +110,27 @@ class CallerMemory:
         """The call is over."""
         self._callers.pop(call_sid, None)
 
-    def _caller(self, call_sid: str, address: str) -> _Caller | None:
+    def _store(self, configuration_id: str) -> _Store:
+        """The memory store of a configuration. There are a few: an account has ten configurations at most."""
+        store = self._stores.get(configuration_id)
+        if store is None:
+            store = _Store(self._configurations, configuration_id, self._background)
+            self._stores[configuration_id] = store
+        return store
+
+    def _caller(self, call_sid: str, address: str, configuration_id: str) -> _Caller | None:
         found = self._callers.get(call_sid)
         phone = phone_of(address)
-        if found is not None or phone is None:
+        if found is not None or phone is None or not configuration_id:
             return found
-        found = self._callers[call_sid] = _Caller(call_sid, phone)
+        found = self._callers[call_sid] = _Caller(call_sid, phone, self._store(configuration_id))
         found.search = self._background.spawn(self._search(found), "caller memory")
         return found
 
     async def _search(self, caller: _Caller) -> None:
         try:
             async with asyncio.timeout(self._seconds):
-                store_id = await self._store.id()
+                store_id = await caller.store.id()
                 if store_id:
                     await recollect(
                         self._memory, store_id, caller.phone, caller.known, trait_groups=self._groups
@@ -153,7 +163,7 @@ class CallerMemory:
         return True
 
     async def _write(self, caller: _Caller, text: str) -> None:
-        store_id = await self._store.id()
+        store_id = await caller.store.id()
         if not store_id:
             raise ValueError("the configuration has no memory store")
         profile_id = caller.known.profile_id

@@ -16,7 +16,7 @@ from cachetools import LRUCache
 from voice_app import telemetry
 from voice_app.findings import Finding
 from voice_app.guard import CallInspector
-from voice_app.guard.evidence import missing
+from voice_app.guard.evidence import has_ours, missing
 from voice_app.journal import Journal
 from voice_app.journal.events import Failed
 from voice_app.twilio import ApiError, Conversation, Conversations
@@ -55,11 +55,13 @@ class ConversationMonitor:
     async def watch(
         self,
         call_sid: str,
+        named: str,
         over: asyncio.Event,
         found: Callable[[Sequence[Conversation]], None],
     ) -> None:
         """Wait for the call's conversation, pass it to ``found``, and inspect it once something was said.
 
+        ``named`` is the configuration that the TwiML of the call names.
         Inspects it again when the session is ``over``, unless something was wrong before.
         """
         try:
@@ -68,23 +70,23 @@ class ConversationMonitor:
             if not known:
                 self._raise(call_sid, [missing(call_sid)])
                 return
-            if not self._inspector.has_ours(known):
-                known = await self._wait_for_ours(call_sid, over, known)
+            if not has_ours(known, named):
+                known = await self._wait_for_ours(call_sid, named, over, known)
                 found(known)
             await _either(over, self._soon)
-            if self._raise(call_sid, await self._inspector.inspect(call_sid, known)) or over.is_set():
+            if self._raise(call_sid, await self._inspector.inspect(call_sid, named, known)) or over.is_set():
                 return
             await over.wait()
-            self._raise(call_sid, await self._inspector.inspect(call_sid, known))
+            self._raise(call_sid, await self._inspector.inspect(call_sid, named, known))
         except ApiError as error:
             log.warning("call %s: its conversation could not be looked up: %s", call_sid, error)
 
     async def _wait_for_ours(
-        self, call_sid: str, over: asyncio.Event, known: Sequence[Conversation]
+        self, call_sid: str, named: str, over: asyncio.Event, known: Sequence[Conversation]
     ) -> Sequence[Conversation]:
         """A capture rule begins as the phone is answered, and may be there before what our TwiML names."""
         ends = time.monotonic() + self._within
-        while not self._inspector.has_ours(known) and time.monotonic() < ends and not over.is_set():
+        while not has_ours(known, named) and time.monotonic() < ends and not over.is_set():
             await _either(over, min(self._within, POLL_SECONDS))
             known = await self._conversations.list(channel_id=call_sid) or known
         return known

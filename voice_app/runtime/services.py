@@ -64,18 +64,16 @@ class Services:
     background: BackgroundTasks
     followups: Followups
     """What is done after calls."""
+    conversations: Conversations
+    monitor: ConversationMonitor
     fallback: str
     """The TwiML for when nothing else can be answered, rendered at start."""
     agents: Mapping[str, Agent] = field(default_factory=dict)
     """The agents of numbers that have another one than the rest."""
     targets_of_numbers: Mapping[str, Sequence[Target]] = field(default_factory=dict)
     """Who takes calls over, of numbers where that differs from the rest."""
-    conversations: Conversations | None = None
-    """`None` without a configuration: then there are no conversations to find."""
-    monitor: ConversationMonitor | None = None
-    """`None` without a configuration."""
     memory: CallerMemory | None = None
-    """`None` without a memory: then nobody is looked up."""
+    """`None` where it is switched off: then nobody is looked up."""
     deliveries: LRUCache[str, bool] = field(default_factory=lambda: LRUCache(MAX_DELIVERIES))
     """What Twilio has reported already, by token: it delivers at least once."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -51,7 +51,7 @@ class CallTransfer:
             services.agent_for(state.parties.number), state.transcript.as_heard()
         )
         self.take(HandoffStep.REQUESTED, reason=wanted.reason, summary=summary)
-        if state.conversation_id is not None and services.conversations is not None:
+        if state.conversation_id is not None:
             note = {"handoff_reason": wanted.reason, "handoff_summary": summary}
             services.background.spawn(_annotate(services.conversations, state.conversation_id, note))
 

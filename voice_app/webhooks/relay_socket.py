@@ -73,7 +73,7 @@ class RelayEndpoint:
         session, agent = self._session(call_sid, state, rejoin=rejoin)
         await send({"type": "websocket.accept"})
         over = asyncio.Event()
-        self._start_beside(session.call, over)
+        self._start_beside(session.call, state.configuration_id, over)
         record = CallLog(services.journal, call_sid).write
         connection = Connection(receive, send, session, agent, record)
         services.registry.connected(call_sid, connection)
@@ -142,7 +142,7 @@ class RelayEndpoint:
         if not self._restore_notes(call, state.sockets if rejoin else state.sockets + 1):
             messages.restore(call, state.tools.values())
         if services.memory is not None:
-            agent = services.memory.attach(call, parties.caller, agent)
+            agent = services.memory.attach(call, parties.caller, agent, state.configuration_id or "")
         session = Session(
             call,
             line,
@@ -166,12 +166,12 @@ class RelayEndpoint:
         self._states[call.sid] = socket, call.state
         return here
 
-    def _start_beside(self, call: Call, over: asyncio.Event) -> None:
+    def _start_beside(self, call: Call, configuration_id: str | None, over: asyncio.Event) -> None:
         """What goes on beside the session: its conversation is monitored, and the agent warms up."""
         services = self._services
-        if services.monitor is not None:
-            found = partial(_conversation_found, services, call.sid)
-            services.background.spawn(services.monitor.watch(call.sid, over, found))
+        if configuration_id is not None:
+            found = partial(_conversation_found, services, call.sid, configuration_id)
+            services.background.spawn(services.monitor.watch(call.sid, configuration_id, over, found))
         if (warm := getattr(services.agent_for(call.number), "warm", None)) is not None:
             services.background.spawn(hook(warm(call)))
 
@@ -213,9 +213,11 @@ class CallLog:
         await self.journal.settle(SETTLE_SECONDS)
 
 
-def _conversation_found(services: Services, call_sid: str, found: Sequence[Conversation]) -> None:
+def _conversation_found(
+    services: Services, call_sid: str, configuration_id: str, found: Sequence[Conversation]
+) -> None:
     """Write the call's conversation to the journal: Twilio makes it some time after the call began."""
-    conversation = best_of(found, services.settings.conversation_configuration)
+    conversation = best_of(found, configuration_id)
     if conversation is not None:
         services.journal.write(call_sid, Conversed(conversation.id, conversation.configuration_id or ""))
         services.index.link(conversation.id, call_sid)

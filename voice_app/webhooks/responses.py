@@ -71,7 +71,14 @@ def context_for(
 
 
 def serve(services: Services, template: str, context: Context, state: CallState | None = None) -> Response:
-    """Answer with a template, and note in the journal that we did.
+    """Answer with a template, see `serve_document`."""
+    return serve_document(services, template, context, state)[0]
+
+
+def serve_document(
+    services: Services, template: str, context: Context, state: CallState | None = None
+) -> tuple[Response, Served]:
+    """Answer with a template, and note in the journal that we did. Returns the answer and the note.
 
     ``state`` is what is known of the call; a new call has none. A document that would have a second engine
     listen to the call is never sent (STT104): the caller is told goodbye instead, which stops both.
@@ -91,7 +98,7 @@ def serve(services: Services, template: str, context: Context, state: CallState 
     served = Served(template, context.reason, _greeting(content), engine, _configuration(content))
     services.journal.write(context.call_sid, served)
     _expect(services, template, context, engine)
-    return twiml(document)
+    return twiml(document), served
 
 
 def _expect(services: Services, template: str, context: Context, engine: Engine) -> None:

@@ -23,7 +23,7 @@ from voice_app.webhooks.addresses import VOICE, VOICE_CALLBACK
 from voice_app.webhooks.call_transfer import CallTransfer
 from voice_app.webhooks.documents import serve_step
 from voice_app.webhooks.request import CallRequest
-from voice_app.webhooks.responses import context_for, redirect_elsewhere, serve, twiml
+from voice_app.webhooks.responses import context_for, redirect_elsewhere, serve, serve_document, twiml
 from voice_app.webhooks.resumption import resume_call
 
 NO_ANSWER: Final = "112"
@@ -87,9 +87,11 @@ async def _connect(services: Services, request: CallRequest, state: CallState | 
     line = services.line(parties.number)
     if line.answer == "people":
         return await _to_people(services, request, state, Transfer("people first"))
+    context = context_for(services, request.call_sid, parties, "answer")
+    response, served = serve_document(services, line.template, context)
     if services.memory is not None:
-        services.memory.look_up(request.call_sid, parties.caller)
-    return serve(services, line.template, context_for(services, request.call_sid, parties, "answer"))
+        services.memory.look_up(request.call_sid, parties.caller, served.configuration)
+    return response
 
 
 async def _turn_away(
