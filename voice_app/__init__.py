@@ -1,8 +1,22 @@
 """A server between a Twilio phone number and an AI voice agent."""
 
+from voice_app.agents.asking import NoAnswerError, ask
+from voice_app.agents.kinds import (
+    Address,
+    AnswerKind,
+    AskContext,
+    Choice,
+    Date,
+    Digits,
+    Email,
+    Name,
+    PhoneNumber,
+    YesNo,
+)
 from voice_app.agents.protocol import (
     Action,
     Agent,
+    AskEndedError,
     Break,
     Call,
     EndCall,
@@ -20,12 +34,23 @@ from voice_app.agents.protocol import (
 
 __all__ = [
     "Action",
+    "Address",
     "Agent",
+    "AnswerKind",
+    "AskContext",
+    "AskEndedError",
     "Break",
     "Call",
+    "Choice",
+    "Date",
+    "Digits",
+    "Email",
     "EndCall",
     "Keys",
     "Message",
+    "Name",
+    "NoAnswerError",
+    "PhoneNumber",
     "Piece",
     "Play",
     "Say",
@@ -34,4 +59,6 @@ __all__ = [
     "SwitchLanguage",
     "Transfer",
     "Turn",
+    "YesNo",
+    "ask",
 ]

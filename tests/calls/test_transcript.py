@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.calls import CallState, HistoryLine, SpokenLine
+from voice_app.calls import HIDDEN_WORDS, CallState, HistoryLine, SpokenLine
 from voice_app.journal import Entry
 from voice_app.journal.events import Acted, Event, Heard, Opened, Pressed, Prompted, Replied, Transcribed
 
@@ -107,7 +107,7 @@ def test_history_is_what_was_said_or_else_sent_or_else_heard_at_its_first_place(
     met = set()
     for event in events:
         if isinstance(event, Prompted):
-            expected.append(HistoryLine("user", event.text))
+            expected.append(HistoryLine("user", event.text or HIDDEN_WORDS))
         elif isinstance(event, Replied | Heard) and (key := (event.session_id, event.reply)) not in met:
             met.add(key)
             same = [e for e in events if isinstance(e, Replied | Heard) and (e.session_id, e.reply) == key]

@@ -8,61 +8,18 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import uvloop
 from yarl import URL
 
-from support.driver import ACCOUNT, CALL
+from support.driver import CALL
+from support.relay_wire import Wire
 from support.waiting import until
-from voice_app import Agent, Call, EndCall, Piece, Play, SendDigits, Ssml, SwitchLanguage, Transfer, Turn
+from voice_app import Call, EndCall, Piece, Play, SendDigits, Ssml, SwitchLanguage, Transfer, Turn
 from voice_app.journal import events
-from voice_app.relay.connection import Connection
-from voice_app.relay.session import Session
 from voice_app.settings import NumberSettings
 
-SETUP = {"type": "setup", "callSid": CALL, "accountSid": ACCOUNT, "sessionId": "VX1"}
 GOODBYE = {"type": "websocket.disconnect", "code": 1000}
-
-
-class Wire:
-    """The socket of a connection: what Twilio sends is put in, what is sent to Twilio is kept."""
-
-    def __init__(self, agent: Agent, line: NumberSettings | None = None) -> None:
-        self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.sent: list[dict[str, Any]] = []
-        self.events: list[events.Event] = []
-        self.breaks_on = ""
-        now = asyncio.get_running_loop().time()
-        session = Session(Call(CALL), line or NumberSettings(), account_sid=ACCOUNT, now=now)
-        self.session = session
-        self.connection = Connection(self.incoming.get, self.send, session, agent, self.events.append)
-        self.receive(**SETUP)
-
-    def receive(self, **frame: object) -> None:
-        self.incoming.put_nowait({"type": "websocket.receive", "text": msgspec.json.encode(frame).decode()})
-
-    def prompt(self, text: str) -> None:
-        self.receive(type="prompt", voicePrompt=text, lang="en-US", last=True)
-
-    async def send(self, message: Any) -> None:
-        if self.breaks_on and self.breaks_on in message.get("text", ""):
-            raise RuntimeError("the transport has a bug")
-        self.sent.append(message)
-        if message["type"] == "websocket.close":
-            self.incoming.put_nowait({"type": "websocket.disconnect", "code": message["code"]})
-
-    @property
-    def frames(self) -> list[dict[str, Any]]:
-        return [msgspec.json.decode(message["text"]) for message in self.sent if "text" in message]
-
-    @property
-    def kinds(self) -> set[str]:
-        return {frame["type"] for frame in self.frames}
-
-    @property
-    def spoken(self) -> str:
-        return "".join(frame["token"] for frame in self.frames if frame["type"] == "text")
 
 
 def on_uvloop(work: Coroutine[Any, Any, None]) -> None:

@@ -8,8 +8,28 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
-from voice_app import Break, Call, EndCall, Keys, Piece, Play, Say, SendDigits, SwitchLanguage, Transfer, Turn
+from voice_app import (
+    AnswerKind,
+    Break,
+    Call,
+    Choice,
+    Digits,
+    Email,
+    EndCall,
+    Keys,
+    NoAnswerError,
+    PhoneNumber,
+    Piece,
+    Play,
+    Say,
+    SendDigits,
+    SwitchLanguage,
+    Transfer,
+    Turn,
+    ask,
+)
 from voice_app.sandbox.load.agents import counting
 
 
@@ -226,3 +246,24 @@ async def sleeping(call: Call, turn: Turn) -> AsyncIterator[Piece]:
     yield "Let me think. "
     time.sleep(0.8)  # noqa: ASYNC251 - this is the mistake
     yield "Done."
+
+
+async def form(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Asks for what the prompt names, and tells what it got."""
+    kinds: dict[str, AnswerKind[Any]] = {
+        "email": Email(),
+        "phone": PhoneNumber(),
+        "pin": Digits(4, secret=True),
+        "size": Choice(["small", "medium", "large"]),
+    }
+    if turn.text not in kinds:
+        yield f"You said {turn.text}. Before that there were {len(call.history)} messages."
+        return
+    yield "Gladly. "
+    try:
+        answer = await ask(call, kinds[turn.text])
+    except NoAnswerError as error:
+        yield f"Never mind: {error.reason}."
+    else:
+        call.state["answer"] = answer
+        yield "Thank you." if turn.text == "pin" else f"Thank you, {answer}."

@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary
 from typer.testing import CliRunner
 
 from voice_app import server
-from voice_app.cli.main import main
+from voice_app.cli.main import app
 from voice_app.settings import load
 
 TESTS = Path(__file__).parents[1]
@@ -67,7 +67,7 @@ def _run(folder: Path, arguments: tuple[str, ...], stdin: str, environment: dict
     ):
         code: object = 0
         try:
-            main()
+            app()
         except SystemExit as end:
             code = end.code
         except Exception:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import date
 from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from voice_app.agents.asking import NoAnswerError, ask
+from voice_app.agents.kinds import AnswerKind
 from voice_app.agents.protocol import Call, EndCall, SendDigits, SwitchLanguage, Transfer
 from voice_app.agents.tools import Tool, tool
+
+ASKING_SECONDS: Final = 300.0
+"""How long a tool may take in which the caller is asked something."""
+_NO_ANSWER: Final = {"declined": "would rather not tell", "not-understood": "was not understood"}
 
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
@@ -71,3 +79,26 @@ async def remember(call: Call, fact: Annotated[str, Field(min_length=3, max_leng
 
 
 ACTIONS: Final[tuple[Tool[..., Any], ...]] = (transfer_to_person, end_call, send_digits, switch_language)
+
+
+def ask_tool(
+    kind: AnswerKind[Any], question: str = "", *, name: str = "", description: str = ""
+) -> Tool[..., Any]:
+    """A tool with which a model has the caller asked for something, and is told the valid answer.
+
+    Raises `ValueError` for a secret, which would be told to the model: write a tool of your own that asks for
+    it and uses it.
+    """
+    if kind.secret:
+        raise ValueError("a secret is not for a model: ask for it in a tool of yours that uses it")
+
+    async def asks(call: Call) -> str:
+        try:
+            value = await ask(call, kind, question)
+        except NoAnswerError as error:
+            return f"no answer: the caller {_NO_ANSWER[error.reason]}; go on without it"
+        return value.isoformat() if isinstance(value, date) else str(value)
+
+    asks.__doc__ = description or f"Ask the caller: {kind.name.replace('_', ' ')}. Checks and confirms it."
+    make: Callable[..., Tool[..., Any]] = tool(name=name or f"ask_{kind.name}", deadline=ASKING_SECONDS)
+    return make(asks)

@@ -72,7 +72,7 @@ class Chat:
         spoke = False  # anything was heard or done in this turn, a filler included
         answered = False  # the model's own words, or an action on the call
         unfinished = [run for item in model_messages.rounds(call) for run in item.runs if run.running]
-        async with aclosing(self._wait(unfinished, fill=True)) as pieces:
+        async with aclosing(self._wait(call, unfinished, fill=True)) as pieces:
             async for piece in pieces:
                 spoke = True
                 yield piece
@@ -82,11 +82,14 @@ class Chat:
                 return
             spoke = answered = True
         rounds: list[Round] = []
+        begun = len(call.history)
         for asked in range(1, self.settings.max_rounds + 1):
             said: list[str] = []
             answer = ModelAnswer()
             try:
-                async with aclosing(self._ask(call, turn, rounds, answer, may_be_empty=answered)) as words:
+                async with aclosing(
+                    self._ask(call, turn, rounds, answer, begun, may_be_empty=answered)
+                ) as words:
                     async for text in words:
                         said.append(text)
                         yield text
@@ -109,7 +112,7 @@ class Chat:
             for run in runs:
                 self._tools.start(call, run)
             spoke, answered = spoke or bool(said), answered or bool(said)
-            async with aclosing(self._wait(runs, fill=not spoke)) as pieces:
+            async with aclosing(self._wait(call, runs, fill=not spoke)) as pieces:
                 async for piece in pieces:
                     spoke = True
                     yield piece
@@ -142,13 +145,20 @@ class Chat:
     # --- asking ----------------------------------------------------------------------------------
 
     async def _ask(
-        self, call: Call, turn: Turn, rounds: Sequence[Round], answer: ModelAnswer, *, may_be_empty: bool
+        self,
+        call: Call,
+        turn: Turn,
+        rounds: Sequence[Round],
+        answer: ModelAnswer,
+        begun: int,
+        *,
+        may_be_empty: bool,
     ) -> AsyncGenerator[str]:
         """One answer. A conversation that is too long is asked about again without its oldest part."""
         system = self._prompt.render(call, turn)
 
         def messages(endpoint: Endpoint) -> list[ChatEntry]:
-            return model_messages.entries(system, call, turn, rounds, origin=endpoint)
+            return model_messages.entries(system, call, turn, rounds, origin=endpoint, begun=begun)
 
         while True:
             try:
@@ -192,11 +202,12 @@ class Chat:
     def _have_acted(self, rounds: Sequence[Round]) -> bool:
         return any(self._tools.acts(run) for item in rounds for run in item.runs)
 
-    async def _wait(self, runs: list[ToolRun], *, fill: bool) -> AsyncGenerator[Piece]:
+    async def _wait(self, call: Call, runs: list[ToolRun], *, fill: bool) -> AsyncGenerator[Piece]:
         """Wait for tools; say their filler if they take long and nothing else was said."""
         try:
             filler = self._tools.filler(runs) if fill else ""
-            if filler and not await self._tools.settle(runs, within=self.settings.filler_after):
+            is_late = filler and not await self._tools.settle(runs, within=self.settings.filler_after)
+            if is_late and not (call.floor is not None and call.floor.asking):
                 yield filler
                 yield Break()
             await self._tools.settle(runs)

@@ -119,14 +119,21 @@ def restore(call: Call, tools: Iterable[ToolUse]) -> None:
 
 
 def entries(
-    system: str, call: Call, turn: Turn, answering: Sequence[Round] = (), *, origin: object = None
+    system: str,
+    call: Call,
+    turn: Turn,
+    answering: Sequence[Round] = (),
+    *,
+    origin: object = None,
+    begun: int | None = None,
 ) -> list[ChatEntry]:
     """The messages of a request: instructions, history with its tools, what to answer now.
 
     ``answering`` are the rounds of this turn. They alternate as every model's template takes them: a user
-    begins, and after a user or a tool the assistant comes.
+    begins, and after a user or a tool the assistant comes. ``begun``: how many messages the history had when
+    the turn began; what tools of this turn asked the caller since is told by their results.
     """
-    history = call.history
+    history = call.history[:begun]
     omitted = min(call.state.get(OMITTED, 0), len(history))
     placed: dict[int, list[Round]] = {}
     for item in rounds(call):

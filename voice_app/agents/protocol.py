@@ -63,6 +63,45 @@ class Log(Protocol):
         ...
 
 
+@dataclass(slots=True, frozen=True)
+class Expected:
+    """What a session has to know of the answer that an agent waits for in the middle of its turn."""
+
+    secret: bool = False
+    """It is given to the agent and appears nowhere else, whether it is typed or said."""
+    patience: float = 0.0
+    """Seconds for which a caller may think about it, if that is longer than the silence of the settings."""
+
+
+class Floor(Protocol):
+    """Lets an agent listen in the middle of its turn; `voice_app.ask` is made of it."""
+
+    @property
+    def language(self) -> str:
+        """BCP-47 tag of the language that is spoken on the line; empty: Twilio's default, English."""
+        ...
+
+    @property
+    def asking(self) -> bool:
+        """Whether an answer is awaited."""
+        ...
+
+    async def exchange(self, words: str, expected: Expected, /) -> Turn:
+        """Say ``words`` and return what the caller says or types next. The turn is over meanwhile.
+
+        Raises:
+            AskEndedError: there will be no answer.
+        """
+        ...
+
+
+class AskEndedError(Exception):
+    """The call, its session or the turn was over before the caller had answered a question.
+
+    An agent need not catch it: nobody hears any more what it yields. It may, to note how far it had got.
+    """
+
+
 @dataclass(slots=True)
 class Call:
     """The phone call that the agent is on. Lives as long as the call, across sessions."""
@@ -91,6 +130,8 @@ class Call:
 
     It never raises. None where there is nothing to write to: no Memory, or a caller without a number.
     """
+    floor: Floor | None = None
+    """Where `ask` asks; None where no server runs the agent."""
     log: Log | None = None
     """Where it is written what the agent does; None where no server runs the agent."""
 

@@ -5,11 +5,12 @@ from voice_app.calls.party import Parties
 from voice_app.calls.resuming import MAX_RECONNECTS, Question, ReconnectState, ResumeState
 from voice_app.calls.sessions import CLOSED_IN_ORDER, GIVEN_UP, SessionRecord, Sessions
 from voice_app.calls.state import INVITED, CallState, Engine, ToolUse
-from voice_app.calls.transcript import CallTranscript, HistoryLine, SpokenLine, pressed
+from voice_app.calls.transcript import HIDDEN_WORDS, CallTranscript, HistoryLine, SpokenLine, pressed
 
 __all__ = [
     "CLOSED_IN_ORDER",
     "GIVEN_UP",
+    "HIDDEN_WORDS",
     "INVITED",
     "MAX_RECONNECTS",
     "MISSES",

@@ -195,7 +195,7 @@ class LatestSession:
                     if reply.reply >= answers_from and reply.text != filler:
                         questions.clear()
                         cut_off = reply.more or not reply.done
-                case Pressed(digits=""):
+                case Pressed(digits="") | Prompted(text=""):
                     cut_off = True
                 case question:
                     cut_off = False

@@ -53,6 +53,10 @@ class SpokenLine(msgspec.Struct):
         return self.content.rstrip() == self.text.rstrip()
 
 
+HIDDEN_WORDS: Final = "(said something, hidden)"
+"""How a secret that was said, not typed, stands in a conversation."""
+
+
 def pressed(digits: str) -> str:
     """How keys stand in a conversation, so that nobody takes them for something said."""
     return f"(pressed {digits or 'keys, hidden'})"
@@ -89,7 +93,7 @@ class CallTranscript:
                 if event.total_ms is not None:
                     line.total_ms = event.total_ms
             case Prompted(text=text):
-                self._add(entry, "user", text)
+                self._add(entry, "user", text or HIDDEN_WORDS)
             case Pressed(digits=digits):
                 self._add(entry, "user", pressed(digits))
             case Heard() as event:

@@ -41,16 +41,16 @@ async def check_and_report(settings: Settings, options: CheckOptions) -> int:
         ApiError: a repair did not succeed.
     """
     async with server.environment(settings) as (ready, api):
-        folder = build_services(ready, api).documents.folder
-        report = await server.preflight(ready, api)
+        documents = build_services(ready, api).documents
+        report = await server.preflight(ready, api, documents)
         changed: list[Update] = []
         if options.fix:
             changed = await _fix(api, report, options)
             if changed:
-                report = await server.preflight(ready, api)
+                report = await server.preflight(ready, api, documents)
         found = verdict(report.findings, strict=options.strict)
         where = "the sandbox" if ready.in_sandbox else f"account {ready.account_sid}"
-        told = [("checked", where), *facts(report.snapshot), ("templates", str(folder))]
+        told = [("checked", where), *facts(report.snapshot), ("templates", str(documents.folder))]
         if options.as_json:
             print_json(_document(found, told, report, changed))
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import unicodedata
 from collections.abc import Coroutine
@@ -30,6 +31,8 @@ def run(main: Coroutine[None, None, T]) -> T:
     """Run a command's coroutine on uvloop."""
     import uvloop
 
+    gc.freeze()
+    gc.enable()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 

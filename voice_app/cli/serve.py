@@ -54,7 +54,7 @@ def serve(
 
 async def _serve(settings: Settings, *, check_only: bool, reload: bool) -> int:
     from voice_app import server
-    from voice_app.app import build_services
+    from voice_app.app import build_services, documents_of
     from voice_app.cli.output import print_findings
     from voice_app.findings import Severity
     from voice_app.guard import Verdict
@@ -62,14 +62,16 @@ async def _serve(settings: Settings, *, check_only: bool, reload: bool) -> int:
     from voice_app.twiml import default_folder
 
     async with server.environment(settings) as (ready, api):
-        report = await server.preflight(ready, api)
+        documents = documents_of(ready)
+        report = await server.preflight(ready, api, documents)
         grave = [item for item in report.findings if item.severity is not Severity.NOTE]
         print_findings(grave, as_json=False, error=True)
         if report.exit_code:
             typer.echo(f"\nNot started: {_why_not(report.verdict)}", err=True)
             return report.exit_code
+        # What is wrong with them is better said once than by every worker.
+        services = build_services(ready, api, documents)
         if check_only:
-            build_services(ready, api)
             doubtful = report.verdict is Verdict.UNKNOWN
             typer.echo("Not verified: see above. All else passed." if doubtful else "Every check passed.")
             return 0
@@ -82,10 +84,9 @@ async def _serve(settings: Settings, *, check_only: bool, reload: bool) -> int:
 
         try:
             if ready.workers > 1:
-                build_services(ready, api)  # what is wrong with it is better said once than by every worker
                 await server.supervise(ready, announce)
             else:
-                await server.serve(ready, api, announce)
+                await server.serve(services, announce)
         finally:
             await changes.aclose()
         return 0
@@ -151,7 +152,7 @@ async def _sandbox(settings: Settings, port: int, machines: list[str]) -> None:
     from voice_app.sandbox.network import Network
     from voice_app.sandbox.twilio import WebhookSender, double_app
     from voice_app.sandbox.twilio.app import serve
-    from voice_app.server import furnished
+    from voice_app.server.sandbox import furnished
     from voice_app.settings import SettingsError
 
     if settings.account_sid is not None:

@@ -62,7 +62,7 @@ class Conversed(_Event, tag="conversation", frozen=True):
 
 
 class Prompted(_Event, tag="prompt", frozen=True):
-    """The caller said something, final."""
+    """The caller said something, final. ``text`` is empty where it is a secret."""
 
     text: str
     language: str = ""

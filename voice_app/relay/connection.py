@@ -10,10 +10,19 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing, suppress
-from typing import Any
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final
 
 from voice_app.agents.failures import ModelError
-from voice_app.agents.protocol import Agent, EndCall, Transfer, Turn
+from voice_app.agents.protocol import (
+    Agent,
+    AskEndedError,
+    EndCall,
+    Expected,
+    Transfer,
+    Turn,
+)
 from voice_app.agents.runner import pieces
 from voice_app.journal.events import Event
 from voice_app.relay.commands import AdoptTurn, Close, Pull, Record, StartTurn, StopTurn
@@ -26,6 +35,27 @@ Send = Callable[[Message], Awaitable[None]]
 SECONDS_FOR_THE_AGENT_TO_STOP = 2.0
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Answer:
+    """What the agent is asked for: one turn, or several where it asks the caller something."""
+
+    number: int
+    """Of the turn that it belongs to now."""
+    over: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _OpenQuestion:
+    """A question of the agent's that the caller has not answered."""
+
+    answer: _Answer
+    reply: asyncio.Future[Turn]
+
+
+_ANSWER: Final[ContextVar[_Answer | None]] = ContextVar("_ANSWER", default=None)
+"""For which turn the code that runs now works: the agent, and the tools that it started."""
 
 
 class Connection:
@@ -51,9 +81,12 @@ class Connection:
         self._closing: Close | None = None
         self._answering: asyncio.Task[None] | None = None
         self._adopted = asyncio.Event()
+        self._question: _OpenQuestion | None = None
+        self._one_question_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.Handle | None = None
         self._timer_due = 0.0  # beside its handle: uvloop's handles do not tell, once they are due
+        session.call.floor = self
         self._settle()
 
     async def run(self) -> None:
@@ -114,6 +147,40 @@ class Connection:
         self._session.close(code, reason, self._now())
         self._settle()
 
+    # --- the agent's floor -------------------------------------------------------------------------
+
+    @property
+    def language(self) -> str:
+        return self._session.line.language or ""
+
+    @property
+    def asking(self) -> bool:
+        return self._question is not None
+
+    async def exchange(self, words: str, expected: Expected) -> Turn:
+        """Ask the caller in the middle of a turn: the turn is over, and the next one is the answer.
+
+        Raises:
+            AskEndedError: there will be no answer.
+        """
+        answer, session = _ANSWER.get(), self._session
+        async with self._one_question_at_a_time:
+            if answer is None or answer.over:
+                raise AskEndedError("the turn in which this was to be asked is over")
+            while (pull := session.agent_asked(answer.number, words, expected, self._now())) is Pull.WAIT:
+                await self._adopted.wait()
+            if pull is Pull.STOP:
+                raise AskEndedError("the turn in which this was to be asked is over")
+            question = self._question = _OpenQuestion(answer, self._loop.create_future())
+            self._settle()
+            try:
+                return await question.reply
+            finally:
+                if self._question is question:
+                    self._question = None
+
+    # --- tasks -------------------------------------------------------------------------------------
+
     async def _write(self) -> None:
         """Write what is ready until the socket is closed. A call that nothing can be said on is closed."""
         session = self._session
@@ -139,12 +206,13 @@ class Connection:
     async def _send_close(self, close: Close) -> None:
         await self._send({"type": "websocket.close", "code": close.code, "reason": close.reason})
 
-    async def _answer(self, number: int, turn: Turn) -> None:
+    async def _answer(self, answer: _Answer, turn: Turn) -> None:
         session = self._session
+        _ANSWER.set(answer)
         try:
-            async with aclosing(pieces(self._agent, session.call, turn)) as answer:
-                async for piece in answer:
-                    pull = session.agent_yielded(number, piece, self._now())
+            async with aclosing(pieces(self._agent, session.call, turn)) as found:
+                async for piece in found:
+                    pull = session.agent_yielded(answer.number, piece, self._now())
                     if session.has_commands:
                         self._settle()
                     elif session.has_data:  # the usual word: it moves no deadline to an earlier time
@@ -154,14 +222,19 @@ class Connection:
                         return
                     if pull is Pull.WAIT:
                         await self._adopted.wait()
+        except AskEndedError:
+            log.info("call %s: a question of the agent's was not answered", session.call.sid)
+            session.agent_failed(answer.number, "AskEndedError", self._now())
         except ModelError as error:
             log.warning("call %s: the model failed: %s", session.call.sid, error)
-            session.agent_failed(number, f"model: {error.kind}", self._now())
+            session.agent_failed(answer.number, f"model: {error.kind}", self._now())
         except Exception as error:
             log.exception("call %s: the agent failed", session.call.sid)
-            session.agent_failed(number, type(error).__name__, self._now())
+            session.agent_failed(answer.number, type(error).__name__, self._now())
         else:
-            session.agent_finished(number, self._now())
+            session.agent_finished(answer.number, self._now())
+        finally:
+            answer.over = True
         self._settle()
 
     def _settle(self) -> None:
@@ -171,12 +244,22 @@ class Connection:
             match command:
                 case Record():
                     self._record(command.event)
+                case StartTurn() if self._question is not None:
+                    question, self._question = self._question, None
+                    question.answer.number = command.number
+                    if not question.reply.done():
+                        question.reply.set_result(command.turn)
                 case StartTurn():
                     self._adopted.clear()
-                    task = self._loop.create_task(self._answer(command.number, command.turn))
+                    task = self._loop.create_task(self._answer(_Answer(command.number), command.turn))
                     self._answering = task
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
+                case StopTurn() if self._question is not None:
+                    question, self._question = self._question, None
+                    if not question.reply.done():
+                        question.reply.set_exception(AskEndedError("the session is over"))
+                    self._answering = None
                 case StopTurn():
                     if self._answering is not None and self._answering is not asyncio.current_task():
                         self._answering.cancel()

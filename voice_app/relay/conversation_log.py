@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from voice_app.agents.protocol import Message, Turn
-from voice_app.calls import HistoryLine, Question, pressed
+from voice_app.calls import HIDDEN_WORDS, HistoryLine, Question, pressed
 from voice_app.journal.events import Prompted
 from voice_app.relay.playback import Speech
 
@@ -20,7 +20,7 @@ class Asked:
     @property
     def text(self) -> str:
         if self.turn.kind != "keys":
-            return self.turn.text
+            return HIDDEN_WORDS if self.turn.sensitive else self.turn.text
         return pressed("" if self.turn.sensitive else self.turn.text)
 
 

@@ -26,7 +26,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from voice_app.agents.protocol import Call, EndCall, Piece, Transfer, Turn
+from voice_app.agents.protocol import Call, EndCall, Expected, Piece, Transfer, Turn
 from voice_app.agents.text import cleaned
 from voice_app.calls import CLOSED_IN_ORDER, Parties, ReconnectState, ResumeState
 from voice_app.journal import events
@@ -177,6 +177,14 @@ class Session:
         """The agent yielded a piece in this turn. Returns whether to ask it for the next one."""
         self._keys.note_change()
         return self._turns.agent_yielded(number, piece, now)
+
+    def agent_asked(self, number: int, words: str, expected: Expected, now: float) -> Pull:
+        """The agent asks the caller something in this turn, and the next turn is the answer.
+
+        Returns whether it was asked: a guess has to wait with it, and a turn may be over.
+        """
+        self._keys.note_change()
+        return self._turns.agent_asked(number, words, expected, now)
 
     def agent_finished(self, number: int, now: float) -> None:
         """The agent has nothing more to say in this turn."""
@@ -330,14 +338,18 @@ class Session:
             if self.state is State.LIVE:
                 self._turns.caller_speaks(now)
                 self._turns.partial(text, now)
-        elif is_no_turn(text, frame.lang, self.line, self._speaker, now, cut_off=self._turns.may_go_on):
+        elif self._turns.expected is None and is_no_turn(
+            text, frame.lang, self.line, self._speaker, now, cut_off=self._turns.may_go_on
+        ):
             self._record(events.Overheard(text))
             self._turns.go_on(now)
         else:
-            self._record(events.Prompted(text, frame.lang))
+            expected = self._turns.expected
+            secret = expected is not None and expected.secret
+            self._record(events.Prompted("" if secret else text, frame.lang))
             if self._stay():
                 self._silences = 0
-                self._turns.final(Turn(text, language=frame.lang), now)
+                self._turns.final(Turn(text, language=frame.lang, sensitive=secret), now)
 
     def _receive_interrupt(self, frame: frames.InterruptMessage, now: float) -> None:
         played = _milliseconds(frame.duration_until_interrupt_ms)
@@ -397,7 +409,9 @@ class Session:
     def _listen(self, now: float) -> None:
         """The caller may speak now; silence is asked about in time."""
         if self.line.silence_seconds and self.state is State.LIVE and not self._turns.busy:
-            self._timers.set(self._silent, self._speaker.playback.quiet_at(now) + self.line.silence_seconds)
+            expected = self._turns.expected
+            patience = max(self.line.silence_seconds, expected.patience if expected is not None else 0.0)
+            self._timers.set(self._silent, self._speaker.playback.quiet_at(now) + patience)
 
     def _silent(self, now: float) -> None:
         """The caller has said nothing for a while. While the voice speaks on, that is no silence."""

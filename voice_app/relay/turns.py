@@ -18,6 +18,7 @@ from voice_app.agents.protocol import (
     Break,
     Call,
     EndCall,
+    Expected,
     Piece,
     Say,
     Ssml,
@@ -113,6 +114,8 @@ class Turns:
         """Turns so far that were no guess, or a right one."""
         self._failures = 0
         self._language = line.language or ""
+        self.expected: Expected | None = None
+        """Set while an agent waits for an answer in the middle of its turn: the next turn is that answer."""
 
     @property
     def busy(self) -> bool:
@@ -144,7 +147,7 @@ class Turns:
 
     def partial(self, text: str, now: float) -> None:
         """The caller has got so far; perhaps that is all."""
-        if self._line.speculate == "off":
+        if self._line.speculate == "off" or self.expected is not None:
             return
         begin = self._guesses.partial(text)
         if self._guesses.outdated():
@@ -213,6 +216,9 @@ class Turns:
     def close(self, now: float) -> None:
         """Nothing is asked any more."""
         self.stop(now)
+        if self.expected is not None:
+            self.expected = None
+            self._commands.append(StopTurn())
         self._waiting.clear()
         self._open_question = None
         self._cut_off = None
@@ -240,6 +246,28 @@ class Turns:
         if running.first_piece_at is None:
             running.first_piece_at = now
         return Pull.ON if isinstance(piece, str | Ssml) else Pull.WAIT
+
+    def agent_asked(self, number: int, words: str, expected: Expected, now: float) -> Pull:
+        """The agent asks the caller something, and goes on with the next turn.
+
+        What waited to be answered was said before the question, and is only remembered. A guess has to wait
+        with it, and an earlier turn may not ask.
+        """
+        running = self._running
+        if running is None or running.number != number:
+            return Pull.STOP
+        if running.held is not None:
+            return Pull.WAIT
+        self._say(running, running.speakable.flush(), now)
+        self._say(running, words, now)
+        for turn in self._waiting:
+            self._dialogue.add(Asked(turn))
+        self._waiting.clear()
+        running.over = True
+        self.expected = expected
+        self._failures = 0
+        self._finish(now)
+        return Pull.ON
 
     def agent_finished(self, number: int, now: float) -> None:
         """The agent has nothing more to say in this turn."""
@@ -314,6 +342,8 @@ class Turns:
         self._count += 1
         self._call.history[:] = self._dialogue.history(without=asked)
         running = self._running = _Running(self._count, asked, now, now, Speakable(self._language))
+        # The turn of a question's answer has a beginning already: nothing joins it.
+        running.acted, self.expected = self.expected is not None, None
         self._speaker.begin(now)
         self._wait_with_filler(running, now)
         self._timers.set(self._stalled, now + self._line.stall_seconds)

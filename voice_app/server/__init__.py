@@ -1,8 +1,8 @@
 """uvicorn around the application, with a drain; the checks before it, and the sandbox beside it."""
 
-from voice_app.server.environment import environment, furnished, preflight
-from voice_app.server.exclusive import check_workers, exclusive
+from voice_app.server.database_lock import check_workers, exclusive
 from voice_app.server.serving import hold_hangups, running, serve, signal_changes
+from voice_app.server.startup import environment, preflight
 from voice_app.server.workers import WorkerError, supervise
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "check_workers",
     "environment",
     "exclusive",
-    "furnished",
     "hold_hangups",
     "preflight",
     "running",

@@ -19,7 +19,6 @@ from voice_app.app import build, build_services
 from voice_app.findings import Severity
 from voice_app.runtime import Services
 from voice_app.server.drain import Drain
-from voice_app.server.environment import introduce
 from voice_app.settings import Settings, SettingsError
 from voice_app.twilio import TwilioApi
 
@@ -111,29 +110,20 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def serve(settings: Settings, api: TwilioApi, announce: Callable[[str], None]) -> None:
+async def serve(services: Services, announce: Callable[[str], None]) -> None:
     """Serve until a signal says stop and the calls are over; see `Drain`.
 
     ``announce`` is called with the base URL once it listens.
     """
-    with listen(settings) as listener:
-        await serve_on(listener, settings, api, announce, signals)
+    with listen(services.settings) as listener:
+        await serve_on(listener, services, announce, signals)
 
 
 async def serve_on(
-    listener: socket.socket,
-    settings: Settings,
-    api: TwilioApi,
-    announce: Callable[[str], None],
-    told: Told,
-    *,
-    look_first: bool = False,
+    listener: socket.socket, services: Services, announce: Callable[[str], None], told: Told
 ) -> None:
-    """The same on a socket that listens already. ``look_first``: nobody has checked the account just now."""
-    services = build_services(settings, api)
-    if look_first:
-        await services.watch.look_first()
-    drain = Drain(services, settings.drain_seconds, die)
+    """The same on a socket that listens already."""
+    drain = Drain(services, services.settings.drain_seconds, die)
     with told(drain.tell):
         async with _serving(services, listener) as over:
             _look_on_demand(services)
@@ -160,7 +150,10 @@ async def _serving(services: Services, listener: socket.socket) -> AsyncIterator
         serving = asyncio.create_task(server.run_until_stopped(listener))
         try:
             await server.listening.wait()
-            await introduce(services.settings, base_url(listener))
+            if services.settings.in_sandbox:
+                from voice_app.server.sandbox import introduce
+
+                await introduce(services.settings, base_url(listener))
             yield serving
         finally:
             services.stopping.set()

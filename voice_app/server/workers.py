@@ -4,6 +4,11 @@ The parent listens and never accepts; each worker accepts from the same socket, 
 waits when a worker dies is taken by another one. Workers are told to stop through a pipe and ignore signals:
 Ctrl-C and systemd send those to every process of the group, and told twice they would hurry. A parent that is
 gone closes the pipes, which stops the workers, too.
+
+uvicorn's own supervisor cannot take its place. It stops a worker by a signal, once: a drain could not be
+hurried, and Ctrl-C, which the whole group gets, would count twice. It starts a worker that died again at
+once, however often it dies, where ours waits longer each time. And SIGHUP replaces its workers, which would
+end their calls; here each of them reads its templates again and has its guard look.
 """
 
 from __future__ import annotations
@@ -27,8 +32,8 @@ import uvloop
 from prometheus_client.multiprocess import mark_process_dead
 
 from voice_app.agents.loader import AgentError
+from voice_app.app import build_services
 from voice_app.journal import JournalError
-from voice_app.server.environment import environment
 from voice_app.server.serving import (
     STOPPING,
     base_url,
@@ -39,6 +44,7 @@ from voice_app.server.serving import (
     serve_on,
     signals,
 )
+from voice_app.server.startup import environment
 from voice_app.settings import Settings, SettingsError
 from voice_app.telemetry import SHARED_METRICS, configure_logging
 
@@ -234,6 +240,7 @@ async def _serve(
             loop.remove_reader(orders.fileno())
 
     async with environment(settings) as (ready, api):
-        await serve_on(
-            listener, ready, api, lambda _: told.send_bytes(b"ready"), obeying, look_first=restarted
-        )
+        services = build_services(ready, api)
+        if restarted:  # nobody has checked the account just now
+            await services.watch.look_first()
+        await serve_on(listener, services, lambda _: told.send_bytes(b"ready"), obeying)

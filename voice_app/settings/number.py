@@ -18,7 +18,8 @@ NUMBER_KEYS: Final[Mapping[str, str]] = {"configuration": "conversation_configur
 class NumberSettings(BaseModel):
     """How one number is answered. The settings hold the defaults, ``VOICE_APP_NUMBERS`` the exceptions."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    # Built where a file of numbers is read: most servers have none.
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, defer_build=True)
 
     conversation_configuration: ConfigurationId | None = Field(
         None, description="the Orchestrator configuration that calls are written to"

@@ -49,7 +49,7 @@ class Resource(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True)
         return resource
 
 
-class Address(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
+class ParticipantAddress(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
     """Where a participant is reached."""
 
     channel: str = ""
@@ -68,7 +68,7 @@ class Participant(Resource):
     type: str = "UNKNOWN"
     """``HUMAN_AGENT``, ``CUSTOMER``, ``AI_AGENT``, ``AGENT`` or ``UNKNOWN``."""
     profile_id: str | None = None
-    addresses: list[Address] = []
+    addresses: list[ParticipantAddress] = []
     created_at: str = ""
     updated_at: str = ""
 

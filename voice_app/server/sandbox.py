@@ -1,14 +1,13 @@
-"""What a server runs with: Twilio's APIs or the sandbox's double of them, and the checks before a call."""
+"""The sandbox beside a server that has no account: one of the double's, with all that calls need."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Final
 
 import aiohttp
 
-from voice_app.app import documents_of, scope, twilio_api
-from voice_app.guard import Report, check_account
 from voice_app.sandbox.twilio import (
     CONTROL_PATH,
     SUMMARY,
@@ -16,31 +15,22 @@ from voice_app.sandbox.twilio import (
     WebhookSender,
     double_app,
 )
-from voice_app.sandbox.twilio.app import serve as serve_double
+from voice_app.sandbox.twilio.app import serve
 from voice_app.settings import Settings
-from voice_app.twilio import TwilioApi
 from voice_app.webhooks import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENTS
 
-SECONDS_TO_INTRODUCE = 2.0
+INTRODUCE_SECONDS: Final = 2.0
 
 
 @contextlib.asynccontextmanager
-async def environment(settings: Settings) -> AsyncIterator[tuple[Settings, TwilioApi]]:
-    """The settings to run with, and Twilio's APIs. Without credentials: the sandbox and its doubles."""
-    async with contextlib.AsyncExitStack() as stack:
-        if settings.account_sid is None:
-            settings = await stack.enter_async_context(_sandbox(settings.sandboxed()))
-        http = await stack.enter_async_context(aiohttp.ClientSession())
-        yield settings, twilio_api(settings, http)
-
-
-@contextlib.asynccontextmanager
-async def _sandbox(settings: Settings) -> AsyncIterator[Settings]:
+async def sandboxed(settings: Settings) -> AsyncIterator[Settings]:
+    """The settings for the sandbox. Its APIs are served while the block runs, unless others serve them."""
+    settings = settings.sandboxed()
     if settings.twilio_base_url is not None:
         yield settings
         return
     account, configuration_id = furnished(settings)
-    async with WebhookSender(account), serve_double(double_app(account)) as base_url:
+    async with WebhookSender(account), serve(double_app(account)) as base_url:
         yield settings.model_copy(
             update={"twilio_base_url": base_url, "conversation_configuration": configuration_id}
         )
@@ -83,20 +73,11 @@ def _point_here(account: SandboxAccount, settings: Settings) -> None:
     )
 
 
-async def preflight(settings: Settings, api: TwilioApi) -> Report:
-    """Everything that is checked before the first call: the templates, and STT that is billed once.
-
-    Raises `SettingsError` for a file of numbers that cannot be used.
-    """
-    documents = documents_of(settings)
-    return await check_account(api, scope(settings, documents), templates=documents.findings)
-
-
 async def introduce(settings: Settings, base_url: str) -> None:
     """Tell the sandbox's account where its webhooks to our origin have to go."""
-    if not settings.in_sandbox or settings.twilio_base_url is None:
+    if settings.twilio_base_url is None:
         return
-    timeout = aiohttp.ClientTimeout(total=SECONDS_TO_INTRODUCE)
+    timeout = aiohttp.ClientTimeout(total=INTRODUCE_SECONDS)
     told = {"base": base_url, "origin": settings.origin}
     # A double that cannot be told sends no webhooks; calls work without them.
     with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):

@@ -1,0 +1,47 @@
+"""`ask` on a whole call: the phone, the server, the journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.sandbox import recorded, remembered, sandbox
+
+
+async def test_a_caller_spells_an_address_and_the_agent_goes_on(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, agent="support.agents:form") as server, server.call() as call:
+        await call.reply()
+        assert (await call.ask("email")).text == "Gladly. What is your e-mail address?"
+        assert (await call.ask("Oh, I see.")).text.endswith("letter by letter.")
+        answer = await call.ask("j o h n at example dot com")
+        assert answer.text == "I have j, o, h, n, at example dot com. Is that right?"
+        assert (await call.ask("Yes.")).text == "Thank you, john@example.com."
+        assert (await call.ask("Bye")).text == "You said Bye. Before that there were 9 messages."
+    assert call.problems == []
+
+
+async def test_a_pin_that_is_typed_or_said_is_in_no_record(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, agent="support.agents:form") as server, server.call() as call:
+        await call.reply()
+        await call.ask("pin")
+        await call.press("4711")
+        assert (await call.reply()).text == "Thank you."
+        await call.ask("pin")
+        assert (await call.ask("four seven one one")).text == "Thank you."
+    assert call.problems == []
+    written = repr(await recorded(tmp_path, call.sid))
+    assert "4711" not in written
+    assert "four seven" not in written
+    assert [line.content for line in await remembered(tmp_path, call.sid) if "hidden" in line.content] == [
+        "(pressed keys, hidden)",
+        "(said something, hidden)",
+    ]
+
+
+async def test_after_a_break_the_agent_begins_anew(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, agent="support.agents:form") as server, server.call() as call:
+        await call.reply()
+        await call.ask("size")
+        await call.drop()
+        assert (await call.reply()).text == server.settings.resume_greeting
+        assert (await call.ask("medium")).text.startswith("You said medium.")
+    assert call.problems == []

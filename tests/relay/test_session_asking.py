@@ -1,0 +1,111 @@
+"""An agent that asks in the middle of its turn: the turn is over, and the next one is the answer."""
+
+from __future__ import annotations
+
+from support.driver import Driver
+from voice_app.agents.protocol import Expected
+from voice_app.journal.events import Failed, Overheard, Prompted
+from voice_app.relay.commands import Pull
+from voice_app.settings import NumberSettings
+
+QUESTION = "What is your name?"
+
+
+def asked(driver: Driver, expected: Expected = Expected()) -> Pull:  # noqa: B008 - it is frozen
+    """The agent asks in its latest turn."""
+    pull = driver.session.agent_asked(driver.turns[-1].number, QUESTION, expected, driver.now)
+    driver.collect()
+    return pull
+
+
+def asking(driver: Driver | None = None, expected: Expected = Expected()) -> Driver:  # noqa: B008
+    driver = driver or Driver()
+    driver.prompt("Hello.")
+    driver.agent("Welcome. ", done=False)
+    assert asked(driver, expected) is Pull.ON
+    return driver
+
+
+def test_the_question_ends_the_stretch_of_speech_that_the_turn_had_begun() -> None:
+    driver = asking()
+    assert [(frame["token"], frame["last"]) for frame in driver.flush()] == [(f"Welcome. {QUESTION}", True)]
+    assert driver.stops == 0
+
+
+def test_the_next_prompt_is_a_turn_of_its_own_that_nothing_joins() -> None:
+    driver = asking()
+    driver.prompt("Anna")
+    driver.prompt("Lee")
+    assert [turn.turn.text for turn in driver.turns] == ["Hello.", "Anna"]
+    driver.agent("Thank you.")
+    assert driver.asked.text == "Lee"
+
+
+def test_what_waited_was_said_before_the_question_and_is_remembered() -> None:
+    driver = Driver()
+    driver.prompt("Hello.")
+    driver.agent("Welcome. ", done=False)
+    driver.prompt("Are you open?")
+    asked(driver)
+    assert len(driver.turns) == 1
+    assert ("user", "Are you open?") in driver.history()
+
+
+def test_a_guess_waits_with_its_question() -> None:
+    driver = Driver(line=NumberSettings(speculate="stable"))
+    driver.prompt("Hello.", last=False)
+    driver.pass_time(2)
+    assert asked(driver) is Pull.WAIT
+    assert driver.flush() == []
+    driver.prompt("Hello.")
+    assert asked(driver) is Pull.ON
+    assert driver.spoken + "".join(frame["token"] for frame in driver.flush()) == QUESTION
+
+
+def test_a_turn_that_is_over_asks_nothing() -> None:
+    driver = Driver()
+    driver.prompt("Hello.")
+    driver.agent("Welcome.")
+    assert asked(driver) is Pull.STOP
+
+
+def test_a_caller_who_looks_for_something_is_given_time() -> None:
+    driver = asking(expected=Expected(patience=30))
+    driver.flush()
+    driver.pass_time(25)
+    assert driver.flush() == []
+    driver.pass_time(10)
+    assert [frame["token"] for frame in driver.flush()] == ["Are you still there?"]
+
+
+def test_the_patience_of_the_settings_counts_where_it_is_longer() -> None:
+    driver = asking(Driver(line=NumberSettings(silence_seconds=40)), Expected(patience=5))
+    driver.flush()
+    driver.pass_time(35)
+    assert driver.flush() == []
+
+
+def test_a_silent_caller_is_let_go_and_the_agent_stopped() -> None:
+    driver = asking()
+    driver.pass_time(120)
+    assert driver.stops == 1
+    assert driver.session.outcome == "the call was ended from here"
+    assert driver.of(Failed) == []
+
+
+def test_what_is_said_in_secret_is_not_written() -> None:
+    driver = asking(expected=Expected(secret=True))
+    driver.prompt("four seven one one")
+    assert driver.asked.sensitive
+    assert [event.text for event in driver.of(Prompted)] == ["Hello.", ""]
+    driver.agent("Thank you.")
+    driver.prompt("Bye.")
+    assert [event.text for event in driver.of(Prompted)] == ["Hello.", "", "Bye."]
+
+
+def test_a_sound_of_listening_may_be_the_answer() -> None:
+    driver = asking()
+    driver.info("agentSpeaking", "on")
+    driver.prompt("Okay.")
+    assert driver.asked.text == "Okay."
+    assert driver.of(Overheard) == []
