@@ -51,7 +51,7 @@ class Speakable(InlineReader):
     Pass SSML around it: its tags would be taken for stray markup.
     """
 
-    __slots__ = ("_calm", "_control", "_fence", "_fence_is_said", "_held", "_skips", "_starts")
+    __slots__ = ("_calm", "_control", "_fence", "_fence_is_said", "_held", "_passed", "_skips", "_starts")
 
     def __init__(self, language: str = "") -> None:
         super().__init__(language)
@@ -62,6 +62,7 @@ class Speakable(InlineReader):
         self._calm = False  # within a line of plain text: what has no special character passes
         self._starts = True  # the same, at the start of a line
         self._held = ""
+        self._passed: list[str] = []  # what was returned as it came, since the last special character
         self._fence = ""  # the mark that opened a code block
         self._fence_is_said = True
         self._skips = False  # to the end of the line
@@ -73,15 +74,18 @@ class Speakable(InlineReader):
         """What of ``text``, and of what was held back, can be spoken now."""
         if self._calm:
             if _special(text) is None:
-                self._prev = (self._prev + text)[-MAX_LOOKBACK:]
+                self._passed.append(text)
                 return text
             self._control.line_is_blank = False
         elif self._starts and _special_at_start(text) is None:
             if text and not text.isspace():
                 self._starts = self._fresh = False
                 self._calm = self._begun = True
-            self._prev = (self._prev + text)[-MAX_LOOKBACK:]
+            self._passed.append(text)
             return text
+        if self._passed:
+            self._prev = (self._prev + "".join(self._passed))[-MAX_LOOKBACK:]
+            self._passed.clear()
         return self._take(self._held + self._control.feed(text), final=False)
 
     def flush(self) -> str:
