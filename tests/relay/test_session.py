@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from support.driver import CALL, Driver
-from voice_app import Break, EndCall, Message, Play, SendDigits, SwitchLanguage, Transfer
+from voice_app import Break, EndCall, Message, Piece, Play, SendDigits, SwitchLanguage, Transfer
 from voice_app.calls import HistoryLine
 from voice_app.journal import events
 from voice_app.relay.session import SECONDS_TO_CLOSE, State
@@ -508,3 +508,23 @@ def test_signs_are_words_in_the_language_that_the_agent_has_switched_to() -> Non
     driver.agent("✗")
     driver.flush()
     assert driver.spoken == "ja ouinon"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "ending"),
+    [
+        (("It leaves today.",), [("It leaves today.", True)]),
+        (
+            ("One moment. ", Break(), "It leaves today."),
+            [("One moment. ", False), ("It leaves today.", True)],
+        ),
+        (("Listen. ", Play("https://x.test/a.mp3")), [("Listen. ", False), ("Listen. ", True)]),
+    ],
+)
+def test_the_last_reply_of_a_turn_is_told_from_those_before_it(
+    pieces: tuple[Piece, ...], ending: list[tuple[str, bool]]
+) -> None:
+    driver = Driver()
+    driver.prompt("Where is my order?")
+    driver.agent(*pieces)
+    assert [(reply.text, reply.ends_turn) for reply in driver.of(events.Replied)] == ending

@@ -55,6 +55,18 @@ def test_a_filler_does_not_hide_how_long_the_answer_took() -> None:
     assert slow.of(events.Replied)[-1].first_token_ms == pytest.approx(3000)
 
 
+def test_a_filler_ends_no_turn() -> None:
+    slow = driver(filler="One moment.", filler_seconds=2)
+    slow.prompt("Hello?")
+    slow.pass_time(3)
+    slow.agent("Here I am.")
+    replies = [reply for reply in slow.of(events.Replied) if reply.done]
+    assert [(reply.text, reply.ends_turn) for reply in replies] == [
+        ("One moment.", False),
+        ("Here I am.", True),
+    ]
+
+
 def test_a_tool_is_bridged_too_but_only_once_a_turn() -> None:
     tools = driver(filler="One moment.", filler_seconds=2)
     tools.prompt("Hello?")

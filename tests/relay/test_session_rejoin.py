@@ -61,7 +61,7 @@ def test_the_caller_is_answered_without_a_setup() -> None:
     driver.prompt("And on Sundays?")
     driver.agent("Closed.")
     assert driver.spoken + "".join(frame["token"] for frame in driver.flush()) == "Closed."
-    assert driver.of(Replied) == [Replied(3, "VX1", "Closed.", True, 0.0, 0.0)]
+    assert driver.of(Replied) == [Replied(3, "VX1", "Closed.", True, 0.0, 0.0, ends_turn=True)]
     assert driver.call.history == [Message("user", ASKED.content)]
 
 

@@ -267,3 +267,22 @@ async def form(call: Call, turn: Turn) -> AsyncIterator[Piece]:
     else:
         call.state["answer"] = answer
         yield "Thank you." if turn.text == "pin" else f"Thank you, {answer}."
+
+
+async def clerk(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Has a slow tool for orders, people for those who want one, and a stock that is down."""
+    if "order" in turn.text:
+        yield "Let me look that up. "
+        yield Break()
+        await asyncio.sleep(0.6)
+        yield "It leaves today."
+    elif "person" in turn.text:
+        yield "I will get you a colleague. "
+        yield Transfer(reason="asked", summary="Wants a person.")
+    elif "bye" in turn.text:
+        yield "Goodbye, and thank you for calling!"
+        yield EndCall()
+    elif "break" in turn.text:
+        raise RuntimeError("the stock is down")
+    else:
+        yield f"You said: {turn.text}"

@@ -112,7 +112,7 @@ async def serving(folder: Path, **environment: str) -> AsyncIterator[str]:
         chdir(folder),
         CliRunner().isolation("", {**dict.fromkeys(filter(_ours, os.environ)), **kept, **environment}),
     ):
-        settings = load(port=0)
+        settings = load(port=0).tried_out()
     async with server.environment(settings) as (found, api), server.running(found, api) as base_url:
         yield base_url
 

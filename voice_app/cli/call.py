@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, cast
 
 import typer
 
+from voice_app.cli.options import AsJson
+
 if TYPE_CHECKING:
     from voice_app.sandbox.phone import PersonKind
 
@@ -28,7 +30,10 @@ def _person_kind(kind: str) -> str:
 
 
 def call(
-    url: Annotated[str, typer.Option(help="The voice webhook to phone.")] = "http://127.0.0.1:8000/voice",
+    url: Annotated[
+        str | None,
+        typer.Option(help="The voice webhook to phone.  [http://127.0.0.1:VOICE_APP_PORT/voice]"),
+    ] = None,
     say: Annotated[list[str] | None, typer.Option(help="Say this; may be repeated.")] = None,
     interrupt_after: Annotated[
         int | None,
@@ -45,6 +50,10 @@ def call(
             "the same session's setup, a new one's, none; or never."
         ),
     ] = "same",
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="What has to be heard on the call; may be repeated."),
+    ] = None,
     hang_up: Annotated[
         bool, typer.Option("--hang-up", help="Hang up without waiting for the last answer.")
     ] = False,
@@ -53,33 +62,48 @@ def call(
         typer.Option(
             parser=_person_kind,
             metavar="|".join(PEOPLE),
-            help="Who is reached by a handoff; may be repeated: the first, the second, …",
+            help="Who is reached by a handoff; may be repeated: the first, the second, …  "
+            "[in the sandbox, somebody who answers]",
         ),
     ] = None,
     from_: Annotated[str, typer.Option("--from", help="The caller's number.")] = "+15550199999",
     to: Annotated[str | None, typer.Option(help="The number to call.  [TWILIO_PHONE_NUMBER]")] = None,
     pace: Annotated[float, typer.Option(min=0.5, max=1000, help="Words per second of the voices.")] = PACE,
+    as_json: AsJson = False,
 ) -> None:
-    """Phone a server as Twilio would, from this terminal: typed, or scripted with the options.
+    """Phone a server as Twilio would, from this terminal: typed, from a pipe, or scripted with the options.
 
-    Exit code: 0 if everything went as Twilio wants it, 1 if the server misbehaved, 3 if it was not reached.
+    A script says its next line when the agent is done, not after its filler or "let me look that up".
 
-    Example: voice-app call --say "When are you open?" --say "And where are you?" --interrupt-after 5
+    Exit code: 0 if all went well; 1 if the server misbehaved, the agent failed, the call ended before the
+    script did, or something that was expected was not heard; 3 if the server was not reached.
+
+    Example: voice-app call --say "When are you open?" --expect "nine in the morning"
     """
-    from voice_app.cli.call_terminal import TerminalScript, phone_server
+    from voice_app.cli.call_script import CallScript
+    from voice_app.cli.call_terminal import CallOrder, phone_server
     from voice_app.cli.output import run
     from voice_app.sandbox.phone import Person, Reconnecting
     from voice_app.settings import load
 
     settings = load()
-    script = TerminalScript(
-        say or [], interrupt_after, keys or "", drop=drop, hang_up=hang_up, handoff=bool(person)
+    script = CallScript(
+        lines=say or [], interrupt_after=interrupt_after, keys=keys or "", drop=drop, hang_up=hang_up
     )
     if interrupt_after is not None and len(script.lines) < 2:
         raise typer.BadParameter("it needs two --say: one to be answered, and one that cuts in")
-    people = [Person(cast("PersonKind", kind), LINES.get(kind, ())) for kind in person or ()]
-    reconnecting = None if reconnect == "never" else Reconnecting(setup=reconnect)
-    raise typer.Exit(run(phone_server(settings, url, script, people, from_, to, pace, reconnecting)))
+    order = CallOrder(
+        url=url or f"http://127.0.0.1:{settings.port}/voice",
+        script=script,
+        people=[Person(cast("PersonKind", kind), LINES.get(kind, ())) for kind in person or ()],
+        from_=from_,
+        to=to,
+        words_per_second=pace,
+        reconnecting=None if reconnect == "never" else Reconnecting(setup=reconnect),
+        expected=expect or [],
+        as_json=as_json,
+    )
+    raise typer.Exit(run(phone_server(settings, order, Person("answers", LINES["answers"]))))
 
 
 def demo() -> None:

@@ -1,151 +1,223 @@
-"""A call from the terminal: what a script or a person who types has the phone do."""
+"""A call from the terminal: phones a server, and has a script or somebody who types speak."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import threading
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import typer
 
 from voice_app.cli.account import sandbox_of
+from voice_app.cli.call_outcome import CallOutcome
+from voice_app.cli.call_script import Caller, CallScript
 from voice_app.cli.call_transcript import TranscriptPrinter
+from voice_app.cli.call_turns import following
+from voice_app.cli.output import complain, print_json
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.phone import CallOverError, Person, Phone, PhoneCall, Reconnecting
-from voice_app.settings import SANDBOX_DOMAIN, Settings
+from voice_app.sandbox.phone import CallOverError, Person, Phone, Reconnecting
+from voice_app.settings import SANDBOX_AUTH_TOKEN, SANDBOX_DOMAIN, Settings
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-HELP: Final = "Type what you want to say; a line while the agent speaks cuts in. /keys 12#, /drop, /hang-up."
 
 
-class TerminalScript:
-    """What to do on the line, in order."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOrder:
+    """Whom to phone, and how."""
 
-    def __init__(
-        self,
-        lines: list[str],
-        interrupt_after: int | None,
-        keys: str,
-        *,
-        drop: bool,
-        hang_up: bool,
-        handoff: bool,
-    ) -> None:
-        self.lines = lines
-        self._interrupt_after = interrupt_after
-        self._keys = keys
-        self._drop = drop
-        self._hang_up = hang_up
-        self._handoff = handoff
-
-    def __bool__(self) -> bool:
-        return bool(self.lines or self._keys or self._drop or self._hang_up)
-
-    async def play(self, call: PhoneCall) -> None:
-        await call.reply()
-        for number, line in enumerate(self.lines, 1):
-            last = number == len(self.lines)
-            listener = await call.attended()
-            if last and self._drop and not await call.drop():
-                await call.reply()
-            if last and self._interrupt_after is not None:
-                await call.interrupt(line, after_words=self._interrupt_after)
-            else:
-                await call.say(line)
-            if last and listener == "recorder" and not self._keys:
-                await call.stay_silent()
-            cut_in_next = self._interrupt_after is not None and number == len(self.lines) - 1
-            if not cut_in_next and not (last and self._hang_up and not self._keys):
-                await call.reply()
-            if listener == "agent" and self._handoff and await call.handed_over():
-                await self._meet(call)
-        if self._keys:
-            await call.press(self._keys)
-            if not self._hang_up:
-                await call.reply()
-
-    async def _meet(self, call: PhoneCall) -> None:
-        """Wait for whoever comes, and for what they say first; a recorder says nothing."""
-        listener = await call.attended()
-        call.catch_up()
-        if listener != "recorder":
-            await call.reply()
+    url: str
+    """The voice webhook."""
+    script: CallScript
+    people: Sequence[Person]
+    """Who is reached by a handoff; empty: in the sandbox, somebody who answers."""
+    from_: str
+    to: str | None
+    """The number that is called; None: that of the settings."""
+    words_per_second: float
+    reconnecting: Reconnecting | None
+    expected: Sequence[str]
+    as_json: bool
 
 
-async def phone_server(
-    settings: Settings,
-    url: str,
-    script: TerminalScript,
-    people: list[Person],
-    from_: str,
-    to: str | None,
-    pace: float,
-    reconnecting: Reconnecting | None,
-) -> int:
-    """Phone the webhook at ``url`` and play the script, or let somebody type. Gives the exit code."""
-    parts = urlsplit(url)
+async def phone_server(settings: Settings, order: CallOrder, stand_in: Person) -> int:
+    """Phone a server and play the script, or let somebody type. Gives the exit code.
+
+    ``stand_in`` takes the calls of a sandbox that are handed over where nobody else does.
+    """
+    parts = urlsplit(order.url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise typer.BadParameter(f"{url} is no URL; it should look like http://127.0.0.1:8000/voice")
+        raise typer.BadParameter(f"{order.url} is no URL; it should look like http://127.0.0.1:8000/voice")
     base = f"{parts.scheme}://{parts.netloc}"
     told = await sandbox_of(base)
     if told is None:
-        typer.echo(f"Nothing answers at {base}. Start `voice-app serve` in another terminal first.", err=True)
+        complain(f"Nothing answers at {base}. Start `voice-app serve` in another terminal first.")
         return 3
-    domain = settings.public_domain or (SANDBOX_DOMAIN if parts.hostname in LOOPBACK else parts.netloc)
+    people = order.people or ([stand_in] if told else [])
     account = settings if settings.account_sid is not None else settings.sandboxed()
+    ours = told or parts.hostname in (*LOOPBACK, settings.public_domain)
+    token = settings.api_token.get_secret_value() if settings.api_token and ours else SANDBOX_AUTH_TOKEN
+    outcome = CallOutcome(order.expected)
+    if not order.as_json:
+        outcome.watch = TranscriptPrinter()
+    domain = settings.public_domain or (SANDBOX_DOMAIN if parts.hostname in LOOPBACK else parts.netloc)
     phone = Phone(
         Network(base, f"https://{domain}", account.signing_tokens[0]),
         account_sid=account.account_sid or "",
-        number=to or account.phone_number or "",
-        caller=from_,
-        words_per_second=pace,
+        number=order.to or account.phone_number or "",
+        caller=order.from_,
+        words_per_second=order.words_per_second,
         twilio_base_url=told.get("twilio_base_url"),
-        reconnecting=reconnecting,
+        reconnecting=order.reconnecting,
     )
-    webhook = parts._replace(scheme="https", netloc=domain).geturl()
-    status = f"https://{domain}/voice/status"
-    ringing = phone.call(webhook, status_url=status, watch=TranscriptPrinter(), people=people)
-    async with phone, ringing as call:
+    async with (
+        following(base, token) as turns,
+        phone,
+        phone.call(
+            parts._replace(scheme="https", netloc=domain).geturl(),
+            status_url=f"https://{domain}/voice/status",
+            watch=outcome,
+            people=people,
+        ) as call,
+    ):
+        turns.call_sid = call.sid
+        outcome.failures = turns.failures
         try:
-            await (script.play(call) if script else _converse(call))
-        except CallOverError:
-            if script and not call.endings:
-                typer.echo("The call ended before the script did.", err=True)
-                return 1
-    return 1 if call.problems else 0
-
-
-async def _converse(call: PhoneCall) -> None:
-    """Typed lines until the call is over or the input ends; each waits until somebody listens."""
-    typer.echo(HELP)
-    lines = _typed_lines()
-    over = asyncio.create_task(call.over.wait())
-    while not call.over.is_set():
-        line = asyncio.ensure_future(lines.get())
-        await asyncio.wait({line, over}, return_when=asyncio.FIRST_COMPLETED)
-        if not line.done():
-            line.cancel()
-            return
-        text = line.result()
-        if text is None or text == "/hang-up":
-            break
-        try:
-            await _do(call, text)
+            if order.script:
+                await order.script.play(Caller(call, turns))
+            elif sys.stdin.isatty():
+                await _converse(Caller(call, turns))
+            else:
+                await _read_script(Caller(call, turns))
         except CallOverError as error:
-            typer.echo(f"That was not heard: {error}.", err=True)
-    over.cancel()
+            outcome.cut_short = str(error)
+        except LineError as error:
+            complain(str(error))
+            return 2
+    outcome.tell(call)
+    if order.as_json:
+        print_json(outcome.document(call))
+    return outcome.exit_code(call)
 
 
-async def _do(call: PhoneCall, text: str) -> None:
-    """What a typed line means."""
-    if text == "/drop":
-        await call.drop()
-    elif text.startswith("/keys "):
-        await call.press(text.removeprefix("/keys ").strip())
-    elif text:
-        await call.say(text)
+# --- typed lines --------------------------------------------------------------------------------
+
+
+class HangUpError(Exception):
+    """The caller has had enough."""
+
+
+class LineError(Exception):
+    """A typed line means nothing. The text says why."""
+
+
+class PhoneCommand(NamedTuple):
+    """What a line that begins with a slash does."""
+
+    help: str
+    do: Callable[[Caller, str], Awaitable[None]]
+    answered: bool = False
+    """Whether the agent says something to it."""
+
+
+async def _press(caller: Caller, keys: str) -> None:
+    if not keys or set(keys) - set("0123456789*#"):
+        raise LineError("/keys needs some of 0-9, * and #, e.g. /keys 12#")
+    await caller.press(keys)
+
+
+async def _drop(caller: Caller, _: str) -> None:
+    await caller.lose_connection()
+
+
+async def _hang_up(caller: Caller, _: str) -> None:
+    raise HangUpError
+
+
+async def _help(caller: Caller, _: str) -> None:
+    typer.echo(HELP, err=True)
+
+
+COMMANDS: Final[Mapping[str, PhoneCommand]] = {
+    "/keys": PhoneCommand("/keys 12#   press these keys", _press, answered=True),
+    "/drop": PhoneCommand("/drop       break the connection to the agent, as a crash would", _drop),
+    "/hang-up": PhoneCommand("/hang-up    end the call (so does the end of the input)", _hang_up),
+    "/help": PhoneCommand("/help       this list", _help),
+}
+HELP: Final = "\n".join(
+    (
+        "Type what you want to say, and press Enter. A line while the agent speaks cuts in.",
+        *(f"  {command.help}" for command in COMMANDS.values()),
+    )
+)
+
+
+async def _do(caller: Caller, line: str) -> bool:
+    """Do what a typed line means. Returns whether it will be answered.
+
+    Raises:
+        HangUpError: the call shall end.
+        LineError: it means nothing.
+    """
+    name, _, rest = line.partition(" ")
+    if command := COMMANDS.get(name):
+        await command.do(caller, rest.strip())
+        return command.answered
+    if line.startswith("/"):
+        raise LineError(f"There is no {name}: /help tells what there is.")
+    if line:
+        await caller.say(line)
+    return bool(line)
+
+
+async def _converse(caller: Caller) -> None:
+    """Lines of a person at a terminal, each as soon as somebody listens, until the call or the input ends."""
+    typer.echo(HELP, err=True)
+    lines = _typed_lines()
+    over = asyncio.create_task(caller.call.over.wait())
+    try:
+        while not over.done():
+            line = asyncio.ensure_future(lines.get())
+            await asyncio.wait({line, over}, return_when=asyncio.FIRST_COMPLETED)
+            if not line.done():
+                line.cancel()
+            elif (text := line.result()) is None:
+                return
+            else:
+                await _try(caller, text)
+    except HangUpError:
+        pass
+    finally:
+        over.cancel()
+
+
+async def _try(caller: Caller, line: str) -> None:
+    """Do what a typed line means, or say why not. Raises `HangUpError`."""
+    try:
+        await _do(caller, line)
+    except CallOverError as error:
+        complain(f"That was not heard: {error}.")
+    except LineError as error:
+        complain(str(error))
+
+
+async def _read_script(caller: Caller) -> None:
+    """Lines of a pipe: each waits until the one before it was answered.
+
+    Raises:
+        CallOverError: the call ended before the lines did.
+        LineError: a line means nothing; those after it are not read.
+    """
+    lines = _typed_lines()
+    await caller.greeted()
+    with suppress(HangUpError):
+        while (line := await lines.get()) is not None:
+            if await _do(caller, line):
+                await caller.listen()
 
 
 def _typed_lines() -> asyncio.Queue[str | None]:

@@ -40,23 +40,54 @@ _LABELS = {
 
 
 class TranscriptPrinter:
-    """A watcher for `Phone.call`."""
+    """A watcher for `Phone.call`. On a terminal the agent's words appear as they are spoken."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._began = time.monotonic()
+        self._speaking = False
+        """A line with words of the agent's is not over yet."""
 
     def __call__(self, happening: PhoneEvent) -> None:
-        if happening.kind not in _LABELS:
-            return
-        label, style = _LABELS[happening.kind]
+        if happening.kind == "word":
+            if self._console.is_terminal:
+                self._add_word(happening)
+        elif happening.kind in ("agent", "interrupt") and self._speaking:
+            self._finish(happening)
+        elif happening.kind in _LABELS:
+            self._end_line()
+            line = self._beginning(happening)
+            line.append(printable(_sentence(happening)))
+            if happening.reply is not None:
+                line.append(_figures(happening.reply), "dim")
+            self._console.print(line)
+
+    def _add_word(self, happening: PhoneEvent) -> None:
+        line = Text(printable(happening.text)) if self._speaking else self._beginning(happening)
+        if not self._speaking:
+            line.append(printable(happening.text))
+        self._speaking = True
+        self._console.print(line, end="")
+
+    def _finish(self, happening: PhoneEvent) -> None:
+        """The words stand there already: what is missing is how they ended."""
+        self._speaking = False
+        cut = " —" if happening.kind == "interrupt" else ""
+        figures = _figures(happening.reply) if happening.reply is not None else ""
+        self._console.print(Text(cut) + Text(figures, "dim"))
+
+    def _end_line(self) -> None:
+        """Something else happens while the agent speaks: it goes on, on another line, after that."""
+        if self._speaking:
+            self._speaking = False
+            self._console.print()
+
+    def _beginning(self, happening: PhoneEvent) -> Text:
+        label, style = _LABELS["agent" if happening.kind == "word" else happening.kind]
         line = Text()
         line.append(f"{happening.at - self._began:6.2f}  ", "dim")
         line.append(f"{label:<8}", style)
-        line.append(printable(_sentence(happening)))
-        if happening.reply is not None:
-            line.append(_figures(happening.reply), "dim")
-        self._console.print(line)
+        return line
 
 
 def _sentence(happening: PhoneEvent) -> str:

@@ -36,7 +36,7 @@ def serve(
     from voice_app.settings import SettingsError, load
     from voice_app.telemetry import configure_logging
 
-    settings = load(host=host, port=port, workers=workers)
+    settings = load(host=host, port=port, workers=workers).tried_out()
     server.check_workers(settings)
     configure_logging(settings.log_level)
     if not check_only:

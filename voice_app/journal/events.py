@@ -120,6 +120,8 @@ class Replied(_Event, tag="reply", frozen=True):
     """The agent was about to go on, after something that takes time (``Break``)."""
     interruptible: bool = True
     """False for a disclosure and its like: it has to be heard to its end."""
+    ends_turn: bool = False
+    """The agent's turn is over with it: that of a filler, or of what is said before slow work, is not."""
 
 
 class Played(_Event, tag="played", frozen=True):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from voice_app.agents.text import cleaned
 from voice_app.calls import ReconnectState
 from voice_app.journal import events
@@ -30,6 +32,8 @@ class Speaker:
         self._dialogue = dialogue
         self._record = record
         self._speech: Speech | None = None
+        self._told: events.Replied | None = None
+        """What the journal was told last."""
         self._numbers = 1  # 0 is the greeting
         self._asides: list[str] = []
         self._since = 0.0
@@ -48,7 +52,7 @@ class Speaker:
         self._dialogue.add(greeting)
         self.playback.add(greeting)
         self.playback.sent(text, now)
-        self._record(events.Replied(0, self.session_id, text, done=True))
+        self._record_reply(events.Replied(0, self.session_id, text, done=True))
 
     def rejoin(self, lost: ReconnectState, now: float) -> None:
         """Go on with a session whose socket was lost: what it had sent may still be played."""
@@ -85,12 +89,15 @@ class Speaker:
             self._tell(speech, now, done=False)
         return True
 
-    def finish(self, now: float, *, more: bool = False) -> None:
+    def finish(self, now: float, *, more: bool = False, ends_turn: bool = False) -> None:
         """Close the open stretch with its one ``last``, and say what waited for it.
 
-        ``more``: the agent goes on after something that takes time.
+        ``more``: the agent goes on after something that takes time. ``ends_turn``: it has no more to say.
         """
-        self._close(now, more=more)
+        if self._speech is not None:
+            self._close(now, more=more, ends_turn=ends_turn)
+        elif ends_turn and self._told is not None:  # the last stretch was closed when nobody knew it yet
+            self._record_reply(msgspec.structs.replace(self._told, more=False, ends_turn=True))
         asides, self._asides = self._asides, []
         for text in asides:
             self.line(text, now)
@@ -108,7 +115,7 @@ class Speaker:
         self.playback.sent(text, now)
         self.outbox.say(text)
         self.outbox.close()
-        self._record(events.Replied(speech.number, speech.session_id, text, done=True))
+        self._record_reply(events.Replied(speech.number, speech.session_id, text, done=True))
 
     def state(self, text: str, now: float, *, interruptible: bool = False) -> bool:
         """Say a stretch of its own at once, as a rule one that may not be interrupted.
@@ -157,11 +164,11 @@ class Speaker:
             self.state(text, now)
         return " ".join(filter(None, unheard))
 
-    def abandon(self, now: float, *, done: bool = True, more: bool = False) -> None:
+    def abandon(self, now: float, *, done: bool = True, more: bool = False, ends_turn: bool = False) -> None:
         """The agent was stopped in the middle of a stretch, by an interruption or the end of the socket."""
         if self._speech is not None:
             self._speech.closed = True
-            self._tell(self._speech, now, done=done, more=more)
+            self._tell(self._speech, now, done=done, more=more, ends_turn=ends_turn)
             self._speech = None
 
     def disconnected(self, now: float, *, tell: bool) -> None:
@@ -192,10 +199,10 @@ class Speaker:
 
     # --- inside ----------------------------------------------------------------------------------
 
-    def _close(self, now: float, *, more: bool = False) -> None:
+    def _close(self, now: float, *, more: bool = False, ends_turn: bool = False) -> None:
         if self._speech is not None:
             self.outbox.close()
-            self.abandon(now, more=more)
+            self.abandon(now, more=more, ends_turn=ends_turn)
 
     def _new(self) -> Speech:
         speech = Speech(self._numbers, self.session_id)
@@ -204,10 +211,12 @@ class Speaker:
         self.playback.add(speech)
         return speech
 
-    def _tell(self, speech: Speech, now: float, *, done: bool, more: bool = False) -> None:
+    def _tell(
+        self, speech: Speech, now: float, *, done: bool, more: bool = False, ends_turn: bool = False
+    ) -> None:
         self._recorded = now
         total = (now - self._since) * 1000 if done else None
-        self._record(
+        self._record_reply(
             events.Replied(
                 speech.number,
                 speech.session_id,
@@ -217,5 +226,10 @@ class Speaker:
                 total,
                 more,
                 speech.interruptible,
+                ends_turn,
             )
         )
+
+    def _record_reply(self, event: events.Replied) -> None:
+        self._told = event
+        self._record(event)

@@ -391,7 +391,7 @@ class Turns:
 
     def _finish(self, now: float) -> None:
         """The turn is over: go on with what waits."""
-        self._speaker.finish(now)
+        self._speaker.finish(now, ends_turn=True)
         self._running = None
         self._timers.cancel(self._stalled)
         self._timers.cancel(self._fill)

@@ -28,6 +28,8 @@ SANDBOX_ACCOUNT_SID: Final = "AC" + "5a" * 16
 SANDBOX_AUTH_TOKEN: Final = "sandbox-needs-no-secret"  # noqa: S105 - it opens a loopback port only
 SANDBOX_DOMAIN: Final = "sandbox.localhost"
 SANDBOX_NUMBER: Final = "+15550100001"
+SANDBOX_PERSON: Final = "+15550100010"
+"""Who takes callers over in the sandbox where nobody is named: the phone plays them, too."""
 
 
 class Settings(ModelSettings, NumberSettings):
@@ -289,6 +291,21 @@ class Settings(ModelSettings, NumberSettings):
                 "auth_token": SecretStr(SANDBOX_AUTH_TOKEN),
                 "public_domain": self.public_domain or SANDBOX_DOMAIN,
                 "phone_number": self.phone_number or SANDBOX_NUMBER,
+            }
+        )
+
+    def tried_out(self) -> Settings:
+        """These settings; without an account, with what `voice-app call` needs to try everything.
+
+        That is somebody whom callers are handed to, and a feed that tells the phone when the agent is done.
+        """
+        if self.account_sid is not None:
+            return self
+        nobody = not self.handoff_to and self.handoff is None
+        return self.model_copy(
+            update={
+                "handoff_to": (SANDBOX_PERSON,) if nobody else self.handoff_to,
+                "api_token": self.api_token or SecretStr(SANDBOX_AUTH_TOKEN),
             }
         )
 

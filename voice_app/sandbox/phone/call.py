@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import aiohttp
 
@@ -20,7 +20,7 @@ from voice_app.sandbox.phone.endpoint import CallerEndpoint, PhoneEvent, PhoneEv
 from voice_app.sandbox.phone.engines import ActiveEngines, EngineOverlap, SttEngine
 from voice_app.sandbox.phone.frames import Reconnecting
 from voice_app.sandbox.phone.interpreter import TwimlInterpreter
-from voice_app.sandbox.phone.leg import Leg, SharedCallParts
+from voice_app.sandbox.phone.leg import Leg, SharedCallParts, first_of
 from voice_app.sandbox.phone.outbound import OutboundCall, OutboundCalls
 from voice_app.sandbox.phone.people import Person, PersonQueue, WaitingRoom
 from voice_app.sandbox.phone.record import RecordVerb
@@ -29,6 +29,8 @@ from voice_app.sandbox.phone.transcription import TranscriptWriter
 from voice_app.sandbox.phone.twiml import Jump, RefusedTwimlError
 from voice_app.sandbox.phone.voice import Pace
 from voice_app.sandbox.twilio import Placement, Transcriber
+
+T = TypeVar("T")
 
 Attendant = Literal["agent", "person", "recorder", "gather"]
 """Who may listen to a caller."""
@@ -148,6 +150,27 @@ class PhoneCall:
         """Say something and listen to the answer. Raises `CallOverError`."""
         await self.say(text)
         return await self.reply()
+
+    async def heard_out(self, text: str = "") -> None:
+        """Return when the agent's voice has said all that has come, ``text`` included, or the agent has left.
+
+        Raises `CallOverError`.
+        """
+        session = self.session
+        if session is not None:
+            await self.while_it_lasts(first_of(session.said(text), self._endpoint.session.emptied()))
+
+    async def left(self) -> None:
+        """Return when no agent is on the call. Raises `CallOverError`."""
+        await self.while_it_lasts(self._endpoint.session.emptied())
+
+    async def ended(self) -> None:
+        """Return when the call is over. Raises `CallOverError` where that takes too long."""
+        await self._endpoint.closed()
+
+    async def while_it_lasts(self, waiting: Coroutine[Any, Any, T]) -> T:
+        """Wait for something as long as there is a call. Raises `CallOverError`."""
+        return await self._endpoint.unless_over(waiting)
 
     def catch_up(self) -> list[HeardReply]:
         """Everything that was heard and not yet taken by `reply`."""

@@ -16,6 +16,7 @@ from voice_app.sandbox.twilio import Side
 PhoneEventKind = Literal[
     "twiml",
     "session",
+    "word",
     "agent",
     "voice",
     "sound",
@@ -191,6 +192,10 @@ class CallerEndpoint:
         if not found:
             raise CallOverError("the call is over")
         return found[0]
+
+    async def closed(self) -> None:
+        """Return when the call is over. Raises `CallOverError` where that takes too long."""
+        await self._patiently(self.over.wait())
 
     async def fall_silent(self) -> None:
         """The ``<Gather>`` or ``<Record>`` that listens times out. Raises `CallOverError`."""

@@ -172,6 +172,7 @@ class TwimlInterpreter:
             problem=context.problem,
             came_back=lambda: context.emit("came-back", ""),
             spoken=context.engines.spoken,
+            word=lambda word: context.emit("word", word),
         )
         return RelaySession(
             socket,

@@ -73,6 +73,8 @@ class SessionObserver:
     """The socket was lost, and is open again."""
     spoken: Callable[[Side, str], None] = field(default=lambda side, text: None)
     """Every fragment as the transcript gets it: ``agent`` or ``caller``, and the words."""
+    word: Callable[[str], None] = field(default=lambda word: None)
+    """Every word of the agent's, as it is spoken, with the space before it."""
 
 
 class RelaySession:
@@ -92,6 +94,10 @@ class RelaySession:
     ) -> None:
         self.started = time.monotonic()
         self.digits_sent: list[str] = []
+        self.received = ""
+        """What was sent to be spoken since the caller last said something or pressed a key."""
+        self._arrived = asyncio.Event()
+        """Set whenever there is more of it."""
         self._socket = socket
         self._verb = verb
         self._setup = setup
@@ -116,6 +122,7 @@ class RelaySession:
             on_speaking=lambda on: self._info("speaker-events", "agentSpeaking", "on" if on else "off"),
             on_played=self._played,
             on_stretch=self._stretch_is_over,
+            on_word=observer.word,
         )
 
     @property
@@ -209,6 +216,8 @@ class RelaySession:
 
     def _receive_text(self, frame: TextFrame) -> None:
         now = time.monotonic()
+        self.received += frame.token
+        self._arrived.set()
         if self._purge_until is not None:
             if frame.last or now > self._purge_until:
                 self._purge_until = None
@@ -250,7 +259,7 @@ class RelaySession:
             await self._say_partials(text, language)
         await self._client_speaking("off")
         self._observer.spoken("caller", text)
-        self._asked_at, self._interrupted_at = time.monotonic(), None
+        self._ask()
         await self._send({"type": "prompt", "voicePrompt": text, "lang": language, "last": True})
 
     async def press(self, key: str) -> None:
@@ -262,8 +271,13 @@ class RelaySession:
                 "a key was pressed, but the TwiML has no dtmfDetection: nobody hears of it"
             )
             return
-        self._asked_at, self._interrupted_at = time.monotonic(), None
+        self._ask()
         await self._send({"type": "dtmf", "digit": key})
+
+    def _ask(self) -> None:
+        """What comes from now on may be an answer."""
+        self._asked_at, self._interrupted_at = time.monotonic(), None
+        self.received = ""
 
     def _stops_for(self, what: Literal["speech", "dtmf"]) -> bool:
         """Whether the caller's speech or keys stop what is being spoken now."""
@@ -279,6 +293,13 @@ class RelaySession:
         await self._send(interrupt_frame(heard, self.voice.seconds_per_word))
         self._observer.heard(HeardReply(heard, self._take_first_token(), interrupted=True))
         return heard
+
+    async def said(self, text: str) -> None:
+        """Return when the voice has said all that has come, and ``text`` has."""
+        while text not in self.received:
+            self._arrived.clear()
+            await self._arrived.wait()
+        await self.voice.fell_silent()
 
     async def hang_up(self) -> None:
         """The caller hangs up."""

@@ -43,8 +43,9 @@ class _Stretch:
 class Voice:
     """Speaks stretches of text one after another.
 
-    ``on_speaking(on)`` is called when it begins and when it falls silent, ``on_played(text)`` after each
-    clause, ``on_stretch(text)`` when a stretch is over. ``words_per_second`` is the pace.
+    ``on_speaking(on)`` is called when it begins and when it falls silent, ``on_word(word)`` after each word
+    (the first of a stretch without a space before it), ``on_played(text)`` after each clause,
+    ``on_stretch(text)`` when a stretch is over. ``words_per_second`` is the pace.
     """
 
     def __init__(
@@ -54,13 +55,17 @@ class Voice:
         on_speaking: Callable[[bool], None],
         on_played: Callable[[str], None],
         on_stretch: Callable[[str], None],
+        on_word: Callable[[str], None] = lambda word: None,
     ) -> None:
         self.seconds_per_word = 1 / words_per_second
         self._on_speaking = on_speaking
         self._on_played = on_played
         self._on_stretch = on_stretch
+        self._on_word = on_word
         self._queue: deque[_Stretch] = deque()
         self._changed = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._clause: list[str] = []
         self._limit: tuple[int, asyncio.Event] | None = None
         self._holding = False
@@ -70,6 +75,10 @@ class Voice:
     def idle(self) -> bool:
         """Nothing is being spoken and nothing is waiting."""
         return not self._queue
+
+    async def fell_silent(self) -> None:
+        """Return when nothing is being spoken and nothing is waiting."""
+        await self._idle.wait()
 
     @property
     def unfinished(self) -> bool:
@@ -90,6 +99,7 @@ class Voice:
         stretch.closed = last
         if interruptible is not None:
             stretch.interruptible = interruptible
+        self._idle.clear()
         self._changed.set()
 
     def hold_after(self, words: int) -> asyncio.Event:
@@ -110,6 +120,7 @@ class Voice:
         self._clause.clear()
         self._limit, self._holding = None, False
         self._set_speaking(False)
+        self._idle.set()
         self._changed.set()
         return heard
 
@@ -131,6 +142,7 @@ class Voice:
         await asyncio.sleep(self.seconds_per_word)
         if not self._queue or self._queue[0] is not stretch:
             return  # cut off in the middle of the word
+        self._on_word(word if stretch.spoken else word.lstrip())
         stretch.spoken.append(word)
         self._clause.append(word)
         if word.endswith(_CLAUSE_END):
@@ -148,6 +160,8 @@ class Voice:
             self._limit[1].set()  # it was shorter than that: the caller cuts in now
             self._limit = None
         self._on_stretch("".join(stretch.spoken).strip())
+        if not self._queue:
+            self._idle.set()
 
     def _end_clause(self) -> None:
         text = "".join(self._clause).strip()
