@@ -36,7 +36,7 @@ from voice_app.runtime import (
     Services,
     ServingState,
 )
-from voice_app.settings import NumberSettings, Settings, SettingsError, number_settings
+from voice_app.settings import SANDBOX_ACCOUNT_SID, NumberSettings, Settings, SettingsError, number_settings
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
 from voice_app.twiml import VOCABULARY, Context, Documents, default_folder
 from voice_app.webhooks import ORCHESTRATOR_EVENTS, webhook_routes
@@ -46,8 +46,12 @@ READ_SECONDS: Final = 1.0
 
 
 def twilio_api(settings: Settings, http: aiohttp.ClientSession) -> TwilioApi:
-    """Twilio's JSON APIs, with the account's credentials: the API key if there is one."""
-    if settings.api_key is not None and settings.api_secret is not None:
+    """Twilio's JSON APIs, with the account's credentials: the API key if there is one.
+
+    The sandbox's account has none: a key without an account is left from something else.
+    """
+    has_key = settings.account_sid != SANDBOX_ACCOUNT_SID
+    if has_key and settings.api_key is not None and settings.api_secret is not None:
         credentials = Credentials(settings.api_key, settings.api_secret.get_secret_value())
     else:
         token = settings.auth_token.get_secret_value() if settings.auth_token else ""

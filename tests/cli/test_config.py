@@ -682,8 +682,8 @@ def test_too_many_requests_for_long_are_an_unknown(run: Run, account: SandboxAcc
 @pytest.mark.parametrize(
     ("fault", "code", "told"),
     [
-        (Fault(status=401), 2, "Check TWILIO_ACCOUNT_SID"),
-        (Fault(status=401, code=70004), 2, "give the API key the grant"),
+        (Fault(status=401), 3, "Check TWILIO_ACCOUNT_SID"),
+        (Fault(status=401, code=70004), 3, "give the API key the grant"),
         (Fault(status=502, html=True, times=None), 3, "a page of HTML"),
         (Fault(body="{}"), 3, "a list without"),
     ],

@@ -22,7 +22,6 @@ T = TypeVar("T")
 LOOPBACK: Final = "127.0.0.1"
 
 _REFUSED: Final = frozenset({Trouble.CONFLICT, Trouble.REFUSED, Trouble.FAILED, Trouble.NOT_ALLOWED})
-_TO_BE_CORRECTED: Final = frozenset({Trouble.UNAUTHENTICATED, Trouble.LACKS_PERMISSION, Trouble.NOT_FOUND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def exit_code(error: ApiError) -> int:
     """What a request that failed means for a command."""
     if error.trouble in _REFUSED:
         return 1
-    return 2 if error.trouble in _TO_BE_CORRECTED else 3
+    return 2 if error.trouble is Trouble.NOT_FOUND else 3
 
 
 @asynccontextmanager

@@ -72,6 +72,7 @@ async def _serve(settings: Settings, *, check_only: bool, reload: bool) -> int:
         # What is wrong with them is better said once than by every worker.
         services = build_services(ready, api, documents)
         if check_only:
+            await server.rehearse(ready)
             doubtful = report.verdict is Verdict.UNKNOWN
             typer.echo("Not verified: see above. All else passed." if doubtful else "Every check passed.")
             return 0

@@ -21,6 +21,7 @@ from voice_app.twilio import (
     Conversation,
     IntelligenceConfiguration,
     Operator,
+    Trouble,
 )
 from voice_app.twilio.identifiers import IdKind
 from voice_app.twilio.memory import MemoryStore
@@ -242,8 +243,18 @@ class Snapshot:
         return severity if any(configuration is item for item in self.in_use) else Severity.NOTE
 
     def missed(self, *parts: Part) -> list[Unread]:
-        """What could not be read of these parts."""
-        return [item for item in self.unread if item.part in parts]
+        """What could not be read of these parts, `locked_out` aside."""
+        return [item for item in self.unread if item.part in parts and item not in self.locked_out]
+
+    @cached_property
+    def locked_out(self) -> list[Unread]:
+        """What could not be read because Twilio does not accept the credentials: one cause, one finding.
+
+        Empty where that concerns no configuration.
+        """
+        found = [item for item in self.unread if item.error.trouble is Trouble.UNAUTHENTICATED]
+        bearing = {Part.CONFIGURATION, Part.CONFIGURATIONS, Part.CONVERSATION}
+        return found if any(item.part in bearing for item in found) else []
 
 
 def same_origin(url: str, origin: str) -> bool:

@@ -42,6 +42,17 @@ def prepare(database: Database) -> None:
             _migrate(connection)
 
 
+def rehearse(database: Database) -> None:
+    """See that there is a database that ``prepare`` could write to, and change nothing.
+
+    Raises: as ``prepare``.
+    """
+    with database.engine.connect().execution_options(writing=True) as connection:
+        if not _revision(database, connection):
+            metadata.create_all(connection)
+        connection.rollback()
+
+
 def check(database: Database) -> None:
     """See that the tables are there and up to date, and change nothing.
 

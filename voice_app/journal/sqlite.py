@@ -45,9 +45,11 @@ class SQLite(Database):
     def __init__(self, url: str) -> None:
         try:
             self._url = make_url(url)
-        except (ArgumentError, ValueError):
+            self.engine = _engine(self._url)
+        except (ArgumentError, ValueError, TypeError):
             raise malformed() from None
-        self.engine = _engine(self._url)
+        if "\0" in (self._url.database or ""):
+            raise malformed()
         self.name = self._url.render_as_string(hide_password=True)
 
     @property

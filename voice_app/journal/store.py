@@ -52,6 +52,15 @@ class Store:
         with self.database.failing("open"):
             schema.prepare(self.database)
 
+    def rehearse(self) -> None:
+        """See that ``create`` would succeed, and change nothing in a database that is there.
+
+        Raises: as ``create``.
+        """
+        if self.database.exists():
+            with self.database.failing("open"):
+                schema.rehearse(self.database)
+
     def find(self) -> None:
         """Open a database that is there and up to date, and make nothing.
 

@@ -39,19 +39,19 @@ def exclusive(settings: Settings) -> Iterator[None]:
         return
     beside = path.with_name(f"{path.name}.serving")
     try:
-        file = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise SettingsError(
-            [f"VOICE_APP_DATABASE_URL: {beside} cannot be written ({error.strerror}): it locks the database"]
-        ) from None
+        if path.is_dir():
+            raise SettingsError([f"VOICE_APP_DATABASE_URL: {path} is a folder: name a file in it"])
+        file = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (OSError, ValueError) as error:
+        raise _unwritable(beside, error) from None
     try:
-        _lock(file, path)
+        _lock(file, path, beside)
         yield
     finally:
         os.close(file)
 
 
-def _lock(file: int, path: Path) -> None:
+def _lock(file: int, path: Path, beside: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -62,8 +62,18 @@ def _lock(file: int, path: Path) -> None:
                 f"stop it first, or give this one a database of its own. {ADVICE}"
             ]
         ) from None
-    os.ftruncate(file, 0)
-    os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+    try:
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:  # the disk is full
+        raise _unwritable(beside, error) from None
+
+
+def _unwritable(beside: Path, error: Exception) -> SettingsError:
+    why = error.strerror if isinstance(error, OSError) else "it cannot be the name of a file"
+    return SettingsError(
+        [f"VOICE_APP_DATABASE_URL: {beside} cannot be written ({why}): it locks the database"]
+    )
 
 
 def _is_sqlite(url: str) -> bool:

@@ -16,7 +16,7 @@ from voice_app.sandbox.twilio import (
     double_app,
 )
 from voice_app.sandbox.twilio.app import serve
-from voice_app.settings import Settings
+from voice_app.settings import E164, Settings, number_settings
 from voice_app.webhooks import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENTS
 
 INTRODUCE_SECONDS: Final = 2.0
@@ -37,36 +37,53 @@ async def sandboxed(settings: Settings) -> AsyncIterator[Settings]:
 
 
 def furnished(settings: Settings) -> tuple[SandboxAccount, str]:
-    """The sandbox's account with all that calls need, and the id of its configuration."""
+    """The sandbox's account with all that calls need, and the id of its configuration.
+
+    Raises:
+        SettingsError: the file of numbers cannot be used.
+    """
     account = SandboxAccount(settings.account_sid or "", settings.signing_tokens[0])
-    configuration_id = _furnish(account, settings)
-    _point_here(account, settings)
+    numbers = number_settings(settings)
+    intelligence = _intelligence(account, settings)
+    configuration_id = _configuration(account, settings, settings.conversation_configuration, intelligence)
+    others = {line.conversation_configuration for line in numbers.values()}
+    for other in sorted(filter(None, others - {settings.conversation_configuration})):
+        _configuration(account, settings, other, intelligence)
+    for number in dict.fromkeys([settings.phone_number or "", *numbers]):
+        if E164.fullmatch(number):
+            _point_here(account, settings, number)
     return account, configuration_id
 
 
-def _furnish(account: SandboxAccount, settings: Settings) -> str:
-    """A configuration, with a memory and an operator, that tells us everything. Gives its id."""
+def _intelligence(account: SandboxAccount, settings: Settings) -> str:
+    """An operator that sums calls up, and tells us. Gives the id of its configuration."""
     action = {"type": "WEBHOOK", "method": "POST", "url": settings.origin + INTELLIGENCE_RESULTS}
     rule = {
         "operators": [{"id": SUMMARY}],
         "triggers": [{"on": "CONVERSATION_END"}],
         "actions": [action],
     }
-    intelligence = account.add_intelligence(rules=[rule])
+    return str(account.add_intelligence(rules=[rule])["id"])
+
+
+def _configuration(
+    account: SandboxAccount, settings: Settings, configuration_id: str | None, intelligence: str
+) -> str:
+    """A configuration with a memory, that tells us everything. Gives its id."""
     return account.add_configuration(
-        settings.conversation_configuration,
+        configuration_id,
         channelSettings={"VOICE": {"statusTimeouts": {"inactive": 5, "closed": 30}, "captureRules": []}},
         statusCallbacks=[{"url": settings.origin + ORCHESTRATOR_EVENTS, "method": "POST"}],
         memoryExtractionEnabled=True,
-        intelligenceConfigurationIds=[intelligence["id"]],
+        intelligenceConfigurationIds=[intelligence],
     )
 
 
-def _point_here(account: SandboxAccount, settings: Settings) -> None:
-    """The account's number, set up as README.md tells to."""
+def _point_here(account: SandboxAccount, settings: Settings, number: str) -> None:
+    """A number of the account, set up as README.md tells to."""
     webhook = f"{settings.origin}/voice"
     account.add_number(
-        settings.phone_number or "",
+        number,
         voice_url=webhook,
         voice_fallback_url=f"{webhook}/fallback",
         status_callback=f"{webhook}/status",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import aiohttp
 
 from voice_app.app import scope, twilio_api
 from voice_app.guard import Report, check_account
+from voice_app.server.start_checks import check_folders, start_findings
 from voice_app.settings import Settings
 from voice_app.twilio import TwilioApi
 from voice_app.twiml import Documents
@@ -27,8 +30,13 @@ async def environment(settings: Settings) -> AsyncIterator[tuple[Settings, Twili
 
 
 async def preflight(settings: Settings, api: TwilioApi, documents: Documents) -> Report:
-    """Everything that is checked before the first call: the templates, and STT that is billed once.
+    """Everything that is checked before the first call: the templates, STT that is billed once, the model.
 
-    Raises `SettingsError` for a file of numbers that cannot be used.
+    Raises `SettingsError` for a folder, or a file of numbers or targets, that cannot be used.
     """
-    return await check_account(api, scope(settings, documents), templates=documents.findings)
+    check_folders(settings)
+    report, found = await asyncio.gather(
+        check_account(api, scope(settings, documents), templates=documents.findings),
+        start_findings(settings),
+    )
+    return replace(report, findings=[*report.findings, *found])

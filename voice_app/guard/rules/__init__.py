@@ -3,6 +3,15 @@
 Source: ``docs/orchestrator.md`` §8.
 """
 
-from voice_app.guard.rules import billing, callbacks, captures, configuration, lifecycle, links, numbers
+from voice_app.guard.rules import (
+    billing,
+    callbacks,
+    captures,
+    configuration,
+    lifecycle,
+    links,
+    numbers,
+    start,
+)
 
-__all__ = ["billing", "callbacks", "captures", "configuration", "lifecycle", "links", "numbers"]
+__all__ = ["billing", "callbacks", "captures", "configuration", "lifecycle", "links", "numbers", "start"]

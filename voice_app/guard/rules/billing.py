@@ -147,6 +147,8 @@ def handoff_captured(snapshot: Snapshot) -> Iterator[Hit]:
 )
 def unverified(snapshot: Snapshot) -> Iterator[Hit]:
     """STT106: what could not be read or understood, and bears on the question."""
+    if snapshot.locked_out:
+        yield _locked_out(snapshot)
     if snapshot.engineless:
         return
     strict = ERROR if snapshot.scope.strict else WARNING
@@ -162,6 +164,22 @@ def unverified(snapshot: Snapshot) -> Iterator[Hit]:
     for unread in snapshot.missed(Part.CONFIGURATIONS):
         yield _doubt("all configurations", _why(unread), _of_the_list(snapshot, unread), unread.error.advice)
     yield from _unknown_numbers(snapshot, strict)
+
+
+def _locked_out(snapshot: Snapshot) -> Hit:
+    """Everything for which Twilio does not accept the credentials. To be lenient would be no cure."""
+    severity = ERROR if snapshot.scope.named and snapshot.scope.strict else WARNING
+    error = snapshot.locked_out[0].error
+    return Hit(
+        where="the credentials",
+        message=(
+            "It could not be verified that speech-to-text is billed once: Twilio does not accept the "
+            f"credentials ({error.answer})"
+        ),
+        evidence=[f"{item.part} {item.where}".strip() + " could not be read" for item in snapshot.locked_out],
+        fix=error.advice,
+        severity=NOTE if snapshot.engineless else severity,
+    )
 
 
 def _others(snapshot: Snapshot) -> Sequence[Configuration]:
