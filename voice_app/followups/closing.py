@@ -19,13 +19,21 @@ class ClosingTask:
     waits_s = (2.0, 600.0)
     kinds = None
 
-    def __init__(self, conversations: Conversations, calls: Calls, journal: Journal) -> None:
+    def __init__(
+        self,
+        conversations: Conversations,
+        calls: Calls,
+        journal: Journal,
+        *,
+        default_configuration: str | None = None,
+    ) -> None:
         self._conversations = conversations
         self._calls = calls
         self._journal = journal
+        self._default = default_configuration
 
     def wanted(self, context: FollowupContext) -> bool:
-        return context.state.conversation_id is not None or context.state.configuration_id is not None
+        return context.state.conversation_id is not None or context.configuration(self._default) is not None
 
     async def attempt(self, context: FollowupContext) -> Verdict:
         conversation_id = context.state.conversation_id or await self._find(context)
@@ -42,7 +50,8 @@ class ClosingTask:
     async def _find(self, context: FollowupContext) -> str | None:
         """Of a call so short that nobody has looked its conversation up."""
         found = await self._conversations.find_by_call(context.call_sid)
-        ours = [item.id for item in found if item.configuration_id == context.state.configuration_id]
+        ours_id = context.configuration(self._default)
+        ours = [item.id for item in found if item.configuration_id == ours_id]
         return ours[0] if ours else None
 
     async def _goes_on(self, call_sid: str, conversation_id: str) -> str:

@@ -40,6 +40,10 @@ class FollowupContext:
     def call_sid(self) -> str:
         return self.record.call_sid
 
+    def configuration(self, default: str | None) -> str | None:
+        """The configuration of the call; the default one if what was served on it is not known."""
+        return self.state.configuration_id or (None if self.state.served else default)
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:

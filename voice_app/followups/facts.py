@@ -34,17 +34,20 @@ class FactsTask:
         configurations: Configurations,
         journal: Journal,
         phone_trait: str,
+        *,
+        default_configuration: str | None = None,
     ) -> None:
         self._memory = memory
         self._configurations = configurations
         self._journal = journal
+        self._default = default_configuration
         self._trait_group, _, self._trait = phone_trait.partition(".")
 
     def wanted(self, context: FollowupContext) -> bool:
         return bool(_missing(context))
 
     async def attempt(self, context: FollowupContext) -> Verdict:
-        missing, configuration_id = _missing(context), context.state.configuration_id
+        missing, configuration_id = _missing(context), context.configuration(self._default)
         phone = phone_of(Parties.of(context.record).caller)
         if not missing or phone is None or configuration_id is None:
             return Finished("nothing to write")

@@ -261,13 +261,13 @@ def tasks_of(
     ``has_room``: whether this server would take a new call now. ``configured``: whether any of its documents
     names a configuration of Orchestrator.
     """
-    account_sid = settings.account_sid or ""
+    account_sid, default = settings.account_sid or "", settings.conversation_configuration
     found: list[FollowupTask] = [CallbackTask(calls, journal, settings.origin, has_room)]
     if settings.memory_seconds and configured:
         memory, trait = MemoryClient(api), settings.memory_phone_trait
-        found.append(FactsTask(memory, Configurations(api), journal, trait))
+        found.append(FactsTask(memory, Configurations(api), journal, trait, default_configuration=default))
     if settings.close_conversation == "call-end" and configured:
-        found.append(ClosingTask(Conversations(api), calls, journal))
+        found.append(ClosingTask(Conversations(api), calls, journal, default_configuration=default))
     if settings.recordings is not None:
         found.append(RecordingsTask(api, account_sid, settings.recordings, journal))
     if settings.report_url is not None and settings.report_secret is not None:
