@@ -12,7 +12,7 @@ from support.fleet import closed, fleet
 from support.waiting import until
 from voice_app.journal import Journal
 from voice_app.journal.events import Conversed
-from voice_app.sandbox.load.call_fleet import CallScript, CheckingCaller
+from voice_app.sandbox.load.call_fleet import CheckingCaller, CounterScript
 
 CALLS = 10
 
@@ -23,7 +23,7 @@ async def test_ten_talking_calls_go_on_where_their_server_is_killed(
     async with fleet(tmp_path, postgres_url) as fleet_:
         crowd, (first, second) = fleet_.crowd, fleet_.servers
         fleet_.network.lose(second.base_url)  # so that all calls are on the first one
-        callers = crowd.call(CallScript(turns=1000, pause=0.3, crashes=True), CALLS)
+        callers = crowd.call(CounterScript(turns=1000, pause=0.3, crashes=True), CALLS)
         await until(lambda: all(caller.turns >= 3 for caller in callers), "ten calls to talk")
         fleet_.network.regain(second.base_url)
         await until(lambda: sum(map(is_in_mid_turn, callers)) >= CALLS // 3, "some to be in mid-turn")

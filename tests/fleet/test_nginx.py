@@ -23,7 +23,7 @@ from support.tools import required
 from support.waiting import until
 from voice_app.cli.child_processes import ChildError
 from voice_app.cli.proxy import addressed, nginx
-from voice_app.sandbox.load.call_fleet import CallFleet, CallScript
+from voice_app.sandbox.load.call_fleet import CallFleet, CounterScript
 from voice_app.sandbox.network import Network
 
 SITE = Path(__file__).parents[2] / "scripts/deploy/nginx.conf"
@@ -181,7 +181,7 @@ async def test_calls_through_nginx_survive_the_crash_of_a_server(
     ):
         origin = behind.machines.account.origin
         crowd = CallFleet(phone, f"{origin}/voice", f"{origin}/voice/status")
-        callers = crowd.call(CallScript(turns=1000, pause=0.3, crashes=True), 6)
+        callers = crowd.call(CounterScript(turns=1000, pause=0.3, crashes=True), 6)
         await until(lambda: all(caller.turns >= 2 for caller in callers), "calls to talk")
         turns = [caller.turns for caller in callers]
         await behind.servers[0].kill()

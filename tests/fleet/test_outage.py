@@ -12,7 +12,7 @@ from support.waiting import until
 from voice_app.calls import CallState
 from voice_app.journal import Journal
 from voice_app.journal.events import Prompted
-from voice_app.sandbox.load.call_fleet import CallScript, CheckingCaller
+from voice_app.sandbox.load.call_fleet import CheckingCaller, CounterScript
 
 CALLS = 20
 SECONDS = 10.0
@@ -23,8 +23,8 @@ async def test_no_event_is_lost_while_postgresql_is_stopped(
 ) -> None:
     async with fleet(tmp_path, postgres_url) as fleet_:
         crowd = fleet_.crowd
-        crowd.keep_calling(CallScript(turns=5, pause=0.4), CALLS // 2)
-        crowd.call(CallScript(turns=1000, pause=0.4), CALLS - CALLS // 2)
+        crowd.keep_calling(CounterScript(turns=5, pause=0.4), CALLS // 2)
+        crowd.call(CounterScript(turns=1000, pause=0.4), CALLS - CALLS // 2)
         await until(lambda: len(crowd.talking) >= CALLS // 2, "calls to talk")
         before, over = crowd.turns, sum(caller.over for caller in crowd.callers)
         await asyncio.to_thread(postgres.stop)

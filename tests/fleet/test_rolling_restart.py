@@ -10,7 +10,7 @@ import pytest
 from support.figures import Record, show
 from support.fleet import fleet
 from support.waiting import until
-from voice_app.sandbox.load.call_fleet import CallScript
+from voice_app.sandbox.load.call_fleet import CounterScript
 
 
 async def restart(
@@ -19,8 +19,8 @@ async def restart(
     async with fleet(folder, database_url, VOICE_APP_DRAIN_SECONDS=str(drain)) as fleet_:
         crowd = fleet_.crowd
         # Short calls, most of which end by themselves while a server drains, and long ones that do not.
-        crowd.keep_calling(CallScript(turns=4, pause=0.4), calls // 2)
-        crowd.keep_calling(CallScript(turns=40, pause=0.4), calls - calls // 2)
+        crowd.keep_calling(CounterScript(turns=4, pause=0.4), calls // 2)
+        crowd.keep_calling(CounterScript(turns=40, pause=0.4), calls - calls // 2)
         await until(lambda: len(crowd.talking) >= calls // 2, "calls to talk")
         drained = []
         for server in fleet_.servers * rounds:

@@ -22,7 +22,7 @@ import uvloop
 
 from voice_app.cli.child_processes import Child, ChildError
 from voice_app.cli.fleet_servers import FleetServers, behind_nginx, inherited_settings, stop_on_sigterm
-from voice_app.sandbox.load.call_fleet import CallFleet, CallScript, CheckingCaller
+from voice_app.sandbox.load.call_fleet import CallFleet, CheckingCaller, CounterScript
 from voice_app.settings import load
 
 SITE: Final = Path(__file__).parents[2] / "scripts/deploy/nginx.conf"
@@ -35,7 +35,7 @@ SETTINGS: Final = {
 """What the servers have to be started with."""
 PACE: Final = 20.0
 """Words per second: seven times the pace of people."""
-SCRIPT: Final = CallScript(turns=1000, pause=0.5, crashes=True)
+SCRIPT: Final = CounterScript(turns=1000, pause=0.5, crashes=True)
 WAIT_SECONDS: Final = 60.0
 
 

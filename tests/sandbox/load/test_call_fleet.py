@@ -10,7 +10,7 @@ import pytest
 from support.sandbox import Sandbox, sandbox
 from support.waiting import until
 from voice_app.sandbox.load import call_fleet as callers
-from voice_app.sandbox.load.call_fleet import CallFleet, CallScript, CheckingCaller
+from voice_app.sandbox.load.call_fleet import CallFleet, CheckingCaller, CounterScript
 
 NUMBER = "+15550200000"
 PACE = 200.0
@@ -22,7 +22,7 @@ def crowd(running: Sandbox) -> CallFleet:
     return CallFleet(running.phone, f"{origin}/voice", f"{origin}/voice/status")
 
 
-async def called(running: Sandbox, script: CallScript) -> CheckingCaller:
+async def called(running: Sandbox, script: CounterScript) -> CheckingCaller:
     """A call from its beginning to its end."""
     ours = crowd(running)
     (one,) = ours.call(script)
@@ -32,7 +32,7 @@ async def called(running: Sandbox, script: CallScript) -> CheckingCaller:
 
 async def test_a_call_on_which_all_is_well(tmp_path: Path) -> None:
     async with sandbox(tmp_path, PACE, **OURS) as running:
-        one = await called(running, CallScript(turns=3, pause=0.01))
+        one = await called(running, CounterScript(turns=3, pause=0.01))
     assert one.complaints == []
     assert one.asked == ["Question 1.", "Question 2.", "Question 3.", "Goodbye."]
     assert one.heard == [
@@ -44,7 +44,7 @@ async def test_a_call_on_which_all_is_well(tmp_path: Path) -> None:
 async def test_a_line_that_breaks_in_mid_call_is_no_loss(tmp_path: Path) -> None:
     async with sandbox(tmp_path, PACE, **OURS) as running:
         ours = crowd(running)
-        (one,) = ours.call(CallScript(turns=1000, pause=0.01))
+        (one,) = ours.call(CounterScript(turns=1000, pause=0.01))
         await until(lambda: one.turns >= 2, "answers")
         (call,) = running.phone.calls.values()
         await call.drop()
@@ -61,13 +61,13 @@ async def test_a_line_that_breaks_in_mid_call_is_no_loss(tmp_path: Path) -> None
 
 async def test_what_is_forgotten_is_noticed(tmp_path: Path) -> None:
     async with sandbox(tmp_path, PACE, **(OURS | {"agent": "support.agents:forgetful"})) as running:
-        one = await called(running, CallScript(turns=3, pause=0.01))
+        one = await called(running, CounterScript(turns=3, pause=0.01))
     assert one.complaints[:2] == ["question 1 was forgotten", "answer 1 was forgotten"]
 
 
 async def test_a_call_that_ends_too_early_is_noticed(tmp_path: Path) -> None:
     async with sandbox(tmp_path, PACE, **(OURS | {"agent": "support.agents:impatient"})) as running:
-        one = await called(running, CallScript(turns=3, pause=0.01))
+        one = await called(running, CounterScript(turns=3, pause=0.01))
     assert one.complaints == ["after 1 answers: the call is over"]
 
 
@@ -76,5 +76,5 @@ async def test_a_question_without_its_answer_is_noticed(
 ) -> None:
     monkeypatch.setattr(callers, "PATIENCE_SECONDS", 0.5)
     async with sandbox(tmp_path, PACE, **(OURS | {"agent": "support.agents:reluctant"})) as running:
-        one = await called(running, CallScript(turns=3, pause=0.01))
+        one = await called(running, CounterScript(turns=3, pause=0.01))
     assert one.complaints == ["after 0 answers: nothing fitting was heard for 0.5 s"]

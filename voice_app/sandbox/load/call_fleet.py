@@ -28,7 +28,7 @@ _ANSWER: Final = re.compile(
 
 
 @dataclass(slots=True, kw_only=True)
-class CallScript:
+class CounterScript:
     """What a caller does."""
 
     turns: int
@@ -42,7 +42,7 @@ class CallScript:
 class CheckingCaller:
     """One call of a script, and what came of it."""
 
-    script: CallScript
+    script: CounterScript
     number: str
     """The caller's own, E.164."""
     call_sid: str = ""
@@ -182,7 +182,7 @@ class CallFleet:
         self._running: set[asyncio.Task[None]] = set()
         self._finishing = False
 
-    def call(self, script: CallScript, callers: int = 1) -> list[CheckingCaller]:
+    def call(self, script: CounterScript, callers: int = 1) -> list[CheckingCaller]:
         """Start ``callers`` more calls now."""
         new = [CheckingCaller(script, f"+{next(self._numbers)}") for _ in range(callers)]
         for caller in new:
@@ -190,7 +190,7 @@ class CallFleet:
             self._start(self._one(caller))
         return new
 
-    def keep_calling(self, script: CallScript, callers: int) -> None:
+    def keep_calling(self, script: CounterScript, callers: int) -> None:
         """Keep ``callers`` calls up from now on: each that ends is followed by a new one, until `finish`."""
         for _ in range(callers):
             self._start(self._one_after_another(script))
@@ -261,7 +261,7 @@ class CallFleet:
     async def _one(self, caller: CheckingCaller) -> None:
         await caller.run(self._phone, self._url, status_url=self._status_url)
 
-    async def _one_after_another(self, script: CallScript) -> None:
+    async def _one_after_another(self, script: CounterScript) -> None:
         while not self._finishing:
             caller = CheckingCaller(script, f"+{next(self._numbers)}")
             self.callers.append(caller)

@@ -99,7 +99,7 @@ class PatchConfiguration(Body):
     conversations_v1_bridge: ClassicBridgeBody | UnsetType | None = UNSET
 
 
-class ParticipantAddress(Body):
+class AddressBody(Body):
     channel: NotEmpty
     address: NotEmpty
     channel_id: str | UnsetType = UNSET
@@ -109,13 +109,13 @@ class InlineParticipant(Body):
     name: str | UnsetType = UNSET
     type: ParticipantType | UnsetType = UNSET
     profile_id: str | UnsetType = UNSET
-    addresses: list[ParticipantAddress] | UnsetType = UNSET
+    addresses: list[AddressBody] | UnsetType = UNSET
 
 
 class SaveParticipant(InlineParticipant, kw_only=True):
     """For POST, and for PUT, which replaces the whole participant."""
 
-    addresses: Annotated[list[ParticipantAddress], Meta(min_length=1)]
+    addresses: Annotated[list[AddressBody], Meta(min_length=1)]
 
 
 class InlineChannelSetting(Body):
