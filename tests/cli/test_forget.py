@@ -213,7 +213,7 @@ class TestAtTwilio:
     ) -> None:
         account.faults.add(Fault(path="*/Calls/*", method="DELETE", status=403))
         result = run(ANN, "--at-twilio", "--yes", "--json")
-        assert result.exit_code == 2
+        assert result.exit_code == 3
         told = json.loads(result.stdout)
         assert (told["erased"], list(told["failed"])) == (False, [ANN_CALL])
         assert "Give the command once more" in result.stderr
@@ -226,7 +226,7 @@ class TestAtTwilio:
     ) -> None:
         account.faults.add(Fault(status=401, times=None))
         result = run(ANN, "--at-twilio", "--yes")
-        assert result.exit_code == 2
+        assert result.exit_code == 3
         assert "Check TWILIO_ACCOUNT_SID" in result.output
         assert kept(database_url)[ANN_CALL] == 5
 

@@ -41,7 +41,7 @@ class TwilioAccount:
 def ask(url: str | None, question: Callable[[TwilioAccount], Coroutine[Any, Any, T]]) -> T:
     """What the account answers. What goes wrong becomes a sentence and an exit code.
 
-    1 if Twilio refuses, 2 if something has to be given differently, 3 if nothing could be found out.
+    1 if Twilio refuses, 2 if something does not exist, 3 if nothing could be found out: bad credentials, too.
     """
 
     async def asked() -> T:
