@@ -96,6 +96,35 @@ def test_the_raw_url_is_what_counts(target: str) -> None:
     assert signatures().check_request("POST", target, given_headers, post(PUBLISHED)) == PUBLISHED
 
 
+@pytest.mark.parametrize(
+    ("written", "order_of_signing"),
+    [
+        ("/voice?hop=1&attempt=2", "/voice?attempt=2&hop=1"),
+        ("/voice?b=%20x&a=", "/voice?a=&b=%20x"),
+        ("/voice?b=1&a=2&a=1", "/voice?a=2&a=1&b=1"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_query_may_be_signed_as_twilio_sorts_it(written: str, order_of_signing: str, method: str) -> None:
+    fields = PUBLISHED if method == "POST" else {}
+    for target in (written, order_of_signing):
+        signature = headers(signed(f"https://mycompany.com{target}", fields))
+        signatures().check_request(method, written, signature, post(fields))
+    with pytest.raises(RequestRefusedError, match="does not match"):
+        signatures().check_request(
+            method, f"{written}&c=3", headers(signed(f"https://mycompany.com{written}", fields)), post(fields)
+        )
+
+
+def test_a_json_body_is_genuine_over_the_sorted_query_too() -> None:
+    body = b"{}"
+    query = f"z=1&bodySHA256={hashlib.sha256(body).hexdigest()}"
+    signature = signed(f"https://mycompany.com/orchestrator/events?{'&'.join(sorted(query.split('&')))}")
+    signatures().check_request(
+        "POST", f"/orchestrator/events?{query}", headers(signature, "application/json"), body
+    )
+
+
 def test_blank_fields_are_part_of_the_signature() -> None:
     fields = {**PUBLISHED, "CallerName": ""}
     given_headers = headers(signed("https://mycompany.com/voice", fields))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute, WebSocketRoute
+import re
+
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from voice_app.runtime import Services
 from voice_app.webhooks import addresses, events, session_ended, transfer, voice
@@ -16,7 +18,7 @@ def webhook_routes(services: Services) -> list[BaseRoute]:
     """Every route that Twilio asks. Each checks first that it is Twilio who asks."""
     signatures = _signatures(services)
     signed = SignedRoutes(services, signatures)
-    return [
+    routes: list[Route | WebSocketRoute] = [
         signed.call(addresses.VOICE, voice.answer),
         signed.call(addresses.VOICE_CALLBACK, voice.callback),
         signed.call(addresses.VOICE_STATUS, voice.status),
@@ -46,6 +48,13 @@ def webhook_routes(services: Services) -> list[BaseRoute]:
         ),
         WebSocketRoute(addresses.RELAY, RelayEndpoint(services, signatures)),
     ]
+    return [_with_or_without_slash(route) for route in routes]
+
+
+def _with_or_without_slash(route: Route | WebSocketRoute) -> BaseRoute:
+    """Some people write ``/voice/`` into Twilio's Console, and it would not follow a redirect of a POST."""
+    route.path_regex = re.compile(f"{route.path_regex.pattern.removesuffix('$')}/?$")
+    return route
 
 
 def _signatures(services: Services) -> Signatures:

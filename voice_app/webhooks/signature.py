@@ -75,11 +75,17 @@ class Signatures:
                 _check_hash(body, fields.get("bodySHA256", ""))
             else:
                 raise RequestRefusedError(f"a body of the type {kind or 'unknown'} cannot be verified")
-        candidates = (origin + target + form.signed for origin in _with_ports(self._origin, "https"))
-        self._check(headers, candidates)
+        self._check(headers, self._request_candidates(target, form.signed))
         found = form if method == "POST" and form else fields
         found.query = fields
         return found
+
+    def _request_candidates(self, target: str, signed: str) -> Iterator[str]:
+        """What may have been signed: Twilio sorts the query in some cases, before or after signing."""
+        path, _, query = target.partition("?")
+        for written in dict.fromkeys((target, f"{path}?{_sorted(query)}" if query else target)):
+            for origin in _with_ports(self._origin, "https"):
+                yield origin + written + signed
 
     def check_socket(self, target: str, headers: Mapping[str, str]) -> None:
         """Whether Twilio asked for this WebSocket. Raises `RequestRefusedError`.
@@ -97,6 +103,7 @@ class Signatures:
                 yield url
                 if query:
                     yield f"{url}?{query}"
+                    yield f"{url}?{_sorted(query)}"
                     yield url + Form(_pairs(query)).signed
 
     def _check(self, headers: Mapping[str, str], candidates: Iterator[str]) -> None:
@@ -136,6 +143,11 @@ def _pairs(encoded: str) -> list[tuple[str, str]]:
         raise RequestRefusedError(f"it has more than {MAX_FIELDS} fields")
     parts = [part.partition("=") for part in encoded.split("&") if part]
     return [(_text(name), _text(value)) for name, _, value in parts]
+
+
+def _sorted(query: str) -> str:
+    """A query in the order of its parameters' names; of one that comes several times the order stays."""
+    return "&".join(sorted(query.split("&"), key=lambda part: part.partition("=")[0]))
 
 
 def _text(encoded: str) -> str:
