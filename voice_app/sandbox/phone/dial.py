@@ -7,13 +7,14 @@ and the others are let go, whatever the screening says.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from voice_app.sandbox.phone.bridge import DialledLeg, PersonBridge
 from voice_app.sandbox.phone.conference import ConferenceNoun
 from voice_app.sandbox.phone.context import CallContext
-from voice_app.sandbox.phone.leg import E164, HungUpError
+from voice_app.sandbox.phone.leg import E164, HungUpError, is_phone_number
 from voice_app.sandbox.phone.twiml import Jump, TwimlVerb
 
 TIMEOUT_SECONDS = 30.0
@@ -29,9 +30,13 @@ class _Outcome:
     dialled: DialledLeg | None = None
     """Who was dialled; the last one, if nobody picked up."""
     bridged: bool = False
+    error: tuple[str, str] | None = None
+    """Twilio's code and message of a call that could not be placed."""
 
     def fields(self) -> dict[str, str]:
         fields = {"DialCallStatus": self.status}
+        if self.error is not None:
+            fields |= dict(zip(("ErrorCode", "ErrorMessage"), self.error, strict=True))
         if self.dialled is not None:
             fields |= {"DialCallSid": self.dialled.leg.sid, "DialBridged": str(self.bridged).lower()}
             if self.dialled.answered_at is not None:
@@ -127,11 +132,27 @@ class DialVerb:
         problem = _wrong_address(noun, address) or self._wrong_caller_id(noun)
         if problem:
             self._context.problem(problem)
+            code, _, message = problem.partition(": ")
+            self._outcome = _Outcome("failed", error=(code, message))
         return not problem
 
     def _wrong_caller_id(self, noun: TwimlVerb) -> str:
-        leg, caller_id = self._context.leg, self._verb.get("callerId")
-        if noun.name != "Number" or caller_id in ("", leg.from_, leg.to, *self._context.verified):
+        """Why Twilio would not dial from the caller ID, which is the caller's address if none is written."""
+        leg, written = self._context.leg, self._verb.get("callerId")
+        ours = {leg.to, *self._context.verified}
+        caller_id = written or leg.from_
+        if noun.name == "WhatsApp":
+            if caller_id.startswith("whatsapp:") and caller_id.removeprefix("whatsapp:") in _numbers(ours):
+                return ""
+            return f"13214: <WhatsApp> is dialled from a sender of the account's, and not from {caller_id!r}"
+        if noun.name != "Number":
+            return ""
+        if not written and not is_phone_number(caller_id):
+            return (
+                f"13214: the caller {caller_id!r} has no phone number, and <Dial> has no callerId: "
+                "the call is not placed"
+            )
+        if is_phone_number(caller_id) and caller_id in {leg.from_, *ours}:
             return ""
         return (
             f"13214: <Dial callerId={caller_id!r}> is neither a number of this call ({leg.from_}, {leg.to}) "
@@ -156,6 +177,10 @@ async def _first_to_answer(legs: list[DialledLeg], longest: float) -> DialledLeg
                 other.finish("canceled")
 
 
+def _numbers(addresses: Iterable[str]) -> set[str]:
+    return {address.removeprefix("whatsapp:") for address in addresses}
+
+
 def _address(noun: TwimlVerb) -> str:
     match noun.name:
         case "Number" | "Sim" | "WhatsApp":
@@ -173,6 +198,8 @@ def _address(noun: TwimlVerb) -> str:
 def _wrong_address(noun: TwimlVerb, address: str) -> str:
     if noun.name == "Number" and E164.fullmatch(address) is None:
         return f"13223: <Number> {address!r} is no phone number; it should look like +15550100001"
+    if noun.name == "WhatsApp" and E164.fullmatch(address.removeprefix("whatsapp:")) is None:
+        return f"13223: <WhatsApp> {address!r} is no number; it should look like +15550100001"
     if noun.name == "Sip" and not address.startswith(("sip:", "sips:")):
         return f"13212: <Sip> {address!r} is no SIP address; it should look like sip:desk@example.com"
     if noun.name == "Client" and address == "client:":

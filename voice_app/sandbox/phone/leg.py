@@ -45,6 +45,9 @@ MAX_LOOPS = 1000
 API_VERSION = "2010-04-01"
 
 E164 = re.compile(r"\+[1-9]\d{6,14}")
+SPELT = frozenset({"+266696687", "+7378742833", "+86282452253", "+2562533", "+8656696", "+7748283"})
+"""ANONYMOUS, RESTRICTED, UNAVAILABLE, BLOCKED, UNKNOWN and PRIVATE on a keypad: the ``From`` of callers who
+withhold their number."""
 
 
 class LegListener(Protocol):
@@ -61,6 +64,11 @@ class BridgedPerson(LegListener, Protocol):
     async def person_says(self, text: str) -> None: ...
 
     def person_hangs_up(self) -> None: ...
+
+
+def is_phone_number(address: str) -> bool:
+    """Whether an address is a number that a call may be placed from."""
+    return E164.fullmatch(address) is not None and address not in SPELT
 
 
 class LegParty(Protocol):
