@@ -33,7 +33,7 @@ def erasure(api: TwilioApi, account: SandboxAccount) -> Erasure:
 
 
 def clues(configuration_id: str | None = None, **known: Any) -> Clues:
-    return Clues(**{"address": ANN, "configuration_id": configuration_id} | known)
+    return Clues(**{"address": ANN, "phone": ANN, "configuration_id": configuration_id} | known)
 
 
 async def conversation(

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from voice_app.sandbox.twilio import Fault, SandboxAccount
 from voice_app.sandbox.twilio.memory_store import add_profile, remember, summarize
 from voice_app.twilio import ApiError, MemoryClient, TwilioApi
-from voice_app.twilio.addresses import phone_of
 from voice_app.twilio.memory import MemoryObservation, MemorySummary
 from voice_app.twilio.recollection import (
     MAX_CHARACTERS,
@@ -72,24 +71,6 @@ async def test_what_could_be_read_stays_when_the_rest_fails(
         await recollect(MemoryClient(api), store_id, PHONE, known, trait_groups=["Contact"])
     assert known.profile_id is not None
     assert known.lines(without=[PHONE]) == left
-
-
-@pytest.mark.parametrize(
-    ("address", "phone"),
-    [
-        (PHONE, PHONE),
-        ("client:ada", None),
-        ("sip:ada@example.com", None),
-        ("", None),
-        ("anonymous", None),
-        ("+266696687", None),
-        ("+7378742833", None),
-        ("15550100002", None),
-        ("+1555 0100002", None),
-    ],
-)
-def test_only_a_number_that_is_shown_tells_who_calls(address: str, phone: str | None) -> None:
-    assert phone_of(address) == phone
 
 
 def test_traits_of_every_kind_are_said_or_left_out() -> None:

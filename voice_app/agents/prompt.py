@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, TemplateError, TemplateSyntaxError
 
 from voice_app.agents.protocol import Call, Turn
+from voice_app.calls import CallerAddress
 
 
 class PromptError(Exception):
@@ -57,7 +58,7 @@ class PromptTemplate:
 
 def _variables(call: Call, turn: Turn) -> dict[str, Any]:
     return {
-        "caller": call.caller,
+        "caller": CallerAddress.read(call.caller).shown,
         "number": call.number,
         "direction": call.direction,
         "language": turn.language,

@@ -1,7 +1,7 @@
 """The one fold of a call's events: who calls whom, what was said, what was decided, what comes next."""
 
 from voice_app.calls.handoff import MISSES, Handoff, HandoffState, HandoffStep
-from voice_app.calls.party import Parties
+from voice_app.calls.party import CallerAddress, Parties
 from voice_app.calls.resuming import MAX_RECONNECTS, Question, ReconnectState, ResumeState
 from voice_app.calls.sessions import CLOSED_IN_ORDER, GIVEN_UP, SessionRecord, Sessions
 from voice_app.calls.state import INVITED, CallState, Engine, ToolUse
@@ -16,6 +16,7 @@ __all__ = [
     "MISSES",
     "CallState",
     "CallTranscript",
+    "CallerAddress",
     "Engine",
     "Handoff",
     "HandoffState",

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from voice_app.calls import CallState, SpokenLine
+from voice_app.calls import CallerAddress, CallState, SpokenLine
 from voice_app.cli.output import plain, printable
 from voice_app.journal import CallRecord, Entry
 from voice_app.journal.events import (
@@ -69,8 +69,8 @@ def table(calls: Iterable[CallRecord]) -> Table:
         grid.add_row(
             plain(call.call_sid),
             time_of(call.opened_at),
-            plain(call.from_),
-            plain(call.to),
+            plain(CallerAddress.read(call.from_).shown),
+            plain(CallerAddress.read(call.to).shown),
             plain(call.direction),
             plain(call.status),
             _length(call.duration_s),
@@ -84,8 +84,8 @@ def _summary(call: CallRecord) -> Table:
     grid.add_column(overflow="fold")
     for name, value in (
         ("call", call.call_sid),
-        ("from", call.from_),
-        ("to", call.to),
+        ("from", CallerAddress.read(call.from_).shown),
+        ("to", CallerAddress.read(call.to).shown),
         ("direction", call.direction),
         ("status", call.status),
         ("opened", time_of(call.opened_at)),

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from voice_app.calls import CallerAddress
 from voice_app.cli.account import TwilioAccount, account, exit_code
 from voice_app.cli.caller_data import CallerData, left, read, table
 from voice_app.cli.confirmation import Confirmation
@@ -181,6 +182,7 @@ class AtTwilio:
         self._erasure = Erasure(account.api, account.scope.account_sid)
         self._clues = Clues(
             address=caller.address,
+            phone=CallerAddress.read(caller.address).phone,
             configuration_id=account.scope.configuration_id,
             call_sids=[call.call_sid for call in caller.calls],
             conversation_ids=caller.conversations,

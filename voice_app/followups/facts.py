@@ -13,7 +13,6 @@ from voice_app.followups.context import Finished, FollowupContext, Verdict
 from voice_app.journal import Journal
 from voice_app.journal.events import Acted, Noted
 from voice_app.twilio import Configurations, MemoryClient
-from voice_app.twilio.addresses import phone_of
 from voice_app.twilio.memory import MAX_OBSERVATIONS, SOURCE
 
 _SLACK_S = 60.0
@@ -48,7 +47,7 @@ class FactsTask:
 
     async def attempt(self, context: FollowupContext) -> Verdict:
         missing, configuration_id = _missing(context), context.configuration(self._default)
-        phone = phone_of(Parties.of(context.record).caller)
+        phone = Parties.of(context.record).caller_address.phone
         if not missing or phone is None or configuration_id is None:
             return Finished("nothing to write")
         store_id = (await self._configurations.fetch(configuration_id)).memory_store_id

@@ -18,11 +18,11 @@ from typing import Any, Final, cast
 from cachetools import LRUCache
 
 from voice_app.agents.protocol import Agent, Call, Piece, Turn
+from voice_app.calls import CallerAddress
 from voice_app.journal.events import Acted, Event, Failed, Noted, Recognised
 from voice_app.runtime.background import BackgroundTasks
 from voice_app.settings import Settings
 from voice_app.twilio import ApiError, Configurations, MemoryClient, TwilioApi
-from voice_app.twilio.addresses import phone_of
 from voice_app.twilio.recollection import Recollection, one_line, recollect
 
 MAX_CALLS: Final = 10_000
@@ -120,7 +120,7 @@ class CallerMemory:
 
     def _caller(self, call_sid: str, address: str, configuration_id: str) -> _Caller | None:
         found = self._callers.get(call_sid)
-        phone = phone_of(address)
+        phone = CallerAddress.read(address).phone
         if found is not None or phone is None or not configuration_id:
             return found
         found = self._callers[call_sid] = _Caller(call_sid, phone, self._store(configuration_id))

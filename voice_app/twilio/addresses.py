@@ -1,21 +1,15 @@
-"""Phone numbers as people write them, as capture rules want them, and as callers are known by them."""
+"""Phone numbers as people write them, and as capture rules want them."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
 
-from voice_app.settings import E164
-
 if TYPE_CHECKING:
     import phonenumbers
 
 PREFIXES: Final = {"WHATSAPP": "whatsapp:", "RCS": "rcs:"}
 """How the addresses of a channel begin."""
-
-
-_WITHHELD: Final = frozenset({"+7378742833", "+2562533", "+8656696", "+266696687", "+86282452253"})
-"""What Twilio shows for RESTRICTED, BLOCKED, UNKNOWN, ANONYMOUS and UNAVAILABLE, typed on a keypad."""
 
 
 def e164(text: str, region: str | None = None) -> str:
@@ -49,14 +43,6 @@ def address(channel: str, text: str, region: str | None = None) -> str:
     if channel in ("VOICE", "RCS") and not re.fullmatch(r"[+()\d\s./-]*", bare):
         return prefix + bare.removeprefix("client:")
     return prefix + e164(bare, region)
-
-
-def phone_of(address: str) -> str | None:
-    """The number by which a caller may be known; None for ``client:`` and ``sip:`` and a withheld number.
-
-    Who withholds the number shares one with everybody who does, and would get their memories.
-    """
-    return address if E164.fullmatch(address) and address not in _WITHHELD else None
 
 
 def _reason(error: phonenumbers.NumberParseException) -> str:

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from voice_app.twilio.addresses import phone_of
 from voice_app.twilio.configurations import Configurations
 from voice_app.twilio.conversations import Conversations
 from voice_app.twilio.errors import ApiError, Trouble
@@ -35,6 +34,8 @@ class Clues:
 
     address: str
     """E.164, ``client:…`` or ``sip:…``."""
+    phone: str | None = None
+    """The number by which Memory may know them; None of who has none, or withholds it."""
     configuration_id: str | None = None
     """The configuration whose memory store knows the caller."""
     call_sids: Collection[str] = ()
@@ -152,8 +153,7 @@ class Erasure:
         known |= {
             (_store_of(item), profile_id) for item in conversations for profile_id in _theirs(item, clues)
         }
-        phone = phone_of(clues.address)
-        if phone is not None:
+        if (phone := clues.phone) is not None:
             known |= {(store, item) for store in stores if store for item in await self._lookup(store, phone)}
         found = await _each(sorted(pair for pair in known if pair[0]), self._profile)
         return sorted({pair for pair in found if pair is not None})
