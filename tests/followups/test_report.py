@@ -7,7 +7,6 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.calls import CallState
 from voice_app.followups import CallReport, call_report, encode
 from voice_app.journal import CallRecord, Entry
 from voice_app.journal.events import (
@@ -31,6 +30,7 @@ from voice_app.journal.events import (
     ToolCalled,
     ToolReturned,
     Transcribed,
+    Transcription,
     Voicemail,
 )
 
@@ -41,7 +41,7 @@ RECORDING = "RE" + "7" * 32
 
 def told(*events: Event) -> CallReport:
     entries = [Entry(f"{n:036}", 100.0 + n, CALL, event) for n, event in enumerate(events)]
-    return call_report(RECORD, CallState.of(entries))
+    return call_report(RECORD, entries)
 
 
 def test_it_names_the_call_and_its_version() -> None:
@@ -53,6 +53,26 @@ def test_it_names_the_call_and_its_version() -> None:
         "completed",
     )
     assert document["duration_s"] == 90
+
+
+def test_failures_have_twilio_s_codes_in_the_order_in_which_they_came() -> None:
+    report = told(
+        Failed("dial", "attempt 1: 13214 Invalid callerId value"),
+        Transcription("GT1", "started"),
+        Transcription("GT1", "error", detail="32655 Provider unavailable"),
+        Failed("agent", "TimeoutError"),
+    )
+    assert [(failure.at, failure.what, failure.detail) for failure in report.failures] == [
+        (100.0, "dial", "attempt 1: 13214 Invalid callerId value"),
+        (102.0, "transcription", "32655 Provider unavailable"),
+        (103.0, "agent", "TimeoutError"),
+    ]
+
+
+def test_a_session_that_broke_off_tells_why() -> None:
+    ended = SessionEnded("VX1", "failed", error_code="64105", error_message="Websocket ended")
+    (session,) = told(Connected("VX1"), ended).sessions
+    assert (session.error_code, session.error_message) == ("64105", "Websocket ended")
 
 
 def test_what_was_said_stands_beside_what_was_heard() -> None:

@@ -55,6 +55,7 @@ class SessionRecord:
     status: str = ""
     """Twilio's ``SessionStatus``; empty if it was not reported."""
     error_code: str = ""
+    error_message: str = ""
     duration_s: float | None = None
     ended_at: float | None = None
     in_order: bool = False
@@ -179,6 +180,7 @@ class Sessions:
         session = self._of(event.session_id, at)
         session.reports += 1
         session.status, session.error_code = event.status, event.error_code
+        session.error_message = event.error_message
         session.duration_s = event.duration_s
         session.in_order |= in_order
         if session.ended_at is None:

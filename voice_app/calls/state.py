@@ -62,7 +62,8 @@ _E = TypeVar("_E", bound=Event)
 _KEPT: Final[frozenset[type]] = frozenset(
     {
         *(Acted, Analysed, CallbackWanted, Called, CalledBack, Closed, Conversed, Failed, FollowedUp),
-        *(HandedOff, Noted, Pressed, Recognised, Served, SocketOpened, Speculated, Stored, Voicemail),
+        *(HandedOff, Noted, Pressed, Recognised, Served, SocketOpened, Speculated, Stored, Transcription),
+        *(Voicemail,),
     }
 )
 """The kinds that `CallState.events` gives back one by one: what a call has few of."""
@@ -195,6 +196,15 @@ class CallState:
     def webhook_failures(self) -> int:
         """How often Twilio had no use for an answer of ours, and asked the fallback URL."""
         return sum(event.what == "webhook" for event in self.events(Failed))
+
+    @property
+    def awaited_transcripts(self) -> frozenset[str]:
+        """The recordings of messages that Twilio was asked to write down, and has told nothing of."""
+        if not any(served.transcript for served in self.events(Served)):
+            return frozenset()
+        messages = self.events(Voicemail)
+        told = {message.recording_sid for message in messages if message.text or message.transcription}
+        return frozenset(message.recording_sid for message in messages) - told
 
     @property
     def invited(self) -> str | None:

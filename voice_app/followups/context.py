@@ -54,6 +54,8 @@ class Finished:
     detail: str = ""
     good: bool = True
     """Whether it is what was wanted."""
+    until: str = ""
+    """Of a report: the entry up to which it tells."""
 
 
 @dataclass(frozen=True, slots=True)

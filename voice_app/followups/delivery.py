@@ -11,13 +11,15 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import aiohttp
 
 from voice_app.followups.callbacks import CallbackTask
 from voice_app.followups.context import BEGUN, Finished, FollowupContext, Retry, Verdict
-from voice_app.followups.report import encode, report_of
+from voice_app.followups.report import call_report, encode
+from voice_app.followups.revisions import NOTHING_NEW, REPORT, Revisions, entries_of
 from voice_app.journal import Journal
 from voice_app.journal.events import FollowedUp
 from voice_app.twilio.errors import seconds_to_wait
@@ -32,14 +34,23 @@ _LONGEST_PAUSE_S: Final = 3600.0
 
 
 class DeliveryTask:
-    """Sends each call's report."""
+    """Sends each call's report, and what becomes known later as a further revision of it."""
 
-    name = "report"
+    name = REPORT
     patience_s = 24 * 3600.0
     waits_s = (5.0, 900.0)
     kinds = None
 
-    def __init__(self, journal: Journal, url: str, key: bytes) -> None:
+    def __init__(
+        self, journal: Journal, url: str, key: bytes, *, wait_s: float = 0.0, gather_s: float = 0.0
+    ) -> None:
+        """
+        Args:
+            wait_s: how long the first report waits for what the call's documents asked for.
+            gather_s: how long a later revision waits for more news.
+        """
+        self._wait_s = wait_s
+        self._gather_s = gather_s
         self._journal = journal
         self._url = url
         self._key = key
@@ -48,15 +59,32 @@ class DeliveryTask:
         return True
 
     async def attempt(self, context: FollowupContext) -> Verdict:
-        if _others_are_under_way(context) and time.time() - context.asked_at < _OTHERS_FIRST_S:
-            return Retry(after_s=1.0)
-        document = await report_of(self._journal, context.call_sid)
-        if document is None:
-            return Finished("forgotten")
+        entries = await entries_of(self._journal, context.call_sid)
+        revisions, until = Revisions.of(entries), max((entry.id for entry in entries), default="")
+        if revisions.sent and not revisions.news:
+            return Finished(NOTHING_NEW, until=until)
+        if (pause := self._pause(context, revisions)) > 0:
+            return Retry(after_s=pause)
+        document = call_report(context.record, entries)
         body = encode(document)
         if len(body) > MAX_BYTES:
-            return Finished("too long", f"{len(body)} bytes", good=False)
-        headers = signed(report_id(context.call_sid), int(time.time()), body, self._key)
+            return Finished("too long", f"{len(body)} bytes", good=False, until=until)
+        message_id = report_id(context.call_sid, document.revision)
+        verdict = await self._send(body, signed(message_id, int(time.time()), body, self._key))
+        return replace(verdict, until=until) if isinstance(verdict, Finished) else verdict
+
+    def _pause(self, context: FollowupContext, revisions: Revisions) -> float:
+        """Seconds to wait before the report is made: for the other follow-ups, and for what is awaited."""
+        waited = time.time() - context.asked_at
+        if revisions.sent:
+            return self._gather_s - waited
+        if _others_are_under_way(context) and waited < _OTHERS_FIRST_S:
+            return 1.0
+        if context.state.awaited_transcripts:
+            return min(self._wait_s - waited, 1.0 + waited / 10)
+        return 0.0
+
+    async def _send(self, body: bytes, headers: Mapping[str, str]) -> Verdict:
         try:
             async with (
                 aiohttp.ClientSession(timeout=_TIMEOUT) as http,
@@ -69,9 +97,9 @@ class DeliveryTask:
             return Retry(type(error).__name__)
 
 
-def report_id(call_sid: str) -> str:
-    """The same for every attempt to tell about this call, from any machine."""
-    return f"report_{call_sid}"
+def report_id(call_sid: str, revision: int = 1) -> str:
+    """The same for every attempt to send this report, from any machine; each revision has its own."""
+    return f"report_{call_sid}" if revision == 1 else f"report_{call_sid}_{revision}"
 
 
 def signed(message_id: str, timestamp: int, body: bytes, key: bytes) -> dict[str, str]:

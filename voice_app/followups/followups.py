@@ -42,6 +42,8 @@ _OLD_S: Final = 3600.0
 """So long the table of servers keeps one that is lost."""
 _REMEMBERED: Final = 20_000
 """Calls that need nothing, and so are not looked at again."""
+_NEWS: Final = "news"
+"""Asked for where a report may have to be revised."""
 _MAX_SILENT: Final = 100
 """Calls that Twilio is asked about in one look."""
 
@@ -77,13 +79,14 @@ class Followups:
     ) -> None:
         """``database_url`` is that of the journal; DBOS's tables are beside it."""
         self._journal = journal
-        self._work = Work(journal, tasks)
+        self._work = Work(journal, tasks, finished=self.news)
         self._calls = calls
         self._database_url = database_url
         self._rhythm = rhythm or Rhythm()
         self._asked: dict[tuple[str, str], None] = {}  # CallSid and task; "": all it needs
         self._more = asyncio.Event()
         self._settled: LRUCache[str, None] = LRUCache(_REMEMBERED)
+        self._looked_for_news = False
         self._running: asyncio.Task[None] | None = None
 
     def begin(self, call_sid: str) -> None:
@@ -93,6 +96,10 @@ class Followups:
     def call_back(self, call_sid: str) -> None:
         """The caller of this call wants to be called back. Returns at once."""
         self._ask(call_sid, "callback")
+
+    def news(self, call_sid: str) -> None:
+        """Something may have come after the report of this call. Returns at once."""
+        self._ask(call_sid, _NEWS)
 
     def start(self) -> None:
         """Begin to work, beside everything else."""
@@ -137,7 +144,7 @@ class Followups:
             await self._more.wait()
             self._more.clear()
             for call_sid, name in list(self._asked):
-                if name or await self._needs_something(call_sid):
+                if await self._is_needed(call_sid, name):
                     self._more.set()
                     return
                 self._asked.pop((call_sid, name), None)
@@ -158,7 +165,10 @@ class Followups:
             while self._asked:
                 call_sid, name = next(iter(self._asked))
                 try:
-                    if name:
+                    if name == _NEWS:
+                        if (revision := await self._work.revision(call_sid)) is not None:
+                            await durable.perform(call_sid, revision)
+                    elif name:
                         await durable.perform(call_sid, name)
                     elif await self._needs_something(call_sid):
                         await durable.follow_up(call_sid, self._rhythm.pause)
@@ -167,6 +177,16 @@ class Followups:
                     await asyncio.sleep(self._rhythm.retry)
                 else:
                     self._asked.pop((call_sid, name), None)
+
+    async def _is_needed(self, call_sid: str, name: str) -> bool:
+        """Whether there is something to do of what was asked for."""
+        if not name:
+            return await self._needs_something(call_sid)
+        try:
+            return name != _NEWS or await self._work.revision(call_sid) is not None
+        except JournalError as error:
+            log.warning("call %s: what came after its report waits: %s", call_sid, error)
+            return False
 
     async def _needs_something(self, call_sid: str) -> bool:
         if self._work.kinds is None:
@@ -191,6 +211,7 @@ class Followups:
     async def _sweep(self) -> None:
         """Find the calls that nobody has followed up."""
         now = time.time()
+        await self._look_for_news(now - _LOOK_BACK_S)
         silent_since = now - self._rhythm.silence
         silent = Selection(
             since=now - _LOOK_BACK_S, until=silent_since, closed=False, silent_since=silent_since
@@ -206,6 +227,15 @@ class Followups:
         async for record in self._journal.select(left, newest_first=False):
             if record.call_sid not in self._settled:
                 self.begin(record.call_sid)
+
+    async def _look_for_news(self, since: float) -> None:
+        """At the start: a server may have been lost between the news of a call and its report's revision."""
+        if self._looked_for_news or not self._work.reports:
+            return
+        kinds = frozenset({"voicemail", "analysed"})
+        async for record in self._journal.select(Selection(since=since, closed=True, having=kinds)):
+            self.news(record.call_sid)
+        self._looked_for_news = True
 
     async def _ask_how_it_ended(self, record: CallRecord) -> None:
         """Of a call of which nothing was heard for long: the callback that ended it may have been lost."""
@@ -272,5 +302,6 @@ def tasks_of(
         found.append(RecordingsTask(api, account_sid, settings.recordings, journal))
     if settings.report_url is not None and settings.report_secret is not None:
         key = webhook_key(settings.report_secret.get_secret_value())
-        found.append(DeliveryTask(journal, settings.report_url, key))
+        wait_s, gather_s = settings.report_wait, settings.followup_seconds
+        found.append(DeliveryTask(journal, settings.report_url, key, wait_s=wait_s, gather_s=gather_s))
     return found

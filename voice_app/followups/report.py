@@ -1,9 +1,10 @@
 """The call report: everything that is known of one call, as one JSON document, version 1.
 
 It is made from the journal alone, so the same call gives the same report on any machine, later too; what
-became known in between is in the later one. Fields are only ever added within a version: readers should leave
-aside what they do not know. Times are seconds since the epoch (UTC), ``…_s`` are seconds and ``…_ms``
-milliseconds. Keys that were a secret are never in it, and neither are credentials.
+became known in between is in the later one, which has a higher ``revision``. Fields are only ever added
+within a version: readers should leave aside what they do not know. Times are seconds since the epoch (UTC),
+``…_s`` are seconds and ``…_ms`` milliseconds. Keys that were a secret are never in it, and neither are
+credentials.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ from typing import Final
 import msgspec
 
 from voice_app.calls import CallState, HandoffState, SpokenLine
-from voice_app.journal import CallRecord, Journal
+from voice_app.followups.revisions import Revisions, entries_of
+from voice_app.journal import CallRecord, Entry, Journal
 from voice_app.journal.events import (
     Acted,
     Analysed,
     Closed,
-    Conversed,
     Failed,
     FollowedUp,
     HandedOff,
     Pressed,
     Speculated,
     Stored,
+    Transcription,
     Voicemail,
 )
 
@@ -68,6 +70,7 @@ class ReportedSession(_Part, kw_only=True):
     status: str = ""
     """Twilio's ``SessionStatus``; empty if it never told."""
     error_code: str = ""
+    error_message: str = ""
     duration_s: float | None = None
 
 
@@ -109,6 +112,9 @@ class ReportedMessage(_Part, kw_only=True):
     url: str
     duration_s: float | None
     text: str
+    """What was said in it, if Twilio was asked to write it down, and has."""
+    transcription: str = ""
+    """``completed`` or ``failed``; empty where nobody asked for it, or it is still awaited."""
     file: str | None = None
     """Its name in ``VOICE_APP_RECORDINGS``, once it was fetched."""
     size: int | None = None
@@ -159,6 +165,8 @@ class CallReport(_Part, kw_only=True, rename={"from_": "from"}):
 
     type: str = "call.report"
     version: int = VERSION
+    revision: int
+    """1 is the first report of a call; what became known later makes another one, with a higher number."""
     call_sid: str
     from_: str
     to: str
@@ -191,19 +199,16 @@ async def report_of(journal: Journal, call_sid: str) -> CallReport | None:
     record = await journal.call(call_sid)
     if record is None:
         return None
-    state = CallState.of(await journal.events(call_sid))
-    # What operators said may have been told of the conversation before it was known which call it is.
-    for conversation_id in dict.fromkeys(event.conversation_id for event in state.events(Conversed)):
-        for entry in await journal.events(conversation_id):
-            state.take(entry)
-    return call_report(record, state)
+    return call_report(record, await entries_of(journal, call_sid))
 
 
-def call_report(record: CallRecord, state: CallState) -> CallReport:
-    """The report of a call. ``state``: what was written of it, and of its conversation."""
+def call_report(record: CallRecord, entries: Sequence[Entry]) -> CallReport:
+    """The report of a call. ``entries``: what was written of it, and of its conversations."""
+    state = CallState.of(entries)
     said = state.transcript.lines()
     told = [event.duration_s for event in state.events(Closed) if event.duration_s is not None]
     return CallReport(
+        revision=Revisions.of(entries).current,
         call_sid=record.call_sid,
         from_=record.from_,
         to=record.to,
@@ -230,9 +235,7 @@ def call_report(record: CallRecord, state: CallState) -> CallReport:
         ],
         handoff=_handoff(state),
         voicemail=_voicemail(state),
-        failures=[
-            ReportedNote(at=at, what=event.what, detail=event.detail) for at, event in state.timed(Failed)
-        ],
+        failures=_failures(state),
         analysed=[
             ReportedAnalysis(
                 operator_id=event.operator_id, result=event.result, trigger=event.trigger, at=event.at
@@ -283,6 +286,7 @@ def _sessions(state: CallState) -> list[ReportedSession]:
             at=session.at,
             status=session.status,
             error_code=session.error_code,
+            error_message=session.error_message,
             duration_s=session.duration_s,
         )
         for session in state.sessions
@@ -320,6 +324,19 @@ def _handoff(state: CallState) -> ReportedHandoff | None:
     )
 
 
+def _failures(state: CallState) -> list[ReportedNote]:
+    """What went wrong, in the order in which it did, with Twilio's codes and messages."""
+    failures = [
+        ReportedNote(at=at, what=event.what, detail=event.detail) for at, event in state.timed(Failed)
+    ]
+    failures += [
+        ReportedNote(at=at, what="transcription", detail=event.detail)
+        for at, event in state.timed(Transcription)
+        if event.state == "error"
+    ]
+    return sorted(failures, key=lambda failure: failure.at)
+
+
 def _voicemail(state: CallState) -> list[ReportedMessage]:
     """The messages, each put together from what was told of it bit by bit."""
     messages: dict[str, ReportedMessage] = {}
@@ -330,6 +347,7 @@ def _voicemail(state: CallState) -> list[ReportedMessage]:
         )
         message.url = part.url or message.url
         message.text = part.text or message.text
+        message.transcription = part.transcription or message.transcription
         message.duration_s = message.duration_s if part.duration_s is None else part.duration_s
     for stored in state.events(Stored):
         if (found := messages.get(stored.recording_sid)) is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from voice_app import telemetry
@@ -22,6 +22,7 @@ from voice_app.followups.context import (
     Verdict,
     refused,
 )
+from voice_app.followups.revisions import REPORT, Revisions, entries_of, task_of
 from voice_app.journal import Journal, JournalError
 from voice_app.journal.events import FollowedUp
 from voice_app.twilio import ApiError
@@ -37,8 +38,15 @@ log = logging.getLogger(__name__)
 class Work:
     """What can be done after a call."""
 
-    def __init__(self, journal: Journal, tasks: Sequence[FollowupTask]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        tasks: Sequence[FollowupTask],
+        finished: Callable[[str], None] = lambda call_sid: None,
+    ) -> None:
+        """``finished`` is told the call whenever one of its tasks is over."""
         self._journal = journal
+        self._finished = finished
         self._tasks = {task.name: task for task in tasks}
 
     @property
@@ -48,10 +56,21 @@ class Work:
         known = [kind for kind in kinds if kind is not None]
         return None if len(known) < len(kinds) else frozenset().union(*known)
 
+    @property
+    def reports(self) -> bool:
+        """Whether calls are reported."""
+        return REPORT in self._tasks
+
     async def wanted(self, call_sid: str) -> list[str]:
         """The names of the tasks that a call needs now. Raises `JournalError`."""
         context = await self._context(call_sid, 0.0, 0)
         return [] if context is None else [task.name for task in self._tasks.values() if task.wanted(context)]
+
+    async def revision(self, call_sid: str) -> str | None:
+        """The step that is to report what came after a call's last report. Raises `JournalError`."""
+        if not self.reports:
+            return None
+        return Revisions.of(await entries_of(self._journal, call_sid)).owed
 
     async def begin(self, call_sid: str) -> list[str]:
         """The same, and the journal says that it is going to be done."""
@@ -61,7 +80,7 @@ class Work:
 
     async def attempt(self, call_sid: str, name: str, asked_at: float, number: int) -> float | None:
         """Try it for the ``number``-th time, counted from 0. Seconds until the next attempt; None if done."""
-        task = self._tasks.get(name)
+        task = self._tasks.get(task_of(name))
         if task is None:  # it was asked for when the settings still said so
             await self._finish(call_sid, name, Finished("not wanted any more"))
             return None
@@ -92,10 +111,11 @@ class Work:
             return Finished("failed", "see the log", good=False)
 
     async def _finish(self, call_sid: str, name: str, verdict: Finished) -> None:
-        telemetry.FOLLOW_UPS.labels(name, verdict.outcome).inc()
+        telemetry.FOLLOW_UPS.labels(task_of(name), verdict.outcome).inc()
         if not verdict.good:
             log.error("call %s: %s: %s (%s)", call_sid, name, verdict.outcome, verdict.detail)
-        await self._write(call_sid, FollowedUp(name, verdict.outcome, verdict.detail))
+        await self._write(call_sid, FollowedUp(name, verdict.outcome, verdict.detail, verdict.until))
+        self._finished(call_sid)
 
     async def _context(self, call_sid: str, asked_at: float, number: int) -> FollowupContext | None:
         record = await self._journal.call(call_sid)

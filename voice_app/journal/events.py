@@ -30,6 +30,8 @@ class Served(_Event, tag="served", frozen=True):
     """The speech-to-text that listens once it was run: ``relay``, ``transcription`` or none."""
     configuration: str = ""
     """The Orchestrator configuration that it names, ``conv_configuration_…``."""
+    transcript: bool = False
+    """It asks for the transcript of a message that the caller may leave."""
 
 
 class SocketOpened(_Event, tag="socket", frozen=True):
@@ -218,6 +220,8 @@ class Voicemail(_Event, tag="voicemail", frozen=True):
     url: str = ""
     duration_s: float | None = None
     text: str = ""
+    transcription: str = ""
+    """``completed`` or ``failed``, once Twilio has tried to write down what was said."""
 
 
 class Failed(_Event, tag="failure", frozen=True):
@@ -333,9 +337,11 @@ class FollowedUp(_Event, tag="follow-up", frozen=True):
     """Something that was to be done after the call is done, or given up."""
 
     step: str
-    """``begun``, ``close``, ``facts``, ``recording``, ``report`` or ``callback``."""
+    """``begun``, ``close``, ``facts``, ``recording``, ``report``, ``report#2`` … or ``callback``."""
     outcome: str
     detail: str = ""
+    until: str = ""
+    """Of a report: the entry up to which it tells."""
 
 
 class Called(_Event, tag="call", frozen=True):

@@ -120,6 +120,7 @@ async def intelligence_results(services: Services, notice: Notice) -> None:
                 continue
             key = f"result {_text(result_id)}"
         services.journal.write(under, _analysed(item), once=key)
+    services.followups.news(under)
 
 
 def _analysed(item: dict[str, Any]) -> Analysed | Notified:

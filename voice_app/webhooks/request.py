@@ -52,6 +52,8 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     recording_duration: float | None = None
     """Seconds."""
     transcription_text: str = ""
+    transcription_status: str = ""
+    """Of a recording: ``completed`` or ``failed``."""
 
     transcription_sid: str = ""
     transcription_event: str = ""

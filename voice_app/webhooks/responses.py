@@ -95,7 +95,14 @@ def serve_document(
         template, engine = "goodbye.xml", ""
         document = services.documents.render(template, stop)
         content = parsed(document)
-    served = Served(template, context.reason, _greeting(content), engine, _configuration(content))
+    served = Served(
+        template,
+        context.reason,
+        _greeting(content),
+        engine,
+        configuration=_configuration(content),
+        transcript=_asks_for_transcript(content),
+    )
     services.journal.write(context.call_sid, served)
     _expect(services, template, context, engine)
     return twiml(document), served
@@ -125,6 +132,12 @@ def _configuration(content: Element) -> str:
     """The Orchestrator configuration that a document names, whoever put it there: setting or template."""
     named = (element.get("conversationConfiguration", "") for element in content.iter())
     return next(filter(None, named), "")
+
+
+def _asks_for_transcript(content: Element) -> bool:
+    """Whether Twilio is to write down what the caller leaves as a message."""
+    found = content.iter("Record")
+    return any(record.get("transcribe") == "true" or record.get("transcribeCallback") for record in found)
 
 
 def _greeting(content: Element) -> str:

@@ -63,7 +63,9 @@ def _alarm(services: Services, call_sid: str, what: str) -> None:
 
 
 def _error(request: CallRequest) -> str:
-    return f"{request.transcription_error_code} {request.transcription_error}".strip()
+    """Twilio's code and message. Sources disagree about their names: ``docs/protocol.md`` §9, row 22."""
+    code = request.transcription_error_code or request.error_code
+    return f"{code} {request.transcription_error or request.error_message}".strip()
 
 
 def _text(data: str) -> str:
