@@ -12,8 +12,10 @@ from support.sandbox import Sandbox, database, recorded, sandbox
 from voice_app.calls import CallState
 from voice_app.journal import Journal, events
 from voice_app.sandbox.phone import Person, PhoneCall
+from voice_app.sandbox.twilio import CallStart
 
 TOKEN = "a token that is long enough"
+OPENED = events.Opened("+15550199999", "+15550100001", "inbound")
 OPEN: dict[str, Any] = {"api_token": SecretStr(TOKEN)}
 
 
@@ -37,6 +39,7 @@ async def test_a_live_call_is_pulled_to_a_person(tmp_path: Path) -> None:
             server, f"/api/calls/{call.sid}/handoff", body='{"reason":"vip","summary":"Be nice."}'
         )
         assert status == 202
+        assert (await call.reply()).text == server.settings.handoff_line
         await call.reply()
     assert call.endings[0].handoff_data == '{"reason":"vip","summary":"Be nice."}'
     handoff = CallState.of(await recorded(tmp_path, call.sid)).handoff
@@ -55,7 +58,7 @@ async def test_a_call_that_is_not_here_is_not_found(tmp_path: Path) -> None:
     async with sandbox(tmp_path, **OPEN) as server:
         status, body = await post(server, f"/api/calls/CA{'1' * 32}/handoff")
     assert status == 404
-    assert "404" in str(body["error"])
+    assert "no call" in str(body["error"])
 
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN + "x"])
@@ -92,6 +95,43 @@ def anna() -> Person:
     return Person("answers", says=["Anna here."])
 
 
+async def known_at_twilio(server: Sandbox, call_sid: str) -> None:
+    """A call that is on the line, and that another server may have."""
+    assert server.phone.transcriber is not None
+    await server.phone.transcriber.call_started(CallStart(call_sid, "+15550199999", "+15550100001"))
+
+
+@pytest.mark.parametrize("what", ["handoff", "end"])
+@pytest.mark.parametrize(
+    ("known", "at_twilio", "status"),
+    [
+        ((), None, 404),
+        ((), "live", 404),
+        ((OPENED,), None, 404),
+        ((OPENED,), "over", 409),
+        ((OPENED, events.Closed("completed")), "live", 409),
+        ((OPENED,), "live", 202),
+    ],
+)
+async def test_a_call_that_is_unknown_or_over_is_refused_and_nothing_is_written(
+    tmp_path: Path, what: str, known: tuple[events.Event, ...], at_twilio: str | None, status: int
+) -> None:
+    call_sid = "CA" + "5" * 32
+    async with Journal(database(tmp_path)) as journal:
+        for event in known:
+            journal.write(call_sid, event)
+    async with sandbox(tmp_path, **OPEN) as server:
+        if at_twilio is not None:
+            await known_at_twilio(server, call_sid)
+        if at_twilio == "over" and server.phone.transcriber is not None:
+            await server.phone.transcriber.call_ended(call_sid)
+        answered, body = await post(server, f"/api/calls/{call_sid}/{what}")
+    assert answered == status
+    assert ("error" in body) == (status != 202)
+    if status != 202:
+        assert [entry.event for entry in await recorded(tmp_path, call_sid)] == list(known)
+
+
 async def test_a_call_without_a_session_here_is_pulled_with_a_summary_of_what_was_said(
     tmp_path: Path,
 ) -> None:
@@ -102,9 +142,11 @@ async def test_a_call_without_a_session_here_is_pulled_with_a_summary_of_what_wa
         journal.write(call_sid, events.Opened("+15550199999", "+15550100001", "inbound"))
         journal.write(call_sid, events.Prompted("My order 81 never came."))
     async with sandbox(tmp_path, **changes) as server:
-        await post(server, f"/api/calls/{call_sid}/handoff", body='{"reason":"vip"}')
+        await known_at_twilio(server, call_sid)
+        assert (await post(server, f"/api/calls/{call_sid}/handoff", body='{"reason":"vip"}'))[0] == 202
         response = await server.post("/handoff/pulled", CallSid=call_sid, CallStatus="in-progress")
-        assert "<Dial" in await response.text()
+        document = await response.text()
+        assert 0 < document.find(f"<Say>{server.settings.handoff_line}</Say>") < document.find("<Dial")
         whisper = await server.post(f"/handoff/whisper/{call_sid}/1", CallSid="CA" + "6" * 32)
         document = await whisper.text()
     assert "It is about: vip." in document

@@ -21,14 +21,17 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from voice_app.agents.protocol import EndCall, Transfer
-from voice_app.calls import HandoffState, Parties
-from voice_app.journal import Entry
+from voice_app.calls import CallState, HandoffState
+from voice_app.journal import Entry, JournalError
+from voice_app.journal.events import Closed
 from voice_app.runtime import Services
 from voice_app.twilio import ApiError
-from voice_app.webhooks import CALL_SID, MAX_REASON, MAX_SUMMARY, CallTransfer
+from voice_app.webhooks import CALL_SID, MAX_REASON, MAX_SUMMARY, CallTransfer, read_body
 
 MAX_BODY: Final = 16 * 1024
 """Bytes."""
+_STATUSES: Final[dict[int, int]] = {404: 404, 400: 409}
+"""What we answer where Twilio refuses: it does not know the call, or the call is over by now (21220)."""
 HEARTBEAT_SECONDS: Final = 15.0
 """A line is sent at least this often, so that a proxy keeps the connection."""
 
@@ -57,25 +60,39 @@ def api_routes(services: Services) -> list[BaseRoute]:
 
 
 async def _leave(services: Services, request: Request, action: Transfer | EndCall) -> Response:
-    """Let the agent finish its sentence where it has the call; else tell Twilio to take the call away."""
+    """Let the agent say its last words where it has the call; else tell Twilio to take the call away."""
     call_sid = request.path_params["call_sid"]
     if CALL_SID.fullmatch(call_sid) is None:
         return _error(404, "that is no CallSid")
     connection = services.registry.sessions.get(call_sid)
     if connection is None or not connection.leave(action):
         try:
-            await _take_away(services, call_sid, action)
+            state = CallState.of(await services.journal.events(call_sid))
+            if (refusal := await _refusal(services, call_sid, state)) is not None:
+                return refusal
+            await _take_away(services, call_sid, state, action)
+        except JournalError as error:
+            return _error(503, f"the journal cannot be read, so try again: {error}")
         except ApiError as error:
-            return _error(404 if error.status in (400, 404) else 502, str(error))
+            return _error(_STATUSES.get(error.status or 0, 502), str(error))
     return JSONResponse({"call_sid": call_sid, "accepted": True}, 202)
 
 
-async def _take_away(services: Services, call_sid: str, action: Transfer | EndCall) -> None:
+async def _refusal(services: Services, call_sid: str, state: CallState) -> Response | None:
+    """Why nothing can be done about a call: it is none of ours, or over. Raises `ApiError`."""
+    if not state.opened:
+        return _error(404, f"no call {call_sid} is known here")
+    if state.events(Closed) or (await services.calls.fetch(call_sid)).over:
+        return _error(409, f"the call {call_sid} is over")
+    return None
+
+
+async def _take_away(services: Services, call_sid: str, state: CallState, action: Transfer | EndCall) -> None:
     """Raises `ApiError`."""
     if isinstance(action, EndCall):
         await services.calls.complete(call_sid)
         return
-    transfer = CallTransfer(services, call_sid, await services.call_state(call_sid, Parties()))
+    transfer = CallTransfer(services, call_sid, state)
     await transfer.begin(action)
     if transfer.handoff.state is HandoffState.REQUESTED:  # else a person is being rung already
         await transfer.redirect()
@@ -144,11 +161,10 @@ def _authorised(
 
 
 async def _body(request: Request) -> dict[str, Any] | None:
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_BODY:
-            return None
+    """The JSON object of a request, empty if there is no body; None for anything else."""
+    data = await read_body(request, MAX_BODY)
+    if data is None:
+        return None
     if not data:
         return {}
     try:

@@ -121,8 +121,12 @@ class Connection:
             )
 
     def leave(self, action: Transfer | EndCall) -> bool:
-        """End the session from outside, once what was said has been played. Returns whether it is live."""
-        left = self._session.leave(action, self._now())
+        """End the session from outside, once what was said has been played. Returns whether it is live.
+
+        Who goes to a person is told so first: the agent has not announced it.
+        """
+        line = self._session.line.handoff_line if isinstance(action, Transfer) else ""
+        left = self._session.leave(action, self._now(), line)
         self._settle()
         return left
 

@@ -120,7 +120,7 @@ class SignedRoutes:
         Raises:
             RequestRefusedError: it is not Twilio's, or about another account.
         """
-        body = await _body(request)
+        body = await read_body(request, MAX_BODY)
         if body is None:
             return None
         form = self._check(request, body)
@@ -130,7 +130,7 @@ class SignedRoutes:
         return form
 
     async def _verified_body(self, request: Request) -> bytes | None:
-        body = await _body(request)
+        body = await read_body(request, MAX_BODY)
         if body is not None:
             self._check(request, body)
         return body
@@ -151,12 +151,12 @@ def _refuse(request: Request, error: RequestRefusedError) -> Response:
     return PlainTextResponse("Forbidden", 403)
 
 
-async def _body(request: Request) -> bytes | None:
-    """The body as it came; None if it is too large."""
+async def read_body(request: Request, limit: int) -> bytes | None:
+    """The body as it came; None if it has more than ``limit`` bytes."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY:
+        if len(body) > limit:
             return None
     return bytes(body)
 
