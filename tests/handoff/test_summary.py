@@ -10,7 +10,7 @@ import pytest
 from voice_app import Call, Message, Piece, Turn
 from voice_app.calls import HistoryLine
 from voice_app.handoff import summary
-from voice_app.handoff.summary import brief
+from voice_app.handoff.summary import brief, sentences
 
 LINES = [
     HistoryLine("user", "My order is broken."),
@@ -45,7 +45,32 @@ async def test_the_last_words_have_to_do_where_it_cannot(
     monkeypatch: pytest.MonkeyPatch, text: str | Exception | None
 ) -> None:
     monkeypatch.setattr(summary, "SECONDS_TO_SUMMARISE", 0.05)
-    assert await brief(Writer(text), LINES) == "My order is broken. / Number 81."
+    assert await brief(Writer(text), LINES) == "My order is broken. Number 81."
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("", ""),
+        ("Wants a refund", "Wants a refund."),
+        ("Wants a refund. ", "Wants a refund."),
+        ("Is she insured?", "Is she insured?"),
+        ('He said "never"', 'He said "never".'),
+        ('He said "never."', 'He said "never."'),
+        ("Order 81,", "Order 81."),
+        ("- wants a refund\n- order 81\n\n", "wants a refund. order 81."),
+        ("您的订单。", "您的订单。"),
+        ("…", "…"),
+        (" - ", ""),
+    ],
+)
+def test_what_is_read_aloud_ends_in_full_stops(text: str, read: str) -> None:
+    assert sentences(text) == read
+
+
+def test_a_long_text_ends_with_a_whole_word() -> None:
+    assert sentences("Order eighty-one never came", 12) == "Order."
+    assert sentences("x" * 20, 12) == "x" * 12 + "."
 
 
 async def test_a_call_on_which_nothing_was_said_has_no_summary() -> None:

@@ -39,12 +39,16 @@ class Sandbox:
         return self.phone.network
 
     def call(
-        self, *people: Person, watch: Callable[[PhoneEvent], None] = lambda happening: None
+        self,
+        *people: Person,
+        watch: Callable[[PhoneEvent], None] = lambda happening: None,
+        caller: str = "",
     ) -> AbstractAsyncContextManager[PhoneCall]:
         """Phone the server. ``people`` are there when it rings somebody."""
         origin = self.settings.origin
         status_url = f"{origin}/voice/status"
-        return self.phone.call(f"{origin}/voice", status_url=status_url, watch=watch, people=people)
+        url = f"{origin}/voice"
+        return self.phone.call(url, status_url=status_url, watch=watch, people=people, caller=caller)
 
     async def post(self, path: str, **form: str) -> aiohttp.ClientResponse:
         """Ask a webhook as Twilio would: signed, with the account's SID."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 from voice_app.agents.protocol import Agent, Message
 from voice_app.agents.runner import hook
@@ -13,6 +14,9 @@ from voice_app.calls import HistoryLine
 SECONDS_TO_SUMMARISE = 3.0
 """How long an agent may take to write a summary: the caller is waiting."""
 LAST_LINES = 4
+_ENDS: Final = (".", "!", "?", "…", "。", "！", "？", "।", "؟", "۔")
+_CLOSERS: Final = "\"'”’)]»」』"
+"""What may stand behind the end of a sentence."""
 
 log = logging.getLogger(__name__)
 
@@ -30,4 +34,19 @@ async def brief(agent: Agent, lines: Sequence[HistoryLine]) -> str:
             if isinstance(text, str) and text.strip():
                 return text.strip()
     said = [line.content for line in lines if line.role == "user"]
-    return " / ".join(said[-LAST_LINES:])
+    return sentences("\n".join(said[-LAST_LINES:]))
+
+
+def sentences(text: str, most: int | None = None) -> str:
+    """A text as it is read aloud: each of its lines ends like a sentence, so that the voice makes a pause.
+
+    ``most`` is how many characters of it are read; a text that is longer ends with the last whole word.
+    """
+    if most is not None and len(text) > most:
+        text = text[:most].rsplit(maxsplit=1)[0]
+    return " ".join(filter(None, map(_sentence, text.splitlines())))
+
+
+def _sentence(line: str) -> str:
+    words = " ".join(line.split()).lstrip("-*• ").rstrip("-–—,;: ")
+    return f"{words}." if words and not words.rstrip(_CLOSERS).endswith(_ENDS) else words

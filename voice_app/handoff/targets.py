@@ -1,4 +1,4 @@
-"""To whom callers are handed: phones, a SIP address, a Voice client, a queue, a workflow, a Studio flow.
+"""To whom callers are handed: phones, a SIP address, a Voice client, WhatsApp, a queue, a workflow, a flow.
 
 ``conference:+1555…`` rings a phone, too, but into a conference in which the caller waits with music: a warm
 transfer, in which the person hears the summary before they come in.
@@ -23,7 +23,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from opening_hours import OpeningHours, ParserError  # type: ignore[attr-defined]
@@ -31,7 +31,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from voice_app.settings import E164, TomlError, read_toml, sentences, unknown_keys
 
-Kind = Literal["number", "sip", "client", "conference", "queue", "workflow", "studio"]
+Kind = Literal["number", "sip", "client", "whatsapp", "conference", "queue", "workflow", "studio"]
+ALONE: Final[frozenset[Kind]] = frozenset({"whatsapp", "conference", "queue", "workflow", "studio"})
+"""Kinds that are not rung beside others: WhatsApp is dialled from another number than phones are."""
 
 MOST_AT_ONCE = 10
 """So many numbers ``<Dial>`` rings in parallel."""
@@ -39,14 +41,15 @@ _SHAPES: dict[Kind, re.Pattern[str]] = {
     "number": E164,
     "sip": re.compile(r"sips?:[^\s<>\"]+@[^\s<>\"]+"),
     "client": re.compile(r"client:[^\s<>\"]{1,121}"),
+    "whatsapp": re.compile(f"whatsapp:{E164.pattern}"),
     "conference": re.compile(f"conference:{E164.pattern}"),
     "queue": re.compile(r"queue:[^<>\"]{1,64}"),
     "workflow": re.compile(r"workflow:WW[0-9a-f]{32}"),
     "studio": re.compile(r"studio:FW[0-9a-f]{32}"),
 }
 _EXAMPLES = (
-    "+15550100010, sip:desk@example.com, client:anna, conference:+15550100010, queue:support, workflow:WW…, "
-    "studio:FW…"
+    "+15550100010, sip:desk@example.com, client:anna, whatsapp:+15550100010, conference:+15550100010, "
+    "queue:support, workflow:WW…, studio:FW…"
 )
 
 
@@ -77,10 +80,11 @@ class Target(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> Target:
         kinds = {kind_of(address) for address in self.to}
-        if len(kinds) > 1 and not kinds <= {"number", "sip", "client"}:
-            raise ValueError("only phones, SIP addresses and clients can be rung at once")
-        if len(self.to) > 1 and kinds & {"conference", "queue", "workflow", "studio"}:
-            raise ValueError("a conference, a queue, a workflow or a flow stands alone")
+        if len(self.to) > 1 and (alone := kinds & ALONE):
+            raise ValueError(
+                f"a target of the kind {min(alone)} stands alone: only phones, SIP addresses and clients "
+                "can be rung at once"
+            )
         if self.hours:
             _hours(self.hours, self.zone)
         return self

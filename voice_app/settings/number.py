@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from voice_app.settings.values import ConfigurationId, words
+from voice_app.settings.values import ConfigurationId, PhoneNumber, words
 
 NUMBER_KEYS: Final[Mapping[str, str]] = {"configuration": "conversation_configuration"}
 """Shorter names of settings in the tables of ``VOICE_APP_NUMBERS``."""
@@ -28,7 +28,9 @@ class NumberSettings(BaseModel):
     receptionist: Path | None = Field(None, description="TOML file of questions and answers")
     prompt: Path | None = Field(None, description="file with the instructions of the agent `chat`")
     handoff_to: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="who takes calls over, separated by commas: +1555…, sip:…, client:…, queue:…"
+        (),
+        description="who takes calls over, separated by commas: +1555…, sip:…, client:…, "
+        "whatsapp:+1555…, queue:…",
     )
     template: str = Field("answer.xml", description="the template that answers a call")
     greeting: str = Field(
@@ -67,6 +69,14 @@ class NumberSettings(BaseModel):
     transcribe: Literal["twiml", "passive"] = Field(
         "twiml",
         description="who writes down what is said to people: our TwiML, or a capture rule of a configuration",
+    )
+    handoff_line: str = Field(
+        "One moment, please. I am connecting you with a colleague.",
+        description="what a caller hears first whom a supervisor sends to a person; empty: nothing",
+    )
+    whatsapp_sender: PhoneNumber | None = Field(
+        None,
+        description="our number on WhatsApp, from which `whatsapp:` people are rung; without: the one called",
     )
     handoff_then: Literal["voicemail", "agent"] = Field(
         "voicemail", description="what follows when nobody takes a call over"

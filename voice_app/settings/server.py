@@ -154,6 +154,12 @@ class Settings(ModelSettings, NumberSettings):
     report_secret: SecretStr | None = Field(
         None, description="what reports are signed with: `whsec_` and at least 24 bytes in base64"
     )
+    report_wait: float = Field(
+        180,
+        ge=0,
+        le=3600,
+        description="so many seconds a report waits for the transcript of a message that the caller left",
+    )
     recordings: Path | None = Field(
         None, description="folder into which messages left by callers are fetched"
     )

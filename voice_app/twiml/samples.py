@@ -21,6 +21,7 @@ BARE = Context(
     action_url="https://voice.example.com/voice/relay-ended",
     target="people",
     people=(("number", "+14155550177"), ("sip", "sip:desk@example.com"), ("client", "anna")),
+    caller_id="+14155550100",
 )
 """Only what every call has, and every handoff."""
 
@@ -46,6 +47,8 @@ FULL = replace(
     priority=5,
     whisper_url="https://voice.example.com/handoff/whisper",
     wait_url="https://voice.example.com/handoff/wait",
+    announcement="One moment, please.",
+    transcribe_message=True,
     recording_url="https://voice.example.com/handoff/recording",
     callback_url="https://voice.example.com/voice/callback",
     summary="Wants a refund for order 81.",
@@ -77,6 +80,11 @@ PLAIN = replace(FULL, **_VOICE_SETTINGS)
 """Everything that can be set but voices, languages and models."""
 
 _TARGETS: dict[str, dict[str, Any]] = {
+    "WhatsApp": {
+        "target": "people",
+        "people": (("whatsapp", "+14155550177"),),
+        "caller_id": "whatsapp:+14155550199",
+    },
     "queue": {
         "target": "queue",
         "address": "support",
@@ -97,7 +105,7 @@ _TARGETS: dict[str, dict[str, Any]] = {
         "people": (),
     },
 }
-_TOGETHER = frozenset({"target", "address", "people", "task"})
+_TOGETHER = frozenset({"target", "address", "people", "task", "caller_id"})
 """Fields that only make sense together."""
 
 

@@ -67,12 +67,18 @@ class Context:
     address: str = ""
     """The name of the conference or the queue, the workflow's SID, or the flow's URL."""
     people: Sequence[tuple[str, str]] = ()
-    """Who is rung at once: kind (``number``, ``sip``, ``client``) and address of each."""
+    """Who is rung at once: kind (``number``, ``sip``, ``client``, ``whatsapp``) and address of each."""
+    caller_id: str | None = None
+    """From what people are rung: the caller's number if it is real, else ours; for WhatsApp a sender."""
+    announcement: str = ""
+    """What the caller hears before anybody is rung: a supervisor has taken the call from the agent."""
     ring_seconds: int = 25
     whisper_url: str = ""
     """What a person hears before they are connected; empty: they are connected at once."""
     wait_url: str = ""
     recording_url: str = ""
+    transcribe_message: bool = False
+    """What is said in a voicemail is to be written down, by Twilio and not by a capture rule."""
     callback_url: str = ""
     """Where the caller's key goes who wants to be called back; empty: that cannot be offered."""
     task: str = ""

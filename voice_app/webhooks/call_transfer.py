@@ -17,7 +17,7 @@ from voice_app.agents.protocol import Transfer
 from voice_app.calls import INVITED, CallState, Handoff, HandoffState, HandoffStep
 from voice_app.handoff import NextStep, RingTarget, Target, next_step
 from voice_app.handoff.summary import brief
-from voice_app.journal.events import Acted, Event, HandedOff
+from voice_app.journal.events import Acted, Event, Failed, HandedOff
 from voice_app.runtime import Services
 from voice_app.twilio import ApiError, Conversations
 from voice_app.webhooks.addresses import INVITED_ENDED, PULLED, WHISPER
@@ -78,6 +78,12 @@ class CallTransfer:
             attempt = self.handoff.attempt + (step is HandoffStep.RANG)
             self._write(HandedOff(step, reason, summary, target, attempt))
 
+    def report_failure(self, why: str) -> None:
+        """Write down that the attempt to reach a person failed: to ring them, and not that they were busy."""
+        attempt = self.handoff.attempt
+        log.error("call %s: attempt %d to reach a person failed: %s", self._call_sid, attempt, why)
+        self._write(Failed("dial", f"attempt {attempt}: {why}"))
+
     def abandon(self) -> None:
         """The caller is gone: a person who is being rung for them need not pick up."""
         handoff, invited = self.handoff, self._state.invited
@@ -102,19 +108,26 @@ class CallTransfer:
         """Ring the person into the conference in which the caller waits."""
         services, origin = self._services, self._services.settings.origin
         path = {"call": self._call_sid, "attempt": self.handoff.attempt}
+        ours = self._state.parties.own_number(services.settings.phone_number)
+        if ours is None:
+            await self._not_invited("we have no number to ring them from: set TWILIO_PHONE_NUMBER")
+            return
         try:
             sid = await services.calls.create(
                 to=target.to[0].removeprefix("conference:"),
-                from_=self._state.parties.number,
+                from_=ours,
                 url=origin + WHISPER.format(**path),
                 status_url=origin + INVITED_ENDED.format(**path),
                 ring_seconds=target.ring_seconds,
             )
             self._write(Acted(INVITED, sid))
         except ApiError as error:
-            log.error("call %s: %s could not be rung: %s", self._call_sid, target.label, error)
-            self.take(HandoffStep.FAILED)
-            await self._try_redirect()
+            await self._not_invited(str(error))
+
+    async def _not_invited(self, why: str) -> None:
+        self.report_failure(why)
+        self.take(HandoffStep.FAILED)
+        await self._try_redirect()
 
     async def _try_redirect(self) -> None:
         try:

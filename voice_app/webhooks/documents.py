@@ -9,7 +9,8 @@ from typing import Final
 from starlette.responses import Response
 
 from voice_app.calls import CallState
-from voice_app.handoff import NextStep, ReturnToAgent, RingTarget, SayGoodbye, TakeMessage
+from voice_app.handoff import NextStep, ReturnToAgent, RingTarget, SayGoodbye, TakeMessage, Target
+from voice_app.handoff.targets import kind_of
 from voice_app.runtime import Services
 from voice_app.twiml.templates import Context
 from voice_app.webhooks.addresses import (
@@ -39,11 +40,17 @@ def transfer_context(
     )
 
 
-def serve_step(services: Services, call_sid: str, state: CallState, decision: NextStep) -> Response:
-    """The TwiML of what was decided (`CallTransfer.proceed`)."""
+def serve_step(
+    services: Services, call_sid: str, state: CallState, decision: NextStep, *, announcement: str = ""
+) -> Response:
+    """The TwiML of what was decided (`CallTransfer.proceed`).
+
+    ``announcement`` is said before somebody is rung.
+    """
     match decision:
         case RingTarget():
             context = _ringing(services, call_sid, state, decision)
+            context = replace(context, announcement=announcement)
             return serve(services, "handoff.xml", context, state)
         case ReturnToAgent():
             # What the agent says first tells both what happened.
@@ -51,8 +58,12 @@ def serve_step(services: Services, call_sid: str, state: CallState, decision: Ne
             return serve_agent(services, call_sid, state, "returned", greeting)
         case TakeMessage():
             context = transfer_context(services, call_sid, state, "voicemail", RECORDED)
-            recording_url = services.settings.origin + RECORDING
-            return serve(services, "voicemail.xml", replace(context, recording_url=recording_url), state)
+            context = replace(
+                context,
+                recording_url=services.settings.origin + RECORDING,
+                transcribe_message=_may_transcribe(services, context.number),
+            )
+            return serve(services, "voicemail.xml", context, state)
         case SayGoodbye():
             return serve_goodbye(services, call_sid, state)
 
@@ -86,10 +97,7 @@ def _ringing(services: Services, call_sid: str, state: CallState, ring: RingTarg
         priority=target.priority,
         ring_seconds=target.ring_seconds,
         wait_url=origin + QUEUE_WAIT,
-        # While the guard refuses, somebody else's capture rule writes down what is said.
-        transcribe=not base.transcribing
-        and not services.watch.refusing
-        and services.line(base.number).transcribe == "twiml",
+        transcribe=not base.transcribing and _may_transcribe(services, base.number),
         transcription_url=origin + TRANSCRIPTION,
     )
     address = target.to[0].partition(":")[2]
@@ -104,21 +112,37 @@ def _ringing(services: Services, call_sid: str, state: CallState, ring: RingTarg
         case "studio":
             url = STUDIO.format(account=services.settings.account_sid, flow=address)
             return replace(context, target="studio", address=url)
-        case "number" | "sip" | "client":
+        case "number" | "sip" | "client" | "whatsapp":
             whisper = origin + WHISPER.format(call=call_sid, attempt=ring.attempt)
             return replace(
                 context,
                 target="people",
                 people=tuple(map(_person, target.to)),
+                caller_id=_caller_id(services, state, target),
                 whisper_url=whisper if target.screen else "",
             )
 
 
 def _person(address: str) -> tuple[str, str]:
-    """Kind and address of somebody whom ``<Dial>`` rings."""
-    if address.startswith("client:"):
-        return "client", address.removeprefix("client:")
-    return ("sip", address) if address.startswith(("sip:", "sips:")) else ("number", address)
+    """Kind and address of somebody whom ``<Dial>`` rings, as its noun has it."""
+    kind = kind_of(address)
+    return kind, address.partition(":")[2] if kind in ("client", "whatsapp") else address
+
+
+def _caller_id(services: Services, state: CallState, target: Target) -> str | None:
+    """From what people are rung; None where we have no number at all, and Twilio's default has to do."""
+    parties, account_number = state.parties, services.settings.phone_number
+    if target.kind == "whatsapp":
+        return parties.whatsapp_sender(services.line(parties.number).whatsapp_sender, account_number)
+    return parties.caller_address.caller_id(parties.own_number(account_number))
+
+
+def _may_transcribe(services: Services, number: str) -> bool:
+    """Whether we ask for what is said to be written down: not where a capture rule does it.
+
+    While the guard refuses, there is one that nobody told us of.
+    """
+    return not services.watch.refusing and services.line(number).transcribe == "twiml"
 
 
 def _task(services: Services, call_sid: str, state: CallState) -> str:
@@ -126,7 +150,7 @@ def _task(services: Services, call_sid: str, state: CallState) -> str:
     return json.dumps(
         {
             "call_sid": call_sid,
-            "from": state.parties.caller,
+            "from": state.parties.caller_address.shown,
             "conversation_id": state.conversation_id,
             "profile_id": services.memory.profile_id(call_sid) if services.memory else None,
             "reason": state.handoff.reason,

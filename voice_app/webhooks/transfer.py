@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import replace
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 from starlette.responses import Response
 
 from voice_app.calls import Handoff, HandoffState, HandoffStep
+from voice_app.handoff.summary import sentences
 from voice_app.journal.events import Voicemail
 from voice_app.runtime import Services
 from voice_app.webhooks.addresses import SCREENED
@@ -24,6 +26,12 @@ MISSED: Final = {
     "failed": HandoffStep.FAILED,
 }
 """What became of a person's leg, by Twilio's status of it."""
+UNFINISHED: Final = frozenset({HandoffState.RINGING, HandoffState.TALKING})
+"""Where an attempt is still to come to something."""
+FAILED_QUEUES: Final = frozenset({"error", "system-error", "queue-full"})
+"""What Twilio says of an ``<Enqueue>`` that could not be carried out."""
+MAX_ERROR: Final = 500
+"""Characters."""
 HANG_UP: Final = '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Hangup/></Response>\n'
 JOIN: Final = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Dial>'
@@ -34,8 +42,11 @@ MAX_SPOKEN_SUMMARY: Final = 600
 MAX_URL: Final = 500
 MAX_MESSAGE: Final = 5000
 """Characters that are kept of what was said in a voicemail."""
+MAX_STATUS: Final = 20
+"""Characters that are kept of a status."""
 RECORDING_SID: Final = re.compile(r"RE[0-9a-fA-F]{32}")
-E164: Final = re.compile(r"\+\d+")
+
+log = logging.getLogger(__name__)
 
 
 async def dialed(services: Services, request: CallRequest) -> Response:
@@ -47,6 +58,8 @@ async def dialed(services: Services, request: CallRequest) -> Response:
         services.call_ended(call_sid, request.call_status, once=f"closed:{call_sid}")
         return twiml(NOTHING)
     if transfer.handoff.attempt == request.attempt:
+        if transfer.handoff.state in UNFINISHED and (why := _failure(request)):
+            transfer.report_failure(why)
         transfer.take(_outcome(request, transfer.handoff))
     return serve_step(services, call_sid, state, transfer.proceed())
 
@@ -54,8 +67,11 @@ async def dialed(services: Services, request: CallRequest) -> Response:
 async def pulled(services: Services, request: CallRequest) -> Response:
     """Twilio was told to ask here what the caller's line does now: a supervisor, or a missed invitation."""
     state = await services.call_state(request.about, request.parties)
-    decision = CallTransfer(services, request.call_sid, state).proceed()
-    return serve_step(services, request.call_sid, state, decision)
+    transfer = CallTransfer(services, request.call_sid, state)
+    decision = transfer.proceed()
+    # Who waits with music for the next target has been told already.
+    line = services.line(state.parties.number).handoff_line if transfer.handoff.attempt <= 1 else ""
+    return serve_step(services, request.call_sid, state, decision, announcement=line)
 
 
 async def whisper(services: Services, request: CallRequest) -> Response:
@@ -68,9 +84,9 @@ async def whisper(services: Services, request: CallRequest) -> Response:
     reason = state.handoff.reason
     context = replace(
         context,
-        caller=_spoken(context.caller),
-        reason_line=f"It is about: {reason}." if reason else "",
-        summary=state.handoff.summary[:MAX_SPOKEN_SUMMARY],
+        caller=state.parties.caller_address.spoken,
+        reason_line=sentences(f"It is about: {reason}") if reason else "",
+        summary=sentences(state.handoff.summary, MAX_SPOKEN_SUMMARY),
     )
     return twiml(services.documents.render("whisper.xml", context))
 
@@ -93,6 +109,8 @@ async def invited(services: Services, request: CallRequest) -> Response:
     state = await services.call_state(request.about, request.parties)
     if _rings(state.handoff, request):
         transfer = CallTransfer(services, request.about, state)
+        if request.call_status == "failed":
+            transfer.report_failure(_told(request))
         transfer.take(MISSED.get(request.call_status, HandoffStep.DECLINED))
         transfer.redirect_soon()
     return Response(status_code=204)
@@ -132,6 +150,20 @@ def _outcome(request: CallRequest, handoff: Handoff) -> HandoffStep:
     return MISSED.get(request.dial_call_status, HandoffStep.FAILED)
 
 
+def _failure(request: CallRequest) -> str:
+    """Why an attempt failed, as Twilio told; empty where nobody took the call, which is no failure."""
+    if request.dial_call_status == "failed" or request.queue_result in FAILED_QUEUES:
+        return _told(request)
+    return _told(request) if request.error_code else ""
+
+
+def _told(request: CallRequest) -> str:
+    """Twilio's error code and message."""
+    told = f"{request.error_code} {request.error_message}".strip()
+    status = request.dial_call_status or request.queue_result or request.call_status
+    return told[:MAX_ERROR] or f"{status}, and Twilio told no error code"
+
+
 def _rings(handoff: Handoff, request: CallRequest) -> bool:
     """Whether the attempt that the request is about still rings."""
     return handoff.state is HandoffState.RINGING and handoff.attempt == request.attempt
@@ -144,10 +176,9 @@ def _keep_recording(services: Services, request: CallRequest) -> None:
             request.recording_url[:MAX_URL],
             request.recording_duration,
             request.transcription_text[:MAX_MESSAGE],
+            request.transcription_status[:MAX_STATUS],
         )
+        if voicemail.transcription == "failed":
+            log.warning("call %s: %s was not understood", request.call_sid, voicemail.recording_sid)
         services.journal.write(request.call_sid, voicemail)
-
-
-def _spoken(caller: str) -> str:
-    """A number digit by digit, so that it is not read as millions."""
-    return " ".join(caller.removeprefix("+")) if E164.fullmatch(caller) else caller[:80]
+        services.followups.news(request.call_sid)

@@ -18,7 +18,6 @@ from voice_app.calls import CallState
 from voice_app.handoff import BUSY, choose
 from voice_app.journal.events import CallbackWanted, Failed, TurnedAway
 from voice_app.runtime import Services, ServingState
-from voice_app.twilio.addresses import phone_of
 from voice_app.webhooks.addresses import VOICE, VOICE_CALLBACK
 from voice_app.webhooks.call_transfer import CallTransfer
 from voice_app.webhooks.documents import serve_step
@@ -46,7 +45,8 @@ async def callback(services: Services, request: CallRequest) -> Response:
     possible = _may_call_back(services, request)
     if request.digits != "1" or not possible:
         return _busy_message(services, request, offered=possible)
-    wanted = CallbackWanted(parties.caller, parties.number)
+    ours = parties.own_number(services.settings.phone_number) or ""
+    wanted = CallbackWanted(parties.caller, ours)
     services.journal.write(call_sid, wanted, once=f"callback-wanted:{call_sid}")
     services.followups.call_back(call_sid)
     return serve(services, "goodbye.xml", context_for(services, call_sid, parties, "callback"))
@@ -143,5 +143,6 @@ def _may_call_back(services: Services, request: CallRequest) -> bool:
     return (
         services.line(parties.number).answer == "agent"
         and not parties.outbound
-        and phone_of(parties.caller) is not None
+        and parties.caller_address.phone is not None
+        and parties.own_number(services.settings.phone_number) is not None
     )
