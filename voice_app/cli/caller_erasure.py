@@ -15,7 +15,8 @@ from voice_app.calls import CallerAddress
 from voice_app.cli.account import TwilioAccount, account, exit_code
 from voice_app.cli.caller_data import CallerData, left, read, table
 from voice_app.cli.confirmation import Confirmation
-from voice_app.cli.output import complain, counted, print_json
+from voice_app.cli.output import complain, print_json
+from voice_app.findings import counted
 from voice_app.journal import Journal
 from voice_app.settings import Settings, load
 from voice_app.twilio import ApiError

@@ -129,7 +129,7 @@ def export(
     """
     from voice_app.cli.calls_export import export_calls
     from voice_app.cli.journal import ask, selection
-    from voice_app.cli.output import counted
+    from voice_app.findings import counted
     from voice_app.journal import Selection
 
     wanted = selection(number, region, since, until)
@@ -201,7 +201,8 @@ def purge(
     """
     from voice_app.cli.confirmation import Confirmation
     from voice_app.cli.journal import ask
-    from voice_app.cli.output import counted, print_json
+    from voice_app.cli.output import print_json
+    from voice_app.findings import counted
     from voice_app.journal import Selection
     from voice_app.journal.retention import DAY_SECONDS
 

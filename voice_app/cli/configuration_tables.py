@@ -12,6 +12,7 @@ from rich.text import Text
 
 from voice_app.cli.configuration_fields import GROUPING_NAMES
 from voice_app.cli.output import plain, printable
+from voice_app.findings import counted
 from voice_app.twilio import Configuration
 from voice_app.twilio.configuration_edit import Difference
 
@@ -69,7 +70,7 @@ def _counts(item: Configuration) -> list[tuple[str, int]]:
 
 def _channel(pair: tuple[str, int]) -> str:
     name, count = pair
-    return f"{name} ({count} rule{'s' if count != 1 else ''})" if count else name
+    return f"{name} ({counted(count, 'rule')})" if count else name
 
 
 def _short(grouping: str) -> str:

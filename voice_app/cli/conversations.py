@@ -59,6 +59,7 @@ def list_conversations(
     from voice_app.cli.account import ask
     from voice_app.cli.conversation_tables import table
     from voice_app.cli.output import console, print_json
+    from voice_app.findings import counted
     from voice_app.twilio import Conversations
     from voice_app.twilio.limits import CHANNELS
     from voice_app.twilio.models import moment as time_of
@@ -87,7 +88,7 @@ def list_conversations(
     if found:
         console().print(table(found[:limit]))
     more = f", {len(found) - limit} more with --limit {len(found)}" if len(found) > limit else ""
-    typer.echo(f"{len(found)} conversation{'' if len(found) == 1 else 's'}{more}.")
+    typer.echo(f"{counted(len(found), 'conversation')}{more}.")
 
 
 def show(conversation_id: ConversationId, url: Url = None, as_json: AsJson = False) -> None:

@@ -71,11 +71,6 @@ def complain(text: str) -> None:
         typer.echo(printable(line), err=True)
 
 
-def counted(number: int, noun: str) -> str:
-    """E.g. ``1 call``, ``2,000 calls``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def plain(text: str, style: str = "") -> Text:
     """Untrusted text that Rich prints as it is: no markup in it, nothing that steers a terminal."""
     from rich.text import Text

@@ -142,7 +142,7 @@ def overview(verdict: Verdict, facts: Sequence[Fact], findings: Sequence[Finding
 
 def _tally(findings: Sequence[Finding]) -> str:
     counts = [(severity, sum(item.severity is severity for item in findings)) for severity in Severity]
-    told = [f"{number} {severity}{'s' if number > 1 else ''}" for severity, number in counts if number]
+    told = [counted(number, severity) for severity, number in counts if number]
     return f" — {', '.join(told)}" if told else ""
 
 

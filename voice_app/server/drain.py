@@ -24,6 +24,7 @@ from collections.abc import Callable
 from typing import Final
 
 from voice_app.calls import GIVEN_UP
+from voice_app.findings import counted
 from voice_app.runtime import Services
 
 SECONDS_BETWEEN_LOOKS: Final = 0.1
@@ -93,7 +94,7 @@ class Drain:
         parked = 0 if self._services.peers.successors else registry.parked
         if not (calls := registry.open + parked):
             return ""
-        return f"{_calls(calls)} on the line" + (f" ({parked} without the agent)" if parked else "")
+        return f"{counted(calls, 'call')} on the line" + (f" ({parked} without the agent)" if parked else "")
 
     async def _tell_others(self) -> None:
         """Have the other servers know, and know which of them are ready."""
@@ -109,18 +110,20 @@ class Drain:
         registry = self._registry
         if not registry.open:
             if registry.parked:
-                log.info("%s left without the agent; what follows needs a server", _calls(registry.parked))
+                log.info(
+                    "%s left without the agent; what follows needs a server", counted(registry.parked, "call")
+                )
             return
         await self._tell_others()
         if self._services.peers.successors:
-            log.info("%s to go to another server", _calls(registry.open))
+            log.info("%s to go to another server", counted(registry.open, "call"))
             await self._hand_over()
         else:
-            log.info("goodbye is said on %s: no other server is ready", _calls(registry.open))
+            log.info("goodbye is said on %s: no other server is ready", counted(registry.open, "call"))
             await self._say_goodbye()
         await self._until(lambda: not registry.open, SECONDS_TO_ASK)
         if registry.open:
-            log.warning("%s left: Twilio has not asked what follows", _calls(registry.open))
+            log.warning("%s left: Twilio has not asked what follows", counted(registry.open, "call"))
 
     async def _hand_over(self) -> None:
         """Close the sockets, those that were on their way included; who says goodbye may finish."""
@@ -152,7 +155,3 @@ class Drain:
                 return False
             await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
         return True
-
-
-def _calls(number: int) -> str:
-    return "1 call" if number == 1 else f"{number} calls"
