@@ -75,12 +75,20 @@ async def test_a_conference_is_joined_from_our_number(tmp_path: Path, caller: st
     assert person.heard[0].startswith(whispered)
 
 
-@pytest.mark.parametrize("number", ["sip:desk@sip.example.com", "whatsapp:+15550100008", "client:line"])
+@pytest.mark.parametrize(
+    ("number", "to"),
+    [
+        ("sip:desk@sip.example.com", "+15550100010"),
+        ("whatsapp:+15550100008", "+15550100010"),
+        ("client:line", "+15550100010"),
+        ("sip:desk@sip.example.com", "conference:+15550100010"),
+    ],
+)
 async def test_a_call_that_came_to_no_number_is_handed_over_from_the_account_s(
-    tmp_path: Path, number: str
+    tmp_path: Path, number: str, to: str
 ) -> None:
     person = anna()
-    async with sandbox(tmp_path, handoff_to=("+15550100010",)) as server:
+    async with sandbox(tmp_path, handoff_to=(to,)) as server:
         server.phone.number, server.phone.verified = number, frozenset({OURS})
         async with server.call(person, caller="client:anna") as call:
             await call.reply()

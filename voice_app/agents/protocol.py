@@ -137,7 +137,10 @@ class Call:
 
     @property
     def caller(self) -> str:
-        """The person's address: E.164, ``client:name`` or ``sip:…``. Never proof of identity."""
+        """The person's address: E.164, ``client:…``, ``sip:…``, ``whatsapp:…``, or a word (``anonymous``).
+
+        Never proof of identity.
+        """
         return self.from_ if self.direction == "inbound" else self.to
 
     @property

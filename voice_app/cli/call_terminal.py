@@ -69,6 +69,7 @@ async def phone_server(settings: Settings, order: CallOrder, stand_in: Person) -
         Network(base, f"https://{domain}", account.signing_tokens[0]),
         account_sid=account.account_sid or "",
         number=order.to or account.phone_number or "",
+        verified=[account.phone_number] if account.phone_number else (),
         caller=order.from_,
         words_per_second=order.words_per_second,
         twilio_base_url=told.get("twilio_base_url"),
