@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from voice_app import console, telemetry
 from voice_app.agents.loader import load as load_agent
+from voice_app.agents.loader import load_answer
 from voice_app.agents.protocol import Agent
 from voice_app.agents.runner import hook
 from voice_app.followups import Followups, Rhythm, tasks_of
@@ -26,17 +27,26 @@ from voice_app.journal.retention import keep
 from voice_app.relay.session_token import Tickets
 from voice_app.runtime import (
     Admission,
+    AnswerHook,
     BackgroundTasks,
     CallerMemory,
     CallRegistry,
     ConversationIndex,
     ConversationMonitor,
+    HttpAnswerHook,
     LoopWatchdog,
     Peers,
     Services,
     ServingState,
 )
-from voice_app.settings import SANDBOX_ACCOUNT_SID, NumberSettings, Settings, SettingsError, number_settings
+from voice_app.settings import (
+    SANDBOX_ACCOUNT_SID,
+    NumberSettings,
+    Settings,
+    SettingsError,
+    number_settings,
+    webhook_key,
+)
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
 from voice_app.twiml import VOCABULARY, Context, Documents, default_folder
 from voice_app.webhooks import ORCHESTRATOR_EVENTS, webhook_routes
@@ -119,6 +129,7 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         JournalError: the database's URL cannot be used.
     """
     lines = number_settings(settings)
+    agent, agents = load_agent(settings), _agents(settings, lines)
     documents = documents or documents_of(settings)
     journal = Journal(
         settings.database_url, spool=settings.spool, spool_mb=settings.spool_mb, read_s=READ_SECONDS
@@ -152,12 +163,12 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         lines=lines,
         documents=documents,
         journal=journal,
-        agent=load_agent(settings),
+        agent=agent,
         tickets=Tickets(settings.signing_tokens, settings.relay_token_seconds),
         watch=watch,
         calls=calls,
         targets=targets(settings),
-        agents=_agents(settings, lines),
+        agents=agents,
         targets_of_numbers=_targets_of(settings),
         registry=registry,
         admission=admission,
@@ -166,6 +177,7 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         background=background,
         followups=Followups(journal, tasks, calls, settings.database_url, rhythm),
         fallback=documents.render("fallback.xml", Context(reason="fallback")),
+        answer_hooks=_answer_hooks(settings, lines, agent, agents),
         conversations=conversations,
         monitor=ConversationMonitor(conversations, inspector, journal),
         memory=CallerMemory(api, settings, journal.write, background) if settings.memory_seconds else None,
@@ -194,6 +206,24 @@ def _agents(settings: Settings, lines: Mapping[str, NumberSettings]) -> dict[str
                 made[key] = load_agent(settings.model_copy(update=own))
             found[number] = made[key]
     return found
+
+
+def _answer_hooks(
+    settings: Settings, lines: Mapping[str, NumberSettings], agent: Agent, agents: Mapping[str, Agent]
+) -> dict[str, AnswerHook]:
+    """Who decides how calls are answered, by number; those under an empty one are for every other."""
+    if (
+        settings.answer_hook is not None
+        and settings.answer_secret is not None
+        and "://" in settings.answer_hook
+    ):
+        by_http = HttpAnswerHook(settings.answer_hook, webhook_key(settings.answer_secret.get_secret_value()))
+        return dict.fromkeys(["", *lines], by_http)
+    hooks: dict[str, AnswerHook | None] = {"": load_answer(settings, agent)}
+    for number, line in lines.items():
+        of_number = settings.model_copy(update={"agent": line.agent})
+        hooks[number] = load_answer(of_number, agents.get(number, agent))
+    return {number: hook for number, hook in hooks.items() if hook is not None}
 
 
 def _looking(settings: Settings, api: TwilioApi, documents: Documents) -> Callable[[], Awaitable[Report]]:
@@ -274,3 +304,6 @@ async def _stop(services: Services) -> None:
     for agent in {id(agent): agent for agent in (services.agent, *services.agents.values())}.values():
         if (close := getattr(agent, "close", None)) is not None:
             await hook(close())
+    for answers in services.answer_hooks.values():
+        if isinstance(answers, HttpAnswerHook):
+            await answers.close()

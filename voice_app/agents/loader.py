@@ -5,30 +5,43 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, cast, get_origin, get_type_hints
+from typing import Any, Final, TypeAlias, cast, get_origin, get_type_hints
 
 from voice_app.agents.prompt import PromptError
-from voice_app.agents.protocol import Agent
+from voice_app.agents.protocol import Agent, Call
 from voice_app.agents.receptionist import FaqError, Receptionist
 from voice_app.agents.runner import in_thread
-from voice_app.settings import Settings
+from voice_app.settings import AgentSettings, Settings
 
 BUILT_IN: Final = ("receptionist", "chat")
 _WANTED: Final = "write it as `async def agent(call, turn): yield ...`"
+
+AnswerFunction: TypeAlias = Callable[[Call], Awaitable[object]]
 
 
 class AgentError(Exception):
     """The agent cannot be used. The text names the setting, what is wrong and what to do."""
 
 
-def load(settings: Settings) -> Agent:
-    """The agent of ``VOICE_APP_AGENT``. Raises `AgentError`."""
+def load_named(settings: Settings, named: AgentSettings) -> Agent:
+    """One of the agents of ``VOICE_APP_AGENTS``. Raises `AgentError`."""
+    return load(settings.model_copy(update=named.own), named.tools)
+
+
+def load(settings: Settings, tools: Sequence[str] = ()) -> Agent:
+    """The agent of ``VOICE_APP_AGENT``. ``tools`` are further ones, as ``module:name``.
+
+    Raises:
+        AgentError: it cannot be used, or one of the tools.
+    """
     name = settings.agent
     if name == "chat":
-        return _chat(settings)
+        return _chat(settings, tools)
+    if tools:
+        raise AgentError(f"VOICE_APP_AGENTS: the agent {name} takes no tools; only chat does")
     if name == "receptionist":
         try:
             return Receptionist.from_file(settings.receptionist)
@@ -43,22 +56,59 @@ def load(settings: Settings) -> Agent:
     return _checked(settings, _imported(name, module_name, attribute))
 
 
-def _chat(settings: Settings) -> Agent:
+def load_answer(settings: Settings, agent: Agent) -> AnswerFunction | None:
+    """The function that decides how calls are answered: that of the setting, else the agent's, else none.
+
+    Raises `AgentError`.
+    """
+    name = settings.answer_hook or ""
+    if name and "://" not in name:
+        module_name, _, attribute = name.partition(":")
+        found = _imported(name, module_name, attribute, "VOICE_APP_ANSWER_HOOK")
+        if not _answers(found):
+            raise AgentError(f"VOICE_APP_ANSWER_HOOK={name}: write it as `async def answer(call): ...`")
+        return cast(AnswerFunction, found)
+    module = sys.modules.get(settings.agent.partition(":")[0])
+    for found in (getattr(agent, "answer", None), getattr(module, "answer", None)):
+        if _answers(found):
+            return cast(AnswerFunction, found)
+    return None
+
+
+def _answers(function: object) -> bool:
+    """Whether this is an async function of a call."""
+    if not inspect.iscoroutinefunction(function):
+        return False
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    return True
+
+
+def _chat(settings: Settings, tools: Sequence[str]) -> Agent:
     # The schemas of its tools take a while to be made, and no other agent needs them.
     from voice_app.agents.actions import ACTIONS, remember
     from voice_app.agents.chat import Chat, ChatSettings
+    from voice_app.agents.tools import Tool
 
     if not settings.model:
         raise AgentError("VOICE_APP_MODEL is missing: the agent chat needs a model, e.g. gpt-4o-mini")
 
     chat = ChatSettings(environment=settings)
     try:
-        return Chat(chat, tools=(*ACTIONS, remember) if settings.has_memory else ACTIONS)
+        further = [_imported(name, *name.split(":", 1), "VOICE_APP_AGENTS") for name in tools if ":" in name]
+        if len(further) < len(tools) or not all(isinstance(item, Tool) for item in further):
+            raise AgentError(
+                f"VOICE_APP_AGENTS: tools are named as module:name, and made with @tool: {tools}"
+            )
+        always = (*ACTIONS, remember) if settings.has_memory else ACTIONS
+        return Chat(chat, tools=[*always, *cast(list[Any], further)])
     except PromptError as error:
         raise AgentError(f"VOICE_APP_PROMPT: {error}") from None
 
 
-def _imported(name: str, module_name: str, attribute: str) -> object:
+def _imported(name: str, module_name: str, attribute: str, setting: str = "VOICE_APP_AGENT") -> object:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -67,16 +117,16 @@ def _imported(name: str, module_name: str, attribute: str) -> object:
     except ModuleNotFoundError as error:
         missing = error.name or module_name
         where = f"in {here} or in the environment"
-        raise AgentError(f"VOICE_APP_AGENT={name}: there is no module {missing} {where}") from None
+        raise AgentError(f"{setting}={name}: there is no module {missing} {where}") from None
     except Exception as error:
         raise AgentError(
-            f"VOICE_APP_AGENT={name}: importing {module_name} failed with {type(error).__name__}: {error}"
+            f"{setting}={name}: importing {module_name} failed with {type(error).__name__}: {error}"
         ) from error
     for part in attribute.split("."):
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise AgentError(f"VOICE_APP_AGENT={name}: {module_name} has no {attribute}") from None
+            raise AgentError(f"{setting}={name}: {module_name} has no {attribute}") from None
     return found
 
 

@@ -7,7 +7,7 @@ async def agent(call: Call, turn: Turn) -> AsyncIterator[str | Action]:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -111,6 +111,9 @@ class Call:
     from_: str = ""
     to: str = ""
     direction: Literal["inbound", "outbound"] = "inbound"
+    webhook: Mapping[str, str] = field(default_factory=dict)
+    """What Twilio told of the call when it came in: ``StirVerstat``, ``CallerName``, ``ForwardedFrom``,
+    ``SipHeader_…``. Untrusted, apart from ``StirVerstat``."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """The ``<Parameter>``s of the TwiML. Untrusted where a template copies caller input into them."""
     history: list[Message] = field(default_factory=list)
@@ -149,12 +152,50 @@ class Call:
         return self.to if self.direction == "inbound" else self.from_
 
 
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Answer:
+    """How one call is answered, where that differs from the settings of its number.
+
+    ``answer(call)``, an attribute of the agent or a function of its module, returns one, a `Reject`, or None.
+    """
+
+    greeting: str | None = None
+    language: str = ""
+    """BCP-47 tag of voice and recognition."""
+    agent: str = ""
+    """One of ``VOICE_APP_AGENTS``."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Further ``<Parameter>``s: they come back in `Call.parameters`."""
+    conversation_id: str = ""
+    """A conversation of the Orchestrator that the call is written to, ``conv_conversation_…``."""
+    people: Sequence[str] = ()
+    """Who takes the call instead of the agent: ``+1555…``, ``sip:…``, ``client:…``, ``queue:…``."""
+
+
+@dataclass(slots=True, frozen=True)
+class Reject:
+    """Do not take the call: the caller hears a busy tone, or that the number is not in use."""
+
+    reason: Literal["busy", "rejected"] = "rejected"
+
+
 @dataclass(slots=True, frozen=True)
 class Transfer:
     """Hand the caller to a person, after what was said so far has been played."""
 
     reason: str
     summary: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class Become:
+    """Another agent has the call from now on: one of ``VOICE_APP_AGENTS``, with its prompt, tools and voice.
+
+    It is asked at once, with a turn of the kind ``resumed``, and knows the history. It keeps the call also
+    after a break. One with another voice speaks in a new session: that takes a second or two.
+    """
+
+    agent: str
 
 
 @dataclass(slots=True, frozen=True)
@@ -218,7 +259,7 @@ class Break:
     """
 
 
-Action: TypeAlias = Transfer | EndCall | Play | SendDigits | SwitchLanguage | Say
+Action: TypeAlias = Transfer | EndCall | Play | SendDigits | SwitchLanguage | Say | Become
 Piece: TypeAlias = str | Ssml | Action | Break
 """What an agent yields: text to speak, something to do, or the end of a stretch of speech."""
 
@@ -227,8 +268,8 @@ class Agent(Protocol):
     """Anything that can be called like this; an async generator function is the usual one.
 
     It may have attributes: ``keys`` (`Keys`), how key presses are collected from the start;
-    ``warm(call)``, a coroutine function that is run when a call begins; ``close()``, one that is run when
-    the server stops.
+    ``answer(call)``, a coroutine function that decides how a call is answered (`Answer`, `Reject` or None);
+    ``warm(call)``, one that is run when a call begins; ``close()``, one that is run when the server stops.
     """
 
     def __call__(self, call: Call, turn: Turn, /) -> AsyncIterator[Piece]: ...

@@ -10,7 +10,7 @@ itself as it writes it:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Self, TypeAlias, TypeVar, cast
 
@@ -23,6 +23,7 @@ from voice_app.journal.entries import Entry
 from voice_app.journal.events import (
     Acted,
     Analysed,
+    AnswerDecided,
     CallbackWanted,
     Called,
     CalledBack,
@@ -71,7 +72,7 @@ _KEPT: Final[frozenset[type]] = frozenset(
 _OWN: Final[frozenset[type]] = frozenset(
     {
         *(Opened, Served, SocketOpened, Connected, Reconnected, Prompted, Pressed, Typing, KeysAwaited),
-        *(Acted, HandedOff, ToolCalled, ToolReturned, Transcription),
+        *(Acted, HandedOff, ToolCalled, ToolReturned, Transcription, AnswerDecided),
     }
 )
 """The kinds that change what `CallState` itself holds. A call has thousands of events of other kinds."""
@@ -99,6 +100,12 @@ class CallState:
         """When the first event was written, in seconds since the epoch; `None` without any."""
         self.last_id = ""
         """The id of the entry that was taken last."""
+        self.answer: AnswerDecided | None = None
+        """How the agent's author wants this call to be answered."""
+        self.agent = ""
+        """Which of ``VOICE_APP_AGENTS`` has the call; empty: that of the number."""
+        self.webhook: Mapping[str, str] = {}
+        """What Twilio told of the call as it was opened, beside its parties."""
         self.opened = False
         """Whether it is known that Twilio asked what to do with the call, and so who calls whom."""
         self.parties = Parties()
@@ -136,6 +143,13 @@ class CallState:
         state = cls()
         for entry in entries:
             state.take(entry)
+        return state
+
+    @classmethod
+    def between(cls, parties: Parties) -> Self:
+        """What is known of a call of which nothing is but who calls whom."""
+        state = cls()
+        state.parties = parties
         return state
 
     # --- what was told of one kind of event ------------------------------------------------------
@@ -273,6 +287,9 @@ class CallState:
         match entry.event:
             case Opened() as event if not self.opened:
                 self.opened, self.parties = True, Parties.of(event)
+                self.webhook = event.webhook
+            case AnswerDecided() as event:
+                self.answer, self.agent = event, event.agent
             case Served(greeting=greeting, engine=engine):
                 self.greeting, self.engine = greeting, cast(Engine, engine)
             case SocketOpened():

@@ -17,6 +17,23 @@ class Opened(_Event, tag="opened", frozen=True):
     from_: str = msgspec.field(default="", name="from")
     to: str = ""
     direction: str = ""
+    webhook: dict[str, str] = {}
+    """What else Twilio told: ``CallerName``, ``StirVerstat``, ``ForwardedFrom``, ``SipHeader_…``."""
+
+
+class AnswerDecided(_Event, tag="answer-decided", frozen=True):
+    """The agent's author decided how this call is answered; what is empty is as the settings say."""
+
+    greeting: str | None = None
+    language: str = ""
+    agent: str = ""
+    """One of ``VOICE_APP_AGENTS``."""
+    parameters: dict[str, str] = {}
+    conversation_id: str = ""
+    people: tuple[str, ...] = ()
+    """Who is rung at once, instead of the agent's answering."""
+    reject: str = ""
+    """``busy`` or ``rejected``: the call is not taken."""
 
 
 class Served(_Event, tag="served", frozen=True):
@@ -352,6 +369,7 @@ class Called(_Event, tag="call", frozen=True):
 
 Event: TypeAlias = (
     Opened
+    | AnswerDecided
     | Served
     | SocketOpened
     | Connected

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from voice_app.agents.protocol import (
+    Become,
     Break,
     EndCall,
     Piece,
@@ -33,6 +34,7 @@ _FIELDS: Final[dict[type[Any], dict[str, type[Any]]]] = {
     SwitchLanguage: {"tts": str, "transcription": str},
     Transfer: {"reason": str, "summary": str},
     EndCall: {"reason": str},
+    Become: {"agent": str},
 }
 """What an agent may yield beside text, and of which types its fields are."""
 MAX_LOOP: Final = 1_000

@@ -38,6 +38,13 @@ class StopTurn:
 
 
 @dataclass(slots=True, frozen=True)
+class SwitchAgent:
+    """Ask this one of ``VOICE_APP_AGENTS`` from now on."""
+
+    name: str
+
+
+@dataclass(slots=True, frozen=True)
 class Close:
     """Close the socket."""
 
@@ -52,4 +59,4 @@ class Record:
     event: Event
 
 
-Command: TypeAlias = StartTurn | AdoptTurn | StopTurn | Close | Record
+Command: TypeAlias = StartTurn | AdoptTurn | StopTurn | SwitchAgent | Close | Record

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voice_app.agents.protocol import (
+    Become,
     Break,
     Call,
     EndCall,
@@ -80,7 +81,8 @@ class _CutOff:
 class Turns:
     """Asks the agent, one turn at a time.
 
-    ``leave`` is called when the agent wants to end the session, ``idle`` when there is nothing left to
+    ``leave`` is called when the agent wants to end the session, ``become`` when another one is to have the
+    call, ``idle`` when there is nothing left to
     answer; ``commands`` is where the connection finds what it has to do.
     """
 
@@ -94,6 +96,7 @@ class Turns:
         commands: list[Command],
         *,
         leave: Callable[[Transfer | EndCall, float], None],
+        become: Callable[[Become, float], None],
         idle: Callable[[float], None],
     ) -> None:
         self._call = call
@@ -103,6 +106,7 @@ class Turns:
         self._timers = timers
         self._commands = commands
         self._leave = leave
+        self._become = become
         self._idle = idle
         self._running: _Running | None = None
         self._waiting: list[Turn] = []
@@ -203,6 +207,15 @@ class Turns:
             self._timers.set(self.begin_next, playback.quiet_at(now) + SECONDS_AFTER_THE_VOICE)
         else:
             self._begin(now)
+
+    def go_on_with_another(self, now: float) -> None:
+        """Another agent has the call: it is asked what waits, or to go on."""
+        self.stop(now)
+        self._speaker.finish(now)
+        self._failures = 0
+        if not self._waiting:
+            self._waiting.append(Turn("", "resumed"))
+        self.begin_next(now)
 
     def stop(self, now: float) -> None:
         """Stop asking the agent, whatever it is at."""
@@ -367,6 +380,9 @@ class Turns:
                 return Pull.ON
             case Transfer() | EndCall():
                 self._leave(piece, now)
+                return Pull.STOP
+            case Become():
+                self._become(piece, now)
                 return Pull.STOP
             case Say():
                 if self._speaker.state(

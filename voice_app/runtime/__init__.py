@@ -1,5 +1,6 @@
 """What runs beside requests: services, capacity, peers, conversations, callers' memory, a watchdog."""
 
+from voice_app.runtime.answering import AnswerError, AnswerHook, HttpAnswerHook, decide
 from voice_app.runtime.background import BackgroundTasks
 from voice_app.runtime.caller_memory import CallerMemory
 from voice_app.runtime.capacity import Admission, CallRegistry, ExpectedNext, ServingState
@@ -11,14 +12,18 @@ from voice_app.runtime.watchdog import LoopWatchdog
 
 __all__ = [
     "Admission",
+    "AnswerError",
+    "AnswerHook",
     "BackgroundTasks",
     "CallRegistry",
     "CallerMemory",
     "ConversationIndex",
     "ConversationMonitor",
     "ExpectedNext",
+    "HttpAnswerHook",
     "LoopWatchdog",
     "Peers",
     "Services",
     "ServingState",
+    "decide",
 ]

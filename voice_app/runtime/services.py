@@ -15,10 +15,11 @@ from voice_app.agents.protocol import Agent
 from voice_app.calls import CallState, Parties
 from voice_app.followups import Followups
 from voice_app.guard import Watch
-from voice_app.handoff import Target
+from voice_app.handoff import Target, from_addresses
 from voice_app.journal import Journal, JournalError
 from voice_app.journal.events import Closed
 from voice_app.relay.session_token import Tickets
+from voice_app.runtime.answering import AnswerHook
 from voice_app.runtime.background import BackgroundTasks
 from voice_app.runtime.caller_memory import CallerMemory
 from voice_app.runtime.capacity import Admission, CallRegistry
@@ -72,12 +73,34 @@ class Services:
     """The agents of numbers that have another one than the rest."""
     targets_of_numbers: Mapping[str, Sequence[Target]] = field(default_factory=dict)
     """Who takes calls over, of numbers where that differs from the rest."""
+    answer_hooks: Mapping[str, AnswerHook] = field(default_factory=dict)
+    """Who decides how a call is answered, by the number of ours; under an empty one for every other."""
     memory: CallerMemory | None = None
     """`None` where it is switched off: then nobody is looked up."""
     deliveries: LRUCache[str, bool] = field(default_factory=lambda: LRUCache(MAX_DELIVERIES))
     """What Twilio has reported already, by token: it delivers at least once."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server stops: responses without an end end now."""
+
+    def line_of(self, state: CallState) -> NumberSettings:
+        """How this call is answered: by its number, but for what was decided for it alone."""
+        line = self.line(state.parties.number)
+        changed: dict[str, object] = {}
+        if (answer := state.answer) is not None:
+            changed |= {"greeting": answer.greeting} if answer.greeting is not None else {}
+            changed |= {"language": answer.language} if answer.language else {}
+        return line.model_copy(update=changed) if changed else line
+
+    def answer_hook(self, number: str) -> AnswerHook | None:
+        """Who decides how calls to this number are answered."""
+        hooks = self.answer_hooks
+        return hooks.get(plain_address(number) if plain_address(number) in self.lines else "")
+
+    def targets_of(self, state: CallState) -> Sequence[Target]:
+        """Who takes over this call, in order."""
+        if state.answer is not None and state.answer.people:
+            return from_addresses(state.answer.people)
+        return self.targets_for(state.parties.number)
 
     def agent_for(self, number: str) -> Agent:
         """Who talks with the callers of this number of ours."""

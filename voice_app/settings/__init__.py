@@ -1,8 +1,9 @@
 """Every setting, once. Values come from the environment, then from ``.env`` in the working directory."""
 
+from voice_app.settings.agent_file import AgentSettings, agent_settings
 from voice_app.settings.loading import load, load_model_settings
 from voice_app.settings.model import ModelSettings, ModelShape
-from voice_app.settings.number import NUMBER_KEYS, NumberSettings
+from voice_app.settings.number import NUMBER_KEYS, LanguageSettings, NumberSettings
 from voice_app.settings.number_file import number_settings
 from voice_app.settings.problems import SettingsError, sentences, unknown_keys
 from voice_app.settings.server import (
@@ -21,12 +22,15 @@ __all__ = [
     "SANDBOX_ACCOUNT_SID",
     "SANDBOX_AUTH_TOKEN",
     "SANDBOX_DOMAIN",
+    "AgentSettings",
+    "LanguageSettings",
     "ModelSettings",
     "ModelShape",
     "NumberSettings",
     "Settings",
     "SettingsError",
     "TomlError",
+    "agent_settings",
     "environment_name",
     "load",
     "load_model_settings",

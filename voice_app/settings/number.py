@@ -15,6 +15,20 @@ NUMBER_KEYS: Final[Mapping[str, str]] = {"configuration": "conversation_configur
 """Shorter names of settings in the tables of ``VOICE_APP_NUMBERS``."""
 
 
+class LanguageSettings(BaseModel):
+    """How the agent speaks and listens in a further language, once it has switched to it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    code: str = Field(pattern=r"^(multi|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*)$")
+    """BCP-47 tag."""
+    tts_provider: Literal["Google", "Amazon", "ElevenLabs"] | None = None
+    voice: str | None = None
+    transcription_provider: Literal["Google", "Deepgram"] | None = None
+    speech_model: str | None = None
+    hints: str | None = None
+
+
 class NumberSettings(BaseModel):
     """How one number is answered. The settings hold the defaults, ``VOICE_APP_NUMBERS`` the exceptions."""
 
@@ -60,6 +74,11 @@ class NumberSettings(BaseModel):
     transcription_provider: Literal["Google", "Deepgram"] | None = Field(None, description="who listens")
     speech_model: str | None = Field(None, description="the recognition model, e.g. nova-3-general or flux")
     hints: str | None = Field(None, description="words to recognise, separated by commas")
+    languages: tuple[LanguageSettings, ...] = Field(
+        (),
+        description="further languages, each a table (as JSON: a list of objects) with its `code` and, where "
+        "they differ, `tts_provider`, `voice`, `transcription_provider`, `speech_model` and `hints`",
+    )
     interruptible: Literal["none", "dtmf", "speech", "any"] = Field(
         "any", description="what of the caller's stops a reply"
     )

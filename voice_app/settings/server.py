@@ -150,6 +150,17 @@ class Settings(ModelSettings, NumberSettings):
         description="when we close a call's conversation: never, as the configuration's own timeouts do, or "
         "at the end of the call, if nothing else goes on in it",
     )
+    agents: Path | None = Field(
+        None, description="TOML file with one table for each agent that another one can become (`Become`)"
+    )
+    answer_hook: str | None = Field(
+        None,
+        description="who decides how a call is answered: an async function, as module:name, or an address "
+        "that is asked by a signed POST",
+    )
+    answer_secret: SecretStr | None = Field(
+        None, description="what such a POST is signed with: `whsec_` and at least 24 bytes in base64"
+    )
     report_url: str | None = Field(None, description="where a report of each call goes, by a signed POST")
     report_secret: SecretStr | None = Field(
         None, description="what reports are signed with: `whsec_` and at least 24 bytes in base64"
@@ -240,12 +251,28 @@ class Settings(ModelSettings, NumberSettings):
         """A report has a caller's words in it."""
         return value if value is None else reportable(value)
 
-    @field_validator("report_secret")
+    @field_validator("answer_hook")
+    @classmethod
+    def _asks_a_function_or_an_address(cls, value: str | None) -> str | None:
+        if value is None or re.fullmatch(r"[\w.]+:[A-Za-z_][\w.]*", value):
+            return value
+        return reportable(value)
+
+    @field_validator("report_secret", "answer_secret")
     @classmethod
     def _a_webhook_secret(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             webhook_key(value.get_secret_value())
         return value
+
+    @model_validator(mode="after")
+    def _the_answer_hook_is_signed(self) -> Settings:
+        if "://" in (self.answer_hook or "") and self.answer_secret is None:
+            raise ValueError(
+                "VOICE_APP_ANSWER_HOOK is an address but VOICE_APP_ANSWER_SECRET is not set: what it is "
+                "asked is signed. `openssl rand -base64 32` makes one; put whsec_ before it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _reports_are_signed(self) -> Settings:

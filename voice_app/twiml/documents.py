@@ -30,6 +30,7 @@ ROLES: Final = (
     "goodbye.xml",
     "handoff.xml",
     "queue_wait.xml",
+    "reject.xml",
     "resume.xml",
     "voicemail.xml",
     "whisper.xml",

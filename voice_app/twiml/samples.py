@@ -38,6 +38,7 @@ FULL = replace(
     transcription_provider="Deepgram",
     speech_model="nova-3-general",
     hints="Twilio, TwiML",
+    languages=({"code": "es-ES", "ttsProvider": "Amazon", "voice": "Lucia-Neural", "hints": "Twilio"},),
     partial_prompts=True,
     reconnect=True,
     transcribing=True,

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
 from jinja2.loaders import split_template_path
 
-from voice_app.settings import NumberSettings
+from voice_app.settings import LanguageSettings, NumberSettings
 
 FOLDER = "twiml_templates"
 PACKAGED = Path(__file__).parent / "templates"
@@ -53,6 +53,8 @@ class Context:
     transcription_provider: str | None = None
     speech_model: str | None = None
     hints: str | None = None
+    languages: Sequence[Mapping[str, str | None]] = ()
+    """The attributes of each ``<Language>``: ``code`` and what differs in that language."""
     interruptible: str = "any"
     partial_prompts: bool = False
     reconnect: bool = False
@@ -175,6 +177,18 @@ def _writable(value: object) -> object:
     return value
 
 
+def _attributes(language: LanguageSettings) -> dict[str, str | None]:
+    """The attributes of a ``<Language>``."""
+    return {
+        "code": language.code,
+        "ttsProvider": language.tts_provider,
+        "voice": language.voice,
+        "transcriptionProvider": language.transcription_provider,
+        "speechModel": language.speech_model,
+        "hints": language.hints,
+    }
+
+
 def values_of(number: NumberSettings) -> dict[str, Any]:
     """The fields of a context that the settings of a number decide."""
     return {
@@ -188,6 +202,7 @@ def values_of(number: NumberSettings) -> dict[str, Any]:
         "transcription_provider": number.transcription_provider,
         "speech_model": number.speech_model,
         "hints": number.hints,
+        "languages": tuple(_attributes(language) for language in number.languages),
         "interruptible": number.interruptible,
         "partial_prompts": number.speculate != "off",
         "reconnect": number.reconnect,

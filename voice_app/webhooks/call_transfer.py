@@ -58,10 +58,10 @@ class CallTransfer:
     def proceed(self) -> NextStep:
         """Decide what the caller's line does now, and begin it."""
         services, state = self._services, self._state
-        line = services.line(state.parties.number)
+        line = services.line_of(state)
         decision = next_step(
             state,
-            services.targets_for(state.parties.number),
+            services.targets_of(state),
             datetime.now(UTC),
             agent_takes_back=line.handoff_then == "agent",
         )

@@ -31,7 +31,7 @@ def transfer_context(
     services: Services, call_sid: str, state: CallState, reason: str, action: str = RELAY_ENDED
 ) -> Context:
     """What the templates can use on a call that was answered before. ``action`` is a path."""
-    context = context_for(services, call_sid, state.parties, reason, state.conversation_id)
+    context = context_for(services, call_sid, state, reason)
     return replace(
         context,
         action_url=services.settings.origin + action,
@@ -54,7 +54,7 @@ def serve_step(
             return serve(services, "handoff.xml", context, state)
         case ReturnToAgent():
             # What the agent says first tells both what happened.
-            greeting = services.line(state.parties.number).handoff_return_line
+            greeting = services.line_of(state).handoff_return_line
             return serve_agent(services, call_sid, state, "returned", greeting)
         case TakeMessage():
             context = transfer_context(services, call_sid, state, "voicemail", RECORDED)

@@ -126,7 +126,7 @@ class RelayEndpoint:
         And the agent to ask on it: ours, which may have to wait for the caller's memory.
         """
         services, parties = self._services, state.parties
-        line, agent = services.line(parties.number), services.agent_for(parties.number)
+        line, agent = services.line_of(state), services.agent_for(parties.number)
         keys = getattr(agent, "keys", None)
         if not isinstance(keys, Keys):
             keys = Keys(line.keys_length, line.keys_terminator, line.keys_seconds)
@@ -135,6 +135,7 @@ class RelayEndpoint:
             parties.from_,
             parties.to,
             "outbound" if parties.outbound else "inbound",
+            webhook=state.webhook,
             keys=keys,
             filler=line.filler,
             log=CallLog(services.journal, call_sid),

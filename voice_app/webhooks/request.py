@@ -12,6 +12,15 @@ import msgspec
 from voice_app.calls import Parties
 from voice_app.journal.events import Opened
 
+WEBHOOK_FIELDS: Final = frozenset(
+    {
+        *("StirVerstat", "StirStatus", "CallerName", "ForwardedFrom", "ParentCallSid", "ApiVersion"),
+        *("FromCity", "FromState", "FromZip", "FromCountry", "ToCity", "ToState", "ToZip", "ToCountry"),
+    }
+)
+"""What an agent may know of a call's webhook, beside ``SipHeader_…``: no tokens."""
+MAX_WEBHOOK_VALUE: Final = 500
+"""Characters that are kept of one of them."""
 ENDED: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 """The statuses in which a call takes no more instructions."""
 MAX_DIGITS: Final = 15
@@ -69,13 +78,20 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """The caller's call that our path names, where Twilio asks on a person's leg."""
     attempt: int = msgspec.field(name="path attempt", default=0)
     """Which attempt to reach a person our path names; they count from 1."""
+    webhook: dict[str, str] = msgspec.field(name="webhook", default_factory=dict)
+    """What else Twilio tells of the call: `WEBHOOK_FIELDS` and SIP headers."""
     hop: int = msgspec.field(name="query hop", default=0)
     """How often the call was sent on from one server to another."""
 
     @classmethod
     def of(cls, form: Mapping[str, str], query: Mapping[str, str], path: Mapping[str, str]) -> Self:
         """The request that a form, the query and the parameters of our own path make."""
-        fields = {
+        fields: dict[str, Any] = {
+            "webhook": {
+                name: value[:MAX_WEBHOOK_VALUE]
+                for name, value in form.items()
+                if name in WEBHOOK_FIELDS or name.startswith("SipHeader_")
+            },
             **{name: value for name, value in form.items() if _fits(name, value)},
             **{f"query {name}": value for name, value in query.items() if _fits(f"query {name}", value)},
             **{f"path {name}": value for name, value in path.items() if _fits(f"path {name}", value)},
@@ -94,7 +110,7 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     @property
     def opened(self) -> Opened:
         """The event that opens the call's journal."""
-        return Opened(self.from_, self.to, self.direction)
+        return Opened(self.from_, self.to, self.direction, self.webhook)
 
     @property
     def ended(self) -> bool:
@@ -121,7 +137,11 @@ _SHAPES: Final[dict[Any, Callable[[str], bool]]] = {
     float | None: _is_number,
     bool: _is_flag,
 }
-_FIELDS: Final = {field.encode_name: _SHAPES[field.type] for field in msgspec.structs.fields(CallRequest)}
+_FIELDS: Final = {
+    field.encode_name: _SHAPES[field.type]
+    for field in msgspec.structs.fields(CallRequest)
+    if field.type in _SHAPES
+}
 
 
 def _fits(name: str, value: str) -> bool:

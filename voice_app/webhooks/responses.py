@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from starlette.responses import Response
 
-from voice_app.calls import CallState, Engine, Parties
+from voice_app.calls import CallState, Engine
 from voice_app.guard.engines import OverlapError, engine_after
 from voice_app.journal.events import Failed, Served
 from voice_app.runtime import ExpectedNext, Services
@@ -52,11 +52,9 @@ def redirect_elsewhere(services: Services, path: str, request: CallRequest) -> R
     return twiml(REDIRECT.format(pause, f"{services.settings.origin}{path}?hop={request.hop + 1}"))
 
 
-def context_for(
-    services: Services, call_sid: str, parties: Parties, reason: str, conversation_id: str | None = None
-) -> Context:
+def context_for(services: Services, call_sid: str, state: CallState, reason: str) -> Context:
     """What the templates can use on this call."""
-    settings, line = services.settings, services.line(parties.number)
+    settings, parties, answer = services.settings, state.parties, state.answer
     return Context(
         call_sid=call_sid,
         caller=parties.caller,
@@ -64,9 +62,13 @@ def context_for(
         reason=reason,
         relay_url=settings.socket_origin + RELAY.format(token=services.tickets.issue(call_sid)),
         action_url=settings.origin + RELAY_ENDED,
-        conversation_id=conversation_id,
-        parameters={"number": parties.number, "caller": parties.caller},
-        **values_of(line),
+        conversation_id=state.conversation_id or (answer and answer.conversation_id) or None,
+        parameters={
+            **(answer.parameters if answer is not None else {}),
+            "number": parties.number,
+            "caller": parties.caller,
+        },
+        **values_of(services.line_of(state)),
     )
 
 

@@ -63,7 +63,7 @@ async def resume_call(services: Services, request: CallRequest, state: CallState
     if not state.opened:
         # The server that answered the call is gone, and took what it had written with it.
         state.take(services.journal.write(call_sid, request.opened))
-    line = services.line(state.parties.number)
+    line = services.line_of(state)
     transfer = CallTransfer(services, call_sid, state)
     match after_break(state, line, services.settings.max_resumes):
         case GoOn(greeting):

@@ -39,7 +39,7 @@ async def relay_ended(services: Services, request: CallRequest) -> Response:
         return await _broken_off(services, request)
     state = await services.call_state(call_sid, request.parties)
     if not request.handoff_data:
-        context = context_for(services, call_sid, request.parties, "finished")
+        context = context_for(services, call_sid, state, "finished")
         return serve(services, "goodbye.xml", context, state)
     transfer = CallTransfer(services, call_sid, state)
     if state.reports(request.session_id) <= 1:

@@ -9,7 +9,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from voice_app.calls import Handoff, HandoffState, HandoffStep
+from voice_app.calls import CallState, Handoff, HandoffState, HandoffStep
 from voice_app.handoff.summary import sentences
 from voice_app.journal.events import Voicemail
 from voice_app.runtime import Services
@@ -118,7 +118,7 @@ async def invited(services: Services, request: CallRequest) -> Response:
 
 async def wait(services: Services, request: CallRequest) -> Response:
     """What a caller in a queue hears."""
-    context = context_for(services, request.call_sid, request.parties, "wait")
+    context = context_for(services, request.call_sid, CallState.between(request.parties), "wait")
     context = replace(context, queue_position=request.queue_position)
     return twiml(services.documents.render("queue_wait.xml", context))
 

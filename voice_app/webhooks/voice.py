@@ -6,6 +6,7 @@ changed its status. ``/voice/fallback``: an answer of ours did not help Twilio.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -13,11 +14,13 @@ from typing import Final
 from starlette.responses import Response
 
 from voice_app import telemetry
-from voice_app.agents.protocol import Transfer
+from voice_app.agents.protocol import Call, Transfer
 from voice_app.calls import CallState
+from voice_app.findings import refuses
 from voice_app.handoff import BUSY, choose
-from voice_app.journal.events import CallbackWanted, Failed, TurnedAway
-from voice_app.runtime import Services, ServingState
+from voice_app.journal.events import AnswerDecided, CallbackWanted, Failed, TurnedAway
+from voice_app.runtime import AnswerError, Services, ServingState, decide
+from voice_app.twiml import lint_text
 from voice_app.webhooks.addresses import VOICE, VOICE_CALLBACK
 from voice_app.webhooks.call_transfer import CallTransfer
 from voice_app.webhooks.documents import serve_step
@@ -31,6 +34,8 @@ MAX_FALLBACKS: Final = 2
 """How often a call goes on from its fallback; after that something is wrong that we cannot see."""
 MAX_DETAIL: Final = 500
 """Characters that are kept of an error that Twilio reports."""
+
+log = logging.getLogger(__name__)
 
 
 async def answer(services: Services, request: CallRequest) -> Response:
@@ -49,7 +54,9 @@ async def callback(services: Services, request: CallRequest) -> Response:
     wanted = CallbackWanted(parties.caller, ours)
     services.journal.write(call_sid, wanted, once=f"callback-wanted:{call_sid}")
     services.followups.call_back(call_sid)
-    return serve(services, "goodbye.xml", context_for(services, call_sid, parties, "callback"))
+    return serve(
+        services, "goodbye.xml", context_for(services, call_sid, CallState.between(parties), "callback")
+    )
 
 
 async def status(services: Services, request: CallRequest) -> Response:
@@ -85,13 +92,59 @@ async def _connect(services: Services, request: CallRequest, state: CallState | 
         return turned
     telemetry.CALLS.inc()
     line = services.line(parties.number)
-    if line.answer == "people":
-        return await _to_people(services, request, state, Transfer("people first"))
-    context = context_for(services, request.call_sid, parties, "answer")
+    memory, configuration = services.memory, line.conversation_configuration
+    if memory is not None and configuration is not None and line.answer == "agent":
+        memory.look_up(request.call_sid, parties.caller, configuration)  # while it is decided
+    decided = await _decided(services, request)
+    if line.answer == "people" or (decided is not None and decided.people):
+        return await _to_people(services, request, state, Transfer("people first"), decided)
+    state = state or CallState.between(parties)
+    state.answer = decided
+    if decided is not None and decided.reject:
+        context = context_for(services, request.call_sid, state, decided.reject)
+        return serve(services, "reject.xml", context)
+    context = context_for(services, request.call_sid, state, "answer")
     response, served = serve_document(services, line.template, context)
-    if services.memory is not None:
-        services.memory.look_up(request.call_sid, parties.caller, served.configuration)
+    if memory is not None:
+        memory.look_up(request.call_sid, parties.caller, served.configuration)
     return response
+
+
+async def _decided(services: Services, request: CallRequest) -> AnswerDecided | None:
+    """How the agent's author wants this call to be answered; None: as the settings say.
+
+    What cannot be used is written down, and the settings hold.
+    """
+    hook = services.answer_hook(request.parties.number)
+    if hook is None:
+        return None
+    parties = request.parties
+    direction: Final = "outbound" if parties.outbound else "inbound"
+    call = Call(request.call_sid, parties.from_, parties.to, direction, webhook=request.webhook)
+    try:
+        decided = await decide(hook, call)
+        if decided is not None:
+            _check_answer(services, request, decided)
+    except AnswerError as error:
+        log.warning("call %s: answer(call) cannot be used: %s", request.call_sid, error)
+        services.journal.write(request.call_sid, Failed("answer", str(error)[:MAX_DETAIL]))
+        return None
+    if decided is not None:
+        services.journal.write(request.call_sid, decided)
+    return decided
+
+
+def _check_answer(services: Services, request: CallRequest, decided: AnswerDecided) -> None:
+    """Lint the document that a decision makes. Raises `AnswerError`."""
+    if decided.reject or decided.people:
+        return
+    state = CallState.between(request.parties)
+    state.answer, state.agent = decided, decided.agent
+    template = services.line(request.parties.number).template
+    document = services.documents.render(template, context_for(services, request.call_sid, state, "answer"))
+    for finding in lint_text(document, template):
+        if refuses([finding]):
+            raise AnswerError(f"{finding.rule}: {finding.message}")
 
 
 async def _turn_away(
@@ -121,10 +174,15 @@ async def _turn_away(
 
 
 async def _to_people(
-    services: Services, request: CallRequest, state: CallState | None, wanted: Transfer
+    services: Services,
+    request: CallRequest,
+    state: CallState | None,
+    wanted: Transfer,
+    decided: AnswerDecided | None = None,
 ) -> Response:
     """The call goes to a person before any agent has it."""
     state = state or await services.call_state(request.call_sid, request.parties)
+    state.answer = decided or state.answer
     transfer = CallTransfer(services, request.call_sid, state)
     await transfer.begin(wanted)
     return serve_step(services, request.call_sid, state, transfer.proceed())
@@ -132,7 +190,7 @@ async def _to_people(
 
 def _busy_message(services: Services, request: CallRequest, *, offered: bool) -> Response:
     """``busy.xml``, with the offer to call back or without."""
-    context = context_for(services, request.call_sid, request.parties, "busy")
+    context = context_for(services, request.call_sid, CallState.between(request.parties), "busy")
     callback_url = services.settings.origin + VOICE_CALLBACK if offered else ""
     return serve(services, "busy.xml", replace(context, callback_url=callback_url))
 
