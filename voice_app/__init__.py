@@ -16,8 +16,8 @@ from voice_app.agents.kinds import (
 from voice_app.agents.protocol import (
     Action,
     Agent,
-    AskEndedError,
     Answer,
+    AskEndedError,
     Become,
     Break,
     Call,

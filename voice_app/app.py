@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from voice_app import console, telemetry
 from voice_app.agents.loader import load as load_agent
-from voice_app.agents.loader import load_answer
+from voice_app.agents.loader import load_answer, load_named
 from voice_app.agents.protocol import Agent
 from voice_app.agents.runner import hook
 from voice_app.followups import Followups, Rhythm, tasks_of
@@ -35,6 +35,7 @@ from voice_app.runtime import (
     ConversationMonitor,
     HttpAnswerHook,
     LoopWatchdog,
+    NamedAgent,
     Peers,
     Services,
     ServingState,
@@ -44,6 +45,7 @@ from voice_app.settings import (
     NumberSettings,
     Settings,
     SettingsError,
+    agent_settings,
     number_settings,
     webhook_key,
 )
@@ -177,6 +179,10 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         background=background,
         followups=Followups(journal, tasks, calls, settings.database_url, rhythm),
         fallback=documents.render("fallback.xml", Context(reason="fallback")),
+        named_agents={
+            name: NamedAgent(load_named(settings, named), named)
+            for name, named in agent_settings(settings).items()
+        },
         answer_hooks=_answer_hooks(settings, lines, agent, agents),
         conversations=conversations,
         monitor=ConversationMonitor(conversations, inspector, journal),
@@ -301,7 +307,8 @@ async def _stop(services: Services) -> None:
     await services.background.aclose()
     await services.followups.aclose()
     await services.peers.sign_off()
-    for agent in {id(agent): agent for agent in (services.agent, *services.agents.values())}.values():
+    named = (found.agent for found in services.named_agents.values())
+    for agent in {id(agent): agent for agent in (services.agent, *services.agents.values(), *named)}.values():
         if (close := getattr(agent, "close", None)) is not None:
             await hook(close())
     for answers in services.answer_hooks.values():

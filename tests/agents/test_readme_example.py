@@ -13,15 +13,34 @@ from voice_app import Break, Call, Turn
 from voice_app.agents.loader import load
 from voice_app.settings import Settings
 
+EXAMPLES = 7
 PAGE = resources.files("voice_app.docs").joinpath("agents.md").read_text("utf-8")
+
+
+def printed() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_there_are_examples_of_everything() -> None:
+    assert len(printed()) == EXAMPLES
+
+
+@pytest.mark.parametrize("number", range(EXAMPLES))
+def test_every_example_is_an_agent_that_can_be_loaded(
+    number: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    name = f"printed_example_{number}"
+    (tmp_path / f"{name}.py").write_text(printed()[number], "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    assert callable(load(Settings.model_construct(agent=f"{name}:agent")))
 
 
 async def test_the_example_runs_with_the_settings_of_the_environment(
     model: ScriptedModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (example,) = (
-        code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "ChatSettings(" in code
-    )
+    (example,) = (code for code in printed() if "order_status" in code)
     (tmp_path / "printed_agent.py").write_text(example)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_BASE_URL", model.base_url)

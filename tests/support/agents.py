@@ -12,6 +12,7 @@ from typing import Any
 
 from voice_app import (
     AnswerKind,
+    Become,
     Break,
     Call,
     Choice,
@@ -286,3 +287,20 @@ async def clerk(call: Call, turn: Turn) -> AsyncIterator[Piece]:
         raise RuntimeError("the stock is down")
     else:
         yield f"You said: {turn.text}"
+
+
+async def front_desk(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Gives the call to the agent that the prompt names."""
+    if turn.text.startswith("to "):
+        yield "I will put you through. "
+        yield Become(turn.text.removeprefix("to "))
+        return
+    yield f"Front desk, {turn.kind}."
+
+
+async def billing(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Answers for the billing department."""
+    if turn.text == "back":
+        yield Become("front")
+        return
+    yield f"Billing, {turn.kind} {turn.text}, after {len(call.history)} messages."

@@ -90,22 +90,27 @@ def _chat(settings: Settings, tools: Sequence[str]) -> Agent:
     # The schemas of its tools take a while to be made, and no other agent needs them.
     from voice_app.agents.actions import ACTIONS, remember
     from voice_app.agents.chat import Chat, ChatSettings
-    from voice_app.agents.tools import Tool
 
     if not settings.model:
         raise AgentError("VOICE_APP_MODEL is missing: the agent chat needs a model, e.g. gpt-4o-mini")
 
     chat = ChatSettings(environment=settings)
     try:
-        further = [_imported(name, *name.split(":", 1), "VOICE_APP_AGENTS") for name in tools if ":" in name]
-        if len(further) < len(tools) or not all(isinstance(item, Tool) for item in further):
-            raise AgentError(
-                f"VOICE_APP_AGENTS: tools are named as module:name, and made with @tool: {tools}"
-            )
         always = (*ACTIONS, remember) if settings.has_memory else ACTIONS
-        return Chat(chat, tools=[*always, *cast(list[Any], further)])
+        return Chat(chat, tools=[*always, *map(_tool, tools)])
     except PromptError as error:
         raise AgentError(f"VOICE_APP_PROMPT: {error}") from None
+
+
+def _tool(name: str) -> Any:
+    """A tool that a table names. Raises `AgentError`."""
+    from voice_app.agents.tools import Tool
+
+    module_name, _, attribute = name.partition(":")
+    found = _imported(name, module_name, attribute, "VOICE_APP_AGENTS, tool ") if attribute else None
+    if not isinstance(found, Tool):
+        raise AgentError(f"VOICE_APP_AGENTS: {name} is no tool; name one as module:name, made with @tool")
+    return found
 
 
 def _imported(name: str, module_name: str, attribute: str, setting: str = "VOICE_APP_AGENT") -> object:

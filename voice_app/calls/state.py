@@ -104,6 +104,8 @@ class CallState:
         """How the agent's author wants this call to be answered."""
         self.agent = ""
         """Which of ``VOICE_APP_AGENTS`` has the call; empty: that of the number."""
+        self.becoming = False
+        """Whether that agent is still to get a session of its own, or may have gone on in the one before."""
         self.webhook: Mapping[str, str] = {}
         """What Twilio told of the call as it was opened, beside its parties."""
         self.opened = False
@@ -295,6 +297,7 @@ class CallState:
             case SocketOpened():
                 self.sockets += 1
                 self.decided = None
+                self.becoming = False
             case Connected():
                 self.greeting = ""
             case Reconnected():
@@ -334,6 +337,9 @@ class CallState:
         match event.action:
             case "transfer" | "end-call":
                 self.decided = event
+            case "become":
+                self.agent, self.becoming = event.detail, True
+                self.tts_language = self.transcription_language = None
             case "switch-language":
                 spoken, _, heard = event.detail.partition(" ")
                 self.tts_language = spoken or self.tts_language

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,12 +20,13 @@ from voice_app.agents.protocol import (
     AskEndedError,
     EndCall,
     Expected,
+    Keys,
     Transfer,
     Turn,
 )
 from voice_app.agents.runner import pieces
 from voice_app.journal.events import Event
-from voice_app.relay.commands import AdoptTurn, Close, Pull, Record, StartTurn, StopTurn
+from voice_app.relay.commands import AdoptTurn, Close, Pull, Record, StartTurn, StopTurn, SwitchAgent
 from voice_app.relay.session import Session
 
 Message = MutableMapping[str, Any]
@@ -68,11 +69,14 @@ class Connection:
         session: Session,
         agent: Agent,
         record: Callable[[Event], None],
+        agents: Mapping[str, Agent] | None = None,
     ) -> None:
+        """``agents`` are those that can have the call after this one, by name."""
         self._receive = receive
         self._send = send
         self._session = session
         self._agent = agent
+        self._agents = agents or {}
         self._record = record
         loop = asyncio.get_running_loop()
         self._loop = loop
@@ -268,6 +272,10 @@ class Connection:
                     if self._answering is not None and self._answering is not asyncio.current_task():
                         self._answering.cancel()
                     self._answering = None
+                case SwitchAgent():
+                    self._agent = self._agents[command.name]
+                    if isinstance(keys := getattr(self._agent, "keys", None), Keys):
+                        session.call.keys = keys
                 case AdoptTurn():
                     self._adopted.set()
                 case Close():

@@ -22,17 +22,18 @@ the frames to write. Words that are ready at the same moment leave as one frame.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum, auto
 
 import msgspec
 
-from voice_app.agents.protocol import Call, EndCall, Expected, Piece, Transfer, Turn
+from voice_app.agents.protocol import Become, Call, EndCall, Expected, Piece, Transfer, Turn
 from voice_app.agents.text import cleaned
 from voice_app.calls import CLOSED_IN_ORDER, Parties, ReconnectState, ResumeState
 from voice_app.journal import events
 from voice_app.relay import frames
 from voice_app.relay.backchannels import is_no_turn
-from voice_app.relay.commands import Close, Command, Pull, Record
+from voice_app.relay.commands import Close, Command, Pull, Record, SwitchAgent
 from voice_app.relay.conversation_log import Dialogue, turn_of
 from voice_app.relay.dtmf import KeyEntry
 from voice_app.relay.speaker import Speaker
@@ -65,7 +66,8 @@ class State(Enum):
 class Session:
     """The rules of one session. See the module's docstring for how it is driven.
 
-    ``past`` is what happened on the call before.
+    ``past`` is what happened on the call before. ``agents`` are those that can have the call, by name:
+    whether each speaks and listens as this session does. One that does not gets a session of its own.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Session:
         now: float,
         past: ResumeState = NOTHING_BEFORE,
         setup_seconds: float = 10.0,
+        agents: Mapping[str, bool] | None = None,
     ) -> None:
         self.call = call
         self.line = line
@@ -88,6 +91,7 @@ class Session:
         self._malformed_in_a_row = 0
         self._account_sid = account_sid
         self._past = past
+        self._agents = agents or {}
         self._commands: list[Command] = []
         self._timers = Timers()
         self._dialogue = Dialogue(past.history)
@@ -100,6 +104,7 @@ class Session:
             self._timers,
             self._commands,
             leave=self._leave,
+            become=self._become,
             idle=self._listen,
         )
         self._keys = KeyEntry(
@@ -174,7 +179,15 @@ class Session:
                 pass  # a second setup, and whatever Twilio adds: taken in without harm
 
     def agent_yielded(self, number: int, piece: Piece, now: float) -> Pull:
-        """The agent yielded a piece in this turn. Returns whether to ask it for the next one."""
+        """The agent yielded a piece in this turn. Returns whether to ask it for the next one.
+
+        Raises:
+            TypeError: it is none.
+            ValueError: Twilio does not take what is in it, or there is no such agent.
+        """
+        if isinstance(piece, Become) and piece.agent not in self._agents:
+            known = ", ".join(self._agents) or "none"
+            raise ValueError(f"there is no agent {piece.agent!r} in VOICE_APP_AGENTS; there are: {known}")
         self._keys.note_change()
         return self._turns.agent_yielded(number, piece, now)
 
@@ -463,6 +476,17 @@ class Session:
             self._timers.cancel(self._end_is_late)
         return self.state is State.LIVE
 
+    def _become(self, action: Become, now: float) -> None:
+        """Another agent has the call: in this session, if it speaks as this one does, or in the next."""
+        self._record(events.Acted("become", action.agent))
+        if self._agents[action.agent]:
+            self._commands.append(SwitchAgent(action.agent))
+            self._turns.go_on_with_another(now)
+            return
+        self.outcome = f"the agent {action.agent} has the call"
+        self._end = frames.EndMessage(msgspec.json.encode({"become": action.agent}).decode())
+        self._end_after_the_words(now)
+
     def _leave(self, action: Transfer | EndCall, now: float) -> None:
         """End the session once what was said has been played."""
         if isinstance(action, Transfer):
@@ -474,6 +498,9 @@ class Session:
             self._end = frames.EndMessage()
             self.outcome = "the call was ended from here"
             self._record(events.Acted("end-call", action.reason))
+        self._end_after_the_words(now)
+
+    def _end_after_the_words(self, now: float) -> None:
         self._speaker.finish(now)
         self._turns.close(now)
         self._timers.cancel(self._silent)

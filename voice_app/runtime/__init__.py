@@ -7,7 +7,7 @@ from voice_app.runtime.capacity import Admission, CallRegistry, ExpectedNext, Se
 from voice_app.runtime.conversation_index import ConversationIndex
 from voice_app.runtime.conversation_monitor import ConversationMonitor
 from voice_app.runtime.peers import Peers
-from voice_app.runtime.services import Services
+from voice_app.runtime.services import NamedAgent, Services
 from voice_app.runtime.watchdog import LoopWatchdog
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "ExpectedNext",
     "HttpAnswerHook",
     "LoopWatchdog",
+    "NamedAgent",
     "Peers",
     "Services",
     "ServingState",

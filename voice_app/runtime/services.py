@@ -26,7 +26,7 @@ from voice_app.runtime.capacity import Admission, CallRegistry
 from voice_app.runtime.conversation_index import ConversationIndex
 from voice_app.runtime.conversation_monitor import ConversationMonitor
 from voice_app.runtime.peers import Peers
-from voice_app.settings import NumberSettings, Settings, plain_address
+from voice_app.settings import AgentSettings, NumberSettings, Settings, plain_address
 from voice_app.twilio import Calls, Conversations
 from voice_app.twiml import Documents
 
@@ -34,6 +34,14 @@ MAX_DELIVERIES: Final = 10_000
 """Deliveries that are remembered, so that none is handled twice."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, frozen=True)
+class NamedAgent:
+    """One of ``VOICE_APP_AGENTS``."""
+
+    agent: Agent
+    settings: AgentSettings
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -73,6 +81,8 @@ class Services:
     """The agents of numbers that have another one than the rest."""
     targets_of_numbers: Mapping[str, Sequence[Target]] = field(default_factory=dict)
     """Who takes calls over, of numbers where that differs from the rest."""
+    named_agents: Mapping[str, NamedAgent] = field(default_factory=dict)
+    """The agents of ``VOICE_APP_AGENTS``, by name."""
     answer_hooks: Mapping[str, AnswerHook] = field(default_factory=dict)
     """Who decides how a call is answered, by the number of ours; under an empty one for every other."""
     memory: CallerMemory | None = None
@@ -82,13 +92,18 @@ class Services:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server stops: responses without an end end now."""
 
-    def line_of(self, state: CallState) -> NumberSettings:
-        """How this call is answered: by its number, but for what was decided for it alone."""
+    def line_of(self, state: CallState, agent: str | None = None) -> NumberSettings:
+        """How this call is answered: by its number, but for what was decided for it and what its agent wants.
+
+        ``agent`` is one of ``VOICE_APP_AGENTS``; by default the one that has the call.
+        """
         line = self.line(state.parties.number)
         changed: dict[str, object] = {}
         if (answer := state.answer) is not None:
             changed |= {"greeting": answer.greeting} if answer.greeting is not None else {}
             changed |= {"language": answer.language} if answer.language else {}
+        if (named := self.named_agents.get(state.agent if agent is None else agent)) is not None:
+            changed |= named.settings.of_the_line
         return line.model_copy(update=changed) if changed else line
 
     def answer_hook(self, number: str) -> AnswerHook | None:
@@ -101,6 +116,11 @@ class Services:
         if state.answer is not None and state.answer.people:
             return from_addresses(state.answer.people)
         return self.targets_for(state.parties.number)
+
+    def agent_of(self, state: CallState) -> Agent:
+        """Who has this call."""
+        named = self.named_agents.get(state.agent)
+        return self.agent_for(state.parties.number) if named is None else named.agent
 
     def agent_for(self, number: str) -> Agent:
         """Who talks with the callers of this number of ours."""

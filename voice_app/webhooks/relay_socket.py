@@ -75,7 +75,8 @@ class RelayEndpoint:
         over = asyncio.Event()
         self._start_beside(session.call, state.configuration_id, over)
         record = CallLog(services.journal, call_sid).write
-        connection = Connection(receive, send, session, agent, record)
+        named = {name: found.agent for name, found in services.named_agents.items()}
+        connection = Connection(receive, send, session, agent, record, named)
         services.registry.connected(call_sid, connection)
         try:
             with telemetry.SESSIONS.track_inprogress():
@@ -126,7 +127,7 @@ class RelayEndpoint:
         And the agent to ask on it: ours, which may have to wait for the caller's memory.
         """
         services, parties = self._services, state.parties
-        line, agent = services.line_of(state), services.agent_for(parties.number)
+        line, agent = services.line_of(state), services.agent_of(state)
         keys = getattr(agent, "keys", None)
         if not isinstance(keys, Keys):
             keys = Keys(line.keys_length, line.keys_terminator, line.keys_seconds)
@@ -151,6 +152,7 @@ class RelayEndpoint:
             now=asyncio.get_running_loop().time(),
             past=state.resume_state(time.time(), filler=line.filler, reconnect=rejoin),
             setup_seconds=services.settings.setup_seconds,
+            agents={name: services.line_of(state, name) == line for name in services.named_agents},
         )
         return session, agent
 

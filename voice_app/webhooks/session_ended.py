@@ -16,7 +16,7 @@ from voice_app.journal.events import SessionEnded
 from voice_app.runtime import ExpectedNext, Services
 from voice_app.webhooks.addresses import RESUME
 from voice_app.webhooks.call_transfer import CallTransfer, parse_handoff_data
-from voice_app.webhooks.documents import serve_step
+from voice_app.webhooks.documents import serve_agent, serve_step
 from voice_app.webhooks.request import CallRequest
 from voice_app.webhooks.responses import NOTHING, context_for, redirect_elsewhere, serve, twiml
 from voice_app.webhooks.resumption import resume_call
@@ -41,6 +41,8 @@ async def relay_ended(services: Services, request: CallRequest) -> Response:
     if not request.handoff_data:
         context = context_for(services, call_sid, state, "finished")
         return serve(services, "goodbye.xml", context, state)
+    if state.becoming:
+        return serve_agent(services, call_sid, state, "became", "")
     transfer = CallTransfer(services, call_sid, state)
     if state.reports(request.session_id) <= 1:
         await transfer.begin(parse_handoff_data(request.handoff_data))

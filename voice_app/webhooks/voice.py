@@ -99,7 +99,7 @@ async def _connect(services: Services, request: CallRequest, state: CallState | 
     if line.answer == "people" or (decided is not None and decided.people):
         return await _to_people(services, request, state, Transfer("people first"), decided)
     state = state or CallState.between(parties)
-    state.answer = decided
+    state.answer, state.agent = decided, decided.agent if decided is not None else ""
     if decided is not None and decided.reject:
         context = context_for(services, request.call_sid, state, decided.reject)
         return serve(services, "reject.xml", context)
@@ -138,6 +138,8 @@ def _check_answer(services: Services, request: CallRequest, decided: AnswerDecid
     """Lint the document that a decision makes. Raises `AnswerError`."""
     if decided.reject or decided.people:
         return
+    if decided.agent and decided.agent not in services.named_agents:
+        raise AnswerError(f"there is no agent {decided.agent} in VOICE_APP_AGENTS")
     state = CallState.between(request.parties)
     state.answer, state.agent = decided, decided.agent
     template = services.line(request.parties.number).template
