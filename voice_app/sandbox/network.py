@@ -38,7 +38,7 @@ class WebhookError(Exception):
 
 
 @dataclass(slots=True, frozen=True)
-class Answer:
+class HttpReply:
     """What a server said to a request."""
 
     status: int
@@ -87,7 +87,7 @@ class Network:
 
     async def _ask(
         self, session: aiohttp.ClientSession, url: str, form: Mapping[str, str], method: str
-    ) -> Answer:
+    ) -> HttpReply:
         if method == "GET":  # the fields are part of the URL then, and signed with it
             url, form = f"{url}{'&' if '?' in url else '?'}{urlencode(form)}", {}
         headers = {"X-Twilio-Signature": self.sign(url, form), "User-Agent": "TwilioProxy/1.1"}
@@ -106,7 +106,7 @@ class Network:
         data: Mapping[str, str] | bytes | None = None,
         *,
         seconds: float = WEBHOOK_SECONDS,
-    ) -> Answer:
+    ) -> HttpReply:
         """The answer to one request, within ``seconds``, from the first machine that has one.
 
         Raises `WebhookError` (11205) if there is none.
@@ -209,10 +209,10 @@ async def _request(
     place: str,
     headers: Mapping[str, str],
     data: Mapping[str, str] | bytes | None,
-) -> Answer:
+) -> HttpReply:
     url = URL(place, encoded=True)
     async with session.request(method, url, data=data, headers=headers, allow_redirects=False) as response:
-        return Answer(response.status, response.content_type, await response.text())
+        return HttpReply(response.status, response.content_type, await response.text())
 
 
 def _first_line(body: str) -> str:
