@@ -14,7 +14,7 @@ import msgspec
 from voice_app.twilio.configuration_edit import GROUPING, Difference, differences, lost, merged
 from voice_app.twilio.errors import ApiError, Trouble
 from voice_app.twilio.http import ApiReply, TwilioApi
-from voice_app.twilio.identifiers import IdKind, checked
+from voice_app.twilio.identifiers import IdKind, checked, problem
 from voice_app.twilio.models import Configuration, Operation
 from voice_app.twilio.operations import PRODUCT, Progress, finished, related_id
 
@@ -59,6 +59,24 @@ class Configurations:
     async def fetch(self, configuration_id: str) -> Configuration:
         """Read one."""
         return Configuration(await self._api.get(PRODUCT, _path(configuration_id)))
+
+    async def named(self, value: str) -> Configuration:
+        """Read the one that TwiML names so: by its id, or by a name that it has.
+
+        Raises:
+            ApiError: `Trouble.NOT_FOUND` also where no configuration has this name.
+        """
+        if problem(value, IdKind.CONFIGURATION) is None:
+            return await self.fetch(value)
+        for row in await self.rows():
+            if value in (row.unique_name, row.display_name):
+                return row if row.whole else await self.fetch(row.id)
+        told = f"no configuration has the name {value}"
+        raise ApiError(Trouble.NOT_FOUND, method="GET", url=PATH, message=told)
+
+    async def id_of(self, value: str) -> str:
+        """The id of the configuration that TwiML names so. Asks Twilio only where it is a name."""
+        return value if problem(value, IdKind.CONFIGURATION) is None else (await self.named(value)).id
 
     async def list(self, *, memory_store_id: str | None = None) -> Sequence[Configuration]:
         """Read all of them, on all pages. Those that the list shows in part are fetched singly."""

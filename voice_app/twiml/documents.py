@@ -8,8 +8,9 @@ anew and changes over only if nothing refuses.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,7 @@ ROLES: Final = (
 """Templates that a call can come to, whatever answers it."""
 _COMMENT: Final = re.compile(r"<!--.*?-->", re.DOTALL)
 _NAMED: Final = re.compile(r"""\bconversation(?:Configuration|Id)\s*=\s*["']([^"']+)["']""")
+_CONFIGURATION: Final = re.compile(r"""\bconversationConfiguration\s*=\s*["']([^"']+)["']""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class _Loaded:
     environment: Environment
     findings: list[Finding]
     texts: tuple[str, ...]
+    configurations: Mapping[str, str]
 
 
 class Documents:
@@ -73,6 +76,13 @@ class Documents:
         """The templates that a call can come to, as they were written."""
         return self._loaded.texts
 
+    @property
+    def configurations(self) -> Mapping[str, str]:
+        """The configuration that the documents of each number name, setting or template. A number whose
+        documents name none is not in it; those without settings of their own stand under ``""``.
+        """
+        return self._loaded.configurations
+
     def render(self, name: str, context: Context) -> str:
         """The TwiML of ``name`` (e.g. ``answer.xml``).
 
@@ -94,8 +104,10 @@ class Documents:
         sources = Sources(self.folder, shipped_folder())
         linter = TemplateLinter(sources, self._vocabulary)
         found: dict[tuple[str, ...], Finding] = {}
+        configurations: dict[str, str] = {}
         studied: set[str] = set()
-        for number, settings in self._distinct().items():
+        for numbers, settings in self._distinct():
+            number = numbers[0]
             documents: dict[str, list[str]] = {}
             for name in (settings.template, *ROLES):
                 renderings = list(linter.study.with_samples(name, samples_of(number, settings)))
@@ -104,20 +116,30 @@ class Documents:
                     studied.add(name)
                     renderings += linter.study.renderings(name, settings_of(settings))
                 found = linter.check(renderings) | found
+            if named := _configuration(documents):
+                configurations |= dict.fromkeys(numbers, named)
             if lost := _lost_configuration(number, settings, documents, sources):
                 found["TWI206", number] = lost
         if borrowed := _borrowed(sources):
             found["TWI207", ""] = borrowed
         sources.seal()
-        return _Loaded(_compiled(sources), in_order(found.values()), tuple(sources.texts.values()))
+        return _Loaded(
+            _compiled(sources), in_order(found.values()), tuple(sources.texts.values()), configurations
+        )
 
-    def _distinct(self) -> dict[str, NumberSettings]:
-        """The first number of all that are answered with the same values."""
-        distinct: dict[str, tuple[str, NumberSettings]] = {}
+    def _distinct(self) -> Iterable[tuple[list[str], NumberSettings]]:
+        """The numbers that are answered with the same values, and those values."""
+        distinct: dict[str, tuple[list[str], NumberSettings]] = {}
         for number, settings in self._numbers.items():
             key = repr((settings.template, settings.answer, settings.transcribe, values_of(settings)))
-            distinct.setdefault(key, (number, settings))
-        return dict(distinct.values())
+            distinct.setdefault(key, ([], settings))[0].append(number)
+        return distinct.values()
+
+
+def _configuration(documents: Mapping[str, list[str]]) -> str | None:
+    """The configuration that documents name, the answer to a call first."""
+    texts = (_COMMENT.sub("", text) for renderings in documents.values() for text in renderings)
+    return next((unescape(found[1]) for text in texts if (found := _CONFIGURATION.search(text))), None)
 
 
 def _lost_configuration(

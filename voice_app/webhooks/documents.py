@@ -34,6 +34,7 @@ def transfer_context(
     context = context_for(services, call_sid, state, reason)
     return replace(
         context,
+        conversation_configuration=state.configuration_id or context.conversation_configuration,
         action_url=services.settings.origin + action,
         summary=state.handoff.summary,
         transcribing=state.engine == "transcription",
