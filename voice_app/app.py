@@ -19,7 +19,7 @@ from voice_app.agents.loader import load_answer, load_named
 from voice_app.agents.protocol import Agent
 from voice_app.agents.runner import hook
 from voice_app.followups import Followups, Rhythm, tasks_of
-from voice_app.guard import Allowance, CallInspector, Report, Scope, Watch, check_account, named_in
+from voice_app.guard import Allowance, Report, Scope, Watch, check_account, named_in
 from voice_app.handoff import Target, TargetError, from_addresses, from_file
 from voice_app.handoff.targets import kind_of
 from voice_app.journal import Journal
@@ -50,7 +50,7 @@ from voice_app.settings import (
     webhook_key,
 )
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
-from voice_app.twiml import VOCABULARY, Context, Documents, default_folder
+from voice_app.twiml import VOCABULARY, Documents, default_folder
 from voice_app.webhooks import ORCHESTRATOR_EVENTS, webhook_routes
 
 READ_SECONDS: Final = 1.0
@@ -131,8 +131,9 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         JournalError: the database's URL cannot be used.
     """
     lines = number_settings(settings)
-    agent, agents = load_agent(settings), _agents(settings, lines)
     documents = documents or documents_of(settings)
+    agents = _agents(settings, lines, documents)
+    agent = agents.pop("")
     journal = Journal(
         settings.database_url, spool=settings.spool, spool_mb=settings.spool_mb, read_s=READ_SECONDS
     )
@@ -158,7 +159,10 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         configured=bool(_configurations(settings, documents)),
     )
     conversations = Conversations(api)
-    inspector = CallInspector(conversations, Configurations(api))
+    # A named agent may have a call of any number.
+    remembering = settings.model_copy(
+        update={"conversation_configuration": next(iter(documents.configurations.values()), None)}
+    )
     rhythm = Rhythm(pause=settings.followup_seconds)
     return Services(
         settings=settings,
@@ -178,14 +182,13 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         index=ConversationIndex(journal),
         background=background,
         followups=Followups(journal, tasks, calls, settings.database_url, rhythm),
-        fallback=documents.render("fallback.xml", Context(reason="fallback")),
         named_agents={
-            name: NamedAgent(load_named(settings, named), named)
+            name: NamedAgent(load_named(remembering, named), named)
             for name, named in agent_settings(settings).items()
         },
         answer_hooks=_answer_hooks(settings, lines, agent, agents),
         conversations=conversations,
-        monitor=ConversationMonitor(conversations, inspector, journal),
+        monitor=ConversationMonitor(conversations, Configurations(api), journal),
         memory=CallerMemory(api, settings, journal.write, background) if settings.memory_seconds else None,
     )
 
@@ -199,18 +202,21 @@ def _targets_of(settings: Settings) -> dict[str, list[Target]]:
     }
 
 
-def _agents(settings: Settings, lines: Mapping[str, NumberSettings]) -> dict[str, Agent]:
-    """The agents of numbers that have another one than the rest; numbers with the same share it."""
-    names = ("agent", "receptionist", "prompt", "conversation_configuration")
+def _agents(
+    settings: Settings, lines: Mapping[str, NumberSettings], documents: Documents
+) -> dict[str, Agent]:
+    """The agent of each number, and under ``""`` that of all others. Numbers that want the same share it."""
     made: dict[tuple[object, ...], Agent] = {}
     found: dict[str, Agent] = {}
-    for number, line in lines.items():
-        own = {name: getattr(line, name) for name in names}
-        if own != {name: getattr(settings, name) for name in names}:
-            key = tuple(own.values())
-            if key not in made:
-                made[key] = load_agent(settings.model_copy(update=own))
-            found[number] = made[key]
+    for number, line in {"": settings, **lines}.items():
+        own = {name: getattr(line, name) for name in ("agent", "receptionist", "prompt")}
+        # An agent with a model can note facts where calls have a memory.
+        own["conversation_configuration"] = documents.configurations.get(number)
+        wanted = settings.model_copy(update=own)
+        key = (wanted.agent, wanted.receptionist, wanted.prompt, wanted.has_memory)
+        if key not in made:
+            made[key] = load_agent(wanted)
+        found[number] = made[key]
     return found
 
 
@@ -298,7 +304,7 @@ def _start(services: Services) -> None:
     spawn(services.admission.watch(), "admission")
     spawn(services.peers.run(), "peers")
     if services.memory is not None:
-        for configuration_id in _configurations(settings, services.documents):
+        for configuration_id in set(services.documents.configurations.values()):
             spawn(services.memory.warm(configuration_id), "memory store")
     services.followups.start()
 

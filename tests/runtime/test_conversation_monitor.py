@@ -12,7 +12,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from voice_app.guard import CallInspector
 from voice_app.journal import Journal
 from voice_app.journal.events import Failed
 from voice_app.runtime import ConversationMonitor
@@ -56,11 +55,11 @@ async def watched(
         patience = Patience(attempts=1)
         api = TwilioApi(http, Credentials(account.sid, "token"), base_url=base_url, patience=patience)
         conversations = Conversations(api)
-        inspector = CallInspector(conversations, Configurations(api))
         async with Journal("sqlite://") as journal:
-            monitor = ConversationMonitor(conversations, inspector, journal, within=0.05, soon=soon)
+            configurations = Configurations(api)
+            monitor = ConversationMonitor(conversations, configurations, journal, within=0.05, soon=soon)
             watching = asyncio.create_task(
-                monitor.watch(CALL, configuration_id, watched.over, watched.found.extend)
+                monitor.watch(CALL, configuration_id, watched.over, watched.found.append)
             )
             yield watched
             watched.over.set()
@@ -87,6 +86,14 @@ async def test_the_conversation_is_told_and_nothing_is_wrong(account: SandboxAcc
     async with watched(account, configuration_id) as call:
         pass
     assert [item.configuration_id for item in call.found] == [configuration_id]
+    assert call.alarms == []
+
+
+async def test_a_configuration_may_be_named_by_its_name(account: SandboxAccount) -> None:
+    await begin(account, add(account, uniqueName="support"), "hello")
+    async with watched(account, "support") as call:
+        pass
+    assert len(call.found) == 1
     assert call.alarms == []
 
 

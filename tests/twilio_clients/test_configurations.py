@@ -371,3 +371,18 @@ def test_the_version_tells_a_race(
     before, after = Configuration({"version": old}), Configuration({"version": new})
     places = tuple(Difference(place, None, None) for place in unexpected)
     assert Update(before, after, "PATCH", places).raced is raced
+
+
+@pytest.mark.parametrize("partial", [False, True], ids=["whole rows", "partial rows"])
+async def test_what_twiml_names_is_read_by_id_or_name(
+    configurations: Configurations, account: SandboxAccount, partial: bool
+) -> None:
+    account.behaviour.partial_lists = partial
+    account.add_configuration(displayName="other")
+    own = account.add_configuration(**everything(uniqueName="support"))
+    for value in (own, "acme-voice") if partial else (own, "acme-voice", "support"):
+        assert (await configurations.named(value)).raw == account.configurations[own]
+        assert await configurations.id_of(value) == own
+    with pytest.raises(ApiError) as refused:
+        await configurations.named("nobody")
+    assert refused.value.trouble is Trouble.NOT_FOUND

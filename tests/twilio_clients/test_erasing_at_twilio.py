@@ -33,7 +33,8 @@ def erasure(api: TwilioApi, account: SandboxAccount) -> Erasure:
 
 
 def clues(configuration_id: str | None = None, **known: Any) -> Clues:
-    return Clues(**{"address": ANN, "phone": ANN, "configuration_id": configuration_id} | known)
+    configurations = [] if configuration_id is None else [configuration_id]
+    return Clues(**{"address": ANN, "phone": ANN, "configurations": configurations} | known)
 
 
 async def conversation(
@@ -76,6 +77,15 @@ class TestFinding:
     ) -> None:
         ann, _ = person(account, store_id), person(account, store_id, BOB)
         assert (await erasure.find(clues(configuration_id))).profiles == [(store_id, ann)]
+
+    async def test_the_memory_of_every_configuration_in_use_is_searched(
+        self, erasure: Erasure, account: SandboxAccount, configuration_id: str, store_id: str
+    ) -> None:
+        other = account.add_configuration(displayName="other")
+        other_store = str(account.configurations[other]["memoryStoreId"])
+        pairs = {(store, person(account, store)) for store in (store_id, other_store)}
+        found = await erasure.find(clues(configurations=[configuration_id, "other"]))
+        assert set(found.profiles) == pairs
 
     async def test_a_client_is_known_by_the_profile_of_the_participant(
         self, erasure: Erasure, api: TwilioApi, account: SandboxAccount, configuration_id: str, store_id: str

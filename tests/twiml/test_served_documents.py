@@ -11,7 +11,7 @@ import pytest
 
 from voice_app.findings import Finding, refuses
 from voice_app.settings import NumberSettings
-from voice_app.twiml import VOCABULARY, Context, Documents, shipped_folder
+from voice_app.twiml import VOCABULARY, Context, Documents, lint_path, shipped_folder
 
 CONFIGURATION = "conv_configuration_01k7abcdefghjkmnpqrstvwxyz"
 OTHER = "conv_configuration_01k7otherotherotherother00"
@@ -115,6 +115,7 @@ def test_a_missing_template_is_taken_from_those_that_ship_and_said(write: Write)
     documents = _documents(write(answer__xml="<Say>Hello</Say><Hangup/>"))
     (finding,) = documents.findings
     assert (finding.rule, finding.severity.value) == ("TWI207", "note")
+    assert lint_path(documents.folder) == [finding]
     for name in ("busy", "fallback", "goodbye", "handoff", "queue_wait", "resume", "voicemail", "whisper"):
         assert f"{name}.xml" in finding.message
         shipped = _documents(shipped_folder()).render(f"{name}.xml", CALL)

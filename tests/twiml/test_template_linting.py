@@ -10,9 +10,11 @@ import pytest
 
 from voice_app.findings import Finding, Severity
 from voice_app.settings import NumberSettings
-from voice_app.twiml import RULES, VOCABULARY, Context, Documents, lint_path
+from voice_app.twiml import RULES, VOCABULARY, Context, Documents
+from voice_app.twiml import lint_path as lint_whole_path
 from voice_app.twiml.document import parse
 from voice_app.twiml.samples import BARE, FULL, HOSTILE, JOINED, samples
+from voice_app.twiml.vocabulary import Vocabulary
 
 Write = Callable[..., Path]
 
@@ -27,6 +29,11 @@ def write(tmp_path: Path) -> Write:
         return tmp_path
 
     return write
+
+
+def lint_path(path: Path, *, vocabulary: Vocabulary = VOCABULARY) -> list[Finding]:
+    """What is wrong with the templates; that most are missing is no matter here."""
+    return [item for item in lint_whole_path(path, vocabulary=vocabulary) if item.rule != "TWI207"]
 
 
 def _found(findings: list[Finding]) -> list[tuple[str, str, int | None]]:

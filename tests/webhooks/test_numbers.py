@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from support.sandbox import Sandbox, happened, recorded, sandbox
+from voice_app.app import documents_of, scope
 from voice_app.calls import CallState
 from voice_app.journal.events import Served
+from voice_app.settings import Settings
 
 OWN = "conv_configuration_01k7abcdefghjkmnpqrstvwxyz"
 SECOND = "+15550100002"
@@ -41,6 +43,11 @@ async def test_the_configuration_of_a_call_is_the_one_that_its_document_named(
         assert 'welcomeGreeting="Second."' in document
         await happened(tmp_path, call, Served)
     assert CallState.of(await recorded(tmp_path, call)).configuration_id == OWN
+
+
+def test_the_guard_knows_the_people_of_each_number(numbers: Path) -> None:
+    settings = Settings.model_construct(numbers=numbers, handoff_to=("+15550100044", "queue:support"))
+    assert scope(settings, documents_of(settings)).handoff_to == ("+15550100044", "+15550100033")
 
 
 async def test_a_number_rings_its_own_people(numbers: Path, tmp_path: Path) -> None:

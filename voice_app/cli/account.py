@@ -34,8 +34,8 @@ class TwilioAccount:
 
     @property
     def named(self) -> frozenset[str]:
-        """The configurations that our TwiML names."""
-        return frozenset(filter(None, (self.scope.configuration_id, *self.scope.in_templates)))
+        """The configurations that our TwiML names, and the conversations."""
+        return frozenset(self.scope.named)
 
 
 def ask(url: str | None, question: Callable[[TwilioAccount], Coroutine[Any, Any, T]]) -> T:

@@ -21,6 +21,7 @@ from voice_app.journal import Journal
 from voice_app.settings import Settings, load
 from voice_app.twilio import ApiError
 from voice_app.twilio.erasure import Clues, Erasure, Traces
+from voice_app.twilio.identifiers import IdKind, problem
 
 PATIENCE_S: Final = 15.0
 """How long it is waited until what was erased is gone: Twilio takes it in at once, and is done later."""
@@ -184,7 +185,7 @@ class AtTwilio:
         self._clues = Clues(
             address=caller.address,
             phone=CallerAddress.read(caller.address).phone,
-            configuration_id=account.scope.configuration_id,
+            configurations=[name for name in account.named if problem(name, IdKind.CONVERSATION)],
             call_sids=[call.call_sid for call in caller.calls],
             conversation_ids=caller.conversations,
             profile_ids=caller.profiles,

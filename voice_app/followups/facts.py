@@ -50,7 +50,7 @@ class FactsTask:
         phone = Parties.of(context.record).caller_address.phone
         if not missing or phone is None or configuration_id is None:
             return Finished("nothing to write")
-        store_id = (await self._configurations.fetch(configuration_id)).memory_store_id
+        store_id = (await self._configurations.named(configuration_id)).memory_store_id
         if not store_id:
             return Finished("no memory store", good=False)
         profile_id = await self._profile(context, store_id, phone)

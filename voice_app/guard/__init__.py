@@ -2,7 +2,7 @@
 
 from voice_app.findings import RULES
 from voice_app.guard.check import Report, Verdict, check_account, exit_code, judge, verdict
-from voice_app.guard.evidence import CallInspector, best_of
+from voice_app.guard.evidence import CallInspector
 from voice_app.guard.snapshot import Allowance, Named, Scope, Snapshot, named_in
 from voice_app.guard.watch import Watch
 
@@ -16,7 +16,6 @@ __all__ = [
     "Snapshot",
     "Verdict",
     "Watch",
-    "best_of",
     "check_account",
     "exit_code",
     "judge",

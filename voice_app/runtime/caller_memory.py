@@ -224,7 +224,7 @@ class _Store:
         return self._id or ""
 
     async def _load(self) -> None:
-        configuration = await self._configurations.fetch(self._configuration_id)
+        configuration = await self._configurations.named(self._configuration_id)
         self._id = configuration.memory_store_id
         self._stale_at = asyncio.get_running_loop().time() + STORE_CACHE_SECONDS
 

@@ -16,13 +16,15 @@ from cachetools import LRUCache
 from voice_app import telemetry
 from voice_app.findings import Finding
 from voice_app.guard import CallInspector
-from voice_app.guard.evidence import has_ours, missing
+from voice_app.guard.evidence import best_of, has_ours, missing
 from voice_app.journal import Journal
 from voice_app.journal.events import Failed
-from voice_app.twilio import ApiError, Conversation, Conversations
+from voice_app.twilio import ApiError, Configurations, Conversation, Conversations, Trouble
 
 MAX_CALLS: Final = 1000
 """Calls whose alarms are remembered, so that none is raised twice."""
+MAX_NAMES: Final = 1000
+"""Configurations whose ids are remembered."""
 POLL_SECONDS: Final = 1.0
 """Between two requests for our own conversation."""
 
@@ -35,7 +37,7 @@ class ConversationMonitor:
     def __init__(
         self,
         conversations: Conversations,
-        inspector: CallInspector,
+        configurations: Configurations,
         journal: Journal,
         *,
         within: float = 10.0,
@@ -48,31 +50,36 @@ class ConversationMonitor:
         self._within = within
         self._soon = soon
         self._conversations = conversations
-        self._inspector = inspector
+        self._configurations = configurations
+        self._inspector = CallInspector(conversations, configurations)
         self._journal = journal
         self._raised: LRUCache[str, set[str]] = LRUCache(MAX_CALLS)
+        self._ids: LRUCache[str, str] = LRUCache(MAX_NAMES)
+        """The ids of configurations, by what TwiML calls them."""
 
     async def watch(
         self,
         call_sid: str,
-        named: str,
+        configuration: str,
         over: asyncio.Event,
-        found: Callable[[Sequence[Conversation]], None],
+        found: Callable[[Conversation], None],
     ) -> None:
         """Wait for the call's conversation, pass it to ``found``, and inspect it once something was said.
 
-        ``named`` is the configuration that the TwiML of the call names.
+        ``configuration`` is what the TwiML of the call names, an id or a name. Where a capture rule was
+        first, ``found`` gets its conversation, and then our own.
         Inspects it again when the session is ``over``, unless something was wrong before.
         """
         try:
             known = await self._conversations.wait_for_call(call_sid, within=self._within)
-            found(known)
             if not known:
                 self._raise(call_sid, [missing(call_sid)])
                 return
+            named = await self._id_of(configuration)
+            _tell(found, known, named)
             if not has_ours(known, named):
                 known = await self._wait_for_ours(call_sid, named, over, known)
-                found(known)
+                _tell(found, known, named)
             await _either(over, self._soon)
             if self._raise(call_sid, await self._inspector.inspect(call_sid, named, known)) or over.is_set():
                 return
@@ -80,6 +87,17 @@ class ConversationMonitor:
             self._raise(call_sid, await self._inspector.inspect(call_sid, named, known))
         except ApiError as error:
             log.warning("call %s: its conversation could not be looked up: %s", call_sid, error)
+
+    async def _id_of(self, configuration: str) -> str:
+        """The id of a configuration; what is no configuration's name has none."""
+        if configuration not in self._ids:
+            try:
+                self._ids[configuration] = await self._configurations.id_of(configuration)
+            except ApiError as error:
+                if error.trouble is not Trouble.NOT_FOUND:
+                    raise
+                return ""
+        return self._ids[configuration]
 
     async def _wait_for_ours(
         self, call_sid: str, named: str, over: asyncio.Event, known: Sequence[Conversation]
@@ -104,6 +122,11 @@ class ConversationMonitor:
             log.error("%s %s", finding.rule, finding.message)
             telemetry.CALL_ALARMS.labels(finding.rule).inc()
         return anything
+
+
+def _tell(found: Callable[[Conversation], None], known: Sequence[Conversation], named: str) -> None:
+    if (conversation := best_of(known, named)) is not None:
+        found(conversation)
 
 
 async def _either(over: asyncio.Event, seconds: float) -> None:

@@ -75,8 +75,6 @@ class Services:
     """What is done after calls."""
     conversations: Conversations
     monitor: ConversationMonitor
-    fallback: str
-    """The TwiML for when nothing else can be answered, rendered at start."""
     agents: Mapping[str, Agent] = field(default_factory=dict)
     """The agents of numbers that have another one than the rest."""
     targets_of_numbers: Mapping[str, Sequence[Target]] = field(default_factory=dict)

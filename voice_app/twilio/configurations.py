@@ -70,7 +70,7 @@ class Configurations:
             return await self.fetch(value)
         for row in await self.rows():
             if value in (row.unique_name, row.display_name):
-                return row if row.whole else await self.fetch(row.id)
+                return await self.fetch(row.id)
         told = f"no configuration has the name {value}"
         raise ApiError(Trouble.NOT_FOUND, method="GET", url=PATH, message=told)
 

@@ -36,8 +36,8 @@ class Clues:
     """E.164, ``client:…`` or ``sip:…``."""
     phone: str | None = None
     """The number by which Memory may know them; None of who has none, or withholds it."""
-    configuration_id: str | None = None
-    """The configuration whose memory store knows the caller."""
+    configurations: Collection[str] = ()
+    """Those that calls are written to, by id or name: their memory stores may know the caller."""
     call_sids: Collection[str] = ()
     conversation_ids: Collection[str] = ()
     profile_ids: Collection[str] = ()
@@ -146,10 +146,11 @@ class Erasure:
 
     async def _profiles(self, clues: Clues, conversations: Iterable[Conversation]) -> list[tuple[str, str]]:
         """Memory store and profile: those with the number, and those who took part under the address."""
-        named = clues.configuration_id
-        own = (await Configurations(self._api).fetch(named)).memory_store_id if named is not None else ""
-        stores = {own} | {_store_of(item) for item in conversations}
-        known = {(own, profile_id) for profile_id in _sound(clues.profile_ids, IdKind.PROFILE)}
+        read = await _each(sorted(clues.configurations), Configurations(self._api).named)
+        own = {item.memory_store_id for item in read}
+        stores = own | {_store_of(item) for item in conversations}
+        # Which of the stores a profile is in was not written down: it is asked for in each.
+        known = {(store, item) for store in own for item in _sound(clues.profile_ids, IdKind.PROFILE)}
         known |= {
             (_store_of(item), profile_id) for item in conversations for profile_id in _theirs(item, clues)
         }

@@ -18,25 +18,13 @@ from jinja2 import Environment, TemplateError, TemplateNotFound
 
 from voice_app.findings import Finding, refuses
 from voice_app.settings import NumberSettings
-from voice_app.twiml.linter import TemplateLinter, in_order
+from voice_app.twiml.linter import TemplateLinter, borrowed, in_order
 from voice_app.twiml.rendering import Rendering
 from voice_app.twiml.rules import RULES
 from voice_app.twiml.samples import samples_of, settings_of
-from voice_app.twiml.templates import Context, Sources, options, shipped_folder, values_of, variables
+from voice_app.twiml.templates import ROLES, Context, Sources, options, shipped_folder, values_of, variables
 from voice_app.twiml.vocabulary import VOCABULARY, Vocabulary
 
-ROLES: Final = (
-    "busy.xml",
-    "fallback.xml",
-    "goodbye.xml",
-    "handoff.xml",
-    "queue_wait.xml",
-    "reject.xml",
-    "resume.xml",
-    "voicemail.xml",
-    "whisper.xml",
-)
-"""Templates that a call can come to, whatever answers it."""
 _COMMENT: Final = re.compile(r"<!--.*?-->", re.DOTALL)
 _NAMED: Final = re.compile(r"""\bconversation(?:Configuration|Id)\s*=\s*["']([^"']+)["']""")
 _CONFIGURATION: Final = re.compile(r"""\bconversationConfiguration\s*=\s*["']([^"']+)["']""")
@@ -120,8 +108,8 @@ class Documents:
                 configurations |= dict.fromkeys(numbers, named)
             if lost := _lost_configuration(number, settings, documents, sources):
                 found["TWI206", number] = lost
-        if borrowed := _borrowed(sources):
-            found["TWI207", ""] = borrowed
+        if lacking := borrowed(sources):
+            found["TWI207", ""] = lacking
         sources.seal()
         return _Loaded(
             _compiled(sources), in_order(found.values()), tuple(sources.texts.values()), configurations
@@ -155,16 +143,6 @@ def _lost_configuration(
         str(sources.files.get(name, sources.folder / name)),
         f"{name} does not pass the configuration {settings.conversation_configuration} on.",
         evidence=[f"it is set for {number or 'every number without a table of its own'}"],
-    )
-
-
-def _borrowed(sources: Sources) -> Finding | None:
-    """The templates that the folder lacks, so that those that ship are served."""
-    missing = sorted(name for name, path in sources.files.items() if not path.is_relative_to(sources.folder))
-    if not missing:
-        return None
-    return RULES["TWI207"].finding(
-        str(sources.folder), f"It has no {', '.join(missing)}: what ships is served instead."
     )
 
 

@@ -25,9 +25,9 @@ from voice_app.twiml.document import (
     parse,
 )
 from voice_app.twiml.rendering import Failure, Place, Rendering, TemplateStudy, undefined_name
-from voice_app.twiml.rules import Breach
+from voice_app.twiml.rules import RULES, Breach
 from voice_app.twiml.samples import FULL
-from voice_app.twiml.templates import FOLDER, Sources, shipped_folder, variables
+from voice_app.twiml.templates import ANSWER, FOLDER, ROLES, Sources, shipped_folder, variables
 from voice_app.twiml.vocabulary import VOCABULARY, Vocabulary, nearest
 
 MAX_DOCUMENT_BYTES: Final = 64 * 1024
@@ -77,12 +77,33 @@ def lint_path(path: Path, *, vocabulary: Vocabulary = VOCABULARY) -> list[Findin
             names = _template_names(path)
             if not names:
                 return [_unreadable(path, "There is no template (*.xml) in this folder.")]
-            return TemplateLinter(_sources(path), vocabulary).lint(names)
+            return _lint_folder(path, names, vocabulary)
         if not path.is_file():
             return [_unreadable(path, "There is no such file or folder.")]
         return _lint_file(path, vocabulary)
     except OSError as error:
         return [_unreadable(path, f"It cannot be read: {error.strerror}.")]
+
+
+def _lint_folder(path: Path, names: Collection[str], vocabulary: Vocabulary) -> list[Finding]:
+    sources = _sources(path)
+    linter = TemplateLinter(sources, vocabulary)
+    findings, served = linter.lint(names), {ANSWER, *ROLES}
+    if not served.isdisjoint(names):  # else it has documents that no server of ours answers with
+        for name in served:
+            linter.study.family(name)
+        findings += filter(None, [borrowed(sources)])
+    return findings
+
+
+def borrowed(sources: Sources) -> Finding | None:
+    """The templates among those that were read that the folder lacks: those that ship are served."""
+    missing = sorted(name for name, path in sources.files.items() if not path.is_relative_to(sources.folder))
+    if not missing:
+        return None
+    return RULES["TWI207"].finding(
+        str(sources.folder), f"It has no {', '.join(missing)}: what ships is served instead."
+    )
 
 
 def _lint_file(path: Path, vocabulary: Vocabulary) -> list[Finding]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
 from jinja2.loaders import split_template_path
@@ -18,6 +18,20 @@ from jinja2.loaders import split_template_path
 from voice_app.settings import LanguageSettings, NumberSettings
 
 FOLDER = "twiml_templates"
+ANSWER: Final = "answer.xml"
+"""The template that answers a call, unless the settings name another."""
+ROLES: Final = (
+    "busy.xml",
+    "fallback.xml",
+    "goodbye.xml",
+    "handoff.xml",
+    "queue_wait.xml",
+    "reject.xml",
+    "resume.xml",
+    "voicemail.xml",
+    "whisper.xml",
+)
+"""Templates that a call can come to, whatever answers it."""
 PACKAGED = Path(__file__).parent / "templates"
 _CHECKOUT = Path(__file__).parents[2] / FOLDER
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -18,7 +18,6 @@ from voice_app.agents import messages
 from voice_app.agents.protocol import Agent, Call, Keys
 from voice_app.agents.runner import hook
 from voice_app.calls import GIVEN_UP, CallState, Parties
-from voice_app.guard import best_of
 from voice_app.journal import Journal
 from voice_app.journal.events import Conversed, Event, Failed, Reconnected, SocketOpened, Speculated
 from voice_app.relay.connection import Connection
@@ -173,7 +172,7 @@ class RelayEndpoint:
         """What goes on beside the session: its conversation is monitored, and the agent warms up."""
         services = self._services
         if configuration_id is not None:
-            found = partial(_conversation_found, services, call.sid, configuration_id)
+            found = partial(_conversation_found, services, call.sid)
             services.background.spawn(services.monitor.watch(call.sid, configuration_id, over, found))
         if (warm := getattr(services.agent_for(call.number), "warm", None)) is not None:
             services.background.spawn(hook(warm(call)))
@@ -216,13 +215,9 @@ class CallLog:
         await self.journal.settle(SETTLE_SECONDS)
 
 
-def _conversation_found(
-    services: Services, call_sid: str, configuration_id: str, found: Sequence[Conversation]
-) -> None:
+def _conversation_found(services: Services, call_sid: str, conversation: Conversation) -> None:
     """Write the call's conversation to the journal: Twilio makes it some time after the call began."""
-    conversation = best_of(found, configuration_id)
-    if conversation is not None:
-        services.journal.write(call_sid, Conversed(conversation.id, conversation.configuration_id or ""))
-        services.index.link(conversation.id, call_sid)
-        if services.memory is not None:
-            services.memory.conversed(call_sid, conversation.id)
+    services.journal.write(call_sid, Conversed(conversation.id, conversation.configuration_id or ""))
+    services.index.link(conversation.id, call_sid)
+    if services.memory is not None:
+        services.memory.conversed(call_sid, conversation.id)

@@ -20,7 +20,7 @@ from voice_app.findings import refuses
 from voice_app.handoff import BUSY, choose
 from voice_app.journal.events import AnswerDecided, CallbackWanted, Failed, TurnedAway
 from voice_app.runtime import AnswerError, Services, ServingState, decide
-from voice_app.twiml import lint_text
+from voice_app.twiml import Context, lint_text
 from voice_app.webhooks.addresses import VOICE, VOICE_CALLBACK
 from voice_app.webhooks.call_transfer import CallTransfer
 from voice_app.webhooks.documents import serve_step
@@ -78,7 +78,7 @@ async def fallback(services: Services, request: CallRequest) -> Response:
     detail = f"{code} {request.error_url}".strip()[:MAX_DETAIL]
     services.journal.write(request.call_sid, Failed("webhook", detail))
     if not code.startswith(NO_ANSWER) or state.webhook_failures >= MAX_FALLBACKS:
-        return twiml(services.fallback)
+        return twiml(services.documents.render("fallback.xml", Context(reason="fallback")))
     if state.served:
         return await resume_call(services, request, state)
     state.take(services.journal.write(request.call_sid, request.opened))
