@@ -43,6 +43,8 @@ def test_a_module_in_the_working_directory_is_found(tmp_path: Path, monkeypatch:
     ("name", "told"),
     [
         ("butler", "is no built-in agent"),
+        ("receptionst", "did you mean receptionist?"),
+        ("support.agents:clrk", "has no clrk; did you mean clerk?"),
         ("no_such_module:agent", "there is no module no_such_module"),
         ("support.agents:nobody", "has no nobody"),
         ("support.agents:not_a_generator", "does not take a call and a turn"),

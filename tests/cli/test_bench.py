@@ -66,7 +66,7 @@ async def test_a_server_that_refuses_webhooks_is_told_by_the_exit_code(tmp_path:
 async def test_a_server_that_is_not_there_is_told(tmp_path: Path, unused_tcp_port: int) -> None:
     done = await voice_app(tmp_path, "bench", f"http://127.0.0.1:{unused_tcp_port}/voice")
     assert done.code == 3
-    assert done.err.startswith("Nothing was measured: nothing answers at http://127.0.0.1")
+    assert done.err.startswith("Error: Nothing was measured: nothing answers at http://127.0.0.1")
     assert "Traceback" not in done.err
 
 

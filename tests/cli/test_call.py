@@ -197,7 +197,7 @@ async def test_a_line_that_means_nothing_ends_a_piped_call(tmp_path: Path, line:
         result = await voice_app(
             tmp_path, "call", "--url", f"{base_url}/voice", *PACE, stdin=f"{line}\nWhere are you?\n"
         )
-    assert (result.code, result.err) == (2, f"{complaint}\n")
+    assert (result.code, result.err) == (2, f"Error: {complaint}\n")
     assert "Where are you?" not in result.out
 
 

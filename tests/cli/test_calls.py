@@ -228,11 +228,22 @@ def test_emoji_and_joined_letters_stay_whole(url: str) -> None:
     assert "👩\u200d🚒 می\u200cخواهم" in run("show", "CA1").output
 
 
+def test_the_beginning_of_an_id_is_enough_where_it_is_one_calls(url: str) -> None:
+    journaled(url, {"CA1a": CALL, "CA1b": CALL[:1], "CA1": CALL[:1]})
+    assert "We are open" in run("show", "CA1a").output
+    assert json.loads(run("show", "CA1", "--json").output)["call"]["call_sid"] == "CA1"
+    several = run("show", "CA")
+    assert several.exit_code == 2
+    assert several.output.startswith("Error: CA is the beginning of several ids:\n  CA1")
+    assert run("export", "CA1b").output.count("CA1b") >= 1
+    assert run("show", "CA_").exit_code == 2, "an underscore is no wildcard"
+
+
 def test_an_unknown_call_is_a_clear_error(url: str) -> None:
     journaled(url, {"CA1": CALL})
     result = run("show", "CA2")
     assert result.exit_code == 2
-    assert result.output == "There is no call CA2 in this journal: see `voice-app calls list`.\n"
+    assert result.output == "Error: There is no call CA2 in this journal: see `voice-app calls list`.\n"
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["show", "CA1"]])
@@ -262,3 +273,11 @@ def test_without_either_it_is_the_server_s_setting(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("command", ["list", "show", "export", "forget", "purge"])
 def test_help_has_an_example(command: str) -> None:
     assert f"voice-app calls {command}" in run(command, "--help").output
+
+
+def test_nothing_wraps_in_a_pipe(url: str) -> None:
+    said = "word " * 100
+    journaled(url, {"CA" + "1" * 32: [*CALL[:2], Prompted(said), Closed("completed", 9.0)]})
+    lines = run("show", "CA1").output.splitlines()
+    assert any(line.endswith(said.strip()) for line in lines)
+    assert not any(line.endswith(" ") for line in lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 
 import aiohttp
 import pytest
@@ -225,6 +226,16 @@ async def test_credentials_stay_out_of_errors_and_logs(
     logged = " ".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
     for text in (str(error), repr(error), logged, repr(Credentials("AC", TOKEN))):
         assert TOKEN not in text
+
+
+async def test_a_retry_is_told_as_a_sentence(
+    api: TwilioApi, account: SandboxAccount, caplog: pytest.LogCaptureFixture
+) -> None:
+    account.faults.add(Fault(status=503, times=1))
+    await api.get("conversations", LIST)
+    (told,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "503" in told
+    assert re.search(r"\. Asking again in \d\.\d s\.$", told)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 import sys
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast, get_origin, get_type_hints
@@ -51,7 +60,7 @@ def load(settings: Settings, tools: Sequence[str] = ()) -> Agent:
     if not module_name or not attribute:
         raise AgentError(
             f"VOICE_APP_AGENT={name} is no built-in agent ({', '.join(BUILT_IN)}); "
-            "name your own as module:name, e.g. my_agent:agent"
+            f"{_near(name, BUILT_IN)}name your own as module:name, e.g. my_agent:agent"
         )
     return _checked(settings, _imported(name, module_name, attribute))
 
@@ -122,7 +131,10 @@ def _imported(name: str, module_name: str, attribute: str, setting: str = "VOICE
     except ModuleNotFoundError as error:
         missing = error.name or module_name
         where = f"in {here} or in the environment"
-        raise AgentError(f"{setting}={name}: there is no module {missing} {where}") from None
+        near = _near(missing, [path.stem for path in Path.cwd().glob("*.py")])
+        raise AgentError(
+            f"{setting}={name}: there is no module {missing} {where}; {near}".rstrip("; ")
+        ) from None
     except Exception as error:
         raise AgentError(
             f"{setting}={name}: importing {module_name} failed with {type(error).__name__}: {error}"
@@ -131,8 +143,16 @@ def _imported(name: str, module_name: str, attribute: str, setting: str = "VOICE
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise AgentError(f"{setting}={name}: {module_name} has no {attribute}") from None
+            near = _near(part, [known for known in dir(found) if not known.startswith("_")])
+            told = f"{setting}={name}: {module_name} has no {attribute}; {near}"
+            raise AgentError(told.rstrip("; ")) from None
     return found
+
+
+def _near(given: str, known: Iterable[str]) -> str:
+    """``did you mean chat? ``; empty if nothing is like what was given."""
+    found = difflib.get_close_matches(given, list(known), 1)
+    return f"did you mean {found[0]}? " if found else ""
 
 
 def _checked(settings: Settings, agent: object) -> Agent:

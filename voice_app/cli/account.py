@@ -9,9 +9,8 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
-import typer
 
-from voice_app.cli.output import complain, run
+from voice_app.cli.output import fail, run
 from voice_app.guard import Scope
 from voice_app.settings import Settings, SettingsError, load
 from voice_app.twilio import ApiError, Trouble, TwilioApi
@@ -51,11 +50,9 @@ def ask(url: str | None, question: Callable[[TwilioAccount], Coroutine[Any, Any,
     try:
         return run(asked())
     except ApiError as error:
-        complain(str(error))
-        raise typer.Exit(exit_code(error)) from None
+        raise fail(str(error), exit_code(error)) from None
     except DraftError as error:
-        complain(str(error))
-        raise typer.Exit(2) from None
+        raise fail(str(error), 2) from None
 
 
 def exit_code(error: ApiError) -> int:
@@ -109,8 +106,7 @@ async def _sandbox_at(settings: Settings, url: str) -> Settings:
     base = f"{parts.scheme}://{parts.netloc}"
     told = await sandbox_of(base)
     if told is None:
-        complain(f"Nothing answers at {base}. Start `voice-app serve` in another terminal first.")
-        raise typer.Exit(3)
+        raise fail(f"Nothing answers at {base}. Start `voice-app serve` in another terminal first.", 3)
     if not isinstance(told.get("twilio_base_url"), str):
         raise SettingsError(
             [

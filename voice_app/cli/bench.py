@@ -49,7 +49,7 @@ def bench(
     from voice_app.cli.bench_report import print_report
     from voice_app.cli.bench_run import LoadOrder, allow_open_files, measure_running, measure_started
     from voice_app.cli.child_processes import ChildError
-    from voice_app.cli.output import print_json, run
+    from voice_app.cli.output import fail, print_json, run
     from voice_app.sandbox.load.bench import LoadPlan
     from voice_app.sandbox.load.target import LoadError, ProcessError
     from voice_app.settings import load
@@ -77,8 +77,7 @@ def bench(
         else:
             report = run(measure_started(order, chat=chat, tokens=tokens, token_ms=token_ms))
     except (LoadError, ProcessError, ChildError) as error:
-        typer.echo(f"Nothing was measured: {error}", err=True)
-        raise typer.Exit(3) from None
+        raise fail(f"Nothing was measured: {error}", 3) from None
     if as_json:
         print_json(report)
     else:

@@ -117,7 +117,7 @@ def demo() -> None:
     from pathlib import Path
 
     from voice_app.cli.demo import MissingStepError, demo_settings, run_demo
-    from voice_app.cli.output import run
+    from voice_app.cli.output import fail, run
     from voice_app.sandbox.phone import CallOverError
     from voice_app.telemetry import configure_logging
 
@@ -126,5 +126,4 @@ def demo() -> None:
         with tempfile.TemporaryDirectory() as folder:
             run(run_demo(demo_settings(Path(folder))))
     except (MissingStepError, CallOverError) as error:
-        typer.echo(f"\nThe demo failed: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise fail(f"The demo failed: {error}", 1) from None

@@ -18,7 +18,7 @@ from voice_app.cli.call_outcome import CallOutcome
 from voice_app.cli.call_script import Caller, CallScript
 from voice_app.cli.call_transcript import TranscriptPrinter
 from voice_app.cli.call_turns import following
-from voice_app.cli.output import complain, print_json
+from voice_app.cli.output import complain, fail, print_json
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone import CallOverError, Person, Phone, Reconnecting
 from voice_app.settings import SANDBOX_AUTH_TOKEN, SANDBOX_DOMAIN, Settings
@@ -55,8 +55,7 @@ async def phone_server(settings: Settings, order: CallOrder, stand_in: Person) -
     base = f"{parts.scheme}://{parts.netloc}"
     told = await sandbox_of(base)
     if told is None:
-        complain(f"Nothing answers at {base}. Start `voice-app serve` in another terminal first.")
-        return 3
+        raise fail(f"Nothing answers at {base}. Start `voice-app serve` in another terminal first.", 3)
     people = order.people or ([stand_in] if told else [])
     account = settings if settings.account_sid is not None else settings.sandboxed()
     ours = told or parts.hostname in (*LOOPBACK, settings.public_domain)
@@ -97,8 +96,7 @@ async def phone_server(settings: Settings, order: CallOrder, stand_in: Person) -
         except CallOverError as error:
             outcome.cut_short = str(error)
         except LineError as error:
-            complain(str(error))
-            return 2
+            raise fail(str(error), 2) from None
     outcome.tell(call)
     if order.as_json:
         print_json(outcome.document(call))

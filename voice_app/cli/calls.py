@@ -67,15 +67,14 @@ def show_call(call_sid: CallSid, as_json: AsJson = False, database_url: Database
     Example: voice-app calls show CA0123456789abcdef0123456789abcdef
     """
     from voice_app.cli.call_tables import document, sheet
-    from voice_app.cli.journal import ask
+    from voice_app.cli.journal import ask, calls_named
     from voice_app.cli.output import console, print_json
 
-    async def read(journal: Journal) -> tuple[CallRecord | None, list[Entry]]:
-        return await journal.call(call_sid), await journal.events(call_sid)
+    async def read(journal: Journal) -> tuple[CallRecord, list[Entry]]:
+        (call,) = await calls_named(journal, [call_sid])
+        return call, await journal.events(call.call_sid)
 
     call, entries = ask(database_url, read)
-    if call is None:
-        raise _no_such_call(call_sid)
     if as_json:
         print_json(document(call, entries))
     else:
@@ -87,17 +86,15 @@ def report(call_sid: CallSid, database_url: DatabaseUrl = None) -> None:
 
     Example: voice-app calls report CA0123456789abcdef0123456789abcdef
     """
-    from voice_app.cli.journal import ask
+    from voice_app.cli.journal import ask, calls_named
     from voice_app.cli.output import print_json
     from voice_app.followups import report_of
 
     async def read(journal: Journal) -> CallReport | None:
-        return await report_of(journal, call_sid)
+        (call,) = await calls_named(journal, [call_sid])
+        return await report_of(journal, call.call_sid)
 
-    document = ask(database_url, read)
-    if document is None:
-        raise _no_such_call(call_sid)
-    print_json(document)
+    print_json(ask(database_url, read))
 
 
 def export(
@@ -225,11 +222,3 @@ def purge(
         print_json({"found": found, "erased": erased})
     elif erased:
         typer.echo(f"Erased {counted(erased, 'call')}.")
-
-
-def _no_such_call(call_sid: str) -> typer.Exit:
-    """Says so, and gives what leaves with exit code 2."""
-    from voice_app.cli.output import complain
-
-    complain(f"There is no call {call_sid} in this journal: see `voice-app calls list`.")
-    return typer.Exit(2)

@@ -22,8 +22,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from voice_app.calls import CallState
 from voice_app.cli.call_tables import document
+from voice_app.cli.journal import calls_named
 from voice_app.cli.options import CallFormat
-from voice_app.cli.output import complain, printable
+from voice_app.cli.output import fail, printable
 from voice_app.journal import CallRecord, Entry, Journal, Selection
 from voice_app.journal.events import HandedOff
 
@@ -54,23 +55,13 @@ async def export_calls(
     if isinstance(wanted, Selection):
         calls = journal.select(wanted, newest_first=False)
     else:
-        calls = await _known(journal, wanted)
+        calls = _listed(await calls_named(journal, wanted))
     write = _WRITERS[format_]
     with _opened(output) as put, _progress(output) as progress:
         task = progress.add_task("")
         async for text in write(_read(journal, calls, lambda: progress.advance(task)), output is None):
             put(text)
     return int(progress.tasks[task].completed)
-
-
-async def _known(journal: Journal, call_sids: list[str]) -> AsyncIterator[CallRecord]:
-    """These calls, in this order. Exit code 2 if there is none of that id, before anything is written."""
-    found = [await journal.call(call_sid) for call_sid in dict.fromkeys(call_sids)]
-    missing = [sid for sid, call in zip(dict.fromkeys(call_sids), found, strict=True) if call is None]
-    if missing:
-        complain(f"There is no call {', '.join(missing)} in this journal: see `voice-app calls list`.")
-        raise typer.Exit(2)
-    return _listed([call for call in found if call is not None])
 
 
 async def _listed(calls: list[CallRecord]) -> AsyncIterator[CallRecord]:
@@ -131,8 +122,7 @@ def _opened(output: str | None) -> Iterator[Callable[[str], object]]:
             os.fsync(descriptor)
         part.replace(path)
     except OSError as error:
-        complain(f"{output} was not written: {error.strerror}.")
-        raise typer.Exit(3) from None
+        raise fail(f"{output} was not written: {error.strerror}.", 3) from None
     finally:
         part.unlink(missing_ok=True)
 

@@ -38,7 +38,7 @@ def check(
     """
     from voice_app.agents.loader import AgentError
     from voice_app.cli.check_report import CheckOptions, check_and_report
-    from voice_app.cli.output import printable, run
+    from voice_app.cli.output import fail, run
     from voice_app.journal import JournalError
     from voice_app.settings import SettingsError, load
     from voice_app.telemetry import configure_logging
@@ -51,8 +51,7 @@ def check(
     except (AgentError, JournalError) as error:
         raise SettingsError([str(error)]) from None
     except ApiError as error:
-        typer.echo(f"It could not be fixed: {printable(str(error))}", err=True)
-        raise typer.Exit(3) from None
+        raise fail(f"It could not be fixed: {error}", 3) from None
     raise typer.Exit(found)
 
 
@@ -80,7 +79,7 @@ def lint(
 
     Examples: voice-app lint twiml_templates · voice-app lint answer.xml --json · curl … | voice-app lint -
     """
-    from voice_app.cli.output import print_findings
+    from voice_app.cli.output import fail, print_findings
     from voice_app.findings import refuses
     from voice_app.twiml import VOCABULARY, default_folder, lint_bytes, lint_path
 
@@ -90,8 +89,7 @@ def lint(
         if str(path) == "-":
             findings += lint_bytes(sys.stdin.buffer.read(), "(standard input)", vocabulary=vocabulary)
         elif not path.exists():
-            typer.echo(f"{path}: there is no such file or folder", err=True)
-            raise typer.Exit(2)
+            raise fail(f"{path}: there is no such file or folder", 2)
         else:
             findings += lint_path(path, vocabulary=vocabulary)
     print_findings(findings, as_json=as_json)

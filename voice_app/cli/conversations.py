@@ -28,7 +28,7 @@ from voice_app.cli.options import (
 
 if TYPE_CHECKING:
     from voice_app.cli.account import TwilioAccount
-    from voice_app.twilio import Conversation, OperatorResult
+    from voice_app.twilio import Conversation, Conversations, OperatorResult
     from voice_app.twilio.utterances import ConversationUtterance
 
 
@@ -94,7 +94,7 @@ def list_conversations(
 def show(conversation_id: ConversationId, url: Url = None, as_json: AsJson = False) -> None:
     """Show a conversation as a dialogue. The fragments of one spoken reply are one utterance.
 
-    Example: voice-app conversations show conv_conversation_…
+    Example: voice-app conversations show CA0123456789abcdef0123456789abcdef
     """
     from voice_app.cli.account import ask
     from voice_app.cli.conversation_tables import dialogue, heading
@@ -104,10 +104,9 @@ def show(conversation_id: ConversationId, url: Url = None, as_json: AsJson = Fal
 
     async def question(account: TwilioAccount) -> None:
         conversations = Conversations(account.api)
+        found = await _conversation_of(conversations, conversation_id)
         conversation, people, said = await asyncio.gather(
-            conversations.fetch(conversation_id),
-            conversations.participants(conversation_id),
-            conversations.communications(conversation_id),
+            conversations.fetch(found), conversations.participants(found), conversations.communications(found)
         )
         spoken = utterances(said, people)
         if as_json:
@@ -202,11 +201,12 @@ def export(
 
     async def question(account: TwilioAccount) -> dict[str, Any]:
         conversations = Conversations(account.api)
+        found = await _conversation_of(conversations, conversation_id)
         conversation, people, said, results = await asyncio.gather(
-            conversations.fetch(conversation_id),
-            conversations.participants(conversation_id),
-            conversations.communications(conversation_id),
-            _results(account, conversation_id),
+            conversations.fetch(found),
+            conversations.participants(found),
+            conversations.communications(found),
+            _results(account, found),
         )
         if format_ is ConversationFormat.VCON:
             return vcon(conversation, people, said, results, exported_at=datetime.now(UTC))
@@ -226,6 +226,22 @@ def export(
     except OSError as error:
         raise typer.BadParameter(f"{output} cannot be written: {error.strerror}.") from None
     typer.echo(f"Written to {output}.", err=True)
+
+
+async def _conversation_of(conversations: Conversations, name: str) -> str:
+    """The id of a conversation that is named by its id, or by that of the call that it is about.
+
+    Raises:
+        typer.Exit: 2 for a call that no conversation is about.
+    """
+    from voice_app.cli.output import fail
+
+    if not name.startswith("CA"):
+        return name
+    found = await conversations.list(channel_id=name)
+    if not found:
+        raise fail(f"No conversation is about the call {name}: see `voice-app conversations list`.", 2)
+    return max(found, key=lambda item: item.created_at or "").id
 
 
 async def _results(account: TwilioAccount, conversation_id: str) -> Sequence[OperatorResult]:

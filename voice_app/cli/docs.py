@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Annotated
 
 import typer
+
+from voice_app.cli.output import meant
 
 
 def docs(
@@ -30,9 +31,8 @@ def docs(
         return
     found = pages.get(page.removesuffix(".md"))
     if found is None:
-        near = difflib.get_close_matches(page, pages, 1)
-        meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(pages))}."
-        raise typer.BadParameter(f"There is no page {page!r}: {meant}")
+        near = meant(page, pages) or f"there are {', '.join(sorted(pages))}."
+        raise typer.BadParameter(f"There is no page {page!r}: {near}")
     _show(found.read_text("utf-8"))
 
 

@@ -25,7 +25,7 @@ def fleet(
     """
     from voice_app.cli.child_processes import ChildError
     from voice_app.cli.fleet_servers import run_fleet
-    from voice_app.cli.output import run
+    from voice_app.cli.output import fail, run
     from voice_app.cli.proxy import find
     from voice_app.settings import SettingsError, load
     from voice_app.telemetry import configure_logging
@@ -47,5 +47,4 @@ def fleet(
     except asyncio.CancelledError:  # SIGTERM
         raise typer.Exit(143) from None
     except ChildError as error:
-        typer.echo(f"\n{error}", err=True)
-        raise typer.Exit(2) from None
+        raise fail(str(error), 2) from None

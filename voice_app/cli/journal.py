@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final, TypeVar
 
 import typer
 
 from voice_app.cli.options import moment
-from voice_app.cli.output import complain, run
-from voice_app.journal import Journal, JournalError, Selection
+from voice_app.cli.output import fail, run
+from voice_app.journal import CallRecord, Journal, JournalError, Selection
 
 _T = TypeVar("_T")
+
+MAX_SHOWN: Final = 5
+"""Calls that are listed where an id is the beginning of several."""
 
 
 def ask(database_url: str | None, question: Callable[[Journal], Coroutine[Any, Any, _T]]) -> _T:
@@ -25,8 +28,29 @@ def ask(database_url: str | None, question: Callable[[Journal], Coroutine[Any, A
     try:
         return run(asked())
     except JournalError as error:
-        complain(str(error))
-        raise typer.Exit(2) from None
+        raise fail(str(error), 2) from None
+
+
+async def calls_named(journal: Journal, names: Iterable[str]) -> list[CallRecord]:
+    """The calls of these ids, in this order; the beginning of an id is enough where it is one call's.
+
+    Raises:
+        typer.Exit: 2 for a name that is no call's, or that of several; it was said which.
+    """
+    return [await _call_named(journal, name) for name in dict.fromkeys(names)]
+
+
+async def _call_named(journal: Journal, name: str) -> CallRecord:
+    if (call := await journal.call(name)) is not None:
+        return call
+    found = [call async for call in journal.select(Selection(sid_prefix=name), limit=MAX_SHOWN + 1)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise fail(f"There is no call {name} in this journal: see `voice-app calls list`.", 2)
+    shown = "".join(f"\n  {call.call_sid}" for call in found[:MAX_SHOWN])
+    more = "\n  and others" if len(found) > MAX_SHOWN else ""
+    raise fail(f"{name} is the beginning of several ids:{shown}{more}", 2)
 
 
 def _configured() -> str:

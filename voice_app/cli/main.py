@@ -40,9 +40,11 @@ class Group(NamedTuple):
 Commands: TypeAlias = Mapping[str, Command | Group]
 
 COMMANDS: Final[Commands] = {
+    "init": Command("init:init", "Write an agent, its test, and what else is yours to change."),
     "serve": Command("serve:serve", "Answer calls."),
     "check": Command("check:check", "Check what `serve` checks before it starts, without serving."),
     "lint": Command("check:lint", "Find what Twilio would ignore or refuse in TwiML."),
+    "explain": Command("explain:explain", "Tell what a rule finds, and what to do about it."),
     "docs": Command("docs:docs", "Read the manual."),
     "call": Command("call:call", "Phone a server as Twilio would, from this terminal."),
     "demo": Command("call:demo", "A whole phone call in the sandbox, and the guard at work."),
@@ -127,10 +129,9 @@ class _Root(_LazyGroup):
             settings = sys.modules.get("voice_app.settings")
             if settings is None or not isinstance(error, settings.SettingsError):
                 raise
-            typer.echo("The settings cannot be used:", err=True)
-            for problem in error.problems:
-                typer.echo(f"  {problem}", err=True)
-            raise typer.Exit(2) from None
+            from voice_app.cli.output import fail
+
+            raise fail("\n  ".join(["The settings cannot be used:", *error.problems]), 2) from None
 
 
 def _typer(**options: Any) -> typer.Typer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -31,7 +32,7 @@ DatabaseUrl = Annotated[
         show_default=False,
     ),
 ]
-CallSid = Annotated[str, typer.Argument(help="The call's id, CA….", metavar="CALL_SID")]
+CallSid = Annotated[str, typer.Argument(help="The call's id, CA…, or how it begins.", metavar="CALL_SID")]
 Number = Annotated[
     str | None,
     typer.Option(
@@ -95,11 +96,20 @@ parse_configuration_id = identifier("CONFIGURATION")
 parse_conversation_id = identifier("CONVERSATION")
 parse_intelligence_id = identifier("INTELLIGENCE_CONFIGURATION")
 
+
+def parse_conversation_or_call(value: str) -> str:
+    """For Typer: takes the id of a conversation, or that of a call, and nothing else."""
+    return value if re.fullmatch("CA[0-9a-fA-F]{32}", value) else parse_conversation_id(value)
+
+
 ConfigurationId = Annotated[
     str, typer.Argument(parser=parse_configuration_id, metavar="ID", help="conv_configuration_…")
 ]
 ConversationId = Annotated[
-    str, typer.Argument(parser=parse_conversation_id, metavar="ID", help="conv_conversation_…")
+    str,
+    typer.Argument(
+        parser=parse_conversation_or_call, metavar="ID", help="conv_conversation_…, or the call's id, CA…."
+    ),
 ]
 OfConfiguration = Annotated[
     str | None,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import gc
 import json
+import re
+import sys
 import unicodedata
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Coroutine, Iterable
+from typing import IO, TYPE_CHECKING, Any, Final, TextIO, TypeVar, cast
 
 import msgspec
 import typer
@@ -21,7 +24,9 @@ if TYPE_CHECKING:  # Rich and uvloop are imported by what uses them: many a comm
 T = TypeVar("T")
 
 WIDE: Final = 120
-"""Columns of a file or a pipe."""
+"""Columns of a terminal for what is folded badly."""
+MAX_COLUMNS: Final = 4_000
+"""Columns of a file or a pipe, where nothing is folded: an id or a sentence is in one line."""
 
 _JOINERS: Final = "\u200c\u200d"
 """Invisible, but part of how some scripts and emoji are written."""
@@ -71,6 +76,18 @@ def complain(text: str) -> None:
         typer.echo(printable(line), err=True)
 
 
+def fail(text: str, code: int) -> typer.Exit:
+    """Says why a command cannot go on, as Typer says what is wrong with an option; gives what leaves it."""
+    complain(f"Error: {text}")
+    return typer.Exit(code)
+
+
+def meant(given: str, known: Iterable[str]) -> str:
+    """``did you mean lint?``: the name that is most like what was given; empty if none is."""
+    near = difflib.get_close_matches(given, list(known), 1)
+    return f"did you mean {near[0]}?" if near else ""
+
+
 def plain(text: str, style: str = "") -> Text:
     """Untrusted text that Rich prints as it is: no markup in it, nothing that steers a terminal."""
     from rich.text import Text
@@ -78,10 +95,26 @@ def plain(text: str, style: str = "") -> Text:
     return Text(printable(text), style)
 
 
+class _WithoutPadding:
+    """A stream that takes the spaces away with which Rich fills the last column of a table."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(re.sub(" +(?=\n)", "", text))
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
 def console(least_width: int = WIDE, *, stderr: bool = False) -> Console:
-    """Where to print. A file or a pipe is wide, and so is a terminal where folded columns would be worse."""
+    """Where to print. A file or a pipe is as wide as a line is, and a terminal at least ``least_width``."""
     from rich.console import Console
 
     found = Console(highlight=False, stderr=stderr)
-    found.width = max(found.width, least_width if found.is_terminal else WIDE)
-    return found
+    if found.is_terminal:
+        found.width = max(found.width, least_width)
+        return found
+    stream = cast("IO[str]", _WithoutPadding(sys.stderr if stderr else sys.stdout))
+    return Console(highlight=False, file=stream, width=MAX_COLUMNS)

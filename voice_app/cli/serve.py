@@ -31,7 +31,7 @@ def serve(
     """
     from voice_app import server
     from voice_app.agents.loader import AgentError
-    from voice_app.cli.output import run
+    from voice_app.cli.output import fail, run
     from voice_app.journal import JournalError
     from voice_app.settings import SettingsError, load
     from voice_app.telemetry import configure_logging
@@ -47,8 +47,7 @@ def serve(
     except (AgentError, JournalError) as error:
         raise SettingsError([str(error)]) from None
     except server.WorkerError as error:
-        typer.echo(f"Not started: {error}.", err=True)
-        raise typer.Exit(2) from None
+        raise fail(f"Not started: {error}.", 2) from None
     raise typer.Exit(found)
 
 

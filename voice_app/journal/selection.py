@@ -31,10 +31,15 @@ class Selection:
     without: str | None = None
     """With no event of this kind."""
 
+    sid_prefix: str = ""
+    """How their CallSid begins."""
+
     def conditions(self) -> Iterator[ColumnElement[bool]]:
         """The same in SQL."""
         if self.address is not None:
             yield or_(calls.c.from_address == self.address, calls.c.to_address == self.address)
+        if self.sid_prefix:
+            yield calls.c.call_sid.startswith(self.sid_prefix, autoescape=True)
         if self.since is not None:
             yield calls.c.opened_at >= self.since
         if self.until is not None:

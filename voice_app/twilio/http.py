@@ -5,6 +5,7 @@ The SDK's async client form-encodes JSON bodies and drops nulls and headers; the
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -16,6 +17,7 @@ import aiohttp
 import msgspec
 import stamina
 from multidict import CIMultiDict, CIMultiDictProxy
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 from yarl import URL
 
 from voice_app.twilio.errors import ApiError, Trouble, from_reply, unreadable
@@ -35,6 +37,15 @@ _MAX_REDIRECTS: Final = 4
 _CHUNK_BYTES: Final = 64 * 1024
 _MAX_REFUSAL_BYTES: Final = 16 * 1024
 """Of the answer to a download that failed."""
+
+log = logging.getLogger(__name__)
+
+
+def _tell_retry(details: RetryDetails) -> None:
+    log.warning("%s Asking again in %.1f s.", details.caused_by, details.wait_for)
+
+
+set_on_retry_hooks([_tell_retry])  # instead of Stamina's own, whose lines are for programs
 
 
 @dataclass(frozen=True, slots=True)
