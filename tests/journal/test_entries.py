@@ -8,6 +8,7 @@ from voice_app.journal.entries import CallRecord, decode, encode, kind
 
 SAMPLES: list[events.Event] = [
     events.Opened("+15550100001", "+15550100002", "inbound"),
+    events.AnswerDecided("Good morning!", "de-DE", "billing", {"customer": "17"}),
     events.Served("answer.xml", "incoming call", "Hello!"),
     events.SocketOpened("Zm9v"),
     events.Connected("VX1", "en-US", {"number": "+15550100001"}),

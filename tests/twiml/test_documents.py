@@ -101,7 +101,8 @@ def test_a_template_is_sent_as_utf_8_whatever_it_declares(declared: str, tmp_pat
     (tmp_path / "answer.xml").write_text(template, encoding="utf-8")
     result = RUNNER.invoke(app, ["lint", str(tmp_path), "--json"])
     assert [(item["rule"], item["severity"]) for item in json.loads(result.stdout)["findings"]] == [
-        ("TWI128", "error")
+        ("TWI128", "error"),
+        ("TWI207", "note"),
     ]
     assert result.exit_code == 1
 
