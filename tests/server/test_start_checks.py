@@ -26,7 +26,7 @@ async def check_only(folder: Path, **environment: str) -> Finished:
 def refused(result: Finished, *told: str) -> None:
     """It ended with a sentence about the settings."""
     assert result.code == 2, result.err
-    assert result.err.startswith("The settings cannot be used:\n")
+    assert result.err.startswith("Error: The settings cannot be used:\n")
     for text in told:
         assert text in result.err
     assert "Traceback" not in result.err
