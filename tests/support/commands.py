@@ -29,7 +29,7 @@ from voice_app.settings import load
 
 TESTS = Path(__file__).parents[1]
 # A busy machine is late now and then, which makes a server turn callers away; that is tested by itself.
-_QUIET = {"NO_COLOR": "1", "COLUMNS": "200", "VOICE_APP_MAX_LAG_MS": "0"}
+_QUIET = {"NO_COLOR": "1", "COLUMNS": "200", "VOICE_APP_MAX_LAG_MS": "0", "VOICE_APP_BUSY": "message"}
 
 
 _HANGS: Final = 120.0
