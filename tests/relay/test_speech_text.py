@@ -240,7 +240,7 @@ PLAIN = st.text(
     st.characters(
         codec="utf-8",
         categories=["L", "M", "N", "Zs", "P", "Sc"],
-        exclude_characters="*_`[]|~<&\\#>+-=!" + markup.BULLETS,
+        exclude_characters="*_`[]|~<&\\#>+-=!{◁【" + markup.BULLETS,
     )
 ).filter(lambda text: not re.search(rf"[{markup.EMOJI}{markup.ARROWS}]", text))
 
