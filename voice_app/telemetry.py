@@ -34,7 +34,13 @@ TASKS = Gauge(
 )
 LAG = Gauge(
     "voice_app_loop_lag_seconds",
-    "How late the event loop is with its work",
+    "How late the event loop is with its work: the median of the last samples",
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
+LONGEST_LAG = Gauge(
+    "voice_app_loop_lag_longest_seconds",
+    "The longest stall of the event loop in the last minute",
     registry=REGISTRY,
     multiprocess_mode="livemax",
 )

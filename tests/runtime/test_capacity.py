@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,8 +15,9 @@ from support.sandbox import recorded, sandbox
 from voice_app.journal import events
 from voice_app.relay.connection import Connection
 from voice_app.runtime import Admission, CallRegistry, ExpectedNext, ServingState
-from voice_app.runtime.capacity import DELAY_SAMPLES, LoopDelay
+from voice_app.runtime.capacity import DELAY_SAMPLE_SECONDS, DELAY_SAMPLES, LONGEST_OF_SAMPLES, LoopDelay
 from voice_app.sandbox.phone import Person
+from voice_app.telemetry import REGISTRY
 
 CALLS = ["CA1", "CA2", "CA3"]
 OFFER = "Press 1, and we will call you back"
@@ -123,6 +126,29 @@ def test_one_long_stall_is_no_delay_and_trouble_that_lasts_is() -> None:
     assert delay.seconds == 0.4
     for _ in range(DELAY_SAMPLES // 2 + 1):
         delay.add(0.0)
+    assert delay.seconds == 0
+
+
+def test_a_single_stall_is_seen_for_a_minute() -> None:
+    delay = LoopDelay()
+    assert delay.longest_seconds == 0
+    delay.add(5.0)
+    assert (delay.seconds, delay.longest_seconds) == (0, 5.0)
+    assert REGISTRY.get_sample_value("voice_app_loop_lag_longest_seconds") == 5.0
+    for _ in range(LONGEST_OF_SAMPLES - 1):
+        delay.add(0.01)
+    assert (delay.seconds, delay.longest_seconds) == (0.01, 5.0)
+    delay.add(0.02)
+    assert delay.longest_seconds == 0.02
+
+
+async def test_a_step_that_blocks_the_loop_is_the_longest_stall() -> None:
+    delay = LoopDelay()
+    sample = asyncio.create_task(delay.sample())
+    await asyncio.sleep(0)
+    time.sleep(DELAY_SAMPLE_SECONDS + 0.1)  # noqa: ASYNC251 - that is what is tested
+    await sample
+    assert delay.longest_seconds >= 0.09
     assert delay.seconds == 0
 
 

@@ -23,6 +23,8 @@ from voice_app.relay.connection import Connection
 DELAY_SAMPLE_SECONDS: Final = 0.2
 DELAY_SAMPLES: Final = 7
 """The delay is the median of this many samples: one long stall does not count, a second of trouble does."""
+LONGEST_OF_SAMPLES: Final = 300
+"""The longest stall is that of this many samples, a minute: metrics are read more rarely than twice in it."""
 
 
 class ExpectedNext(Enum):
@@ -107,15 +109,25 @@ class LoopDelay:
 
     def __init__(self) -> None:
         self._late: deque[float] = deque([0.0] * DELAY_SAMPLES, DELAY_SAMPLES)
+        self._last_minute: deque[float] = deque(maxlen=LONGEST_OF_SAMPLES)
 
     @property
     def seconds(self) -> float:
+        """How late the loop is as a rule: what decides whether new calls are taken."""
         return median(self._late)
+
+    @property
+    def longest_seconds(self) -> float:
+        """The longest stall of the last minute: a single one is heard, though it turns nobody away."""
+        return max(self._last_minute, default=0.0)
 
     def add(self, late: float) -> None:
         """A timer fired this many seconds late."""
-        self._late.append(max(late, 0.0))
+        late = max(late, 0.0)
+        self._late.append(late)
+        self._last_minute.append(late)
         telemetry.LAG.set(self.seconds)
+        telemetry.LONGEST_LAG.set(self.longest_seconds)
 
     async def sample(self) -> None:
         """Take the next sample; it is due ``DELAY_SAMPLE_SECONDS`` from now."""
