@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 from yarl import URL
 
 from support.driver import CALL
 from support.relay_wire import Wire
 from support.waiting import until
 from voice_app import Call, EndCall, Piece, Play, SendDigits, Ssml, SwitchLanguage, Transfer, Turn
+from voice_app.agents.runner import MAX_PIECE
+from voice_app.calls.scripts import seconds_to_speak
 from voice_app.journal import events
+from voice_app.relay import connection
 from voice_app.settings import NumberSettings
 
 GOODBYE = {"type": "websocket.disconnect", "code": 1000}
-
-
-def on_uvloop(work: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work)
 
 
 async def hands_over(call: Call, turn: Turn) -> AsyncIterator[Piece]:
@@ -32,32 +29,26 @@ async def hands_over(call: Call, turn: Turn) -> AsyncIterator[Piece]:
     yield Transfer("billing", "Wants a refund.")
 
 
-def test_a_caller_may_talk_over_the_words_of_a_handoff() -> None:
-    async def talk() -> None:
-        wire = Wire(hands_over)
-        running = asyncio.create_task(wire.connection.run())
-        wire.prompt("Billing, please.")
-        await until(lambda: wire.connection.leaving, "the transfer")
-        wire.receive(type="interrupt", utteranceUntilInterrupt="I will", durationUntilInterruptMs=400)
-        wire.receive(type="info", name="clientSpeaking", value="on")
-        await until(lambda: "end" in wire.kinds, "the end of the session")
-        wire.incoming.put_nowait(GOODBYE)
-        await running
-
-    on_uvloop(talk())
+async def test_a_caller_may_talk_over_the_words_of_a_handoff() -> None:
+    wire = Wire(hands_over)
+    running = asyncio.create_task(wire.connection.run())
+    wire.prompt("Billing, please.")
+    await until(lambda: wire.connection.leaving, "the transfer")
+    wire.receive(type="interrupt", utteranceUntilInterrupt="I will", durationUntilInterruptMs=400)
+    wire.receive(type="info", name="clientSpeaking", value="on")
+    await until(lambda: "end" in wire.kinds, "the end of the session")
+    wire.incoming.put_nowait(GOODBYE)
+    await running
 
 
-def test_a_deadline_that_is_due_at_once_can_be_moved() -> None:
-    async def talk() -> None:
-        wire = Wire(hands_over, NumberSettings(silence_seconds=0.0001, silence_line="Hello?"))
-        running = asyncio.create_task(wire.connection.run())
-        for _ in range(20):
-            wire.receive(type="info", name="clientSpeaking", value="off")
-        await until(lambda: "Hello?" in wire.spoken, "the question")
-        wire.incoming.put_nowait(GOODBYE)
-        await running
-
-    on_uvloop(talk())
+async def test_a_deadline_that_is_due_at_once_can_be_moved() -> None:
+    wire = Wire(hands_over, NumberSettings(silence_seconds=0.0001, silence_line="Hello?"))
+    running = asyncio.create_task(wire.connection.run())
+    for _ in range(20):
+        wire.receive(type="info", name="clientSpeaking", value="off")
+    await until(lambda: "Hello?" in wire.spoken, "the question")
+    wire.incoming.put_nowait(GOODBYE)
+    await running
 
 
 class _Text(str):
@@ -86,72 +77,62 @@ UNFIT: list[Any] = [
 
 
 @pytest.mark.parametrize("piece", UNFIT, ids=repr)
-def test_what_cannot_be_encoded_is_the_agents_failure(piece: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_cannot_be_encoded_is_the_agents_failure(
+    piece: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     async def agent(call: Call, turn: Turn) -> AsyncIterator[Piece]:
         if turn.text == "Do it.":
             yield piece
         yield "I am still here."
 
-    async def talk() -> None:
-        wire = Wire(agent)
-        running = asyncio.create_task(wire.connection.run())
-        wire.prompt("Do it.")
-        await until(lambda: wire.session.line.failure_line in wire.spoken, "the apology")
-        wire.prompt("Hello?")
-        await until(lambda: "I am still here." in wire.spoken, "an answer")
-        wire.incoming.put_nowait(GOODBYE)
-        await running
-        assert [event for event in wire.events if isinstance(event, events.Failed)]
-
-    on_uvloop(talk())
+    wire = Wire(agent)
+    running = asyncio.create_task(wire.connection.run())
+    wire.prompt("Do it.")
+    await until(lambda: wire.session.line.failure_line in wire.spoken, "the apology")
+    wire.prompt("Hello?")
+    await until(lambda: "I am still here." in wire.spoken, "an answer")
+    wire.incoming.put_nowait(GOODBYE)
+    await running
+    assert [event for event in wire.events if isinstance(event, events.Failed)]
     assert "has to be" in caplog.text or "may hold" in caplog.text or "yields text or actions" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["Great \ud83d", "\udfffwords", "a\x00b\x1b[31mc\ud800"])
-def test_text_of_our_own_settings_is_repaired_too(text: str) -> None:
+async def test_text_of_our_own_settings_is_repaired_too(text: str) -> None:
     async def fails(call: Call, turn: Turn) -> AsyncIterator[Piece]:
         raise RuntimeError
         yield ""
 
-    async def talk() -> None:
-        line = NumberSettings()
-        wire = Wire(fails, line.model_copy(update={"failure_line": text}))
-        running = asyncio.create_task(wire.connection.run())
-        wire.prompt("Hello?")
-        await until(lambda: wire.spoken, "words")
-        wire.incoming.put_nowait(GOODBYE)
-        await running
-        wire.spoken.encode()
-
-    on_uvloop(talk())
+    line = NumberSettings()
+    wire = Wire(fails, line.model_copy(update={"failure_line": text}))
+    running = asyncio.create_task(wire.connection.run())
+    wire.prompt("Hello?")
+    await until(lambda: wire.spoken, "words")
+    wire.incoming.put_nowait(GOODBYE)
+    await running
+    wire.spoken.encode()
 
 
-def test_text_of_a_kind_of_its_own_is_text() -> None:
+async def test_text_of_a_kind_of_its_own_is_text() -> None:
     async def agent(call: Call, turn: Turn) -> AsyncIterator[Piece]:
         yield _Text("Hello.")
 
-    async def talk() -> None:
-        wire = Wire(agent)
-        running = asyncio.create_task(wire.connection.run())
-        wire.prompt("Hello?")
-        await until(lambda: wire.spoken == "Hello.", "the answer")
-        wire.incoming.put_nowait(GOODBYE)
-        await running
-
-    on_uvloop(talk())
+    wire = Wire(agent)
+    running = asyncio.create_task(wire.connection.run())
+    wire.prompt("Hello?")
+    await until(lambda: wire.spoken == "Hello.", "the answer")
+    wire.incoming.put_nowait(GOODBYE)
+    await running
 
 
-def test_a_session_whose_writer_died_is_closed_and_logged(caplog: pytest.LogCaptureFixture) -> None:
-    async def talk() -> None:
-        wire = Wire(hands_over)
-        wire.breaks_on = "put you through"
-        running = asyncio.create_task(wire.connection.run())
-        wire.prompt("Billing, please.")
-        await running
-        assert wire.sent[-1] == {"type": "websocket.close", "code": 1011, "reason": "The server failed."}
-        assert wire.events[-1] == events.Disconnected("VX1", 1011, told=True)
-
-    on_uvloop(talk())
+async def test_a_session_whose_writer_died_is_closed_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    wire = Wire(hands_over)
+    wire.breaks_on = "put you through"
+    running = asyncio.create_task(wire.connection.run())
+    wire.prompt("Billing, please.")
+    await running
+    assert wire.sent[-1] == {"type": "websocket.close", "code": 1011, "reason": "The server failed."}
+    assert wire.events[-1] == events.Disconnected("VX1", 1011, told=True)
     assert f"call {CALL}: nothing can be written any more; the socket is closed" in caplog.text
     assert "the transport has a bug" in caplog.text
 
@@ -163,20 +144,71 @@ def test_a_session_whose_writer_died_is_closed_and_logged(caplog: pytest.LogCapt
         ([], "0 turns: the socket was closed (1000)"),
     ],
 )
-def test_a_call_has_a_line_at_its_beginning_and_one_at_its_end(
+async def test_a_call_has_a_line_at_its_beginning_and_one_at_its_end(
     prompts: list[str], over: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def talk() -> None:
-        wire = Wire(hands_over)
-        running = asyncio.create_task(wire.connection.run())
-        for text in prompts:
-            wire.prompt(text)
-            await until(lambda: wire.connection.leaving, "the transfer")
-        wire.incoming.put_nowait(GOODBYE)
-        await running
-
-    with caplog.at_level(logging.INFO, "voice_app.relay"):
-        on_uvloop(talk())
+    caplog.set_level(logging.INFO, "voice_app.relay")
+    wire = Wire(hands_over)
+    running = asyncio.create_task(wire.connection.run())
+    for text in prompts:
+        wire.prompt(text)
+        await until(lambda: wire.connection.leaving, "the transfer")
+    wire.incoming.put_nowait(GOODBYE)
+    await running
     first, last = [record.message for record in caplog.records if record.levelno == logging.INFO]
     assert first == f"call {CALL}: the agent has the call"
     assert last == f"call {CALL}: session VX1 is over after 0 s and {over}"
+
+
+async def endless(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    while True:
+        yield "and so on "
+
+
+async def test_an_agent_that_never_ends_is_asked_for_no_more_than_the_voice_can_say() -> None:
+    wire = Wire(endless, NumberSettings(ahead_seconds=10))
+    running = asyncio.create_task(wire.connection.run())
+    wire.prompt("Tell me everything.")
+    await until(lambda: wire.spoken, "words")
+    assert 8 <= seconds_to_speak(wire.spoken) <= 10
+    wire.receive(type="interrupt", utteranceUntilInterrupt="and", durationUntilInterruptMs=400)
+    wire.prompt("Stop!")
+    await until(lambda: seconds_to_speak(wire.spoken) > 17, "the next reply")
+    wire.incoming.put_nowait(GOODBYE)
+    await running
+
+
+async def test_a_text_that_is_too_long_is_spoken_in_parts() -> None:
+    async def agent(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+        yield "word " * 1_000_000
+
+    wire = Wire(agent, NumberSettings(ahead_seconds=10))
+    running = asyncio.create_task(wire.connection.run())
+    wire.prompt("Tell me everything.")
+    await until(lambda: wire.spoken, "words")
+    assert len(wire.spoken) == MAX_PIECE
+    wire.incoming.put_nowait(GOODBYE)
+    await running
+
+
+async def test_a_peer_that_reads_nothing_loses_its_session(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connection, "SECONDS_TO_TAKE_A_FRAME", 0.05)
+    wire = Wire(hands_over)
+    wire.takes_no_more = True
+    wire.prompt("Billing, please.")
+    await wire.connection.run()
+    assert wire.events[-1] == events.Disconnected("VX1", 1011, told=True)
+    assert f"call {CALL}: Twilio has read nothing for 0.05 s" in caplog.text
+
+
+async def test_a_peer_that_is_quiet_for_long_keeps_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "SECONDS_TO_TAKE_A_FRAME", 0.001)
+    wire = Wire(hands_over)
+    running = asyncio.create_task(wire.connection.run())
+    await asyncio.sleep(0.02)  # many looks
+    wire.prompt("Billing, please.")
+    await until(lambda: "put you through" in wire.spoken, "the reply")
+    wire.incoming.put_nowait(GOODBYE)
+    await running

@@ -11,6 +11,7 @@ from support.driver import Driver
 from voice_app import Break, Keys, Message, Ssml, Turn
 from voice_app.calls import HistoryLine
 from voice_app.journal import events
+from voice_app.relay.commands import Pull
 from voice_app.relay.session import State
 from voice_app.settings import NumberSettings
 
@@ -105,6 +106,62 @@ def test_a_stalled_answer_is_cut_and_excused() -> None:
     assert words(stalled) == ["Well, ", "Sorry?"]
     stalled.agent("too late")
     assert words(stalled) == ["Well, ", "Sorry?"]
+
+
+def test_an_agent_that_is_far_ahead_of_the_voice_waits_and_is_not_stalled() -> None:
+    ahead = driver(ahead_seconds=10, stall_seconds=5, silence_seconds=0)
+    ahead.prompt("Tell me everything.")
+    pulls = []
+    for _ in range(2):
+        ahead.agent("word " * 20, done=False)
+        pulls.append(ahead.pull)
+    assert (pulls, ahead.continued) == ([Pull.ON, Pull.WAIT], 0)
+    ahead.pass_time(6)
+    assert (ahead.continued, ahead.stops) == (1, 0)
+    ahead.agent("word.")
+    assert ahead.of(events.Failed) == []
+
+
+def test_how_far_the_voice_is_counts_from_what_it_tells() -> None:
+    told = driver(ahead_characters=500, ahead_seconds=3600, stall_seconds=5, silence_seconds=0)
+    told.prompt("Hello?")
+    told.agent("Hi. ", done=False)
+    told.info("agentSpeaking", "on")
+    told.info("tokensPlayed", "Hi.")
+    told.agent("word " * 120, done=False)
+    assert told.pull is Pull.WAIT
+    told.pass_time(20)
+    assert (told.continued, told.stops) == (0, 0)
+    told.info("tokensPlayed", ("word " * 40).strip())
+    told.pass_time(1)
+    assert told.continued == 1
+
+
+def test_a_voice_that_is_silent_without_a_word_of_why_makes_no_agent_wait_for_ever() -> None:
+    silent = driver(ahead_characters=500, ahead_seconds=3600, silence_seconds=0)
+    silent.prompt("Hello?")
+    silent.agent("Hi. ", done=False)
+    silent.info("tokensPlayed", "Hi.")
+    silent.agent("word " * 120, done=False)
+    silent.info("agentSpeaking", "on")
+    silent.pass_time(5)
+    assert silent.continued == 0
+    silent.info("agentSpeaking", "off")
+    silent.pass_time(1)
+    assert silent.continued == 1
+
+
+def test_a_guess_is_not_endless_either() -> None:
+    guess = driver(speculate="stable", ahead_characters=500)
+    guess.prompt("Tell me", last=False)
+    guess.pass_time(2)
+    pulls = []
+    for text in ("word " * 100, "word " * 10):
+        guess.agent(text, done=False)
+        pulls.append(guess.pull)
+    assert pulls == [Pull.ON, Pull.WAIT]
+    guess.prompt("Tell me")
+    assert guess.continued == 1
 
 
 def test_every_piece_is_a_sign_of_life() -> None:

@@ -108,7 +108,7 @@ def test_a_right_guess_is_sent_the_moment_it_is_right() -> None:
     driver.agent("nine.")
     assert sent(driver) == "At nine."
     assert len(driver.turns) == 1
-    assert driver.adopted == 1
+    assert driver.continued == 1
     (guess,) = driver.of(events.Speculated)
     assert guess.hit
     assert guess.saved_ms == pytest.approx(300)

@@ -10,7 +10,7 @@ import msgspec
 from voice_app import Call, Piece, Turn
 from voice_app.calls import HistoryLine, ResumeState
 from voice_app.journal import events
-from voice_app.relay.commands import AdoptTurn, Close, Pull, Record, StartTurn, StopTurn
+from voice_app.relay.commands import Close, ContinueTurn, Pull, Record, StartTurn, StopTurn
 from voice_app.relay.playback import SECONDS_ON_THE_WAY
 from voice_app.relay.session import Session
 from voice_app.settings import NumberSettings
@@ -42,7 +42,7 @@ class Driver:
         )
         self.turns: list[StartTurn] = []
         self.stops = 0
-        self.adopted = 0
+        self.continued = 0
         self.pull = Pull.ON
         self.closed: Close | None = None
         self.events: list[events.Event] = []
@@ -141,8 +141,8 @@ class Driver:
                     self.turns.append(command)
                 case StopTurn():
                     self.stops += 1
-                case AdoptTurn():
-                    self.adopted += 1
+                case ContinueTurn():
+                    self.continued += 1
                 case Close():
                     self.closed = command
                 case Record():

@@ -25,6 +25,8 @@ class Wire:
         self.sent: list[dict[str, Any]] = []
         self.events: list[events.Event] = []
         self.breaks_on = ""
+        self.takes_no_more = False
+        """The other end has stopped to read."""
         now = asyncio.get_running_loop().time()
         session = Session(Call(CALL), line or NumberSettings(), account_sid=ACCOUNT, now=now)
         self.session = session
@@ -40,6 +42,8 @@ class Wire:
     async def send(self, message: Any) -> None:
         if self.breaks_on and self.breaks_on in message.get("text", ""):
             raise RuntimeError("the transport has a bug")
+        if self.takes_no_more:
+            await asyncio.Event().wait()
         self.sent.append(message)
         if message["type"] == "websocket.close":
             self.incoming.put_nowait({"type": "websocket.disconnect", "code": message["code"]})

@@ -20,6 +20,8 @@ from typing import Any, Final, TypeVar
 from voice_app.agents.protocol import Agent, Break, Call, Piece, Turn
 from voice_app.agents.text import TextRepair, cleaned
 
+MAX_PIECE: Final = 2_000
+"""Characters. A longer text goes on in parts: each waits until the voice can take it."""
 _OVER: Final = object()
 
 T = TypeVar("T")
@@ -46,7 +48,10 @@ async def pieces(agent: Agent, call: Call, turn: Turn) -> AsyncGenerator[Piece]:
             if not isinstance(piece, str):
                 repair.drop()
                 yield _cleaned(piece)
-            elif text := repair.feed(piece):
+            elif len(text := repair.feed(piece)) > MAX_PIECE:
+                for at in range(0, len(text), MAX_PIECE):
+                    yield text[at : at + MAX_PIECE]
+            elif text:
                 yield text
     finally:
         if isinstance(iterator, AsyncGenerator):

@@ -15,7 +15,8 @@ class Pull(Enum):
 
     ON = auto()
     WAIT = auto()
-    """The turn is a speculation and has come to something that acts: ask again after `AdoptTurn`."""
+    """Ask again after `ContinueTurn`: the turn is a guess that has come to something that acts, or the agent
+    is far ahead of the voice."""
     STOP = auto()
 
 
@@ -28,8 +29,8 @@ class StartTurn:
 
 
 @dataclass(slots=True, frozen=True)
-class AdoptTurn:
-    """The speculation was right: the turn may go on."""
+class ContinueTurn:
+    """The turn may go on: the guess was right, or the voice has caught up."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -59,4 +60,4 @@ class Record:
     event: Event
 
 
-Command: TypeAlias = StartTurn | AdoptTurn | StopTurn | SwitchAgent | Close | Record
+Command: TypeAlias = StartTurn | ContinueTurn | StopTurn | SwitchAgent | Close | Record

@@ -26,7 +26,7 @@ from voice_app.agents.protocol import (
 )
 from voice_app.agents.runner import pieces
 from voice_app.journal.events import Event
-from voice_app.relay.commands import AdoptTurn, Close, Pull, Record, StartTurn, StopTurn, SwitchAgent
+from voice_app.relay.commands import Close, ContinueTurn, Pull, Record, StartTurn, StopTurn, SwitchAgent
 from voice_app.relay.session import Session
 
 Message = MutableMapping[str, Any]
@@ -34,6 +34,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 SECONDS_FOR_THE_AGENT_TO_STOP = 2.0
+SECONDS_TO_TAKE_A_FRAME: Final = 10.0
+"""A peer that has read nothing for this long, or up to twice as long, of what was to be written is gone."""
 
 log = logging.getLogger(__name__)
 
@@ -84,11 +86,15 @@ class Connection:
         self._wake = asyncio.Event()
         self._closing: Close | None = None
         self._answering: asyncio.Task[None] | None = None
-        self._adopted = asyncio.Event()
+        self._continued = asyncio.Event()
         self._question: _OpenQuestion | None = None
         self._one_question_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.Handle | None = None
+        self._writing = False
+        self._written = 0  # frames
+        self._writer_look: asyncio.TimerHandle | None = None
+        self._reading = asyncio.timeout(None)
         self._timer_due = 0.0  # beside its handle: uvloop's handles do not tell, once they are due
         session.call.floor = self
         self._settle()
@@ -99,16 +105,19 @@ class Connection:
         writer = self._loop.create_task(self._write())
         session = self._session
         log.info("call %s: the agent has the call", session.call.sid)
+        self._look_at_the_writer(-1)
         try:
-            while True:
-                message = await self._receive()
-                if message["type"] == "websocket.disconnect":
-                    session.disconnected(message.get("code", 1005), self._now())
-                    break
-                data = message.get("text")
-                session.receive(message["bytes"] if data is None else data, self._now())
-                self._settle()
+            async with self._reading:
+                await self._read()
+        except TimeoutError:
+            log.warning(
+                "call %s: Twilio has read nothing for %g s of what is written; the session is given up",
+                session.call.sid,
+                SECONDS_TO_TAKE_A_FRAME,
+            )
         finally:
+            if self._writer_look is not None:
+                self._writer_look.cancel()
             session.disconnected(1011, self._now())
             self._settle()
             if self._timer is not None:
@@ -176,7 +185,7 @@ class Connection:
             if answer is None or answer.over:
                 raise AskEndedError("the turn in which this was to be asked is over")
             while (pull := session.agent_asked(answer.number, words, expected, self._now())) is Pull.WAIT:
-                await self._adopted.wait()
+                await self._may_continue()
             if pull is Pull.STOP:
                 raise AskEndedError("the turn in which this was to be asked is over")
             question = self._question = _OpenQuestion(answer, self._loop.create_future())
@@ -189,6 +198,29 @@ class Connection:
 
     # --- tasks -------------------------------------------------------------------------------------
 
+    async def _read(self) -> None:
+        session = self._session
+        while True:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                session.disconnected(message.get("code", 1005), self._now())
+                return
+            data = message.get("text")
+            session.receive(message["bytes"] if data is None else data, self._now())
+            self._settle()
+
+    def _look_at_the_writer(self, written: int) -> None:
+        """Give up a peer that has taken no frame since the last look, while one was to be written.
+
+        One timer in ten seconds: a time limit on each frame would cost every word.
+        """
+        if self._writing and self._written == written:
+            self._reading.reschedule(self._now())
+            return
+        self._writer_look = self._loop.call_later(
+            SECONDS_TO_TAKE_A_FRAME, self._look_at_the_writer, self._written if self._writing else -1
+        )
+
     async def _write(self) -> None:
         """Write what is ready until the socket is closed. A call that nothing can be said on is closed."""
         session = self._session
@@ -197,7 +229,10 @@ class Connection:
                 await self._wake.wait()
                 self._wake.clear()
                 while (frame := session.data_to_send()) is not None:
+                    self._writing = True
                     await self._send({"type": "websocket.send", "text": frame})
+                    self._writing = False
+                    self._written += 1
                 if self._closing is not None:
                     await self._send_close(self._closing)
                     return
@@ -229,7 +264,7 @@ class Connection:
                         self._settle()
                         return
                     if pull is Pull.WAIT:
-                        await self._adopted.wait()
+                        await self._may_continue()
         except AskEndedError:
             log.info("call %s: a question of the agent's was not answered", session.call.sid)
             session.agent_failed(answer.number, "AskEndedError", self._now())
@@ -245,6 +280,11 @@ class Connection:
             answer.over = True
         self._settle()
 
+    async def _may_continue(self) -> None:
+        """Return once the session has commanded that the turn may go on."""
+        self._continued.clear()
+        await self._continued.wait()
+
     def _settle(self) -> None:
         """Do what the session commands."""
         session = self._session
@@ -258,7 +298,6 @@ class Connection:
                     if not question.reply.done():
                         question.reply.set_result(command.turn)
                 case StartTurn():
-                    self._adopted.clear()
                     task = self._loop.create_task(self._answer(_Answer(command.number), command.turn))
                     self._answering = task
                     self._tasks.add(task)
@@ -276,8 +315,8 @@ class Connection:
                     self._agent = self._agents[command.name]
                     if isinstance(keys := getattr(self._agent, "keys", None), Keys):
                         session.call.keys = keys
-                case AdoptTurn():
-                    self._adopted.set()
+                case ContinueTurn():
+                    self._continued.set()
                 case Close():
                     self._closing = command
                     self._wake.set()

@@ -64,6 +64,7 @@ class Playback:
         self._queue: list[Speech] = []
         self._played: list[str] = []
         self._known = 0  # characters of the first stretch that are known to have been played
+        self._characters = 0  # of all that is in the queue
         self._measured = False  # the session tells what was played
         self._speaking: bool | None = None  # None: the session has no speaker events
         self._speaking_since = 0.0
@@ -78,6 +79,7 @@ class Playback:
         """Text of the latest stretch went out; moves the estimate of when the voice will be done."""
         if self._queue:
             self._queue[-1].sent_at = now
+            self._characters += len(text)
         begin = max(self._quiet_at, now + SECONDS_TO_FIRST_SOUND)
         self._quiet_at = begin + seconds_to_speak(text)
 
@@ -168,6 +170,24 @@ class Playback:
                 return index
         return 0
 
+    def is_ahead(self, seconds: float, characters: int, now: float) -> bool:
+        """Whether what was sent is further ahead of the voice than this.
+
+        Characters count where the session tells what was played: elsewhere the seconds are made of them.
+        """
+        if self._measured and self._characters - self._known > characters:
+            return not self._is_done(seconds, now)
+        if self._quiet_at - now <= seconds or self._is_done(seconds, now):
+            return False
+        return not self._measured or seconds_to_speak(self._unplayed()) > seconds
+
+    def _is_done(self, seconds: float, now: float) -> bool:
+        """Whether the voice has no more to say: it is silent, or has given no sign for ``seconds``."""
+        sent_at = self._queue[-1].sent_at if self._queue else 0.0
+        if self._speaking is False and now - sent_at > SECONDS_TO_FIRST_SOUND + SECONDS_ON_THE_WAY:
+            return True
+        return self._measured and now - max(sent_at, self._told_at) > seconds
+
     def _unplayed(self) -> str:
         """What is queued and not known to have been played."""
         if not self._queue:
@@ -184,7 +204,7 @@ class Playback:
         At least what is known to have been played was heard, whatever the interruption tells.
         """
         queue, played = self._queue, " ".join(self._played)
-        self._queue = []
+        self._queue, self._characters = [], 0
         texts = [speech.sent for speech in queue]
         counts = [0] * len(texts)
         for told in (cut(texts, utterance), cut(texts, played)):
@@ -228,6 +248,7 @@ class Playback:
         last = self._queue[count - 1] if count else None
         for speech in self._queue[:count]:
             speech.over = True
+            self._characters -= len(speech.sent)
         del self._queue[:count]
         self._forget_progress()
         self._speaking_since = now

@@ -30,7 +30,7 @@ from voice_app.agents.protocol import (
 from voice_app.calls.scripts import glue
 from voice_app.journal import events
 from voice_app.relay.actions import checked, frame_of
-from voice_app.relay.commands import AdoptTurn, Command, Pull, Record, StartTurn, StopTurn
+from voice_app.relay.commands import Command, ContinueTurn, Pull, Record, StartTurn, StopTurn
 from voice_app.relay.conversation_log import Asked, Dialogue
 from voice_app.relay.preemption import SECONDS_UNTIL_STABLE, Guesses
 from voice_app.relay.speaker import Speaker
@@ -44,6 +44,8 @@ SECONDS_TO_SPEAK_UP = 2.5
 """After an interruption: how long the caller may take to say something before the agent goes on."""
 SECONDS_AFTER_THE_VOICE = 1.0
 """Where the voice may not be interrupted: how long after it the next answer begins."""
+SECONDS_TO_LOOK_AGAIN = 1.0
+"""How often it is seen to whether the voice has caught up with an agent that was too far ahead of it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +68,9 @@ class _Running:
     error: str = ""
     held: list[Piece] | None = None
     """For a guess: what the agent yielded so far."""
+    held_characters: int = 0
+    waits_for_the_voice: bool = False
+    """It is not asked for more until the voice has caught up with what it has said."""
     first_piece_at: float | None = None
 
 
@@ -254,11 +259,15 @@ class Turns:
             piece = checked(piece)
         running.alive_at = now
         if running.held is None:
-            return self._take(running, piece, now)
+            pull = self._take(running, piece, now)
+            return self._wait_for_the_voice(running, now) if pull is Pull.ON else pull
         running.held.append(piece)
         if running.first_piece_at is None:
             running.first_piece_at = now
-        return Pull.ON if isinstance(piece, str | Ssml) else Pull.WAIT
+        if not isinstance(piece, str | Ssml):
+            return Pull.WAIT
+        running.held_characters += len(piece if isinstance(piece, str) else piece.text)
+        return Pull.ON if running.held_characters <= self._line.ahead_characters else Pull.WAIT
 
     def agent_asked(self, number: int, words: str, expected: Expected, now: float) -> Pull:
         """The agent asks the caller something, and goes on with the next turn.
@@ -415,6 +424,24 @@ class Turns:
         if self._running is None:
             self._idle(now)
 
+    def _wait_for_the_voice(self, running: _Running, now: float) -> Pull:
+        """Whether the agent may say more at once: not where the voice is far behind it."""
+        line = self._line
+        if not self._speaker.playback.is_ahead(line.ahead_seconds, line.ahead_characters, now):
+            return Pull.ON
+        running.waits_for_the_voice = True
+        self._timers.set(self._look_for_the_voice, now + SECONDS_TO_LOOK_AGAIN)
+        return Pull.WAIT
+
+    def _look_for_the_voice(self, now: float) -> None:
+        running = self._running
+        if running is None or not running.waits_for_the_voice:
+            return
+        running.alive_at = now  # it is we who make it wait: that is no stall
+        if self._wait_for_the_voice(running, now) is Pull.ON:
+            running.waits_for_the_voice = False
+            self._commands.append(ContinueTurn())
+
     def _wait_with_filler(self, running: _Running, now: float) -> None:
         if self._line.filler_seconds and not running.filled:
             self._timers.set(self._fill, now + self._line.filler_seconds)
@@ -468,7 +495,7 @@ class Turns:
         head_start = now - running.since
         first = running.first_piece_at
         saved = head_start if first is None else min(head_start, first - running.since)
-        self._commands += [Record(events.Speculated(hit=True, saved_ms=saved * 1000)), AdoptTurn()]
+        self._commands += [Record(events.Speculated(hit=True, saved_ms=saved * 1000)), ContinueTurn()]
         held, running.held = running.held or [], None
         running.asked.turn = turn
         self.asked += 1

@@ -124,6 +124,15 @@ class NumberSettings(BaseModel):
     stall_seconds: float = Field(
         20, ge=1, le=300, description="after so many seconds without a piece from the agent its turn is cut"
     )
+    ahead_seconds: float = Field(
+        120, ge=5, le=3600, description="an agent that is further ahead of its voice is made to wait"
+    )
+    ahead_characters: int = Field(
+        8_000,
+        ge=500,
+        le=1_000_000,
+        description="the same in characters that Twilio has not told to be played, whatever the voice's pace",
+    )
     silence_seconds: float = Field(
         10, ge=0, le=300, description="so long a caller may be silent; 0: for ever"
     )

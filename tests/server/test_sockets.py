@@ -1,0 +1,49 @@
+"""The server's WebSockets, over TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+
+import pytest
+import uvicorn
+
+from support.waiting import until
+from voice_app.server import serving
+from voice_app.server.serving import SocketProtocol
+
+HANDSHAKE = (
+    "GET /relay/1 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+async def test_a_peer_that_reads_nothing_is_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "SECONDS_TO_TAKE_THE_REST", 0.05)
+    stuck = asyncio.Event()
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        await send({"type": "websocket.accept"})  # type: ignore[operator]
+        try:
+            async with asyncio.timeout(1):
+                while True:
+                    await send({"type": "websocket.send", "text": "x" * 1_000_000})  # type: ignore[operator]
+        except TimeoutError:
+            stuck.set()
+
+    config = uvicorn.Config(app, ws=SocketProtocol, lifespan="off", log_config=None, ws_ping_interval=None)
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    listener = socket.create_server(("127.0.0.1", 0))
+    await server.startup([listener])
+    reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1024)
+    try:
+        writer.write(HANDSHAKE.encode())
+        await reader.readline()  # and nothing more: the transport stops to read by itself
+        await stuck.wait()
+        await until(lambda: not server.server_state.connections, "the end of the connection")
+    finally:
+        writer.close()
+        await server.shutdown([listener])
