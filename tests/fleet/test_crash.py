@@ -7,12 +7,12 @@ from math import inf
 from pathlib import Path
 from time import monotonic
 
+from support.call_fleet import CheckingCaller, CounterScript
 from support.figures import Record, show
 from support.fleet import closed, fleet
 from support.waiting import until
 from voice_app.journal import Journal
 from voice_app.journal.events import Conversed
-from voice_app.sandbox.load.call_fleet import CheckingCaller, CounterScript
 
 CALLS = 10
 

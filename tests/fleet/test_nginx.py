@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from support.backends import Backend, backend
+from support.call_fleet import CallFleet, CounterScript
 from support.figures import Record, show
 from support.fleet import fleet
 from support.sandbox import sandbox
@@ -23,7 +24,6 @@ from support.tools import required
 from support.waiting import until
 from voice_app.cli.child_processes import ChildError
 from voice_app.cli.proxy import addressed, nginx
-from voice_app.sandbox.load.call_fleet import CallFleet, CounterScript
 from voice_app.sandbox.network import Network
 
 SITE = Path(__file__).parents[2] / "scripts/deploy/nginx.conf"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from support.call_fleet import CheckingCaller, CounterScript
 from support.figures import Record, show
 from support.fleet import closed, fleet
 from support.postgres import Postgres
@@ -12,7 +13,6 @@ from support.waiting import until
 from voice_app.calls import CallState
 from voice_app.journal import Journal
 from voice_app.journal.events import Prompted
-from voice_app.sandbox.load.call_fleet import CheckingCaller, CounterScript
 
 CALLS = 20
 SECONDS = 10.0

@@ -7,10 +7,10 @@ from time import monotonic
 
 import pytest
 
+from support.call_fleet import CounterScript
 from support.figures import Record, show
 from support.fleet import fleet
 from support.waiting import until
-from voice_app.sandbox.load.call_fleet import CounterScript
 
 
 async def restart(

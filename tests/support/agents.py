@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+from support.counting import counting
 from voice_app import (
     AnswerKind,
     Become,
@@ -31,7 +32,6 @@ from voice_app import (
     Turn,
     ask,
 )
-from voice_app.sandbox.load.agents import counting
 
 
 async def echo(call: Call, turn: Turn) -> AsyncIterator[Piece]:
@@ -223,7 +223,7 @@ async def blocking(call: Call, turn: Turn) -> AsyncIterator[Piece]:
 
 
 async def forgetful(call: Call, turn: Turn) -> AsyncIterator[Piece]:
-    """Counts like `voice_app.sandbox.load.agents.counting`, but forgets what was said first."""
+    """Counts like `support.counting.counting`, but forgets what was said first."""
     del call.history[:3]
     async for piece in counting(call, turn):
         yield piece

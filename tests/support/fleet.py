@@ -8,18 +8,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.call_fleet import CallFleet
+from support.counting import FOLDERS
 from voice_app.cli.child_processes import Child
 from voice_app.cli.fleet_servers import FleetServers, fleet_servers, free_ports
 from voice_app.journal import Entry, Journal
 from voice_app.journal.events import Closed
-from voice_app.sandbox.load.call_fleet import CallFleet
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone import Phone
 
 PACE = 40.0
 """Words per second: an answer takes a third of a second."""
 SETTINGS = {
-    "VOICE_APP_AGENT": "voice_app.sandbox.load.agents:counting",
+    "PYTHONPATH": FOLDERS,
+    "VOICE_APP_AGENT": "support.counting:counting",
     "VOICE_APP_LOG_LEVEL": "info",
     "VOICE_APP_MAX_LAG_MS": "0",  # two cores carry everybody here; who is turned away is tested elsewhere
     "VOICE_APP_SILENCE_SECONDS": "0",

@@ -20,14 +20,16 @@ from typing import Final
 import typer
 import uvloop
 
+from support.call_fleet import CallFleet, CheckingCaller, CounterScript
+from support.counting import FOLDERS
 from voice_app.cli.child_processes import Child, ChildError
 from voice_app.cli.fleet_servers import FleetServers, behind_nginx, inherited_settings, stop_on_sigterm
-from voice_app.sandbox.load.call_fleet import CallFleet, CheckingCaller, CounterScript
 from voice_app.settings import load
 
 SITE: Final = Path(__file__).parents[2] / "scripts/deploy/nginx.conf"
 SETTINGS: Final = {
-    "VOICE_APP_AGENT": "voice_app.sandbox.load.agents:counting",
+    "PYTHONPATH": FOLDERS,
+    "VOICE_APP_AGENT": "support.counting:counting",
     "VOICE_APP_DRAIN_SECONDS": "3",  # short, so that calls are taken over and not only waited for
     "VOICE_APP_LOG_LEVEL": "warning",
     "VOICE_APP_SILENCE_SECONDS": "0",

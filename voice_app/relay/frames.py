@@ -153,7 +153,6 @@ class EndMessage(msgspec.Struct, tag_field="type", tag="end", rename="camel", om
 
 
 Outgoing: TypeAlias = TextMessage | PlayMessage | SendDigitsMessage | LanguageMessage | EndMessage
-Direction: TypeAlias = Literal["inbound", "outbound"]
 
 _encode = msgspec.json.Encoder().encode
 

@@ -87,7 +87,7 @@ class CheckingCaller:
         self.over = True
 
     async def _talk(self, call: PhoneCall) -> None:
-        dice = random.Random(self.number)  # noqa: S311 - to be repeatable
+        dice = random.Random(self.number)
         async with asyncio.timeout(PATIENCE_SECONDS):
             await self._listen(call)
         for number in range(1, self.script.turns + 1):

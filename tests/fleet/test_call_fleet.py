@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from support import call_fleet as callers
+from support.call_fleet import CallFleet, CheckingCaller, CounterScript
 from support.sandbox import Sandbox, sandbox
 from support.waiting import until
-from voice_app.sandbox.load import call_fleet as callers
-from voice_app.sandbox.load.call_fleet import CallFleet, CheckingCaller, CounterScript
 
 NUMBER = "+15550200000"
 PACE = 200.0
-OURS: dict[str, Any] = {"agent": "voice_app.sandbox.load.agents:counting", "silence_seconds": 0}
+OURS: dict[str, Any] = {"agent": "support.counting:counting", "silence_seconds": 0}
 
 
 def crowd(running: Sandbox) -> CallFleet:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from support.counting import counting
 from voice_app import Call, EndCall, Message, Turn
-from voice_app.sandbox.load.agents import counting
 
 
 def call(*lines: str) -> Call:
