@@ -6,7 +6,7 @@ fields that we do not know are skipped, so that Twilio can add to its frames.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 

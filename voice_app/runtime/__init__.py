@@ -4,8 +4,7 @@ from voice_app.runtime.answering import AnswerError, AnswerHook, HttpAnswerHook,
 from voice_app.runtime.background import BackgroundTasks
 from voice_app.runtime.caller_memory import CallerMemory
 from voice_app.runtime.capacity import Admission, CallRegistry, ExpectedNext, ServingState
-from voice_app.runtime.conversation_index import ConversationIndex
-from voice_app.runtime.conversation_monitor import ConversationMonitor
+from voice_app.runtime.conversation_monitor import ConversationIndex, ConversationMonitor
 from voice_app.runtime.peers import Peers
 from voice_app.runtime.services import NamedAgent, Services
 from voice_app.runtime.watchdog import LoopWatchdog

@@ -18,8 +18,40 @@ from voice_app.findings import Finding
 from voice_app.guard import CallInspector
 from voice_app.guard.evidence import best_of, has_ours, missing
 from voice_app.journal import Journal
-from voice_app.journal.events import Failed
+from voice_app.journal.events import Called, Failed
 from voice_app.twilio import ApiError, Configurations, Conversation, Conversations, Trouble
+
+MAX_CONVERSATIONS: Final = 10_000
+"""How many are kept in memory."""
+
+
+class ConversationIndex:
+    """The CallSids of conversations, by ``conv_conversation_…``."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._calls: LRUCache[str, str] = LRUCache(MAX_CONVERSATIONS)
+
+    async def call_of(self, conversation_id: str) -> str | None:
+        """The latest call that the conversation is about; None if that is not known (yet).
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        if conversation_id not in self._calls:
+            entries = await self._journal.events(conversation_id)
+            calls = [entry.event.call_sid for entry in entries if isinstance(entry.event, Called)]
+            # Meanwhile another event may have named the call.
+            if calls and conversation_id not in self._calls:
+                self._calls[conversation_id] = calls[-1]
+        return self._calls.get(conversation_id)
+
+    def link(self, conversation_id: str, call_sid: str) -> None:
+        """A call is part of a conversation."""
+        if self._calls.get(conversation_id) != call_sid:
+            self._journal.write(conversation_id, Called(call_sid))
+        self._calls[conversation_id] = call_sid
+
 
 MAX_CALLS: Final = 1000
 """Calls whose alarms are remembered, so that none is raised twice."""

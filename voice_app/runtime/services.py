@@ -23,8 +23,7 @@ from voice_app.runtime.answering import AnswerHook
 from voice_app.runtime.background import BackgroundTasks
 from voice_app.runtime.caller_memory import CallerMemory
 from voice_app.runtime.capacity import Admission, CallRegistry
-from voice_app.runtime.conversation_index import ConversationIndex
-from voice_app.runtime.conversation_monitor import ConversationMonitor
+from voice_app.runtime.conversation_monitor import ConversationIndex, ConversationMonitor
 from voice_app.runtime.peers import Peers
 from voice_app.settings import AgentSettings, NumberSettings, Settings, plain_address
 from voice_app.twilio import Calls, Conversations
