@@ -2,8 +2,7 @@
 
 from voice_app.server.database_lock import check_workers, exclusive
 from voice_app.server.serving import hold_hangups, running, serve, signal_changes
-from voice_app.server.start_checks import rehearse
-from voice_app.server.startup import environment, preflight
+from voice_app.server.startup import environment, preflight, rehearse
 from voice_app.server.workers import WorkerError, supervise
 
 __all__ = [
