@@ -3,9 +3,8 @@
 from voice_app.runtime.answering import AnswerError, AnswerHook, HttpAnswerHook, decide
 from voice_app.runtime.background import BackgroundTasks
 from voice_app.runtime.caller_memory import CallerMemory
-from voice_app.runtime.capacity import Admission, CallRegistry, ExpectedNext, ServingState
+from voice_app.runtime.capacity import Admission, CallRegistry, ExpectedNext, Peers, ServingState
 from voice_app.runtime.conversation_monitor import ConversationIndex, ConversationMonitor
-from voice_app.runtime.peers import Peers
 from voice_app.runtime.services import NamedAgent, Services
 from voice_app.runtime.watchdog import LoopWatchdog
 

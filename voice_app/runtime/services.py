@@ -22,9 +22,8 @@ from voice_app.relay.session_token import Tickets
 from voice_app.runtime.answering import AnswerHook
 from voice_app.runtime.background import BackgroundTasks
 from voice_app.runtime.caller_memory import CallerMemory
-from voice_app.runtime.capacity import Admission, CallRegistry
+from voice_app.runtime.capacity import Admission, CallRegistry, Peers
 from voice_app.runtime.conversation_monitor import ConversationIndex, ConversationMonitor
-from voice_app.runtime.peers import Peers
 from voice_app.settings import AgentSettings, NumberSettings, Settings, plain_address
 from voice_app.twilio import Calls, Conversations
 from voice_app.twiml import Documents
