@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from voice_app.relay import markup
 from voice_app.relay.signs import sign_words
 from voice_app.relay.speech_text import Speakable
-from voice_app.relay.spoken_text import HOLD
+from voice_app.relay.text_reader import HOLD
 
 
 def spoken(*chunks: str, language: str = "") -> str:

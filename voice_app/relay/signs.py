@@ -11,8 +11,7 @@ from importlib import resources
 from typing import Final
 
 from voice_app.relay import markup
-from voice_app.relay.spoken_text import HOLD
-from voice_app.relay.text_reader import WAIT, Block, TextReader
+from voice_app.relay.text_reader import HOLD, WAIT, Block, TextReader
 
 LANGUAGE: Final = "en"
 """The language of signs where that of the call has no words for them."""
