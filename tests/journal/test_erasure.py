@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from voice_app.journal import Entry, erasure
 from voice_app.journal.events import Analysed, Called, Closed, Conversed, Event, Notified, Opened, Prompted
-from voice_app.journal.selection import EVERY
 from voice_app.journal.store import Store
+from voice_app.journal.tables import EVERY
 
 CALLER, STRANGER, OURS = "+15550100001", "+15550100009", "+15550100002"
 PROFILE = "mem_profile_" + "0" * 25 + "1"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from voice_app.journal import CallRecord, Entry, Selection
 from voice_app.journal.events import Opened
-from voice_app.journal.selection import EVERY
 from voice_app.journal.store import Store
+from voice_app.journal.tables import EVERY
 
 ANN, BOB, OURS = "+15550100001", "client:bob", "+15550100009"
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from voice_app.journal import Entry, JournalError
 from voice_app.journal.entries import Server
 from voice_app.journal.events import Closed, Event, Opened, Prompted, Served, UnknownEvent
-from voice_app.journal.selection import EVERY, Selection
 from voice_app.journal.store import Store
+from voice_app.journal.tables import EVERY, Selection
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from voice_app.journal import events
 from voice_app.journal.database import JournalError
 from voice_app.journal.entries import CallRecord, Entry, Server
 from voice_app.journal.journal import Journal
-from voice_app.journal.selection import Selection
 from voice_app.journal.store import place
+from voice_app.journal.tables import Selection
 
 __all__ = [
     "CallRecord",

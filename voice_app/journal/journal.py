@@ -20,8 +20,8 @@ from voice_app.journal.database import JournalError
 from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server
 from voice_app.journal.event_feed import EventFeed
 from voice_app.journal.events import Event
-from voice_app.journal.selection import EVERY, Selection
 from voice_app.journal.store import Store
+from voice_app.journal.tables import EVERY, Selection
 from voice_app.journal.writer import Disk, Writer
 
 _Args = TypeVarTuple("_Args")

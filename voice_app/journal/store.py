@@ -12,8 +12,7 @@ from voice_app.journal import erasure, schema
 from voice_app.journal.database import Database, EventRow, JournalError, malformed, unsupported
 from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server, decode, encode, kind
 from voice_app.journal.events import Closed, Opened, UnknownEvent
-from voice_app.journal.selection import Selection, beyond
-from voice_app.journal.tables import calls, events, servers
+from voice_app.journal.tables import Selection, beyond, calls, events, servers
 
 
 class Store:
