@@ -15,9 +15,9 @@ from support.followups import CALL, OURS, Office
 from support.receiver import KEY, SECRET, Receiver
 from support.sandbox import database, recorded, sandbox
 from voice_app.calls import CallState
+from voice_app.followups.context import Work
 from voice_app.followups.delivery import DeliveryTask, report_id
 from voice_app.followups.revisions import Revisions
-from voice_app.followups.work import Work
 from voice_app.journal import Entry, Journal
 from voice_app.journal.events import (
     Analysed,

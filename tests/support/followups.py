@@ -11,8 +11,7 @@ import aiohttp
 import pytest
 
 from support.receiver import Receiver, receiving
-from voice_app.followups.context import FollowupTask
-from voice_app.followups.work import Work
+from voice_app.followups.context import FollowupTask, Work
 from voice_app.journal import Journal
 from voice_app.journal.events import Event, FollowedUp, Opened, Served
 from voice_app.sandbox.twilio import SandboxAccount, double_app

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
+from voice_app import telemetry
 from voice_app.calls import CallState
-from voice_app.journal import CallRecord
+from voice_app.followups.revisions import REPORT, Revisions, entries_of, task_of
+from voice_app.journal import CallRecord, Journal, JournalError
+from voice_app.journal.events import FollowedUp
 from voice_app.twilio import ApiError, Trouble
 
 BEGUN: Final = "begun"
@@ -23,6 +30,12 @@ _PASSING = frozenset(
     }
 )
 """What may be well the next time: the last two once somebody has put the network or the settings right."""
+_NO_JOURNAL_S: Final = 10.0
+"""The pause while the journal cannot be read."""
+_SETTLE_S: Final = 5.0
+_JITTER: Final = 0.2
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +116,109 @@ def refused(error: ApiError) -> Verdict:
     if error.trouble in _PASSING:
         return Retry(told, error.retry_after)
     return Finished("refused", told, good=False)
+
+
+class Work:
+    """What can be done after a call."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        tasks: Sequence[FollowupTask],
+        finished: Callable[[str], None] = lambda call_sid: None,
+    ) -> None:
+        """``finished`` is told the call whenever one of its tasks is over."""
+        self._journal = journal
+        self._finished = finished
+        self._tasks = {task.name: task for task in tasks}
+
+    @property
+    def kinds(self) -> frozenset[str] | None:
+        """Only calls with an event of one of these kinds can need something; None: any call can."""
+        kinds = [task.kinds for task in self._tasks.values()]
+        known = [kind for kind in kinds if kind is not None]
+        return None if len(known) < len(kinds) else frozenset().union(*known)
+
+    @property
+    def reports(self) -> bool:
+        """Whether calls are reported."""
+        return REPORT in self._tasks
+
+    async def wanted(self, call_sid: str) -> list[str]:
+        """The names of the tasks that a call needs now. Raises `JournalError`."""
+        context = await self._context(call_sid, 0.0, 0)
+        return [] if context is None else [task.name for task in self._tasks.values() if task.wanted(context)]
+
+    async def revision(self, call_sid: str) -> str | None:
+        """The step that is to report what came after a call's last report. Raises `JournalError`."""
+        if not self.reports:
+            return None
+        return Revisions.of(await entries_of(self._journal, call_sid)).owed
+
+    async def begin(self, call_sid: str) -> list[str]:
+        """The same, and the journal says that it is going to be done."""
+        names = await self.wanted(call_sid)
+        await self._write(call_sid, FollowedUp(BEGUN, "", " ".join(names)))
+        return names
+
+    async def attempt(self, call_sid: str, name: str, asked_at: float, number: int) -> float | None:
+        """Try it for the ``number``-th time, counted from 0. Seconds until the next attempt; None if done."""
+        task = self._tasks.get(task_of(name))
+        if task is None:  # it was asked for when the settings still said so
+            await self._finish(call_sid, name, Finished("not wanted any more"))
+            return None
+        try:
+            context = await self._context(call_sid, asked_at, number)
+            if context is None:
+                return None  # forgotten, and what is forgotten has no journal to write to
+            verdict = await self._tried(task, context)
+        except JournalError as error:
+            log.warning("call %s: %s waits for the journal: %s", call_sid, name, error)
+            return _NO_JOURNAL_S
+        if isinstance(verdict, Retry) and time.time() - asked_at > task.patience_s:
+            verdict = Finished("given up", verdict.why or "it was never time", good=False)
+        if isinstance(verdict, Finished):
+            await self._finish(call_sid, name, verdict)
+            return None
+        return _pause(task, context, verdict)
+
+    async def _tried(self, task: FollowupTask, context: FollowupContext) -> Verdict:
+        try:
+            return await task.attempt(context)
+        except JournalError:
+            raise
+        except ApiError as error:
+            return refused(error)
+        except Exception:
+            log.exception("call %s: %s failed", context.call_sid, task.name)
+            return Finished("failed", "see the log", good=False)
+
+    async def _finish(self, call_sid: str, name: str, verdict: Finished) -> None:
+        telemetry.FOLLOW_UPS.labels(task_of(name), verdict.outcome).inc()
+        if not verdict.good:
+            log.error("call %s: %s: %s (%s)", call_sid, name, verdict.outcome, verdict.detail)
+        await self._write(call_sid, FollowedUp(name, verdict.outcome, verdict.detail, verdict.until))
+        self._finished(call_sid)
+
+    async def _context(self, call_sid: str, asked_at: float, number: int) -> FollowupContext | None:
+        record = await self._journal.call(call_sid)
+        if record is None:
+            return None
+        return FollowupContext(record, CallState.of(await self._journal.events(call_sid)), asked_at, number)
+
+    async def _write(self, call_sid: str, event: FollowedUp) -> None:
+        """Write it once, also if this is tried again after a crash, and before the step counts as done."""
+        self._journal.write(call_sid, event, once=f"follow-up:{call_sid}:{event.step}")
+        await self._journal.settle(_SETTLE_S)
+
+
+def _pause(task: FollowupTask, context: FollowupContext, verdict: Retry) -> float:
+    """Seconds until the next attempt."""
+    if verdict.why:
+        telemetry.FOLLOW_UP_RETRIES.labels(task.name).inc()
+        log.warning("call %s: %s has to wait: %s", context.call_sid, task.name, verdict.why)
+    if verdict.after_s is not None:
+        return verdict.after_s
+    shortest, longest = task.waits_s
+    wait: float = min(shortest * 2 ** min(context.attempt, 30), longest)
+    return wait * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - so that not all come back at once

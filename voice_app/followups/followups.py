@@ -20,12 +20,11 @@ from cachetools import LRUCache
 
 from voice_app.followups.callbacks import CallbackTask
 from voice_app.followups.closing import ClosingTask
-from voice_app.followups.context import FollowupTask
+from voice_app.followups.context import FollowupTask, Work
 from voice_app.followups.delivery import DeliveryTask
 from voice_app.followups.durable import Begun, Durable, WorkflowTables
 from voice_app.followups.facts import FactsTask
 from voice_app.followups.recordings import RecordingsTask
-from voice_app.followups.work import Work
 from voice_app.journal import CallRecord, Journal, JournalError, Selection
 from voice_app.journal.events import Closed
 from voice_app.settings import Settings, webhook_key

@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 class Performer(Protocol):
-    """Who does the work, on the server's loop: see `voice_app.followups.work.Work`."""
+    """Who does the work, on the server's loop: see `voice_app.followups.context.Work`."""
 
     async def begin(self, call_sid: str) -> list[str]:
         """Which tasks a call needs."""
