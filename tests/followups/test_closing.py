@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from support.followups import CALL, Office
-from voice_app.followups.closing import ClosingTask
+from voice_app.followups.orchestrator import ClosingTask
 from voice_app.journal.events import Closed, Conversed, Opened
 from voice_app.sandbox.twilio import Fault
 from voice_app.sandbox.twilio.records import SandboxCall

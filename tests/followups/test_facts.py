@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from support.followups import CALL, CALLER, OURS, Office
-from voice_app.followups.facts import FactsTask
+from voice_app.followups.orchestrator import FactsTask
 from voice_app.journal.events import Acted, Closed, Noted, Opened, Recognised
 from voice_app.sandbox.twilio import Fault
 from voice_app.sandbox.twilio.conversation_store import settle

@@ -19,11 +19,10 @@ from typing import Final
 from cachetools import LRUCache
 
 from voice_app.followups.callbacks import CallbackTask
-from voice_app.followups.closing import ClosingTask
 from voice_app.followups.context import FollowupTask, Work
 from voice_app.followups.delivery import DeliveryTask
 from voice_app.followups.durable import Begun, Durable, WorkflowTables
-from voice_app.followups.facts import FactsTask
+from voice_app.followups.orchestrator import ClosingTask, FactsTask
 from voice_app.followups.recordings import RecordingsTask
 from voice_app.journal import CallRecord, Journal, JournalError, Selection
 from voice_app.journal.events import Closed
