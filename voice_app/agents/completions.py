@@ -16,11 +16,10 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from voice_app.agents.chunks import Chunk, read_chunk, spoken
 from voice_app.agents.control_text import Opening
 from voice_app.agents.endpoints import Endpoint, post, without_address
 from voice_app.agents.failures import ModelError, broken_off, refusal
-from voice_app.agents.sse import EventReader
+from voice_app.agents.sse import Chunk, EventReader, read_chunk, spoken
 from voice_app.agents.text import TextRepair, cleaned_json
 from voice_app.agents.tool_calls import Extras, ToolCallAssembly, ToolRequest
 
