@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.twilio.addresses import address, e164
+from voice_app.twilio.identifiers import address, e164
 
 
 @pytest.mark.parametrize(

@@ -154,8 +154,8 @@ def remove_rule(
 def _rules(
     channel: str, from_: str | None, to: str | None, number: str | None, call_type: str | None
 ) -> list[dict[str, Any]]:
-    from voice_app.twilio.addresses import address
     from voice_app.twilio.configuration_edit import rule, rules_of
+    from voice_app.twilio.identifiers import address
 
     if channel == "CHAT":
         raise typer.BadParameter("CHAT has no numbers: chats come through a classic service, see --bridge.")

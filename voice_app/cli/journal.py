@@ -75,7 +75,7 @@ def address(text: str, region: str | None) -> str:
     bare = text.strip()
     if re.match(r"(client|sips?):\S", bare):
         return bare
-    from voice_app.twilio.addresses import e164
+    from voice_app.twilio.identifiers import e164
 
     try:
         return e164(bare, region)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from voice_app.twilio.addresses import address
+from voice_app.twilio.identifiers import address
 from voice_app.twilio.limits import CHANNELS, GROUPINGS, MAX_INTELLIGENCE, MAX_RULES
 from voice_app.twilio.models import Configuration, capture_rule
 

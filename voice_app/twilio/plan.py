@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from voice_app.twilio.addresses import e164
 from voice_app.twilio.configuration_edit import rules_of
+from voice_app.twilio.identifiers import e164
 from voice_app.twilio.limits import MAX_RULES
 
 CAPTURED: Final = ("VOICE", "SMS", "RCS", "WHATSAPP")
