@@ -31,7 +31,7 @@ from voice_app.guard import Named, Verdict, exit_code, judge, verdict
 from voice_app.guard.rendering import overview
 from voice_app.guard.snapshot import Part, Unread
 from voice_app.twilio import Trouble
-from voice_app.twilio.numbers import VoiceApplication
+from voice_app.twilio.classic_api import VoiceApplication
 
 SETTING = "TWILIO_CONVERSATION_CONFIGURATION_ID"
 STRANGER, PSTN_IN, PSTN_OUT = "+15550100077", rule("*", NUMBER), rule(NUMBER, "*")

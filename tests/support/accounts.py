@@ -15,8 +15,8 @@ from voice_app.twilio import (
     Operator,
     Trouble,
 )
+from voice_app.twilio.classic_api import IncomingNumber
 from voice_app.twilio.memory import MemoryStore
-from voice_app.twilio.numbers import IncomingNumber
 
 ORIGIN = "https://voice.example.com"
 NUMBER = "+15550100001"

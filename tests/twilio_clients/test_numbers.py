@@ -8,7 +8,7 @@ import pytest
 
 from voice_app.sandbox.twilio import Fault, SandboxAccount
 from voice_app.twilio import ApiError, Trouble, TwilioApi
-from voice_app.twilio.numbers import IncomingNumber, IncomingNumbers
+from voice_app.twilio.classic_api import IncomingNumber, IncomingNumbers
 
 PATH = "/2010-04-01/Accounts/{}/IncomingPhoneNumbers.json"
 

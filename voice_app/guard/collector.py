@@ -24,11 +24,11 @@ from voice_app.twilio import (
     Trouble,
     TwilioApi,
 )
+from voice_app.twilio.classic_api import IncomingNumber, IncomingNumbers, VoiceApplication
 from voice_app.twilio.conversations import PATH as CONVERSATIONS
 from voice_app.twilio.identifiers import IdKind, problem
 from voice_app.twilio.memory import MemoryStore
 from voice_app.twilio.models import OPEN
-from voice_app.twilio.numbers import IncomingNumber, IncomingNumbers, VoiceApplication
 
 MOST_CONVERSATIONS: Final = 1000
 """Open conversations that are looked at: one page of them."""

@@ -23,9 +23,9 @@ from voice_app.twilio import (
     Operator,
     Trouble,
 )
+from voice_app.twilio.classic_api import IncomingNumber, VoiceApplication
 from voice_app.twilio.identifiers import IdKind
 from voice_app.twilio.memory import MemoryStore
-from voice_app.twilio.numbers import IncomingNumber, VoiceApplication
 
 SETTING: Final = "TWILIO_CONVERSATION_CONFIGURATION_ID"
 

@@ -1,6 +1,6 @@
 """Clients of Conversation Orchestrator."""
 
-from voice_app.twilio.calls import Calls
+from voice_app.twilio.classic_api import Calls
 from voice_app.twilio.configurations import Configurations
 from voice_app.twilio.conversations import Conversations
 from voice_app.twilio.errors import ApiError, Trouble

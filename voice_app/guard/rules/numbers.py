@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from voice_app.findings import NOTE, WARNING, Hit, rule
 from voice_app.guard.matching import call_type_of, normalised
 from voice_app.guard.snapshot import Snapshot
-from voice_app.twilio.numbers import IncomingNumber
+from voice_app.twilio.classic_api import IncomingNumber
 
 
 @rule(
