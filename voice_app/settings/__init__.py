@@ -1,6 +1,6 @@
 """Every setting, once. Values come from the environment, then from ``.env`` in the working directory."""
 
-from voice_app.settings.agent_file import AgentSettings, agent_settings
+from voice_app.settings.files import AgentSettings, TomlError, agent_settings, read_toml
 from voice_app.settings.loading import load, load_model_settings
 from voice_app.settings.model import ModelSettings, ModelShape
 from voice_app.settings.number import NUMBER_KEYS, LanguageSettings, NumberSettings
@@ -13,7 +13,6 @@ from voice_app.settings.server import (
     Settings,
     environment_name,
 )
-from voice_app.settings.toml_file import TomlError, read_toml
 from voice_app.settings.values import E164, plain_address, webhook_key
 
 __all__ = [

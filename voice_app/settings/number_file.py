@@ -9,10 +9,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from voice_app.settings.environment import PREFIX
+from voice_app.settings.files import TomlError, read_toml
 from voice_app.settings.number import NUMBER_KEYS, NumberSettings
 from voice_app.settings.problems import SettingsError, sentences, unknown_key
 from voice_app.settings.server import Settings, environment_name
-from voice_app.settings.toml_file import TomlError, read_toml
 from voice_app.settings.values import E164, plain_address
 
 _KEYS: Final = (*(NumberSettings.model_fields.keys() - NUMBER_KEYS.values()), *NUMBER_KEYS)
