@@ -1,12 +1,12 @@
-"""What Conversation Orchestrator and its Memory get after a call: the end of its conversation, and its facts.
+"""What Conversation Orchestrator and its Memory get after a call: its conversation's end, and its facts.
 
-Memories and summaries are made when a conversation is closed, not minutes later. With ``GROUP_BY_PROFILE`` one
-may hold the person's text messages and other calls as well: then its own timeouts close it. Source: the
+Memories and summaries are made when a conversation is closed, not minutes later. With ``GROUP_BY_PROFILE``
+one may hold the person's text messages and other calls as well: then its own timeouts close it. Source: the
 skill's "Close a Conversation", and ``docs/orchestrator.md`` §3.2.
 
-A fact that the agent noted may be missing in Memory because a network failed, or a process died. An observation
-has no key of its own, so what the profile has since the call began is read first. Twilio takes observations in
-before they can be read (202): a crash between the two can still write one twice.
+A fact that the agent noted may be missing in Memory because a network failed, or a process died. An
+observation has no key of its own, so what the profile has since the call began is read first. Twilio takes
+observations in before they can be read (202): a crash between the two can still write one twice.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read what the rules need, apply them, and weigh what ``VOICE_APP_GUARD_ALLOW`` allows: once, or again and again."""
+"""Read what the rules need, apply them, weigh what ``VOICE_APP_GUARD_ALLOW`` allows: once, or on a clock."""
 
 from __future__ import annotations
 
