@@ -22,10 +22,7 @@ LEAST_LINES: Final = 60
 """A module shorter than this, which one sibling alone imports, belongs into that sibling."""
 HANDLERS: Final = "voice_app.webhooks"
 SHARED_BY_HANDLERS: Final = frozenset(
-    {
-        *("addresses", "request", "responses", "routing", "signature"),
-        *("call_transfer", "documents", "resumption"),
-    }
+    {"documents", "request", "responses", "resumption", "routing", "signature"}
 )
 """What every webhook may import; `routes` imports them all."""
 

@@ -40,6 +40,7 @@ from voice_app.runtime import (
     Services,
     ServingState,
 )
+from voice_app.runtime.addresses import ORCHESTRATOR_EVENTS
 from voice_app.settings import (
     SANDBOX_ACCOUNT_SID,
     NumberSettings,
@@ -51,7 +52,7 @@ from voice_app.settings import (
 )
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
 from voice_app.twiml import VOCABULARY, Documents, default_folder
-from voice_app.webhooks import ORCHESTRATOR_EVENTS, webhook_routes
+from voice_app.webhooks import webhook_routes
 
 READ_SECONDS: Final = 1.0
 """How long the events of a call may take to be read: somebody is on the line."""

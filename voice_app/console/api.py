@@ -25,8 +25,9 @@ from voice_app.calls import CallState, HandoffState
 from voice_app.journal import Entry, JournalError
 from voice_app.journal.events import Closed
 from voice_app.runtime import Services
+from voice_app.runtime.call_transfer import MAX_REASON, MAX_SUMMARY, CallTransfer
 from voice_app.twilio import ApiError
-from voice_app.webhooks import CALL_SID, MAX_REASON, MAX_SUMMARY, CallTransfer, read_body
+from voice_app.webhooks import CALL_SID, read_body
 
 MAX_BODY: Final = 16 * 1024
 """Bytes."""

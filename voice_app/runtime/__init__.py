@@ -1,7 +1,8 @@
-"""What runs beside requests: services, capacity, peers, conversations, callers' memory, a watchdog."""
+"""What runs beside requests: services, capacity, transfers, conversations, callers' memory, a watchdog."""
 
 from voice_app.runtime.answering import AnswerError, AnswerHook, HttpAnswerHook, decide
 from voice_app.runtime.background import BackgroundTasks
+from voice_app.runtime.call_transfer import CallTransfer
 from voice_app.runtime.caller_memory import CallerMemory
 from voice_app.runtime.capacity import Admission, CallRegistry, ExpectedNext, Peers, ServingState
 from voice_app.runtime.conversation_monitor import ConversationIndex, ConversationMonitor
@@ -14,6 +15,7 @@ __all__ = [
     "AnswerHook",
     "BackgroundTasks",
     "CallRegistry",
+    "CallTransfer",
     "CallerMemory",
     "ConversationIndex",
     "ConversationMonitor",

@@ -8,6 +8,7 @@ from typing import Final
 
 import aiohttp
 
+from voice_app.runtime.addresses import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENTS
 from voice_app.sandbox.twilio import (
     CONTROL_PATH,
     SUMMARY,
@@ -17,7 +18,6 @@ from voice_app.sandbox.twilio import (
 )
 from voice_app.sandbox.twilio.app import serve
 from voice_app.settings import E164, Settings, number_settings
-from voice_app.webhooks import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENTS
 
 INTRODUCE_SECONDS: Final = 2.0
 

@@ -12,8 +12,7 @@ from voice_app.calls import CallState
 from voice_app.handoff import NextStep, ReturnToAgent, RingTarget, SayGoodbye, TakeMessage, Target
 from voice_app.handoff.targets import kind_of
 from voice_app.runtime import Services
-from voice_app.twiml.templates import Context
-from voice_app.webhooks.addresses import (
+from voice_app.runtime.addresses import (
     DIALED,
     QUEUE_WAIT,
     RECORDED,
@@ -22,6 +21,7 @@ from voice_app.webhooks.addresses import (
     TRANSCRIPTION,
     WHISPER,
 )
+from voice_app.twiml.templates import Context
 from voice_app.webhooks.responses import context_for, serve
 
 STUDIO: Final = "https://webhooks.twilio.com/v1/Accounts/{account}/Flows/{flow}?Trigger=incomingCall"

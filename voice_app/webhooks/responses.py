@@ -14,8 +14,8 @@ from voice_app.calls import CallState, Engine
 from voice_app.guard.engines import OverlapError, engine_after
 from voice_app.journal.events import Failed, Served
 from voice_app.runtime import ExpectedNext, Services
+from voice_app.runtime.addresses import RELAY, RELAY_ENDED, RESUME
 from voice_app.twiml import Context, values_of
-from voice_app.webhooks.addresses import RELAY, RELAY_ENDED, RESUME
 from voice_app.webhooks.request import CallRequest
 
 NOTHING: Final = '<?xml version="1.0" encoding="UTF-8"?>\n<Response/>\n'

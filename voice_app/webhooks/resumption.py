@@ -17,9 +17,8 @@ from voice_app.agents.protocol import EndCall, Transfer
 from voice_app.calls import CallState, HandoffState, HistoryLine
 from voice_app.handoff import AGENT_FAILED
 from voice_app.journal.events import Acted
-from voice_app.runtime import Services
+from voice_app.runtime import CallTransfer, Services
 from voice_app.settings import NumberSettings
-from voice_app.webhooks.call_transfer import CallTransfer
 from voice_app.webhooks.documents import serve_agent, serve_goodbye, serve_step
 from voice_app.webhooks.request import CallRequest
 

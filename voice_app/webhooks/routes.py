@@ -6,8 +6,8 @@ import re
 
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from voice_app.runtime import Services
-from voice_app.webhooks import addresses, events, session_ended, transfer, voice
+from voice_app.runtime import Services, addresses
+from voice_app.webhooks import events, session_ended, transfer, voice
 from voice_app.webhooks.relay_socket import RelayEndpoint
 from voice_app.webhooks.routing import SignedRoutes
 from voice_app.webhooks.signature import Signatures

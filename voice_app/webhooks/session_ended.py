@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from voice_app.journal.events import SessionEnded
 from voice_app.runtime import ExpectedNext, Services
-from voice_app.webhooks.addresses import RESUME
-from voice_app.webhooks.call_transfer import CallTransfer, parse_handoff_data
+from voice_app.runtime.addresses import RESUME
+from voice_app.runtime.call_transfer import CallTransfer, parse_handoff_data
 from voice_app.webhooks.documents import serve_agent, serve_step
 from voice_app.webhooks.request import CallRequest
 from voice_app.webhooks.responses import NOTHING, context_for, redirect_elsewhere, serve, twiml

@@ -12,9 +12,8 @@ from starlette.responses import Response
 from voice_app.calls import CallState, Handoff, HandoffState, HandoffStep
 from voice_app.handoff.summary import sentences
 from voice_app.journal.events import Voicemail
-from voice_app.runtime import Services
-from voice_app.webhooks.addresses import SCREENED
-from voice_app.webhooks.call_transfer import CallTransfer
+from voice_app.runtime import CallTransfer, Services
+from voice_app.runtime.addresses import SCREENED
 from voice_app.webhooks.documents import conference_of, serve_goodbye, serve_step, transfer_context
 from voice_app.webhooks.request import CallRequest
 from voice_app.webhooks.responses import NOTHING, context_for, twiml

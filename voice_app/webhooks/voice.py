@@ -19,10 +19,9 @@ from voice_app.calls import CallState
 from voice_app.findings import refuses
 from voice_app.handoff import BUSY, choose
 from voice_app.journal.events import AnswerDecided, CallbackWanted, Failed, TurnedAway
-from voice_app.runtime import AnswerError, Services, ServingState, decide
+from voice_app.runtime import AnswerError, CallTransfer, Services, ServingState, decide
+from voice_app.runtime.addresses import VOICE, VOICE_CALLBACK
 from voice_app.twiml import Context, lint_text
-from voice_app.webhooks.addresses import VOICE, VOICE_CALLBACK
-from voice_app.webhooks.call_transfer import CallTransfer
 from voice_app.webhooks.documents import serve_step
 from voice_app.webhooks.request import CallRequest
 from voice_app.webhooks.responses import context_for, redirect_elsewhere, serve, serve_document, twiml

@@ -18,9 +18,9 @@ from voice_app.calls import INVITED, CallState, Handoff, HandoffState, HandoffSt
 from voice_app.handoff import NextStep, RingTarget, Target, next_step
 from voice_app.handoff.summary import brief
 from voice_app.journal.events import Acted, Event, Failed, HandedOff
-from voice_app.runtime import Services
+from voice_app.runtime.addresses import INVITED_ENDED, PULLED, WHISPER
+from voice_app.runtime.services import Services
 from voice_app.twilio import ApiError, Conversations
-from voice_app.webhooks.addresses import INVITED_ENDED, PULLED, WHISPER
 
 MAX_REASON: Final = 100
 MAX_SUMMARY: Final = 2000
