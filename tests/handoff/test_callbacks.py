@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from support.sandbox import Sandbox, recorded, sandbox
-from voice_app.calls import CallState, HandoffState
+from voice_app.calls import CallState, Engine, HandoffState
 from voice_app.findings import Severity
-from voice_app.guard.engines import Engine, engine_after
+from voice_app.guard.engines import engine_after
 from voice_app.journal import events
 from voice_app.twiml import lint_text
 from voice_app.webhooks.responses import parsed

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
 from xml.etree.ElementTree import Element
 
-Engine = Literal["", "relay", "transcription"]
+from voice_app.calls import Engine
 
 
 class OverlapError(Exception):
