@@ -11,10 +11,9 @@ import pytest
 from support.sandbox import Sandbox, recorded, sandbox
 from voice_app.calls import CallState, Engine, HandoffState
 from voice_app.findings import Severity
-from voice_app.guard.engines import engine_after
 from voice_app.journal import events
 from voice_app.twiml import lint_text
-from voice_app.webhooks.responses import parsed
+from voice_app.webhooks.responses import engine_after, parsed
 
 CALL = "CA" + "7" * 32
 LEG = "CA" + "8" * 32

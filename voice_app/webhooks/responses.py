@@ -11,7 +11,6 @@ from xml.etree.ElementTree import Element
 from starlette.responses import Response
 
 from voice_app.calls import CallState, Engine
-from voice_app.guard.engines import OverlapError, engine_after
 from voice_app.journal.events import Failed, Served
 from voice_app.runtime import ExpectedNext, Services
 from voice_app.runtime.addresses import RELAY, RELAY_ENDED, RESUME
@@ -146,3 +145,30 @@ def _greeting(content: Element) -> str:
     """What Twilio will speak when the document's session begins; it belongs into the history."""
     relay = content.find(".//ConversationRelay")
     return "" if relay is None else relay.get("welcomeGreeting", "")
+
+
+class OverlapError(Exception):
+    """A document would have two engines listen to one call. The text says which."""
+
+
+def engine_after(document: Element, running: Engine) -> Engine:
+    """The engine that listens once Twilio has run a document, when ``running`` listened before it.
+
+    A session of ConversationRelay is over before Twilio asks for the next document; a transcription goes
+    on until it is stopped. Raises `OverlapError` for a document that must not be sent.
+    """
+    if running == "relay":
+        running = ""
+    for verb in document:
+        names = {noun.tag for noun in verb}
+        if verb.tag == "Stop" and "Transcription" in names:
+            running = ""
+        elif verb.tag == "Start" and "Transcription" in names:
+            if running == "transcription":
+                raise OverlapError("it starts a <Transcription> while another one is running")
+            running = "transcription"
+        elif verb.tag == "Connect" and "ConversationRelay" in names:
+            if running == "transcription":
+                raise OverlapError("it connects to ConversationRelay while a <Transcription> is running")
+            running = "relay"
+    return running
