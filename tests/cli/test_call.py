@@ -102,14 +102,14 @@ async def test_what_was_expected_and_not_heard_fails(tmp_path: Path) -> None:
             "--expect", "Mill Lane", "--expect", "the moon",
         )  # fmt: skip
     assert result.code == 1
-    assert result.err == "Expected, but not heard: the moon\n"
+    assert result.err == "Error: Expected, but not heard: the moon\n"
 
 
 async def test_an_agent_that_failed_fails_the_call(tmp_path: Path) -> None:
     async with own_agent(tmp_path) as url:
         result = await voice_app(tmp_path, "call", "--url", url, *PACE, "--say", "Please break.")
     assert result.code == 1
-    assert result.err == "The agent failed: RuntimeError. The server's log tells where.\n"
+    assert result.err == "Error: The agent failed: RuntimeError. The server's log tells where.\n"
 
 
 async def test_a_call_is_told_as_json(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ async def test_a_script_that_the_call_does_not_wait_for_fails(tmp_path: Path) ->
             tmp_path, "call", "--url", url, *PACE, "--say", "Good bye!", "--say", "Wait!"
         )
     assert result.code == 1
-    assert result.err == "The script was not played to its end: the call is over.\n"
+    assert result.err == "Error: The script was not played to its end: the call is over.\n"
 
 
 async def test_somebody_takes_over_in_the_sandbox_whom_nobody_has_named(tmp_path: Path) -> None:

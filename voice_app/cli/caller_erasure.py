@@ -15,7 +15,7 @@ from voice_app.calls import CallerAddress
 from voice_app.cli.account import TwilioAccount, account, exit_code
 from voice_app.cli.caller_data import CallerData, left, read, table
 from voice_app.cli.confirmation import Confirmation
-from voice_app.cli.output import complain, print_json
+from voice_app.cli.output import complain, note, print_json
 from voice_app.findings import counted
 from voice_app.journal import Journal
 from voice_app.settings import Settings, load
@@ -104,7 +104,7 @@ class _Erasing:
             self.outcome.failed = {name: error.answer for name, error in failures.items()}
             for name, error in failures.items():
                 complain(f"{name} was not erased: {error}")
-            complain("The journal was left as it is, with the ids of these. Give the command once more.")
+            note("The journal was left as it is, with the ids of these. Give the command once more.")
             return max(map(exit_code, failures.values()))
         forgotten = await self.journal.forget(caller.address)
         self.outcome.erased, self.outcome.events = True, forgotten.events
@@ -147,7 +147,7 @@ class _Erasing:
         else:
             say("The logs of Twilio's debugger and of Voice Insights cannot be erased by API: they expire.")
         if any(self.settings.spool.glob("*/*.log")):
-            complain(
+            note(
                 f"Events wait in {self.settings.spool} until the database takes them, perhaps of calls that "
                 "it does not know yet. Give the command once more when they are written."
             )

@@ -89,7 +89,9 @@ def lint(
         if str(path) == "-":
             findings += lint_bytes(sys.stdin.buffer.read(), "(standard input)", vocabulary=vocabulary)
         elif not path.exists():
-            raise fail(f"{path}: there is no such file or folder", 2)
+            raise fail(
+                f"{path}: there is no such file or folder. Name TwiML, a folder of it, or - to pipe it in.", 2
+            )
         else:
             findings += lint_path(path, vocabulary=vocabulary)
     print_findings(findings, as_json=as_json)

@@ -61,7 +61,7 @@ def plan(
 
     Example: voice-app config plan numbers.csv --channel SMS --name shops --memory-store mem_store_…
     """
-    from voice_app.cli.output import complain, print_json
+    from voice_app.cli.output import complain, fail, print_json
     from voice_app.settings import load
     from voice_app.twilio.limits import MAX_CONFIGURATIONS, problems
     from voice_app.twilio.plan import partition, read
@@ -69,9 +69,8 @@ def plan(
     entries, bad = read(_lines(numbers), channels=channel or ["VOICE"], region=region)
     bad += _double_billed(entries, load())
     if bad:
-        for item in sorted(bad, key=lambda item: item.line):
-            complain(f"{numbers}:{item.line}: {item.problem}")
-        raise typer.Exit(2)
+        lines = [f"{numbers}:{item.line}: {item.problem}" for item in sorted(bad, key=lambda item: item.line)]
+        raise fail("\n  ".join(["These lines cannot be used:", *lines]), 2)
     shares = partition(entries)
     names = [f"{name}-{index}" for index in range(1, len(shares) + 1)]
     wrong = [sentence for made in names[-1:] for sentence in problems({"displayName": made})]
@@ -88,10 +87,9 @@ def plan(
         _print(entries, made)
     if too_many:
         already = f" and it has {existing} already" if existing else ""
-        typer.echo(
-            f"\nAn account can have {MAX_CONFIGURATIONS} configurations{already}: this needs {len(shares)}. "
-            "Capture fewer numbers or channels, or use another account.",
-            err=True,
+        complain(
+            f"An account can have {MAX_CONFIGURATIONS} configurations{already}: this needs {len(shares)}. "
+            "Capture fewer numbers or channels, or use another account."
         )
     raise typer.Exit(1 if too_many else 0)
 

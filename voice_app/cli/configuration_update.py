@@ -126,9 +126,11 @@ async def change(
         return _reported(outcome, confirmation)
     now = await configurations.fetch(configuration_id)
     if now.version != before.version or differences(before.raw, now.raw):
-        complain(f"Somebody else changed {configuration_id} meanwhile. Nothing was written:")
+        complain(
+            f"Somebody else changed {configuration_id} meanwhile, and nothing was written: give the command "
+            "once more to see what it does now. They changed:"
+        )
         confirmation.show(difference(differences(before.raw, now.raw)))
-        complain("Give the command once more to see what it does now.")
         return 1
     try:
         with watching("Writing it") as look:
@@ -161,7 +163,9 @@ async def delete(account: TwilioAccount, configuration_id: str, confirmation: Co
         await configurations.delete(configuration_id, progress=look)
     outcome.written, outcome.method = True, "DELETE"
     if await _exists(configurations, configuration_id):
-        complain(f"Twilio says that it is done, and {configuration_id} is still there.")
+        complain(
+            f"Twilio says that it is done, and {configuration_id} is still there: give the command once more."
+        )
         _reported(outcome, confirmation)
         return 1
     confirmation.say(f"Deleted {configuration_id}.")
@@ -188,7 +192,7 @@ def _agreed(outcome: UpdateOutcome, confirmation: Confirmation, question: str) -
         print_findings(outcome.findings, as_json=False)
         confirmation.say("")
     if refuses(outcome.findings):
-        confirmation.say("Nothing was written: this is refused, for the reason above.")
+        complain("Nothing was written: the rules above refuse it, and say what to do.")
         return False
     return confirmation.given(question)
 
@@ -197,7 +201,10 @@ def _reported(outcome: UpdateOutcome, confirmation: Confirmation) -> int:
     if confirmation.as_json:
         print_json(outcome)
     if outcome.unexpected:
-        complain("It is not as it should be now; what was wanted, and what it is:")
+        complain(
+            f"{outcome.configuration_id} is not as it should be now. Set these once more; what was wanted, "
+            "and what it is:"
+        )
         console(stderr=True).print(difference(outcome.unexpected), soft_wrap=True)
     return 1 if refuses(outcome.findings) or outcome.raced or outcome.unexpected else 0
 

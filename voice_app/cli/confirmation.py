@@ -42,7 +42,8 @@ class Confirmation:
         try:
             agreed = typer.confirm(printable(question), err=self.as_json)
         except typer.Abort:
-            complain("\nNothing was done: nobody was there to answer. Add --yes to do it.")
+            typer.echo(err=True)  # the question has no end of line
+            complain("Nothing was done, as nobody was there to answer. Add --yes to do it.")
             raise typer.Exit(2) from None
         if not agreed:
             self.say("Nothing was done.")

@@ -246,7 +246,7 @@ async def _conversation_of(conversations: Conversations, name: str) -> str:
 
 async def _results(account: TwilioAccount, conversation_id: str) -> Sequence[OperatorResult]:
     """What operators made of it. An account without Intelligence has nothing, and that is no failure."""
-    from voice_app.cli.output import complain
+    from voice_app.cli.output import note
     from voice_app.twilio import ApiError, Intelligence, Trouble
 
     try:
@@ -254,7 +254,7 @@ async def _results(account: TwilioAccount, conversation_id: str) -> Sequence[Ope
     except ApiError as error:
         if error.trouble not in (Trouble.NOT_FOUND, Trouble.LACKS_PERMISSION):
             raise
-        complain(f"Without the results of operators: {error.answer}.")
+        note(f"Without the results of operators: {error.answer}.")
         return []
 
 

@@ -71,14 +71,19 @@ def printable(text: str) -> str:
 
 
 def complain(text: str) -> None:
-    """What is wrong, on standard error, line by line."""
+    """What is wrong, where, and what to do about it, on standard error: ``Error: …``, as Typer has it."""
+    note(f"Error: {text}")
+
+
+def note(text: str) -> None:
+    """What a person should know and no program reads, on standard error, line by line."""
     for line in text.split("\n"):
         typer.echo(printable(line), err=True)
 
 
 def fail(text: str, code: int) -> typer.Exit:
     """Says why a command cannot go on, as Typer says what is wrong with an option; gives what leaves it."""
-    complain(f"Error: {text}")
+    complain(text)
     return typer.Exit(code)
 
 

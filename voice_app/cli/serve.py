@@ -54,7 +54,7 @@ def serve(
 async def _serve(settings: Settings, *, check_only: bool, reload: bool) -> int:
     from voice_app import server
     from voice_app.app import build_services, documents_of
-    from voice_app.cli.output import print_findings
+    from voice_app.cli.output import complain, print_findings
     from voice_app.findings import Severity
     from voice_app.guard import Verdict
     from voice_app.runtime import BackgroundTasks
@@ -66,7 +66,7 @@ async def _serve(settings: Settings, *, check_only: bool, reload: bool) -> int:
         grave = [item for item in report.findings if item.severity is not Severity.NOTE]
         print_findings(grave, as_json=False, error=True)
         if report.exit_code:
-            typer.echo(f"\nNot started: {_why_not(report.verdict)}", err=True)
+            complain(f"Not started: {_why_not(report.verdict)}")
             return report.exit_code
         # What is wrong with them is better said once than by every worker.
         services = build_services(ready, api, documents)
@@ -96,8 +96,10 @@ def _why_not(found: Verdict) -> str:
     from voice_app.guard import Verdict
 
     if found is Verdict.UNKNOWN:
-        return "it could not be found out whether speech-to-text would be billed twice."
-    return "the findings above have to be put right first."
+        return (
+            "it could not be found out whether speech-to-text would be billed twice, for the reasons above."
+        )
+    return "put the findings above right first."
 
 
 def _announce(settings: Settings, base_url: str) -> None:
