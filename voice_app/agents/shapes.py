@@ -41,14 +41,14 @@ _NOT_TAKEN: Final = (
 )
 
 
-def _cause(subject: str, *phrases: str) -> re.Pattern[str]:
-    """A refusal of a subject, the words in either order; or one of the phrases."""
+def _cause(subject: str, *phrases: str) -> str:
+    """A pattern of a refusal of a subject, the words in either order; or of one of the phrases."""
     near = [rf"({subject}).{{0,60}}{_NOT_TAKEN}", rf"{_NOT_TAKEN}.{{0,60}}({subject})"] if subject else []
-    return re.compile("|".join([*near, *phrases]), re.IGNORECASE | re.DOTALL)
+    return "|".join([*near, *phrases])
 
 
 _ALTERNATE: Final = (r"roles? must alternate", r"only user(,| and) assistant")
-CAUSES: Final[tuple[tuple[ModelShape, re.Pattern[str]], ...]] = (
+CAUSES: Final[tuple[tuple[ModelShape, str], ...]] = (
     ("max-completion-tokens", _cause(r"\bmax_tokens\b", r"use .{0,4}max_completion_tokens")),
     ("max-tokens", _cause(r"\bmax_completion_tokens\b")),
     ("no-temperature", _cause(r"temperature", r"temperature.{0,60}(only the default|deprecated)")),
@@ -91,7 +91,7 @@ CAUSES: Final[tuple[tuple[ModelShape, re.Pattern[str]], ...]] = (
     ),
     ("no-tools", _cause("", *_ALTERNATE)),
 )
-"""What refusals say, in the order in which they are looked through."""
+"""What refusals say, as patterns without case, in the order in which they are looked through."""
 
 _OPPOSITES: Final[Mapping[ModelShape, ModelShape]] = {
     "max-tokens": "max-completion-tokens",
@@ -102,9 +102,13 @@ _OPPOSITES: Final[Mapping[ModelShape, ModelShape]] = {
 def named_cause(refusal: str, body: Mapping[str, Any], shape: frozenset[ModelShape]) -> ModelShape | None:
     """The shape that a refusal asks for, if it is none that the request had already."""
     for wanted, pattern in CAUSES:
-        if wanted not in shape and _makes_a_difference(wanted, body) and pattern.search(refusal):
+        if wanted not in shape and _makes_a_difference(wanted, body) and _says(pattern, refusal):
             return wanted
     return None
+
+
+def _says(pattern: str, refusal: str) -> bool:
+    return re.search(pattern, refusal, re.IGNORECASE | re.DOTALL) is not None
 
 
 def with_shape(shape: frozenset[ModelShape], wanted: ModelShape) -> frozenset[ModelShape]:

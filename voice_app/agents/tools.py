@@ -38,7 +38,6 @@ from typing import (
     overload,
 )
 
-import docstring_parser
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
@@ -166,6 +165,8 @@ def _make(
         raise TypeError(f"{name!r} is no name for a tool: use up to 64 letters, digits, - and _")
     if not 0 < deadline < math.inf:
         raise TypeError(f"the deadline of the tool {name} is {deadline}: give it seconds above 0")
+    import docstring_parser  # no server without tools needs it
+
     documentation = docstring_parser.parse(inspect.getdoc(_inner(function)) or "")
     if not documentation.description:
         raise TypeError(f"the tool {name} has no docstring: the model has to know what it is for")

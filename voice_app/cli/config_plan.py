@@ -63,7 +63,8 @@ def plan(
     """
     from voice_app.cli.output import complain, fail, print_json
     from voice_app.settings import load
-    from voice_app.twilio.limits import MAX_CONFIGURATIONS, problems
+    from voice_app.twilio.configuration_schema import problems
+    from voice_app.twilio.limits import MAX_CONFIGURATIONS
     from voice_app.twilio.plan import partition, read
 
     entries, bad = read(_lines(numbers), channels=channel or ["VOICE"], region=region)

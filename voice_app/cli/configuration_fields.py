@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from voice_app.twilio.configuration_edit import Timeouts
 
-# `twilio.limits` has both, too. It takes a quarter of a second to import, which ``--help`` need not wait for.
+# `twilio.limits` has both, too. Its package takes long to import, which ``--help`` need not wait for.
 CHANNELS: Final = ("VOICE", "SMS", "RCS", "WHATSAPP", "CHAT")
 GROUPING_NAMES: Final = {
     "profile": "GROUP_BY_PROFILE",

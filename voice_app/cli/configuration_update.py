@@ -26,8 +26,9 @@ from voice_app.twilio.configuration_edit import (
     differences,
     regrouped,
 )
+from voice_app.twilio.configuration_schema import problems
 from voice_app.twilio.configurations import Update
-from voice_app.twilio.limits import MAX_CONFIGURATIONS, problems
+from voice_app.twilio.limits import MAX_CONFIGURATIONS
 from voice_app.twilio.models import OPEN
 
 NONE = Configuration({})

@@ -47,11 +47,15 @@ def print_findings(findings: list[Finding], *, as_json: bool, error: bool = Fals
     if as_json:
         typer.echo(msgspec.json.encode({"findings": findings}).decode())
     elif findings:
-        from rich.console import Console
-
         from voice_app.guard.rendering import report  # with it comes a good part of the house
 
-        Console(stderr=error, highlight=False, soft_wrap=True).print(report(findings))
+        found = report(findings)
+        if (sys.stderr if error else sys.stdout).isatty():
+            from rich.console import Console
+
+            Console(stderr=error, highlight=False, soft_wrap=True).print(found)
+        else:
+            typer.echo(found.plain, err=error)
 
 
 def print_json(value: Any) -> None:

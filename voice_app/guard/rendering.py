@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
-
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from voice_app.findings import Finding, Severity, counted
 from voice_app.guard.check import Verdict
 from voice_app.guard.matching import VOICE, captures
 from voice_app.guard.snapshot import Part, Snapshot, called
 from voice_app.twilio import Configuration
+
+if TYPE_CHECKING:  # a server that starts with a warning prints it without Rich, where nobody sees colours
+    from rich.text import Text
 
 MOST_NUMBERS = 5
 
@@ -108,24 +109,46 @@ _HEADLINES = {
 _INDENT = "  "
 
 
-def report(findings: Iterable[Finding]) -> Text:
-    """All findings, the gravest first. For plain text take ``.plain``.
+class StyledText:
+    """Text in parts, each with one of Rich's styles; Rich can print it, and ``plain`` does without."""
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[str, str]] = []
+
+    def append(self, text: str, style: str = "") -> None:
+        self.parts.append((text, style))
+
+    def extend(self, other: StyledText) -> None:
+        self.parts += other.parts
+
+    @property
+    def plain(self) -> str:
+        return "".join(text for text, _ in self.parts)
+
+    def __rich__(self) -> Text:
+        from rich.text import Text
+
+        return Text.assemble(*self.parts)
+
+
+def report(findings: Iterable[Finding]) -> StyledText:
+    """All findings, the gravest first.
 
     What comes from Twilio is untrusted: it can neither style the text nor steer the terminal.
     """
     order = list(Severity)
-    text = Text()
+    text = StyledText()
     for finding in sorted(findings, key=lambda item: order.index(item.severity)):
-        if text:
+        if text.parts:
             text.append("\n\n")
-        text.append_text(_paragraph(finding))
+        text.extend(_paragraph(finding))
     return text
 
 
-def overview(verdict: Verdict, facts: Sequence[Fact], findings: Sequence[Finding]) -> Text:
+def overview(verdict: Verdict, facts: Sequence[Fact], findings: Sequence[Finding]) -> StyledText:
     """What was found out at a glance, then what it rests on, then every finding under its severity."""
     headline, style = _HEADLINES[verdict]
-    text = Text()
+    text = StyledText()
     text.append(f"{headline}{_tally(findings)}\n", style)
     width = max((len(name) for name, _ in facts), default=0)
     for name, value in facts:
@@ -136,7 +159,7 @@ def overview(verdict: Verdict, facts: Sequence[Fact], findings: Sequence[Finding
         if group:
             title = f"{severity}s ({len(group)})"
             text.append(f"\n\n{title}\n{'─' * len(title)}\n", _STYLES[severity])
-            text.append_text(report(group))
+            text.extend(report(group))
     return text
 
 
@@ -146,8 +169,8 @@ def _tally(findings: Sequence[Finding]) -> str:
     return f" — {', '.join(told)}" if told else ""
 
 
-def _paragraph(finding: Finding) -> Text:
-    text = Text()
+def _paragraph(finding: Finding) -> StyledText:
+    text = StyledText()
     text.append(f"{finding.severity} {finding.rule}", _STYLES[finding.severity])
     text.append(f" {_tame(finding.place)}: {_tame(finding.message)}")
     for fact in finding.evidence:

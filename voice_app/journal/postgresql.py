@@ -21,6 +21,9 @@ from sqlalchemy.exc import DBAPIError
 
 from voice_app.journal.database import CHANNEL, Database, EventRow, OnNotice, Verb, malformed
 from voice_app.journal.notifications import Notifications
+from voice_app.journal.tables import has_key, key_index
+
+key_index.dialect_kwargs["postgresql_where"] = has_key
 
 _T = TypeVar("_T")
 _encode: Final = msgspec.json.Encoder().encode

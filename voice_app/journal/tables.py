@@ -65,14 +65,11 @@ events: Final = Table(
 """Everything that happened. ``data`` is the event as JSON, ``kind`` included: it can be read alone. Of events
 with the same ``key`` there is one: Twilio may tell two machines the same thing."""
 
-Index(
-    "ix_events_key",
-    events.c.key,
-    unique=True,
-    # Hardly any event has one, and those without must not cost anything.
-    postgresql_where=events.c.key.is_not(None),
-    sqlite_where=events.c.key.is_not(None),
-)
+has_key: Final = events.c.key.is_not(None)
+key_index: Final = Index("ix_events_key", events.c.key, unique=True, sqlite_where=has_key)
+"""Hardly any event has a key, and those without must not cost anything. PostgreSQL's module adds its own
+``WHERE``: here it would load that dialect for every journal in SQLite.
+"""
 
 servers: Final = Table(
     "servers",

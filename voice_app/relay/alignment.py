@@ -29,7 +29,7 @@ _MEASURES: Final = (
 )
 _NUMBER: Final = (
     r"(?:[$€£¥₹₩#+]\s?)?\d+(?:[\s\-–.,:/()]{1,2}\d+)*"
-    rf"(?:\s?[%€$£¥₹₩°]|\s?(?:{_MEASURES})(?!\w))?"
+    rf"(?:\s?[%€$£¥₹₩°]|\s?(?i:{_MEASURES})(?!\w))?"
 )
 _ADDRESS: Final = r"(?:https?://|www\.)\S+|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"
 _LETTER: Final = (
@@ -37,12 +37,12 @@ _LETTER: Final = (
 )
 """What words are made of: letters, digits, and the marks that some scripts write their vowels with."""
 _UNIT: Final = re.compile(
-    rf"(?P<address>{_ADDRESS})"
+    # Case is ignored here alone: `re` would go through whole scripts for letters that have one.
+    rf"(?P<address>(?i:{_ADDRESS}))"
     rf"|(?P<number>{_NUMBER})"
     r"|(?P<symbol>[&%@+=$€£¥₹₩°#*])"
     rf"|(?P<character>[{SPACELESS}][\u0300-\u036f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u3099\u309a]*)"
-    rf"|(?P<word>{_LETTER}+(?:['’]{_LETTER}+)*)",
-    re.IGNORECASE,
+    rf"|(?P<word>{_LETTER}+(?:['’]{_LETTER}+)*)"
 )
 _ABBREVIATION: Final = 5
 """Letters that an abbreviation has at most."""

@@ -8,7 +8,8 @@ import pytest
 
 from voice_app.sandbox.twilio import new_id
 from voice_app.sandbox.twilio.bodies import CreateConfiguration, accepted
-from voice_app.twilio.limits import CHANNELS, GROUPINGS, problems
+from voice_app.twilio.configuration_schema import problems
+from voice_app.twilio.limits import CHANNELS, GROUPINGS
 
 RULE = {"from": "*", "to": "+15550100001"}
 GOOD: dict[str, Any] = {
