@@ -3,7 +3,8 @@
 How it works. While a template is compiled, a private-use character that stands for its name and line is put
 in front of every line of text and every printed value; a rendering is cut at these characters, and they are
 taken out again. Every condition is wrapped in a call that notes how it came out. A way that no sample took
-is rendered once more with its condition forced; ways inside it are found by doing so, and follow.
+is rendered once more with its condition forced; ways inside it are found by doing so, and follow. Of samples
+that are the same in all that a template reads, one is rendered.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from jinja2.compiler import CodeGenerator, Frame
 from jinja2.sandbox import SandboxedEnvironment
 
 from voice_app.twiml.samples import PLAIN, Sample, samples
-from voice_app.twiml.templates import Sources, options, variables
+from voice_app.twiml.templates import FIELDS, Sources, options, variables
 
 MOST_RENDERINGS = 500
 """Of one template; beyond that, ways through it are left out."""
@@ -97,7 +98,8 @@ class TemplateStudy(SandboxedEnvironment):
         self._files: dict[str, str] = {}
         self._mentioned: dict[str, list[tuple[str, str]]] = {}
         self._guarded: set[str] = set()
-        self._relatives: dict[str, set[str]] = {}
+        self._relatives: dict[str, set[str | None]] = {}
+        self._names: dict[str, set[str]] = {}
         self._trace = _Trace({})
 
     # --- while a template is compiled -----------------------------------------------------------
@@ -105,7 +107,8 @@ class TemplateStudy(SandboxedEnvironment):
     def instrument(self, tree: nodes.Template, name: str, filename: str) -> None:
         """Put marks and switches into a template that is about to be compiled."""
         self._files[filename] = name
-        self._relatives[name] = {other for other in meta.find_referenced_templates(tree) if other}
+        self._relatives[name] = set(meta.find_referenced_templates(tree))
+        self._names[name] = {node.name for node in tree.find_all(nodes.Name)}
         self._mentioned[name] = list(_mentions(tree))
         self._guarded |= {
             test.node.name
@@ -175,8 +178,14 @@ class TemplateStudy(SandboxedEnvironment):
                     self.get_template(current)
                 except (TemplateNotFound, TemplateSyntaxError, OSError, UnicodeError, RecursionError):
                     continue  # It shows when the template is rendered.
-                waiting += self._relatives[current]
+                waiting += filter(None, self._relatives[current])
         return found
+
+    def _read_by(self, relatives: set[str]) -> frozenset[str]:
+        """The fields of a context on which a rendering can depend."""
+        if any(None in self._relatives.get(name, ()) for name in relatives):
+            return FIELDS  # What it includes has a computed name, and may read any.
+        return FIELDS & {read for name in relatives for read in self._names.get(name, ())}
 
     def renderings(
         self, name: str, settings: Mapping[str, Any] | None = None
@@ -197,8 +206,9 @@ class TemplateStudy(SandboxedEnvironment):
         for member in relatives:
             for variable, word in self._mentioned.get(member, ()):
                 mentioned[variable].add(word)
+        read = self._read_by(relatives)
         todo: deque[tuple[Sample, dict[int, bool]]] = deque(
-            (sample, {}) for sample in samples(mentioned, settings)
+            (sample, {}) for sample in _distinct(samples(mentioned, settings, read), read)
         )
         reached: dict[int, tuple[Sample, dict[int, bool]]] = {}
         taken: defaultdict[int, set[bool]] = defaultdict(set)
@@ -219,7 +229,7 @@ class TemplateStudy(SandboxedEnvironment):
 
     def with_samples(self, name: str, samples: Iterable[Sample]) -> Iterator[Rendering | Failure]:
         """A template filled in with these samples, along the ways that they take by themselves."""
-        for sample in samples:
+        for sample in _distinct(samples, self._read_by(self.family(name))):
             self._trace = _Trace({})
             yield from self._render(name, sample)
 
@@ -272,6 +282,16 @@ class TemplateStudy(SandboxedEnvironment):
                 place = Place(template, step.tb_lineno)
             step = step.tb_next
         return place
+
+
+def _distinct(samples: Iterable[Sample], read: frozenset[str]) -> Iterator[Sample]:
+    """The first of each set of samples that have the same in the fields that are read."""
+    seen: set[str] = set()
+    for sample in samples:
+        key = repr((sample.invented, [getattr(sample.context, name) for name in read]))
+        if key not in seen:
+            seen.add(key)
+            yield sample
 
 
 def _untried(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from voice_app.settings import NumberSettings
-from voice_app.twiml.templates import Context, values_of
+from voice_app.twiml.templates import FIELDS, Context, values_of
 
 HOSTILE = "\"<&>' ]]> --> {{ 7 * 7 }} %} \N{SLIGHTLY SMILING FACE} é"
 """Text that breaks a document wherever it is not escaped."""
@@ -127,14 +127,17 @@ class Sample:
 
 
 def samples(
-    mentioned: Mapping[str, Collection[str]], settings: Mapping[str, Any] | None = None
+    mentioned: Mapping[str, Collection[str]],
+    settings: Mapping[str, Any] | None = None,
+    read: Collection[str] = FIELDS,
 ) -> Iterator[Sample]:
     """The calls to try, each with a different set of fields.
 
     ``mentioned`` holds, by field, the words that a template compares it with: each is tried. ``settings`` are
-    the fields that are the same on every call; without any, they are made up.
+    the fields that are the same on every call; without any, they are made up. ``read`` are the fields that
+    the template looks at.
     """
-    for sample in _invented(mentioned):
+    for sample in _invented(mentioned, read):
         if settings is None:
             yield sample
         else:
@@ -142,7 +145,7 @@ def samples(
             yield Sample(sample.label, replace(sample.context, **(dict(settings) | joined)), real=True)
 
 
-def _invented(mentioned: Mapping[str, Collection[str]]) -> Iterator[Sample]:
+def _invented(mentioned: Mapping[str, Collection[str]], read: Collection[str]) -> Iterator[Sample]:
     seeds = [
         Sample("everything set and a configuration", FULL),
         Sample("everything set and a conversation_id", JOINED),
@@ -159,7 +162,7 @@ def _invented(mentioned: Mapping[str, Collection[str]]) -> Iterator[Sample]:
                 changed: dict[str, Any] = {name: word}
                 for seed in seeds:
                     yield Sample(f"{name} = {word!r} and {seed.label}", replace(seed.context, **changed))
-    yield from _one_at_a_time()
+    yield from _one_at_a_time(read)
 
 
 def settings_of(settings: NumberSettings) -> dict[str, Any]:
@@ -179,13 +182,13 @@ def samples_of(number: str, settings: NumberSettings) -> Iterator[Sample]:
         yield Sample(f"{label} and a {target}", replace(FULL, **(values | changes)), real=True)
 
 
-def _one_at_a_time() -> Iterator[Sample]:
-    for field in fields(Context):
-        absent, present = getattr(BARE, field.name), getattr(FULL, field.name)
+def _one_at_a_time(read: Collection[str]) -> Iterator[Sample]:
+    for name in sorted(read):
+        absent, present = getattr(BARE, name), getattr(FULL, name)
         if absent == present:
             continue
-        yield Sample(f"only {field.name} set", replace(BARE, **{field.name: present}))
-        yield Sample(f"everything set but {field.name}", replace(FULL, **{field.name: absent}))
+        yield Sample(f"only {name} set", replace(BARE, **{name: present}))
+        yield Sample(f"everything set but {name}", replace(FULL, **{name: absent}))
 
 
 def _hostile() -> Context:

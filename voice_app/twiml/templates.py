@@ -34,7 +34,7 @@ ROLES: Final = (
 """Templates that a call can come to, whatever answers it."""
 PACKAGED = Path(__file__).parent / "templates"
 _CHECKOUT = Path(__file__).parents[2] / FOLDER
-_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -107,6 +107,10 @@ class Context:
     """The caller's place in the queue; 0: unknown."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Name and value of each ``<Parameter>``; they come back in the session's ``setup``."""
+
+
+FIELDS: Final = frozenset(item.name for item in fields(Context))
+"""The names that templates know a context's values by."""
 
 
 def default_folder() -> Path:
@@ -225,4 +229,4 @@ def values_of(number: NumberSettings) -> dict[str, Any]:
 
 def variables(context: Context) -> dict[str, Any]:
     """The fields of a context under the names that templates use."""
-    return {item.name: getattr(context, item.name) for item in fields(context)}
+    return {name: getattr(context, name) for name in FIELDS}
