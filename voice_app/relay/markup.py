@@ -71,8 +71,10 @@ citation_begun: Final = re.compile(
 ).match
 lenticular: Final = re.compile(r"【([^【】\n]{0,80})】").match
 lenticular_begun: Final = re.compile(r"【[^【】\n]{0,80}\Z").match
-source: Final = re.compile(r"[\d†:Ll\s,、-]*|.*†.*").fullmatch
-"""What stands in 【…】 where it names a source, and not a heading."""
+source: Final = re.compile(rf"[^{SPACELESS}가-힯]*|.*†.*").fullmatch
+"""What stands in 【…】 where it names a source: ``4:0†terms.pdf``, ``1``, ``source``. Models write these
+brackets for citations in every language; Chinese, Japanese and
+Korean set headings in them (【重要】), which stay."""
 definition: Final = re.compile(r"\[[^\]\n]{1,80}\]:[ \t]{0,8}<?(?:https?://|www\.|mailto:|[/#])").match
 definition_begun: Final = re.compile(
     r"\[(?:[^\]\n]{1,80}(?:\](?::[ \t]{0,8}<?[a-z]{0,6}(?::/?)?)?)?)?\Z"
