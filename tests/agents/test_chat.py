@@ -104,10 +104,13 @@ async def test_a_stall_after_words_is_a_failure_and_nothing_is_said_twice(
 
 
 async def test_a_stream_that_is_cut_is_a_failure(mock: LLMock, make: MakeChat) -> None:
+    chat = make(mock.base_url())
+    mock.reply("Hello.")
+    assert text(await answer(chat)) == "Hello."
     for cut in (mock.disconnect, mock.truncate):
         mock.reply("one two three four")
         cut(after_chunks=2)
-        said, kind = await failure(make(mock.base_url()))
+        said, kind = await failure(chat)
         assert (kind, bool(said)) == ("broken", True)
 
 

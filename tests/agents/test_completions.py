@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -21,9 +22,20 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-def completion(model: ScriptedModel, *, first_token: float = 5.0, between_tokens: float = 5.0) -> Completion:
+def completion(
+    model: ScriptedModel,
+    *,
+    first_token: float = 5.0,
+    between_tokens: float = 5.0,
+    announces_its_end: bool = False,
+) -> Completion:
     endpoint = Endpoint("tiny", model.base_url, "secret")
-    return Completion(endpoint, first_token=first_token, between_tokens=between_tokens)
+    return Completion(
+        endpoint,
+        first_token=first_token,
+        between_tokens=between_tokens,
+        announces_its_end=announces_its_end,
+    )
 
 
 async def words(completion: Completion, http: aiohttp.ClientSession) -> list[str]:
@@ -65,6 +77,21 @@ async def test_an_end_without_done_is_an_end(model: ScriptedModel, http: aiohttp
     assert await words(completion(model), http) == ["Hi."]
 
 
+async def test_a_body_that_is_whole_is_an_end(model: ScriptedModel, http: aiohttp.ClientSession) -> None:
+    model.events({"content": "Hi."}, finish=None, done=False)
+    asked = completion(model)
+    assert await words(asked, http) == ["Hi."]
+    assert not asked.announced
+
+
+async def test_a_body_that_stops_is_cut_where_the_server_announces_its_ends(
+    model: ScriptedModel, http: aiohttp.ClientSession
+) -> None:
+    model.events({"content": "Hi."}, finish=None, done=False)
+    with pytest.raises(ModelError, match="stops without an end"):
+        await words(completion(model, announces_its_end=True), http)
+
+
 async def test_done_without_a_reason_is_an_end(model: ScriptedModel, http: aiohttp.ClientSession) -> None:
     model.events({"content": "Hi."}, finish=None)
     assert await words(completion(model), http) == ["Hi."]
@@ -80,6 +107,45 @@ THERE = chunk({"content": "there."})
 STOP = chunk({}, finish_reason="stop")
 WHOLE = b'{"choices":[{"message":{"role":"assistant","content":"Hi there."},"finish_reason":"stop"}]}'
 TYPED = {"json": "application/json", "text": "text/plain", "events": "text/event-stream", "none": "x/y"}
+
+
+@pytest.mark.parametrize(
+    "framed",
+    [
+        pytest.param(b"Content-Length: 1000\r\n\r\n" + HI, id="fewer bytes than were told"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(HI), HI), id="no last chunk"),
+    ],
+)
+async def test_a_body_that_http_shows_to_be_cut_is(framed: bytes, http: aiohttp.ClientSession) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b'{"messages"')
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" + framed)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        endpoint = Endpoint("tiny", f"http://127.0.0.1:{port}/v1")
+        asked = Completion(endpoint, first_token=5, between_tokens=5)
+        with pytest.raises(ModelError, match="cut the answer off"):
+            await words(asked, http)
+        assert asked.spoke
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([b""], id="nothing"),
+        pytest.param([HI, THERE[:20]], id="half an event"),
+        pytest.param([HI, b'data: {"choices":\ndata: [{"delta"'], id="half an event of two lines"),
+    ],
+)
+async def test_a_body_that_stops_in_the_middle_is_cut(
+    parts: list[bytes | None], model: ScriptedModel, http: aiohttp.ClientSession
+) -> None:
+    model.answers.append(Answer(parts))
+    with pytest.raises(ModelError, match=r"stops without an end|no chat completion"):
+        await words(completion(model), http)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +384,6 @@ async def test_nothing_is_waited_for_after_the_end(model: ScriptedModel, http: a
         ([{"content": ""}], "stop", True, "empty"),
         ([], "length", True, "too-long"),
         ([{"content": "Well"}], "content_filter", True, "filtered"),
-        ([{"content": "Well"}], None, False, "broken"),
     ],
 )
 async def test_an_answer_that_is_none_is_an_error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import typing
 from collections.abc import Callable
 from datetime import date
@@ -76,6 +77,10 @@ PLACE = {
                 "anyOf": [{"type": "integer", "description": "A number."}, {"type": "string"}],
             },
         ),
+        (int | None, ..., {"required": False, "type": "integer"}),
+        (list[int | None], ..., {"required": True, "type": "array", "items": {"type": "integer"}}),
+        (int | None, 3, {"required": False, "type": "integer", "default": 3}),
+        (int | str | None, ..., {"required": False, "anyOf": [{"type": "integer"}, {"type": "string"}]}),
         (int | str | None, None, {"required": False, "anyOf": [{"type": "integer"}, {"type": "string"}]}),
         (Place, ..., {**PLACE, "required": True}),
         (Place | None, None, {**PLACE, "required": False}),
@@ -220,6 +225,28 @@ async def test_a_default_that_is_no_json_is_not_told() -> None:
     made = tool(look)
     assert made.parameters["required"] == ["number"]
     assert await made.run(Call("CA1"), '{"number": 1}') == "1 None 2026-01-02"
+
+
+class Parcel(BaseModel):
+    weight: int
+    note: str | None
+
+
+@tool
+async def send(number: int | None, parcel: Parcel, label: str | None) -> str:
+    """Send it."""
+    return f"{number} {parcel.weight} {parcel.note} {label}"
+
+
+async def test_what_may_be_null_may_be_left_out() -> None:
+    assert send.parameters["required"] == ["parcel"]
+    assert send.parameters["properties"]["parcel"]["required"] == ["weight"]
+    assert "null" not in json.dumps(send.parameters)
+    assert await send.run(Call("CA1"), '{"parcel": {"weight": 3}}') == "None 3 None None"
+    nulls = '{"number": null, "parcel": {"weight": 3}, "label": "x"}'
+    assert await send.run(Call("CA1"), nulls) == "None 3 None x"
+    with pytest.raises(ArgumentsError, match=r"parcel\.weight: Field required"):
+        await send.run(Call("CA1"), '{"parcel": {}}')
 
 
 @tool

@@ -53,6 +53,7 @@ class ModelClient:
         self._owns_http = http is None
         self._endpoints = settings.endpoints
         self._shapes = {item: item.shape for item in self._endpoints}
+        self._announces_ends: set[Endpoint] = set()
         self._options = {item: _options(settings, item) for item in self._endpoints}
         self._tools: dict[str, Any] = {"tools": tools.definitions} if len(tools) else {}
         self._away_until = 0.0
@@ -137,6 +138,7 @@ class ModelClient:
                 endpoint,
                 first_token=self._settings.first_token_deadline,
                 between_tokens=self._settings.between_tokens_deadline,
+                announces_its_end=endpoint in self._announces_ends,
             )
             try:
                 async with aclosing(completion.stream(self._session(), request)) as words:
@@ -154,6 +156,8 @@ class ModelClient:
                     endpoint.where, endpoint.model, cause, ",".join(sorted(self._shapes[endpoint])), error,
                 )  # fmt: skip
             else:
+                if completion.announced:
+                    self._announces_ends.add(endpoint)
                 answer.endpoint = endpoint
                 answer.requests, answer.extras = completion.calls, completion.extras
                 return

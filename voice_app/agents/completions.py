@@ -2,7 +2,9 @@
 
 Reference: the Chat Completions API of OpenAI (``stream: true``). Tolerant of what compatible servers do
 differently: only ``[DONE]`` or the end of the body ends an answer, whatever ``finish_reason`` said
-before; what cannot be read is left out, and the answer fails only where nothing of it was of use.
+before. A body that HTTP shows to be whole is an end also without either, unless the server is known to
+announce its ends: then something between us has cut it. What cannot be read is left out, and the answer
+fails only where nothing of it was of use.
 """
 
 from __future__ import annotations
@@ -47,12 +49,23 @@ class Completion:
 
     ``first_token`` is the deadline of the first word or call in seconds from the request; thoughts do
     not move it. ``between_tokens`` is how many seconds may pass between two signs of life: words,
-    calls and thoughts alike.
+    calls and thoughts alike. ``announces_its_end``: earlier answers of the endpoint had a reason or
+    ``[DONE]``.
     """
 
-    def __init__(self, endpoint: Endpoint, *, first_token: float, between_tokens: float) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        first_token: float,
+        between_tokens: float,
+        announces_its_end: bool = False,
+    ) -> None:
         self.endpoint = endpoint
         self.finish_reason = ""
+        self.announced = False
+        """Its end was: by a reason, or ``[DONE]``."""
+        self._announces_its_end = announces_its_end
         self.spoke = False
         """Whether words of it were given out. Blanks, emoji and thoughts are none."""
         self._extras = Extras()
@@ -65,7 +78,6 @@ class Completion:
         self._between_tokens = between_tokens
         self._had_content = False
         self._thinks = False
-        self._ended = False  # its end was announced: a reason, or [DONE]
         self._done = False  # nothing more will come
         self._chunks = 0
 
@@ -119,12 +131,12 @@ class Completion:
             while await read():  # only a connection whose body was read to its end can be used again
                 pass
         except (aiohttp.ClientError, OSError) as error:
-            if not self._ended:
+            if not self.announced:
                 raise self._cut(watch, error) from None
         finally:
             watch.cancel()
             response.close()
-        self._check(reader.junk)
+        self._check(reader.junk, unfinished=reader.unfinished)
 
     def _next_due(self) -> float:
         if self.spoke or self._assembly.calls:
@@ -136,7 +148,7 @@ class Completion:
     def _read(self, chunk: Chunk) -> str:
         """Take in a chunk; return the words in it."""
         if chunk.done:
-            self._ended = self._done = True
+            self.announced = self._done = True
             return ""
         if chunk.error:
             raise broken_off(self.endpoint.where, chunk.error)
@@ -149,7 +161,7 @@ class Completion:
             words = self._read_delta(choice.delta)
         elif choice.message is not None and not self._had_content and not self._assembly.calls:
             # Some servers repeat the whole message behind its deltas.
-            words, self._ended = self._read_delta(choice.message), True
+            words, self.announced = self._read_delta(choice.message), True
         self._read_reason(choice.finish_reason)
         return words
 
@@ -159,7 +171,7 @@ class Completion:
             return
         if name in _FAILED:
             raise ModelError("broken", f"{self.endpoint.where} broke off: finish_reason is {name}")
-        self.finish_reason, self._ended = name, True
+        self.finish_reason, self.announced = name, True
 
     def _read_delta(self, delta: dict[str, Any]) -> str:
         words = delta.get("content")
@@ -204,15 +216,15 @@ class Completion:
 
     # --- what can go wrong -----------------------------------------------------------------------
 
-    def _check(self, junk: bytes) -> None:
-        """The stream is over: was it an answer?"""
+    def _check(self, junk: bytes, *, unfinished: bool) -> None:
+        """The stream is over: was it an answer? ``unfinished``: its last event was not whole."""
         where, model = self.endpoint.where, self.endpoint.model
         if self.finish_reason in _FILTERED:
             raise ModelError("filtered", f"{where} withheld the answer: {self.finish_reason}")
         if not self._chunks and junk:
             sample = junk.decode("utf-8", "replace")
             raise ModelError("broken", f"{where} sent what is no chat completion: {sample!r}")
-        if not self._ended:
+        if not self.announced and (self._announces_its_end or not self._chunks or unfinished):
             raise ModelError("broken", f"the answer of {where} stops without an end")
         if self.spoke or self.calls:
             return

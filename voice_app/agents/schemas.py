@@ -1,8 +1,9 @@
 """JSON Schemas of tools' parameters in the form that all model servers read.
 
 Reference: JSON Schema 2020-12, as pydantic writes it, and the "function calling" pages of OpenAI, Gemini
-and Mistral. References are resolved in place, ``X | None`` with a default becomes a parameter that may
-be left out, nothing stands beside ``anyOf``, and there are no titles: every word is paid for in every turn.
+and Mistral. References are resolved in place, ``X | None`` becomes an ``X`` that may be left out (some
+servers refuse the type ``null``), nothing stands beside ``anyOf``, and there are no titles: every word is
+paid for in every turn.
 """
 
 from __future__ import annotations
@@ -63,7 +64,16 @@ def _simple(
                 simple["enum"] = [value]
             case _ if key not in _DROPPED:
                 simple[key] = value
+    if "properties" in schema and "required" in schema:
+        optional = {name for name, item in schema["properties"].items() if _may_be_null(item)}
+        simple["required"] = [name for name in schema["required"] if name not in optional]
+        if not simple["required"]:
+            del simple["required"]
     return _without_siblings(simple)
+
+
+def _may_be_null(schema: Mapping[str, Any]) -> bool:
+    return any(item.get("type") == "null" for item in schema.get("anyOf", ()))
 
 
 def _without_siblings(schema: dict[str, Any]) -> dict[str, Any]:
@@ -71,9 +81,9 @@ def _without_siblings(schema: dict[str, Any]) -> dict[str, Any]:
     branches = schema.pop("anyOf", None)
     if branches is None:
         return schema
-    if "default" in schema and schema["default"] is None:
+    if schema.get("default", ...) is None:
         del schema["default"]
-        branches = [item for item in branches if item.get("type") != "null"]
+    branches = [item for item in branches if item.get("type") != "null"] or branches
     if len(branches) == 1:
         return {**branches[0], **schema}
     first = {**branches[0]}

@@ -41,11 +41,14 @@ class EventReader(Generic[T]):
         "_skip_lf",
         "_started",
         "junk",
+        "unfinished",
     )
 
     def __init__(self, decode: Callable[[bytes, bytes], T | None]) -> None:
         self.junk = b""
         """The beginning of the first data that was of no use."""
+        self.unfinished = False
+        """The stream stopped in the middle of a value."""
         self._decode = decode
         self._rest = b""
         self._lines: list[bytes] = []  # the data of the event that is not over
@@ -91,7 +94,9 @@ class EventReader(Generic[T]):
         if self._rest:
             rest, self._rest = self._rest, b""
             self._read_line(rest, values)
+        waiting = bool(self._lines)
         self._dispatch(values)
+        self.unfinished = waiting and not values
         return values
 
     def _read_line(self, line: bytes, values: list[T]) -> None:

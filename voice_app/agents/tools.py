@@ -15,6 +15,7 @@ is told to the model as text or JSON; an action (`Transfer`, `EndCall`, `Play`, 
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import math
@@ -93,9 +94,12 @@ class Tool(Generic[P, R]):
         try:
             return self.arguments.model_validate_json(json.dumps(given))
         except ValidationError as error:
-            mended = self._mended(given, error)
-            if mended == given:
-                raise ArgumentsError(_complaint(error)) from None
+            first = error
+        with suppress(ValidationError):
+            return self.arguments.model_validate_json(json.dumps(_with_nulls(given, first)))
+        mended = self._mended(given, first)
+        if mended == given:
+            raise ArgumentsError(_complaint(first)) from None
         try:
             return self.arguments.model_validate_json(json.dumps(mended))
         except ValidationError as error:
@@ -248,6 +252,20 @@ def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
 def _plain_name(function: Callable[..., Any]) -> str:
     inner = _inner(function)
     return str(getattr(inner, "__name__", type(inner).__name__))
+
+
+def _with_nulls(given: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+    """The arguments with null for what was left out: the schema says of ``X | None`` that it may be."""
+    filled = copy.deepcopy(given)
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        *path, name = item["loc"] or ("",)
+        inner: Any = filled
+        for step in path:
+            with suppress(LookupError, TypeError):
+                inner = inner[step]
+        if item["type"] == "missing" and isinstance(inner, dict):
+            inner[name] = None
+    return filled
 
 
 def _complaint(error: ValidationError) -> str:
