@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from voice_app import console, telemetry
+from voice_app import console
 from voice_app.agents.loader import load as load_agent
 from voice_app.agents.loader import load_answer, load_named
 from voice_app.agents.protocol import Agent
@@ -50,6 +50,7 @@ from voice_app.settings import (
     number_settings,
     webhook_key,
 )
+from voice_app.telemetry import metrics
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
 from voice_app.twiml import VOCABULARY, Documents, default_folder
 from voice_app.webhooks import webhook_routes
@@ -281,14 +282,15 @@ def build(services: Services) -> Starlette:
         alarm = services.watch.alarm
         return PlainTextResponse(f"ready, but {alarm}\n" if alarm else "ready\n")
 
-    async def metrics(request: Request) -> Response:
-        return Response(telemetry.metrics(), media_type="text/plain; version=0.0.4")
+    async def exposition(request: Request) -> Response:
+        metrics.TASKS.set(len(asyncio.all_tasks()))
+        return Response(metrics.METRICS.exposition(), media_type="text/plain; version=0.0.4")
 
     async def sandbox(request: Request) -> Response:
         names = ("twilio_base_url", "conversation_configuration")
         return JSONResponse({name: getattr(services.settings, name) for name in names})
 
-    own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+    own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", exposition)]
     if services.settings.in_sandbox:
         own.append(Route("/sandbox.json", sandbox))
     return Starlette(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from support.sandbox import Sandbox, recorded, sandbox
-from voice_app import telemetry
 from voice_app.journal.events import Conversed, Failed
+from voice_app.telemetry import metrics
 from voice_app.twilio import Configurations
 
 WORDS = "Hi, what are your opening hours please?"
@@ -67,7 +67,7 @@ async def test_two_conversations_for_one_call_raise_stt201(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    count = telemetry.CALL_ALARMS.labels("STT201")._value
+    count = metrics.CALL_ALARMS.labels("STT201")._value
     before = count.get()
     call_sid, ours, capturing, alarms = await talk(tmp_path, named=False)
     assert alarms == ["STT201"]

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 import pytest
 
 from support.accounts import NUMBER, capturing, configuration, others, rule, snapshot, stores, trouble
-from voice_app import telemetry
 from voice_app.guard import Report, Snapshot, Watch, judge
 from voice_app.guard.snapshot import Part, Unread
+from voice_app.telemetry import metrics
 
 FINE = snapshot()
 REFUSED = snapshot(capturing(rule("*", NUMBER)))
@@ -102,7 +102,7 @@ async def test_it_looks_by_itself_when_it_is_time() -> None:
 
 async def test_a_refusal_is_one_line_in_the_log_and_a_metric(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    gauge = telemetry.GUARD_REFUSALS.labels("STT101")
+    gauge = metrics.GUARD_REFUSALS.labels("STT101")
     async with watching(Account()) as show:
         await show(REFUSED)
         await show(REFUSED)

@@ -18,12 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.waiting import until
-from voice_app import telemetry
 from voice_app.journal import Entry, JournalError
 from voice_app.journal import writer as writer_module
 from voice_app.journal.events import Prompted, Replied
 from voice_app.journal.spool import Spool
 from voice_app.journal.writer import Disk, Writer
+from voice_app.telemetry import metrics
 
 DATABASE = "a database"
 
@@ -325,7 +325,7 @@ async def test_an_entry_that_no_database_takes_does_not_stop_the_spool(
 
 async def test_the_metrics_tell_how_it_stands(shelf: Shelf, folder: Path) -> None:
     def told(name: str) -> float | None:
-        return telemetry.REGISTRY.get_sample_value(f"voice_app_journal_{name}")
+        return metrics.METRICS.sample(f"voice_app_journal_{name}")
 
     async with bench(shelf, folder) as made:
         assert told("up") == 1

@@ -11,16 +11,16 @@ import pytest
 
 from support.sandbox import sandbox
 from support.waiting import until
-from voice_app import telemetry
 from voice_app.runtime.watchdog import LoopWatchdog, describe
+from voice_app.telemetry import metrics
 
 
 def blocks() -> float:
-    return telemetry.REGISTRY.get_sample_value("voice_app_loop_blocks_total") or 0.0
+    return metrics.METRICS.sample("voice_app_loop_blocks_total")
 
 
 def blocked_seconds() -> float:
-    return telemetry.REGISTRY.get_sample_value("voice_app_loop_blocked_seconds_total") or 0.0
+    return metrics.METRICS.sample("voice_app_loop_blocked_seconds_total")
 
 
 async def test_an_agent_that_blocks_is_named_with_its_seconds(

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
-from voice_app import telemetry
 from voice_app.calls import CallState
 from voice_app.followups.revisions import REPORT, Revisions, entries_of, task_of
 from voice_app.journal import CallRecord, Journal, JournalError
 from voice_app.journal.events import FollowedUp
+from voice_app.telemetry import metrics
 from voice_app.twilio import ApiError, Trouble
 
 BEGUN: Final = "begun"
@@ -194,7 +194,7 @@ class Work:
             return Finished("failed", "see the log", good=False)
 
     async def _finish(self, call_sid: str, name: str, verdict: Finished) -> None:
-        telemetry.FOLLOW_UPS.labels(task_of(name), verdict.outcome).inc()
+        metrics.FOLLOW_UPS.labels(task_of(name), verdict.outcome).inc()
         if not verdict.good:
             log.error("call %s: %s: %s (%s)", call_sid, name, verdict.outcome, verdict.detail)
         await self._write(call_sid, FollowedUp(name, verdict.outcome, verdict.detail, verdict.until))
@@ -215,7 +215,7 @@ class Work:
 def _pause(task: FollowupTask, context: FollowupContext, verdict: Retry) -> float:
     """Seconds until the next attempt."""
     if verdict.why:
-        telemetry.FOLLOW_UP_RETRIES.labels(task.name).inc()
+        metrics.FOLLOW_UP_RETRIES.labels(task.name).inc()
         log.warning("call %s: %s has to wait: %s", context.call_sid, task.name, verdict.why)
     if verdict.after_s is not None:
         return verdict.after_s

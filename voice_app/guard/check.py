@@ -10,11 +10,11 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Final
 
-from voice_app import telemetry
 from voice_app.findings import RULES, WARNING, Finding, Hit, Severity, declare
 from voice_app.guard import rules
 from voice_app.guard.collector import collect
 from voice_app.guard.snapshot import Allowance, Scope, Snapshot
+from voice_app.telemetry import metrics
 from voice_app.twilio import TwilioApi
 from voice_app.twiml import RULES as TWIML_RULES
 
@@ -238,7 +238,7 @@ class Watch:
         self._wanted.clear()
 
     def _take(self, report: Report) -> None:
-        telemetry.GUARD_CHECKS.labels(report.verdict).inc()
+        metrics.GUARD_CHECKS.labels(report.verdict).inc()
         self._doubt(report)
         refusals = {(item.rule, item.where): item for item in report.refusals}
         now = frozenset(refusals) | (self._known if _in_doubt(report) else frozenset())
@@ -253,10 +253,10 @@ class Watch:
         if self._known and not now:
             log.warning("speech-to-text is billed once again: %s is gone", ", ".join(self.refusals))
         for rule in self.refusals:
-            telemetry.GUARD_REFUSALS.labels(rule).set(0)
+            metrics.GUARD_REFUSALS.labels(rule).set(0)
         changed, self._known = now != self._known, now
         for rule in self.refusals:
-            telemetry.GUARD_REFUSALS.labels(rule).set(1)
+            metrics.GUARD_REFUSALS.labels(rule).set(1)
         if changed:
             self._changed.set()
             self._changed = asyncio.Event()

@@ -8,9 +8,9 @@ import random
 import time
 from typing import Final
 
-from voice_app import telemetry
 from voice_app.journal.database import JournalError
 from voice_app.journal.journal import Journal
+from voice_app.telemetry import metrics
 
 DAY_SECONDS: Final = 86_400.0
 
@@ -31,7 +31,7 @@ async def keep(journal: Journal, days: int, *, first_s: float = 2.0, every_s: fl
         except JournalError as error:
             log.warning("journal: old calls could not be erased, that is tried again: %s", error)
         else:
-            telemetry.PURGED.inc(purged)
+            metrics.PURGED.inc(purged)
             if purged:
                 log.info("journal: %d calls that were older than %d days are erased", purged, days)
         pause = every_s

@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, TypeVarTuple
 
-from voice_app import telemetry
 from voice_app.journal.bounded_queue import BoundedQueue
 from voice_app.journal.database import JournalError
 from voice_app.journal.entries import Entry
 from voice_app.journal.spool import Spool, SpoolError
+from voice_app.telemetry import LogThrottle, metrics
 
 _Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
@@ -110,9 +110,9 @@ class Writer:
         self._hurry = asyncio.Event()
         self._waiters: list[tuple[str, asyncio.Future[None]]] = []
         self._last_id = self._delivered_id = ""
-        self._outage = telemetry.LogThrottle()
-        self._overload = telemetry.LogThrottle()
-        self._disk_failure = telemetry.LogThrottle()
+        self._outage = LogThrottle()
+        self._overload = LogThrottle()
+        self._disk_failure = LogThrottle()
         self._superseded = 0
         self._closed = False
         self._lost = 0
@@ -403,12 +403,12 @@ class Writer:
     def _measure(self) -> None:
         """Tell how it stands: to the metrics, and of a loss to the log."""
         spools = [*self._inherited, *([self._spool] if self._spool is not None else [])]
-        telemetry.JOURNAL_WAITING.set(self.waiting + sum(map(len, self._inherited)))
-        telemetry.JOURNAL_SPOOLED.set(sum(map(len, spools)))
-        telemetry.JOURNAL_UP.set(not self.outage)
+        metrics.JOURNAL_WAITING.set(self.waiting + sum(map(len, self._inherited)))
+        metrics.JOURNAL_SPOOLED.set(sum(map(len, spools)))
+        metrics.JOURNAL_UP.set(not self.outage)
         lost = self.lost
         if lost > self._told_lost:
-            telemetry.JOURNAL_LOST.inc(lost - self._told_lost)
+            metrics.JOURNAL_LOST.inc(lost - self._told_lost)
             self._told_lost = lost
             if self._overload.is_due():
                 log.error("journal: %d entries are lost so far", lost)

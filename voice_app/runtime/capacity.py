@@ -20,9 +20,9 @@ from enum import Enum, StrEnum
 from statistics import median
 from typing import Final
 
-from voice_app import telemetry
 from voice_app.journal import Journal, JournalError, Server
 from voice_app.relay.connection import Connection
+from voice_app.telemetry import metrics
 
 DELAY_SAMPLE_SECONDS: Final = 0.2
 DELAY_SAMPLES: Final = 7
@@ -130,8 +130,8 @@ class LoopDelay:
         late = max(late, 0.0)
         self._late.append(late)
         self._last_minute.append(late)
-        telemetry.LAG.set(self.seconds)
-        telemetry.LONGEST_LAG.set(self.longest_seconds)
+        metrics.LAG.set(self.seconds)
+        metrics.LONGEST_LAG.set(self.longest_seconds)
 
     async def sample(self) -> None:
         """Take the next sample; it is due ``DELAY_SAMPLE_SECONDS`` from now."""
@@ -219,7 +219,7 @@ class Admission:
         return ""
 
     def _publish(self) -> None:
-        telemetry.TAKING_CALLS.set(self.state is ServingState.READY)
+        metrics.TAKING_CALLS.set(self.state is ServingState.READY)
         if self._published is not self.state:
             self._published = self.state
             self.changed.set()

@@ -13,12 +13,12 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from voice_app import telemetry
 from voice_app.findings import Finding
 from voice_app.guard import CallInspector
 from voice_app.guard.evidence import best_of, has_ours, missing
 from voice_app.journal import Journal
 from voice_app.journal.events import Called, Failed
+from voice_app.telemetry import metrics
 from voice_app.twilio import ApiError, Configurations, Conversation, Conversations, Trouble
 
 MAX_CONVERSATIONS: Final = 10_000
@@ -152,7 +152,7 @@ class ConversationMonitor:
             raised.add(finding.rule)
             self._journal.write(call_sid, Failed(finding.rule, finding.message[:500]))
             log.error("%s %s", finding.rule, finding.message)
-            telemetry.CALL_ALARMS.labels(finding.rule).inc()
+            metrics.CALL_ALARMS.labels(finding.rule).inc()
         return anything
 
 

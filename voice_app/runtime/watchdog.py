@@ -16,7 +16,7 @@ import time
 from types import FrameType
 from typing import Final
 
-from voice_app import telemetry
+from voice_app.telemetry import metrics
 
 BLOCK_SECONDS: Final = 0.25
 """A step of the loop that takes longer than this is heard as a pause."""
@@ -66,13 +66,13 @@ class LoopWatchdog:
         frame = sys._current_frames().get(thread)
         where = "something" if frame is None else describe(frame)
         del frame  # it would keep alive whatever its function holds
-        telemetry.LOOP_BLOCKS.inc()
+        metrics.LOOP_BLOCKS.inc()
         log.warning("the event loop, and with it every call, is blocked: %s", where)
         while not self._alive.wait(self._seconds):
             if self._stopped.is_set():
                 return
         seconds = time.monotonic() - since
-        telemetry.LOOP_BLOCKED_SECONDS.inc(seconds)
+        metrics.LOOP_BLOCKED_SECONDS.inc(seconds)
         log.warning(
             "the event loop was blocked for %.1f s: %s. What blocks belongs into a thread: make the agent a "
             "plain generator and set VOICE_APP_AGENT_THREAD=true, or await asyncio.to_thread(…)",

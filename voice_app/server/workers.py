@@ -29,7 +29,6 @@ from multiprocessing.context import SpawnProcess
 from typing import Final
 
 import uvloop
-from prometheus_client.multiprocess import mark_process_dead
 
 from voice_app.agents.loader import AgentError
 from voice_app.app import build_services
@@ -46,7 +45,8 @@ from voice_app.server.serving import (
 )
 from voice_app.server.startup import environment
 from voice_app.settings import Settings, SettingsError
-from voice_app.telemetry import SHARED_METRICS, configure_logging
+from voice_app.telemetry import configure_logging
+from voice_app.telemetry.families import SHARED_METRICS
 
 BACKOFF_SECONDS: Final = (0.2, 30.0)
 """The first and the longest pause before a worker that died is started again."""
@@ -107,6 +107,8 @@ class _Worker:
         self.ready.set()
 
     def _gone(self) -> None:
+        from prometheus_client.multiprocess import mark_process_dead
+
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._process.sentinel)
         loop.remove_reader(self._told.fileno())

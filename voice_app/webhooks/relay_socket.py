@@ -13,7 +13,6 @@ from typing import Any, Final
 from cachetools import LRUCache
 from starlette.datastructures import Headers
 
-from voice_app import telemetry
 from voice_app.agents import messages
 from voice_app.agents.protocol import Agent, Call, Keys
 from voice_app.agents.runner import hook
@@ -24,6 +23,7 @@ from voice_app.relay.connection import Connection
 from voice_app.relay.session import Session
 from voice_app.relay.session_token import Ticket, TicketError
 from voice_app.runtime import Services
+from voice_app.telemetry import metrics
 from voice_app.twilio import Conversation
 from voice_app.webhooks.routing import raw_target
 from voice_app.webhooks.signature import RequestRefusedError, Signatures
@@ -65,7 +65,7 @@ class RelayEndpoint:
             state, rejoin = await self._admit(ticket)
         except (RequestRefusedError, TicketError) as error:
             log.warning("refused the socket /relay: %s", error)
-            telemetry.REFUSED.labels("socket").inc()
+            metrics.REFUSED.labels("socket").inc()
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
         call_sid = ticket.call_sid
@@ -77,10 +77,11 @@ class RelayEndpoint:
         named = {name: found.agent for name, found in services.named_agents.items()}
         connection = Connection(receive, send, session, agent, record, named)
         services.registry.connected(call_sid, connection)
+        metrics.SESSIONS.add(1)
         try:
-            with telemetry.SESSIONS.track_inprogress():
-                await connection.run()
+            await connection.run()
         finally:
+            metrics.SESSIONS.add(-1)
             over.set()
             services.registry.disconnected(call_sid, connection)
 
@@ -105,7 +106,7 @@ class RelayEndpoint:
             lost.close(GIVEN_UP, "Another socket has taken the place of this one.")
             await services.catch_up(call_sid, state)  # what was written as it was closed
         state.take(services.journal.write(call_sid, Reconnected(session_id)))
-        telemetry.RECONNECTED.inc()
+        metrics.RECONNECTED.inc()
         return state, True
 
     async def _redeem(self, ticket: Ticket, state: CallState) -> None:
@@ -201,12 +202,12 @@ class CallLog:
         self.journal.write(self.call_sid, event)
         match event:
             case Failed(what="agent"):
-                telemetry.AGENT_FAILURES.inc()
+                metrics.AGENT_FAILURES.inc()
             case Failed(what="frame"):
-                telemetry.MALFORMED.inc()
+                metrics.MALFORMED.inc()
             case Speculated():
-                telemetry.GUESSES.labels("hit" if event.hit else "miss").inc()
-                telemetry.SAVED_SECONDS.inc(event.saved_ms / 1000)
+                metrics.GUESSES.labels("hit" if event.hit else "miss").inc()
+                metrics.SAVED_SECONDS.inc(event.saved_ms / 1000)
             case _:
                 pass
 

@@ -12,13 +12,13 @@ from typing import Final, TypeAlias
 
 from starlette.responses import Response
 
-from voice_app import telemetry
 from voice_app.agents.protocol import EndCall, Transfer
 from voice_app.calls import CallState, HandoffState, HistoryLine
 from voice_app.handoff import AGENT_FAILED
 from voice_app.journal.events import Acted
 from voice_app.runtime import CallTransfer, Services
 from voice_app.settings import NumberSettings
+from voice_app.telemetry import metrics
 from voice_app.webhooks.documents import serve_agent, serve_goodbye, serve_step
 from voice_app.webhooks.request import CallRequest
 
@@ -66,7 +66,7 @@ async def resume_call(services: Services, request: CallRequest, state: CallState
     transfer = CallTransfer(services, call_sid, state)
     match after_break(state, line, services.settings.max_resumes):
         case GoOn(greeting):
-            telemetry.RESUMED.inc()
+            metrics.RESUMED.inc()
             return serve_agent(services, call_sid, state, "resume", greeting)
         case EndCall():
             return serve_goodbye(services, call_sid, state)

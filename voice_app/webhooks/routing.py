@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from voice_app import telemetry
 from voice_app.runtime import Services
+from voice_app.telemetry import metrics
 from voice_app.webhooks.request import CallRequest, Notice
 from voice_app.webhooks.responses import LAST_RESORT, twiml
 from voice_app.webhooks.signature import Form, RequestRefusedError, Signatures
@@ -147,7 +147,7 @@ def raw_target(path: bytes, query: bytes) -> str:
 
 def _refuse(request: Request, error: RequestRefusedError) -> Response:
     log.warning("refused %s %s: %s", request.method, request.scope["route"].path, error)
-    telemetry.REFUSED.labels("request").inc()
+    metrics.REFUSED.labels("request").inc()
     return PlainTextResponse("Forbidden", 403)
 
 

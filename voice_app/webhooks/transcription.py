@@ -12,9 +12,9 @@ from typing import Final
 
 from starlette.responses import Response
 
-from voice_app import telemetry
 from voice_app.journal.events import Event, Failed, Transcribed, Transcription
 from voice_app.runtime import Services
+from voice_app.telemetry import metrics
 from voice_app.webhooks.request import CallRequest
 
 MAX_TEXT: Final = 5000
@@ -59,7 +59,7 @@ def _alarm(services: Services, call_sid: str, what: str) -> None:
     """STT202: two engines listen to one call, and both are billed."""
     log.error("STT202 Call %s is listened to by two engines: %s", call_sid, what)
     services.journal.write(call_sid, Failed("STT202", what))
-    telemetry.CALL_ALARMS.labels("STT202").inc()
+    metrics.CALL_ALARMS.labels("STT202").inc()
 
 
 def _error(request: CallRequest) -> str:

@@ -13,7 +13,6 @@ from typing import Final
 
 from starlette.responses import Response
 
-from voice_app import telemetry
 from voice_app.agents.protocol import Call, Transfer
 from voice_app.calls import CallState
 from voice_app.findings import refuses
@@ -21,6 +20,7 @@ from voice_app.handoff import BUSY, choose
 from voice_app.journal.events import AnswerDecided, CallbackWanted, Failed, TurnedAway
 from voice_app.runtime import AnswerError, CallTransfer, Services, ServingState, decide
 from voice_app.runtime.addresses import VOICE, VOICE_CALLBACK
+from voice_app.telemetry import metrics
 from voice_app.twiml import Context, lint_text
 from voice_app.webhooks.documents import serve_step
 from voice_app.webhooks.request import CallRequest
@@ -89,7 +89,7 @@ async def _connect(services: Services, request: CallRequest, state: CallState | 
     why, parties = services.admission.state, request.parties
     if why is not ServingState.READY and (turned := await _turn_away(services, request, state, why)):
         return turned
-    telemetry.CALLS.inc()
+    metrics.CALLS.inc()
     line = services.line(parties.number)
     memory, configuration = services.memory, line.conversation_configuration
     if memory is not None and configuration is not None and line.answer == "agent":
@@ -169,7 +169,7 @@ async def _turn_away(
     else:
         to, offered = "message", stays and _may_call_back(services, request)
         response = _busy_message(services, request, offered=offered)
-    telemetry.TURNED_AWAY.labels(why.value, to).inc()
+    metrics.TURNED_AWAY.labels(why.value, to).inc()
     services.journal.write(request.call_sid, TurnedAway(why.value, to))
     return response
 
