@@ -13,12 +13,13 @@ import aiohttp
 import msgspec
 import pytest
 
+from support.conversations import open_conversation
 from voice_app.findings import Finding, Severity
 from voice_app.guard import Report, Scope, Verdict, check_account, verdict
 from voice_app.guard.rendering import facts, overview, report
 from voice_app.sandbox.twilio import Fault, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
-from voice_app.twilio import Configurations, Conversations, Credentials, Patience, TwilioApi
+from voice_app.twilio import Configurations, Credentials, Patience, TwilioApi
 
 TOKEN = "token-of-the-test"
 ORIGIN = "https://voice.example.com"
@@ -181,7 +182,7 @@ async def test_numbers_are_read_on_all_pages(account: SandboxAccount) -> None:
 async def test_the_configuration_behind_a_conversation_in_a_template_is_read(account: SandboxAccount) -> None:
     ours, other = add(account), add(account, displayName="other")
     async with api_of(account) as api:
-        conversation = await Conversations(api).create(other)
+        conversation = await open_conversation(api, other)
         account.configurations[other]["channelSettings"] = {"VOICE": {"captureRules": [RULE]}}
         found = await looked(api, ours, in_templates=(conversation.id,))
     [finding] = found.findings
@@ -220,7 +221,7 @@ async def test_an_intelligence_configuration_that_is_gone_is_told(account: Sandb
 async def test_open_conversations_are_looked_at(account: SandboxAccount) -> None:
     configuration_id = add(account)
     async with api_of(account) as api:
-        await Conversations(api).create(configuration_id)
+        await open_conversation(api, configuration_id)
         account.configurations[configuration_id]["updatedAt"] = "2999-01-01T00:00:00Z"
         [finding] = (await looked(api, configuration_id)).findings
     assert (finding.rule, finding.severity) == ("CFG121", Severity.NOTE)

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from support.conversations import open_conversation
 from voice_app.sandbox.twilio import CallStart, Fault, LocalTranscriber, SandboxAccount
 from voice_app.twilio import ApiError, Conversations, Trouble, TwilioApi
+from voice_app.twilio.conversations import PATH
 from voice_app.twilio.utterances import utterances
 
 CALL = "CA" + "1" * 32
@@ -43,10 +45,10 @@ async def on_a_call(transcriber: LocalTranscriber, configuration_id: str) -> str
 
 
 async def test_one_is_opened_with_its_participants(
-    conversations: Conversations, configuration_id: str
+    api: TwilioApi, conversations: Conversations, configuration_id: str
 ) -> None:
-    created = await conversations.create(
-        configuration_id, participants=PEOPLE, name="81", metadata={"order": "81"}
+    created = await open_conversation(
+        api, configuration_id, participants=PEOPLE, name="81", metadata={"order": "81"}
     )
     assert (created.status, created.name, created.metadata) == ("ACTIVE", "81", {"order": "81"})
     assert [person.type for person in created.participants] == ["CUSTOMER", "AI_AGENT"]
@@ -56,11 +58,11 @@ async def test_one_is_opened_with_its_participants(
 
 
 async def test_participants_who_are_talking_already_are_a_conflict(
-    conversations: Conversations, configuration_id: str
+    api: TwilioApi, conversations: Conversations, configuration_id: str
 ) -> None:
-    created = await conversations.create(configuration_id, participants=PEOPLE)
+    created = await open_conversation(api, configuration_id, participants=PEOPLE)
     with pytest.raises(ApiError) as caught:
-        await conversations.create(configuration_id, participants=PEOPLE)
+        await open_conversation(api, configuration_id, participants=PEOPLE)
     assert caught.value.trouble is Trouble.CONFLICT
     assert caught.value.conflicting_id == created.id
 
@@ -109,13 +111,17 @@ async def test_waiting_has_an_end(conversations: Conversations) -> None:
 
 @pytest.mark.parametrize("partial", [False, True])
 async def test_lists_are_filtered_and_complete(
-    conversations: Conversations, account: SandboxAccount, configuration_id: str, partial: bool
+    api: TwilioApi,
+    conversations: Conversations,
+    account: SandboxAccount,
+    configuration_id: str,
+    partial: bool,
 ) -> None:
     now = datetime(2026, 11, 22, 12, tzinfo=UTC)
     account.clock = lambda: now.timestamp()
-    first = await conversations.create(configuration_id)
+    first = await open_conversation(api, configuration_id)
     account.clock = lambda: (now + timedelta(hours=1)).timestamp()
-    second = await conversations.create(configuration_id)
+    second = await open_conversation(api, configuration_id)
     await conversations.close(first.id)
     account.behaviour.partial_lists = partial
 
@@ -130,29 +136,27 @@ async def test_lists_are_filtered_and_complete(
     assert all(item.created_at for item in await conversations.list())
 
 
-async def test_closing_is_final(conversations: Conversations, configuration_id: str) -> None:
-    created = await conversations.create(configuration_id)
-    assert (await conversations.set_status(created.id, "INACTIVE")).status == "INACTIVE"
-    assert (await conversations.set_status(created.id, "ACTIVE")).status == "ACTIVE"
+async def test_closing_is_final(api: TwilioApi, conversations: Conversations, configuration_id: str) -> None:
+    created = await open_conversation(api, configuration_id)
     assert (await conversations.close(created.id)).status == "CLOSED"
     assert (await conversations.close(created.id)).status == "CLOSED"
     with pytest.raises(ApiError, match="final"):
-        await conversations.set_status(created.id, "ACTIVE")
+        await api.request("PATCH", "conversations", f"{PATH}/{created.id}", body={"status": "ACTIVE"})
 
 
 async def test_closing_works_without_patch_and_loses_nothing(
-    conversations: Conversations, account: SandboxAccount, configuration_id: str
+    api: TwilioApi, conversations: Conversations, account: SandboxAccount, configuration_id: str
 ) -> None:
-    created = await conversations.create(configuration_id, name="81", metadata={"order": "81"})
+    created = await open_conversation(api, configuration_id, name="81", metadata={"order": "81"})
     account.faults.add(Fault(method="PATCH", status=405))
     closed = await conversations.close(created.id)
     assert (closed.status, closed.name, closed.metadata) == ("CLOSED", "81", {"order": "81"})
 
 
 async def test_one_is_erased(
-    conversations: Conversations, account: SandboxAccount, configuration_id: str
+    api: TwilioApi, conversations: Conversations, account: SandboxAccount, configuration_id: str
 ) -> None:
-    created = await conversations.create(configuration_id)
+    created = await open_conversation(api, configuration_id)
     await conversations.delete(created.id)
     assert account.conversations == {}
 
@@ -193,9 +197,9 @@ async def test_communications_of_one_call_are_picked_out(
 
 
 async def test_unknown_fields_are_kept_and_nulls_are_as_absent(
-    conversations: Conversations, account: SandboxAccount, configuration_id: str
+    api: TwilioApi, conversations: Conversations, account: SandboxAccount, configuration_id: str
 ) -> None:
-    created = await conversations.create(configuration_id)
+    created = await open_conversation(api, configuration_id)
     account.conversations[created.id].resource |= {"brandNew": [1], "name": None, "metadata": None}
     found = await conversations.fetch(created.id)
     assert found.raw["brandNew"] == [1]
@@ -203,9 +207,9 @@ async def test_unknown_fields_are_kept_and_nulls_are_as_absent(
 
 
 async def test_a_field_of_another_type_is_told_as_what_it_is(
-    conversations: Conversations, account: SandboxAccount, configuration_id: str
+    api: TwilioApi, conversations: Conversations, account: SandboxAccount, configuration_id: str
 ) -> None:
-    created = await conversations.create(configuration_id)
+    created = await open_conversation(api, configuration_id)
     account.conversations[created.id].resource["createdAt"] = 7
     with pytest.raises(ApiError, match=r"Expected `str`, got `int` - at `\$\.createdAt`") as caught:
         await conversations.fetch(created.id)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from support.conversations import open_conversation
 from voice_app.sandbox.twilio import Fault, SandboxAccount, new_id
 from voice_app.sandbox.twilio.memory_store import add_profile, merge
 from voice_app.sandbox.twilio.records import SandboxCall
-from voice_app.twilio import ApiError, Conversations, MemoryClient, Trouble, TwilioApi
+from voice_app.twilio import ApiError, MemoryClient, Trouble, TwilioApi
 from voice_app.twilio.erasure import Clues, Erasure, Traces
 
 ANN, BOB, OURS = "+15550100001", "+15550100002", "+15550100009"
@@ -45,7 +46,7 @@ async def conversation(
         "type": "CUSTOMER",
         "addresses": [{"channel": "VOICE", "address": address, "channelId": call_sid}],
     }
-    found = await Conversations(api).create(configuration_id, participants=[them])
+    found = await open_conversation(api, configuration_id, participants=[them])
     return found.id
 
 

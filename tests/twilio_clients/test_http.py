@@ -109,11 +109,12 @@ async def test_pages_that_go_in_a_circle_end(api: TwilioApi, account: SandboxAcc
 
 
 async def test_no_answer_in_time_is_a_timeout_and_not_repeated(
-    api: TwilioApi, account: SandboxAccount
+    session: aiohttp.ClientSession, base_url: str, account: SandboxAccount
 ) -> None:
     account.faults.add(Fault(delay=30, times=None))
+    api = TwilioApi(session, Credentials(account.sid, TOKEN), base_url=base_url, timeout=0.05)
     with pytest.raises(ApiError) as caught:
-        await api.request("GET", "conversations", LIST, within=0.05)
+        await api.request("GET", "conversations", LIST)
     assert caught.value.trouble is Trouble.TIMEOUT
     assert "within 0.05 s" in str(caught.value)
     assert len(account.requests) == 0

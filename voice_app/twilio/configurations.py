@@ -78,15 +78,14 @@ class Configurations:
         """The id of the configuration that TwiML names so. Asks Twilio only where it is a name."""
         return value if problem(value, IdKind.CONFIGURATION) is None else (await self.named(value)).id
 
-    async def list(self, *, memory_store_id: str | None = None) -> Sequence[Configuration]:
+    async def list(self) -> Sequence[Configuration]:
         """Read all of them, on all pages. Those that the list shows in part are fetched singly."""
-        listed = await self.rows(memory_store_id=memory_store_id)
-        return [item if item.whole or not item.id else await self.fetch(item.id) for item in listed]
+        rows = await self.rows()
+        return [item if item.whole or not item.id else await self.fetch(item.id) for item in rows]
 
-    async def rows(self, *, memory_store_id: str | None = None) -> Sequence[Configuration]:
+    async def rows(self) -> Sequence[Configuration]:
         """Read all of them as the list shows them, on all pages: some may not be `Configuration.whole`."""
-        query = {"memoryStoreId": memory_store_id} if memory_store_id else {}
-        return [Configuration(item) async for item in self._api.items(PRODUCT, PATH, query=query)]
+        return [Configuration(item) async for item in self._api.items(PRODUCT, PATH)]
 
     async def create(self, fields: Mapping[str, Any], *, progress: Progress | None = None) -> Configuration:
         """Create one and wait until it is there."""

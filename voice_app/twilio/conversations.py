@@ -21,7 +21,6 @@ from voice_app.twilio.models import (
     Configuration,
     Conversation,
     Participant,
-    Status,
     moment,
 )
 from voice_app.twilio.operations import PRODUCT, Progress, finished
@@ -43,24 +42,6 @@ class Conversations:
 
     def __init__(self, api: TwilioApi) -> None:
         self._api = api
-
-    async def create(
-        self,
-        configuration_id: str,
-        *,
-        participants: Sequence[Mapping[str, Any]] = (),
-        name: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Conversation:
-        """Open one. A 409 has the id of the conversation that owns these participants."""
-        body: dict[str, Any] = {"configurationId": checked(configuration_id, IdKind.CONFIGURATION)}
-        if participants:
-            body["participants"] = list(participants)
-        if name is not None:
-            body["name"] = name
-        if metadata:
-            body["metadata"] = dict(metadata)
-        return Conversation.read(await self._object("POST", PATH, body))
 
     async def fetch(self, conversation_id: str) -> Conversation:
         """Read one."""
@@ -117,30 +98,25 @@ class Conversations:
             await asyncio.sleep(min(pause, left))
             pause = min(pause * 2, _MAX_POLL_SECONDS)
 
-    async def set_status(self, conversation_id: str, status: Status) -> Conversation:
-        """Move a conversation along. ``CLOSED`` is final."""
-        path = _path(conversation_id)
+    async def close(self, conversation_id: str) -> Conversation:
+        """Close it for good, which starts the extraction of memories and the summaries."""
+        path, body = _path(conversation_id), dict[str, Any](status="CLOSED")
         try:
-            return Conversation.read(await self._object("PATCH", path, {"status": status}, repeatable=True))
+            return Conversation.read(await self._object("PATCH", path, body))
         except ApiError as error:
             if error.trouble is not Trouble.NOT_ALLOWED:
                 raise
         current = await self.fetch(conversation_id)
-        body: dict[str, Any] = {"status": status}
         if current.name is not None:
             body["name"] = current.name
         if current.metadata:
             body["metadata"] = current.metadata
-        return Conversation.read(await self._object("PUT", path, body, repeatable=True))
+        return Conversation.read(await self._object("PUT", path, body))
 
     async def annotate(self, conversation_id: str, metadata: Mapping[str, str]) -> Conversation:
         """Add to what is noted on a conversation, which is 8 pairs at most. Long values are cut."""
         body = {"metadata": {name: value[:MAX_METADATA] for name, value in metadata.items()}}
-        return Conversation.read(await self._object("PATCH", _path(conversation_id), body, repeatable=True))
-
-    async def close(self, conversation_id: str) -> Conversation:
-        """Close it, which starts the extraction of memories and the summaries."""
-        return await self.set_status(conversation_id, "CLOSED")
+        return Conversation.read(await self._object("PATCH", _path(conversation_id), body))
 
     async def delete(self, conversation_id: str, *, progress: Progress | None = None) -> None:
         """Erase it with everything in it, and wait until that is done."""
@@ -176,10 +152,9 @@ class Conversations:
 
         return await asyncio.gather(*map(whole, items))
 
-    async def _object(
-        self, method: str, path: str, body: Any, *, repeatable: bool | None = None
-    ) -> dict[str, Any]:
-        reply = await self._api.request(method, PRODUCT, path, body=body, repeatable=repeatable)
+    async def _object(self, method: str, path: str, body: Any) -> dict[str, Any]:
+        """The answer to a change that may be said twice."""
+        reply = await self._api.request(method, PRODUCT, path, body=body, repeatable=True)
         return self._api.object_of(reply, method, PRODUCT, path)
 
 

@@ -157,15 +157,13 @@ def from_reply(method: str, url: str, status: int, headers: Mapping[str, str], b
     )
 
 
-def unreadable(
-    method: str, url: str, status: int, headers: Mapping[str, str], body: bytes, why: str = ""
-) -> ApiError:
+def unreadable(method: str, url: str, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
     """The answer says that all is well, and then it cannot be read."""
     return ApiError(
         Trouble.UNREADABLE,
         method=method,
         url=url,
-        message=why or _quoted(body),
+        message=_quoted(body),
         status=status,
         headers=headers,
     )

@@ -136,15 +136,13 @@ class TwilioApi:
         query: Query = (),
         body: Any = None,
         form: Mapping[str, str] | None = None,
-        within: float | None = None,
         idempotency_key: str | None = None,
         repeatable: bool | None = None,
     ) -> ApiReply:
         """Ask for something. Raises `ApiError` for everything but a 2xx with JSON or nothing in it.
 
         A request is repeated after a 429, a 5xx or a connection that failed, if it is a GET, has an
-        idempotency key, or is ``repeatable`` because saying it twice is saying it once. ``within`` is in
-        seconds and holds for one attempt; None takes the client's own.
+        idempotency key, or is ``repeatable`` because saying it twice is saying it once.
         """
         if repeatable is None:
             repeatable = method in _REPEATABLE or idempotency_key is not None
@@ -162,14 +160,12 @@ class TwilioApi:
         url = URL(address).with_query(_pairs(query)) if query else URL(address)
         async for attempt in self._attempts(repeatable):
             with attempt:
-                return await self._once(method, url, headers, data, within or self._timeout)
+                return await self._once(method, url, headers, data)
         raise AssertionError("the last attempt returns or raises")
 
-    async def get(
-        self, product: str, path: str, *, query: Query = (), within: float | None = None
-    ) -> dict[str, Any]:
+    async def get(self, product: str, path: str, *, query: Query = ()) -> dict[str, Any]:
         """Read one resource. Raises `ApiError`, also where the answer is no JSON object."""
-        reply = await self.request("GET", product, path, query=query, within=within)
+        reply = await self.request("GET", product, path, query=query)
         return self.object_of(reply, "GET", product, path)
 
     async def delete(self, product: str, path: str) -> None:
@@ -258,9 +254,7 @@ class TwilioApi:
             wait_jitter=patience.first_wait,
         )
 
-    async def _once(
-        self, method: str, url: URL, headers: CIMultiDict[str], data: bytes | None, within: float
-    ) -> ApiReply:
+    async def _once(self, method: str, url: URL, headers: CIMultiDict[str], data: bytes | None) -> ApiReply:
         address = str(url)
         try:
             async with self._session.request(
@@ -268,12 +262,12 @@ class TwilioApi:
                 url,
                 headers=headers,
                 data=data,
-                timeout=aiohttp.ClientTimeout(total=within),
+                timeout=aiohttp.ClientTimeout(total=self._timeout),
                 allow_redirects=False,
             ) as response:
                 content = await response.read()
         except TimeoutError:
-            told = f"no answer within {within:g} s"
+            told = f"no answer within {self._timeout:g} s"
             raise ApiError(Trouble.TIMEOUT, method=method, url=address, message=told) from None
         except (aiohttp.ClientError, OSError) as error:
             told = f"no connection: {error}"

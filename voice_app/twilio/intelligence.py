@@ -68,13 +68,11 @@ class IntelligenceRule(_Part):
 class IntelligenceConfiguration(Resource):
     """A set of rules. They run on the conversations of the configurations that it is linked to."""
 
-    account_id: str = ""
     display_name: str = ""
     description: str = ""
     version: int | str | None = None
     rules: list[IntelligenceRule] = msgspec.field(default_factory=list)
     date_created: str = ""
-    date_updated: str = ""
 
 
 class Operator(Resource):
@@ -91,27 +89,15 @@ class Operator(Resource):
     """Of our own operators only."""
 
 
-class ConfigurationReference(_Part):
-    """Which rule of which intelligence configuration."""
-
-    id: str = ""
-    display_name: str | None = None
-    rule_id: str = ""
-    version: int | str | None = None
-
-
 class OperatorResult(Resource):
     """What an operator said. It was made from what people said: untrusted input."""
 
-    account_id: str = ""
     conversation_id: str = ""
-    intelligence_configuration: ConfigurationReference = msgspec.field(default_factory=ConfigurationReference)
     operator: OperatorReference = msgspec.field(default_factory=OperatorReference)
     output_format: str = ""
     result: Any = None
     """By format: ``{text}``, ``{label}``, ``{entities}``, or an object of the operator's own schema."""
     date_created: str = ""
-    reference_ids: list[str] = msgspec.field(default_factory=list)
     execution_details: dict[str, Any] | None = None
 
     @property

@@ -25,7 +25,7 @@ MAX_OBSERVATIONS: Final = 10
 MAX_CONTENT: Final = 4096
 """Characters of one observation."""
 SOURCE: Final = "voice-app"
-"""Who observed, where nothing else is said."""
+"""Who observed what is written from here."""
 
 _MAX_MERGES: Final = 5
 _MERGED: Final = frozenset({301, 308})
@@ -42,7 +42,6 @@ class MemoryStore(Resource):
     description: str = ""
     status: str = ""
     """``QUEUED``, ``PROVISIONING``, ``ACTIVE`` or ``FAILED``."""
-    intelligence_service_id: str | None = None
     version: int | None = None
 
     @property
@@ -67,8 +66,6 @@ class MemoryObservation(Resource):
     occurred_at: str = ""
     created_at: str = ""
     conversation_ids: list[str] = msgspec.field(default_factory=list)
-    score: float | None = None
-    """How well it fits the query, 0 to 1; None where nothing was asked."""
 
 
 class MemorySummary(Resource):
@@ -79,7 +76,6 @@ class MemorySummary(Resource):
     occurred_at: str = ""
     created_at: str = ""
     conversation_id: str = ""
-    score: float | None = None
 
 
 class Memories(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,9 +85,6 @@ class Memories(msgspec.Struct, frozen=True, kw_only=True):
     """The profile that it is about: another one than was asked for, if that was merged into it."""
     observations: Sequence[MemoryObservation] = ()
     summaries: Sequence[MemorySummary] = ()
-    communications: Sequence[Mapping[str, Any]] = ()
-    query_ms: float | None = None
-    """How long Twilio searched, in milliseconds."""
 
 
 class MemoryClient:
@@ -109,11 +102,11 @@ class MemoryClient:
         path = f"/v1/ControlPlane/Stores/{checked(store_id, IdKind.MEMORY_STORE)}"
         return MemoryStore.read(await self._api.get(PRODUCT, path))
 
-    async def lookup(self, store_id: str, value: str, *, id_type: str = "phone") -> Sequence[str]:
-        """The profiles with this identifier, e.g. an E.164 number: none, one, or several."""
-        body = {"idType": id_type, "value": value}
+    async def lookup(self, store_id: str, phone: str) -> Sequence[str]:
+        """The profiles with this phone number (E.164): none, one, or several."""
+        body = {"idType": "phone", "value": phone}
         try:
-            answer = await self._post(f"{_profiles(store_id)}/Lookup", body, repeatable=True)
+            answer = await self._post(f"{_profiles(store_id)}/Lookup", body)
         except ApiError as error:
             if error.trouble is not Trouble.NOT_FOUND:
                 raise
@@ -139,36 +132,18 @@ class MemoryClient:
         return await self._followed(store_id, profile_id, read)
 
     async def recall(
-        self,
-        store_id: str,
-        profile_id: str,
-        *,
-        query: str | None = None,
-        conversation_id: str | None = None,
-        observations: int = 20,
-        summaries: int = 5,
-        communications: int = 0,
-        relevance: float | None = None,
+        self, store_id: str, profile_id: str, *, observations: int = 20, summaries: int = 5
     ) -> Memories:
-        """What is remembered of a person.
+        """What is remembered of a person, the newest first. The numbers are limits, 0 to 100.
 
-        With a ``query`` (at most 1,024 characters), what fits it best. With a ``conversation_id`` alone
-        Twilio makes up a query from its last communications, which is slow and costs. With neither, the
-        newest first: the fastest, and right for the beginning of a call. The numbers are limits, 0 to 100.
+        There is neither a query nor a conversation for Twilio to make one from: that is the fastest, costs
+        nothing, and is right for the beginning of a call.
         """
-        wanted: dict[str, Any] = {
-            "query": query or None,
-            "conversationId": conversation_id and checked(conversation_id, IdKind.CONVERSATION),
-            "observationsLimit": observations,
-            "summariesLimit": summaries,
-            "communicationsLimit": communications,
-            "relevanceThreshold": relevance,
-        }
-        body = {name: value for name, value in wanted.items() if value is not None}
+        body = {"observationsLimit": observations, "summariesLimit": summaries, "communicationsLimit": 0}
 
         async def read(canonical: str) -> Memories:
             path = f"{_profile(store_id, canonical)}/Recall"
-            return _memories(canonical, await self._post(path, body, repeatable=True))
+            return _memories(canonical, await self._post(path, body))
 
         return await self._followed(store_id, profile_id, read)
 
@@ -177,21 +152,11 @@ class MemoryClient:
         store_id: str,
         profile_id: str,
         *,
-        newest_first: bool = True,
-        source: str | None = None,
-        conversation_id: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
+        source: str,
+        created_after: datetime,
     ) -> Sequence[MemoryObservation]:
-        """All observations, on all pages: the fastest way to read them, without any ranking."""
-        wanted = {
-            "orderBy": "DESC" if newest_first else "ASC",
-            "source": source,
-            "conversationId": conversation_id,
-            "createdAfter": instant(created_after) if created_after is not None else None,
-            "createdBefore": instant(created_before) if created_before is not None else None,
-        }
-        query = {name: value for name, value in wanted.items() if value is not None}
+        """What one source has noticed since then, on all pages, the newest first."""
+        query = {"orderBy": "DESC", "source": source, "createdAfter": instant(created_after)}
 
         async def read(canonical: str) -> Sequence[MemoryObservation]:
             path = f"{_profile(store_id, canonical)}/Observations"
@@ -207,7 +172,6 @@ class MemoryClient:
         contents: Sequence[str],
         *,
         occurred_at: datetime | None = None,
-        source: str = SOURCE,
         conversation_ids: Sequence[str] = (),
     ) -> str:
         """Write down what was noticed just now, and give the id of the profile that it was written to.
@@ -220,11 +184,17 @@ class MemoryClient:
         for content in contents:
             if not 1 <= len(content) <= MAX_CONTENT:
                 raise ValueError(f"an observation has 1 to {MAX_CONTENT} characters, this one {len(content)}")
-        common: dict[str, Any] = {"source": source, "occurredAt": instant(occurred_at)}
+        common: dict[str, Any] = {"source": SOURCE, "occurredAt": instant(occurred_at)}
         if conversation_ids:
             common["conversationIds"] = [checked(item, IdKind.CONVERSATION) for item in conversation_ids]
         body = {"observations": [{"content": content, **common} for content in contents]}
-        return await self._written(store_id, profile_id, "POST", "/Observations", body)
+
+        async def write(canonical: str) -> str:
+            path = f"{_profile(store_id, canonical)}/Observations"
+            await self._api.request("POST", PRODUCT, path, body=body)
+            return canonical
+
+        return await self._followed(store_id, profile_id, write)
 
     async def create_profile(self, store_id: str, traits: Mapping[str, Mapping[str, Any]]) -> str:
         """The id of the person with these traits, known already or new.
@@ -233,7 +203,7 @@ class MemoryClient:
         """
         path = _profiles(store_id)
         # The same person again is the same profile: saying it twice does no harm.
-        answer = await self._post(path, {"traits": _plain(traits)}, repeatable=True)
+        answer = await self._post(path, {"traits": _plain(traits)})
         profile_id = answer.get("id")
         if not isinstance(profile_id, str) or problem(profile_id, IdKind.PROFILE) is not None:
             told = f"the new profile has the id {profile_id!r}, which is none"
@@ -263,15 +233,9 @@ class MemoryClient:
             if error.trouble is not Trouble.NOT_FOUND:
                 raise
 
-    async def _written(self, store_id: str, profile_id: str, method: str, under: str, body: Any) -> str:
-        async def write(canonical: str) -> str:
-            await self._api.request(method, PRODUCT, _profile(store_id, canonical) + under, body=body)
-            return canonical
-
-        return await self._followed(store_id, profile_id, write)
-
-    async def _post(self, path: str, body: Any, *, repeatable: bool) -> dict[str, Any]:
-        reply = await self._api.request("POST", PRODUCT, path, body=body, repeatable=repeatable)
+    async def _post(self, path: str, body: Any) -> dict[str, Any]:
+        """The answer to a POST that does no harm if it is said twice."""
+        reply = await self._api.request("POST", PRODUCT, path, body=body, repeatable=True)
         return self._api.object_of(reply, "POST", PRODUCT, path)
 
     async def _followed(self, store_id: str, profile_id: str, ask: Callable[[str], Awaitable[T]]) -> T:
@@ -324,14 +288,10 @@ def _memories(profile_id: str, answer: Mapping[str, Any]) -> Memories:
         found = answer.get(name)
         return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
-    meta = answer.get("meta")
-    query_ms = meta.get("queryTime") if isinstance(meta, dict) else None
     return Memories(
         profile_id=profile_id,
         observations=[MemoryObservation.read(item) for item in items("observations")],
         summaries=[MemorySummary.read(item) for item in items("summaries")],
-        communications=items("communications"),
-        query_ms=float(query_ms) if isinstance(query_ms, int | float) else None,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -12,8 +12,6 @@ from voice_app.twilio.errors import ApiError, Trouble
 
 OPEN: Final = ("ACTIVE", "INACTIVE")
 """The statuses of a conversation that may still grow."""
-
-Status = Literal["ACTIVE", "INACTIVE", "CLOSED"]
 
 
 def moment(text: str) -> datetime | None:
@@ -84,7 +82,6 @@ class CommunicationParty(msgspec.Struct, rename="camel", kw_only=True, omit_defa
     address: str = ""
     channel: str = ""
     participant_id: str | None = None
-    delivery_status: str | None = None
 
 
 class Word(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
@@ -100,7 +97,6 @@ class SpeechRecognition(msgspec.Struct, rename="camel", kw_only=True, omit_defau
 
     channel: int | None = None
     """0 is the caller's side, 1 ours."""
-    confidence: float | None = None
     engine: str | None = None
     words: list[Word] | None = None
 
@@ -172,7 +168,6 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     title: str = ""
     status: int | None = None
     detail: str = ""
-    instance: str = ""
 
 
 class Operation(Resource):

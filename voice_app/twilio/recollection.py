@@ -51,14 +51,13 @@ async def recollect(
     phone: str,
     into: Recollection,
     *,
-    id_type: str = "phone",
     trait_groups: Sequence[str] = (),
 ) -> None:
     """Look a caller up and read what is known. Of several profiles the first one counts.
 
     What could be read stays in ``into`` whatever goes wrong then. Raises the first `ApiError`.
     """
-    profiles = await memory.lookup(store_id, phone, id_type=id_type)
+    profiles = await memory.lookup(store_id, phone)
     if not profiles:
         return
     into.profile_id = profiles[0]
