@@ -18,7 +18,6 @@ async def test_a_number_says_where_its_calls_go(api: TwilioApi, account: Sandbox
     [number] = await IncomingNumbers(api, account.sid).list()
     assert number.phone_number == "+15550100001"
     assert number.voice_url == "https://voice.example.com/voice"
-    assert number.friendly_name == "desk"
     assert number.voice_fallback_url == number.voice_application_sid == ""
 
 

@@ -114,13 +114,25 @@ class Calls:
         await self._api.request("POST", PRODUCT, path, form=form, repeatable=True)
 
 
-class IncomingNumber(msgspec.Struct, kw_only=True, omit_defaults=True):
+class _Row(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the API lists, with the fields that we use."""
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> Self:
+        """Raises `ApiError` where a field has a type that the API does not document."""
+        try:
+            return msgspec.convert({name: value for name, value in raw.items() if value is not None}, cls)
+        except msgspec.ValidationError as error:
+            where = f"{cls.__name__} {raw.get('sid', 'without sid')}"
+            raise ApiError(Trouble.UNREADABLE, method="GET", url=where, message=str(error)) from None
+
+
+class IncomingNumber(_Row):
     """A number that can be called. What Twilio has not set is empty."""
 
     sid: str = ""
     phone_number: str = ""
     """E.164."""
-    friendly_name: str = ""
     voice_url: str = ""
     """What is asked when a call comes in, unless an application or a trunk is set."""
     voice_fallback_url: str = ""
@@ -129,33 +141,14 @@ class IncomingNumber(msgspec.Struct, kw_only=True, omit_defaults=True):
     trunk_sid: str = ""
     """A SIP trunk that takes the calls."""
 
-    @classmethod
-    def read(cls, raw: Mapping[str, Any]) -> Self:
-        """Raises `ApiError` where a field has a type that the API does not document."""
-        try:
-            return msgspec.convert({name: value for name, value in raw.items() if value is not None}, cls)
-        except msgspec.ValidationError as error:
-            where = f"number {raw.get('sid', 'without sid')}"
-            raise ApiError(Trouble.UNREADABLE, method="GET", url=where, message=str(error)) from None
 
-
-class VoiceApplication(msgspec.Struct, kw_only=True, omit_defaults=True):
+class VoiceApplication(_Row):
     """A TwiML application: where the calls of the numbers that name it go."""
 
     sid: str = ""
-    friendly_name: str = ""
     voice_url: str = ""
     voice_fallback_url: str = ""
     status_callback: str = ""
-
-    @classmethod
-    def read(cls, raw: Mapping[str, Any]) -> Self:
-        """Raises `ApiError` where a field has a type that the API does not document."""
-        try:
-            return msgspec.convert({name: value for name, value in raw.items() if value is not None}, cls)
-        except msgspec.ValidationError as error:
-            where = f"application {raw.get('sid', 'without sid')}"
-            raise ApiError(Trouble.UNREADABLE, method="GET", url=where, message=str(error)) from None
 
 
 class IncomingNumbers:

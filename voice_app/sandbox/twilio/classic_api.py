@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections import ChainMap
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from urllib.parse import urlencode, urlsplit
@@ -19,12 +21,9 @@ from starlette.routing import Route
 
 from voice_app.sandbox.twilio.account import SandboxAccount
 from voice_app.sandbox.twilio.errors import RefusedRequestError, invalid, not_found
-from voice_app.sandbox.twilio.middleware import account_of, parameters_of
+from voice_app.sandbox.twilio.middleware import account_of, one_of, parameters_of
 from voice_app.sandbox.twilio.records import Instruction, Json, Placement, SandboxCall
 
-_CALLS = "/2010-04-01/Accounts/{account_sid}/Calls.json"
-_CALL = "/2010-04-01/Accounts/{account_sid}/Calls/{call_sid}.json"
-_RECORDING = "/2010-04-01/Accounts/{account_sid}/Recordings/{recording_sid}"
 MAX_TWIML = 4000
 """Characters of the parameter ``Twiml``."""
 MAX_RING_SECONDS = 600
@@ -54,8 +53,6 @@ _MAX_SIZE = 1000
 
 async def _create_call(request: Request) -> Response:
     account = account_of(request)
-    if request.path_params["account_sid"] != account.sid:
-        raise not_found(request.url.path)
     placement = _placement(account, await parameters_of(request))
     call = SandboxCall(placement.call_sid, placement.from_, placement.to, "outbound-api")
     call.created_at = account.clock()
@@ -67,14 +64,12 @@ async def _create_call(request: Request) -> Response:
 async def _calls(request: Request) -> Response:
     """The calls with these addresses, the newest first. Twilio filters by days; the double shows all."""
     account = account_of(request)
-    if request.path_params["account_sid"] != account.sid:
-        raise not_found(request.url.path)
     query = request.query_params
     if unknown := sorted(set(query) - {"To", "From", "StartTime>", "PageSize"}):
         raise invalid(f"{', '.join(unknown)} cannot be used in the sandbox")
     known = {**account.finished, **account.calls}.values()
     rows = [
-        _resource(account, call, "in-progress" if call.sid in account.calls else "completed")
+        _resource(account, call)
         for call in known
         if query.get("To", call.number) == call.number and query.get("From", call.caller) == call.caller
     ]
@@ -85,7 +80,7 @@ async def _calls(request: Request) -> Response:
 async def _fetch_call(request: Request) -> Response:
     account = account_of(request)
     call = _call(request, account)
-    return JSONResponse(_resource(account, call, "in-progress" if call.sid in account.calls else "completed"))
+    return JSONResponse(_resource(account, call))
 
 
 async def _update_call(request: Request) -> Response:
@@ -116,10 +111,7 @@ def _placement(account: SandboxAccount, parameters: dict[str, list[str]]) -> Pla
     url, twiml, timeout = form.get("Url", ""), form.get("Twiml"), form.get("Timeout", "60")
     if bool(url) == bool(twiml):
         raise RefusedRequestError(400, 21205, "One of Url and Twiml is needed")
-    if url:
-        _check_url("Url", url, 21205)
-    if twiml is not None and len(twiml) > MAX_TWIML:
-        raise invalid(f"Twiml may have {MAX_TWIML} characters")
+    _check_document(url, twiml)
     if status_url := form.get("StatusCallback", ""):
         _check_url("StatusCallback", status_url, 21609)
     if not timeout.isdecimal() or not 1 <= int(timeout) <= MAX_RING_SECONDS:
@@ -164,6 +156,14 @@ def _who(account: SandboxAccount, number: str) -> str:
     return number
 
 
+def _check_document(url: str, twiml: str | None) -> None:
+    """What a call is to do: TwiML, or where it is asked for."""
+    if url:
+        _check_url("Url", url, 21205)
+    if twiml is not None and len(twiml) > MAX_TWIML:
+        raise invalid(f"Twiml may have {MAX_TWIML} characters")
+
+
 def _check_url(name: str, url: str, code: int) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -185,22 +185,16 @@ def _instruction(call: SandboxCall, form: dict[str, str]) -> Instruction:
     status, url, twiml = form.get("Status"), form.get("Url", ""), form.get("Twiml")
     if status not in (None, "completed", "canceled"):
         raise RefusedRequestError(400, 21218, "Status must be completed or canceled")
-    if url:
-        _check_url("Url", url, 21205)
-    if twiml is not None and len(twiml) > MAX_TWIML:
-        raise invalid(f"Twiml may have {MAX_TWIML} characters")
+    _check_document(url, twiml)
     return Instruction(call_sid=call.sid, url=url, twiml=twiml, method=_method(form, "Method"), status=status)
 
 
 def _call(request: Request, account: SandboxAccount) -> SandboxCall:
-    call_sid = request.path_params["call_sid"]
-    call = account.calls.get(call_sid) or account.finished.get(call_sid)
-    if call is None or request.path_params["account_sid"] != account.sid:
-        raise not_found(request.url.path)
-    return call
+    return one_of(request, ChainMap(account.calls, account.finished), "call_sid")
 
 
-def _resource(account: SandboxAccount, call: SandboxCall, status: str) -> Json:
+def _resource(account: SandboxAccount, call: SandboxCall, status: str = "") -> Json:
+    """A call as the API shows it; without a ``status``, whether it is on the line or over."""
     now = format_datetime(datetime.fromtimestamp(account.clock(), UTC))
     return {
         "sid": call.sid,
@@ -208,7 +202,7 @@ def _resource(account: SandboxAccount, call: SandboxCall, status: str) -> Json:
         "parent_call_sid": None,
         "from": call.caller,
         "to": call.number,
-        "status": status,
+        "status": status or ("in-progress" if call.sid in account.calls else "completed"),
         "direction": call.direction,
         "api_version": "2010-04-01",
         "date_created": format_datetime(datetime.fromtimestamp(call.created_at or account.clock(), UTC)),
@@ -222,8 +216,6 @@ def _resource(account: SandboxAccount, call: SandboxCall, status: str) -> Json:
 
 async def _numbers(request: Request) -> Response:
     account = account_of(request)
-    if request.path_params["account_sid"] != account.sid:
-        raise not_found(request.url.path)
     unknown = sorted(set(request.query_params) - _NUMBER_FILTERS)
     if unknown:
         raise RefusedRequestError(400, 20001, f"Unknown query parameter {', '.join(unknown)}")
@@ -267,44 +259,43 @@ def _uri(request: Request, page: int, size: int) -> str:
 
 
 async def _application(request: Request) -> Response:
-    account = account_of(request)
-    found = account.applications.get(request.path_params["application_sid"])
-    if found is None or request.path_params["account_sid"] != account.sid:
-        raise not_found(request.url.path)
-    return JSONResponse(found)
+    return JSONResponse(one_of(request, account_of(request).applications, "application_sid"))
 
 
 # --- recordings
 
 
 async def _media(request: Request) -> Response:
-    account, sid = account_of(request), request.path_params["recording_sid"]
-    media = account.recordings.get(sid)
-    if media is None or request.path_params["account_sid"] != account.sid:
-        raise not_found(request.url.path)
+    media = one_of(request, account_of(request).recordings, "recording_sid")
     return Response(media, media_type="audio/mpeg")
 
 
 async def _delete_recording(request: Request) -> Response:
-    account, sid = account_of(request), request.path_params["recording_sid"]
-    if sid not in account.recordings or request.path_params["account_sid"] != account.sid:
-        raise not_found(request.url.path)
-    del account.recordings[sid]
+    recordings = account_of(request).recordings
+    one_of(request, recordings, "recording_sid")
+    del recordings[request.path_params["recording_sid"]]
     return Response(status_code=204)
 
 
+def _route(method: str, path: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:
+    """A route below the account's path; any other account is not found."""
+
+    async def endpoint(request: Request) -> Response:
+        if request.path_params["account_sid"] != account_of(request).sid:
+            raise not_found(request.url.path)
+        return await handler(request)
+
+    return Route("/2010-04-01/Accounts/{account_sid}" + path, endpoint, methods=[method])
+
+
 ROUTES = [
-    Route(_CALLS, _create_call, methods=["POST"]),
-    Route(_CALLS, _calls, methods=["GET"]),
-    Route(_CALL, _fetch_call, methods=["GET"]),
-    Route(_CALL, _update_call, methods=["POST"]),
-    Route(_CALL, _delete_call, methods=["DELETE"]),
-    Route("/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers.json", _numbers, methods=["GET"]),
-    Route(
-        "/2010-04-01/Accounts/{account_sid}/Applications/{application_sid}.json",
-        _application,
-        methods=["GET"],
-    ),
-    Route(f"{_RECORDING}.mp3", _media, methods=["GET"]),
-    Route(f"{_RECORDING}.json", _delete_recording, methods=["DELETE"]),
+    _route("POST", "/Calls.json", _create_call),
+    _route("GET", "/Calls.json", _calls),
+    _route("GET", "/Calls/{call_sid}.json", _fetch_call),
+    _route("POST", "/Calls/{call_sid}.json", _update_call),
+    _route("DELETE", "/Calls/{call_sid}.json", _delete_call),
+    _route("GET", "/IncomingPhoneNumbers.json", _numbers),
+    _route("GET", "/Applications/{application_sid}.json", _application),
+    _route("GET", "/Recordings/{recording_sid}.mp3", _media),
+    _route("DELETE", "/Recordings/{recording_sid}.json", _delete_recording),
 ]

@@ -17,16 +17,16 @@ from voice_app.sandbox.twilio.bodies import (
     ReplaceConfiguration,
     accepted,
 )
-from voice_app.sandbox.twilio.errors import RefusedRequestError, conflict, invalid, not_found
+from voice_app.sandbox.twilio.errors import RefusedRequestError, conflict, invalid
 from voice_app.sandbox.twilio.middleware import (
     PAGE_NAMES,
-    accepted_later,
     account_of,
-    idempotency_key,
     json_of,
+    one_of,
     operation_url,
     page,
     route,
+    started_once,
 )
 from voice_app.sandbox.twilio.records import Json, PendingOperation, new_id
 
@@ -66,7 +66,7 @@ async def _create(request: Request) -> Response:
 
         return account.start_operation({"configurationId": configuration_id}, effect)
 
-    return _once(request, change)
+    return started_once(request, change)
 
 
 async def _replace(request: Request) -> Response:
@@ -83,7 +83,7 @@ async def _replace(request: Request) -> Response:
         _no_clash(account, given, current["id"])
         return _write(account, current["id"], lambda _: _stored(given))
 
-    return _once(request, change)
+    return started_once(request, change)
 
 
 async def _patch(request: Request) -> Response:
@@ -99,7 +99,7 @@ async def _patch(request: Request) -> Response:
         _no_clash(account, raw, current["id"])
         return _write(account, current["id"], lambda before: _merged(before, raw))
 
-    return _once(request, change)
+    return started_once(request, change)
 
 
 async def _delete(request: Request) -> Response:
@@ -112,15 +112,13 @@ async def _delete(request: Request) -> Response:
             lambda: account.configurations.pop(configuration_id, None),
         )
 
-    return _once(request, change)
+    return started_once(request, change)
 
 
 async def _operation(request: Request) -> Json:
     """Each poll brings the operation one step on."""
     account = account_of(request)
-    operation = account.operations.get(request.path_params["id"])
-    if operation is None:
-        raise not_found(request.url.path)
+    operation = one_of(request, account.operations)
     steps = account.behaviour.operation_statuses
     status = operation.status
     if operation.completed_at is None:
@@ -144,21 +142,7 @@ async def _operation(request: Request) -> Json:
 
 
 def _one(request: Request) -> Json:
-    found = account_of(request).configurations.get(request.path_params["id"])
-    if found is None:
-        raise not_found(request.url.path)
-    return found
-
-
-def _once(request: Request, change: Callable[[], PendingOperation]) -> Response:
-    """Start the change; with a key that was used before, answer as before."""
-    account, key = account_of(request), idempotency_key(request)
-    if key is not None and key in account.idempotency:
-        return accepted_later(request, account.idempotency[key])
-    operation = change()
-    if key is not None:
-        account.idempotency[key] = operation
-    return accepted_later(request, operation)
+    return one_of(request, account_of(request).configurations)
 
 
 def _write(account: SandboxAccount, configuration_id: str, new: Callable[[Json], Json]) -> PendingOperation:

@@ -33,12 +33,12 @@ from voice_app.sandbox.twilio.conversation_store import (
 from voice_app.sandbox.twilio.errors import invalid, not_found
 from voice_app.sandbox.twilio.middleware import (
     PAGE_NAMES,
-    accepted_later,
     account_of,
-    idempotency_key,
     json_of,
+    one_of,
     page,
     route,
+    started_once,
 )
 from voice_app.sandbox.twilio.records import Json, StoredConversation, new_id
 
@@ -128,15 +128,11 @@ async def _patch(request: Request) -> Json:
 
 async def _delete(request: Request) -> Response:
     account, conversation = account_of(request), _conversation(request)
-    key = idempotency_key(request)
-    operation = account.idempotency.get(key) if key is not None else None
-    if operation is None:
-        operation = account.start_operation(
-            {"conversationId": conversation.id}, lambda: account.conversations.pop(conversation.id, None)
-        )
-        if key is not None:
-            account.idempotency[key] = operation
-    return accepted_later(request, operation)
+    related = {"conversationId": conversation.id}
+    return started_once(
+        request,
+        lambda: account.start_operation(related, lambda: account.conversations.pop(conversation.id, None)),
+    )
 
 
 async def _participants(request: Request) -> Json:
@@ -150,13 +146,13 @@ async def _add_participant(request: Request) -> Response:
 
 
 async def _participant(request: Request) -> Json:
-    return _part(request, _conversation(request).participants)
+    return one_of(request, _conversation(request).participants, "part")
 
 
 async def _replace_participant(request: Request) -> Json:
     account, conversation, raw = account_of(request), _conversation(request), await json_of(request)
     accepted(SaveParticipant, raw)
-    before = _part(request, conversation.participants)
+    before = one_of(request, conversation.participants, "part")
     kept = {"id": before["id"], "createdAt": before["createdAt"]}
     after = new_participant(account, conversation.id, store_of(conversation), raw) | kept
     conversation.participants[before["id"]] = after
@@ -183,7 +179,7 @@ async def _add_communication(request: Request) -> Response:
 
 
 async def _communication(request: Request) -> Json:
-    return _part(request, _conversation(request).communications)
+    return one_of(request, _conversation(request).communications, "part")
 
 
 async def _add_action(request: Request) -> Response:
@@ -207,21 +203,11 @@ async def _add_action(request: Request) -> Response:
 
 
 async def _action(request: Request) -> Json:
-    return _part(request, _conversation(request).actions)
+    return one_of(request, _conversation(request).actions, "part")
 
 
 def _conversation(request: Request) -> StoredConversation:
-    found = account_of(request).conversations.get(request.path_params["id"])
-    if found is None:
-        raise not_found(request.url.path)
-    return found
-
-
-def _part(request: Request, parts: dict[str, Json]) -> Json:
-    found = parts.get(request.path_params["part"])
-    if found is None:
-        raise not_found(request.url.path)
-    return found
+    return one_of(request, account_of(request).conversations)
 
 
 def _change_status(account: SandboxAccount, conversation: StoredConversation, status: str) -> None:

@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 
 from voice_app.sandbox.twilio.account import SandboxAccount, numbered_rules
 from voice_app.sandbox.twilio.bodies import Body, NotEmpty, accepted
-from voice_app.sandbox.twilio.errors import invalid, not_found
-from voice_app.sandbox.twilio.middleware import PAGE_NAMES, account_of, json_of, page, route
+from voice_app.sandbox.twilio.errors import invalid
+from voice_app.sandbox.twilio.middleware import PAGE_NAMES, account_of, json_of, one_of, page, route
 from voice_app.sandbox.twilio.records import Json, new_id
 
 IntelligenceName = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -103,12 +103,12 @@ async def _create_configuration(request: Request) -> Response:
 
 
 async def _configuration(request: Request) -> Json:
-    return _one(request, account_of(request).intelligence)
+    return one_of(request, account_of(request).intelligence)
 
 
 async def _replace_configuration(request: Request) -> Json:
     account, raw = account_of(request), await json_of(request)
-    before = _one(request, account.intelligence)
+    before = one_of(request, account.intelligence)
     accepted(ReplaceIntelligence, raw)
     _known_operators(account, raw)
     known = {rule["id"] for rule in before["rules"]}
@@ -123,7 +123,7 @@ async def _replace_configuration(request: Request) -> Json:
 
 
 async def _delete_configuration(request: Request) -> Response:
-    found = _one(request, account_of(request).intelligence)
+    found = one_of(request, account_of(request).intelligence)
     del account_of(request).intelligence[found["id"]]
     return Response(status_code=204)
 
@@ -142,7 +142,7 @@ async def _create_operator(request: Request) -> Response:
 
 
 async def _operator(request: Request) -> Json:
-    return _one(request, account_of(request).operators)
+    return one_of(request, account_of(request).operators)
 
 
 async def _results(request: Request) -> Json:
@@ -158,11 +158,11 @@ async def _results(request: Request) -> Json:
 
 
 async def _result(request: Request) -> Json:
-    return _one(request, account_of(request).results)
+    return one_of(request, account_of(request).results)
 
 
 async def _delete_result(request: Request) -> Response:
-    found = _one(request, account_of(request).results)
+    found = one_of(request, account_of(request).results)
     del account_of(request).results[found["id"]]
     return Response(status_code=204)
 
@@ -172,13 +172,6 @@ def _known_operators(account: SandboxAccount, raw: Json) -> None:
     unknown = sorted(wanted - set(account.operators))
     if unknown:
         raise invalid(f"There is no operator {', '.join(unknown)}")
-
-
-def _one(request: Request, resources: dict[str, Json]) -> Json:
-    found = resources.get(request.path_params["id"])
-    if found is None:
-        raise not_found(request.url.path)
-    return found
 
 
 _CONFIGURATIONS = "/v3/ControlPlane/Configurations"

@@ -32,7 +32,7 @@ from voice_app.sandbox.twilio.memory_store import (
     summarize,
     with_identifier,
 )
-from voice_app.sandbox.twilio.middleware import PAGE_NAMES, account_of, json_of, page, route
+from voice_app.sandbox.twilio.middleware import PAGE_NAMES, account_of, json_of, one_of, page, route
 from voice_app.sandbox.twilio.records import Json, StoredMemory, StoredProfile
 
 _MAX_PAGE = 100
@@ -169,10 +169,7 @@ async def _observe(request: Request) -> Response:
 
 
 async def _observation(request: Request) -> Json:
-    found = _stored_profile(request).observations.get(request.path_params["part"])
-    if found is None:
-        raise not_found(request.url.path)
-    return found
+    return one_of(request, _stored_profile(request).observations, "part")
 
 
 async def _forget_observation(request: Request) -> Response:
@@ -184,9 +181,8 @@ async def _forget_summary(request: Request) -> Response:
 
 
 def _forget_part(request: Request, parts: dict[str, Json]) -> Response:
+    one_of(request, parts, "part")
     wanted = request.path_params["part"]
-    if wanted not in parts:
-        raise not_found(request.url.path)
     _queue(account_of(request), _known_store(request), lambda: parts.pop(wanted, None))
     return JSONResponse(_LATER, 202)
 
@@ -210,10 +206,7 @@ async def _summarize(request: Request) -> Response:
 
 
 def _known_store(request: Request) -> StoredMemory:
-    found = account_of(request).stores.get(request.path_params["store"])
-    if found is None:
-        raise not_found(request.url.path)
-    return found
+    return one_of(request, account_of(request).stores, "store")
 
 
 def _ready_store(request: Request) -> StoredMemory:
@@ -230,10 +223,7 @@ def _stored_profile(request: Request) -> StoredProfile:
     store, profile_id = _ready_store(request), request.path_params["profile"]
     if profile_id in store.merged:
         raise MergedError(request, profile_id, store.merged[profile_id])
-    found = store.profiles.get(profile_id)
-    if found is None:
-        raise not_found(request.url.path)
-    return found
+    return one_of(request, store.profiles, "profile")
 
 
 def _queue(account: SandboxAccount, store: StoredMemory, effect: Callable[[], object]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlencode
 from uuid import UUID
 
@@ -24,6 +24,8 @@ from voice_app.sandbox.twilio.records import Json, PendingOperation
 
 CONTROL_PATH = "/_sandbox"
 """Where the paths begin that Twilio does not have."""
+
+T = TypeVar("T")
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -91,6 +93,14 @@ async def parameters_of(request: Request) -> dict[str, list[str]]:
         raise invalid("The request body is no form") from None
 
 
+def one_of(request: Request, resources: Mapping[str, T], name: str = "id") -> T:
+    """The resource that the path names by this parameter. Raises `RefusedRequestError` (404)."""
+    found = resources.get(request.path_params[name])
+    if found is None:
+        raise not_found(request.url.path)
+    return found
+
+
 async def refused(request: Request, error: Exception) -> Response:
     """The answer to a `RefusedRequestError`, and to what the router itself refuses."""
     if isinstance(error, HTTPException):
@@ -103,8 +113,19 @@ async def refused(request: Request, error: Exception) -> Response:
     return error.response(_shape(request))
 
 
-def accepted_later(request: Request, operation: PendingOperation) -> Response:
-    """The 202 with which every change of a configuration begins."""
+def started_once(request: Request, change: Callable[[], PendingOperation]) -> Response:
+    """Start a change and say so; with a key that was used before, answer as before."""
+    account, key = account_of(request), _idempotency_key(request)
+    if key is not None and key in account.idempotency:
+        return _accepted_later(request, account.idempotency[key])
+    operation = change()
+    if key is not None:
+        account.idempotency[key] = operation
+    return _accepted_later(request, operation)
+
+
+def _accepted_later(request: Request, operation: PendingOperation) -> Response:
+    """The 202 with which every change behind an operation begins."""
     behaviour = account_of(request).behaviour
     url = operation_url(request, operation)
     body: dict[str, Any] = {"statusUrl": behaviour.status_url or url}
@@ -122,7 +143,7 @@ def operation_url(request: Request, operation: PendingOperation) -> str:
     return f"{request.base_url}conversations/v2/ControlPlane/Operations/{operation.id}"
 
 
-def idempotency_key(request: Request) -> str | None:
+def _idempotency_key(request: Request) -> str | None:
     """The header, scoped to the request it came with. Raises `RefusedRequestError` if it is no UUID."""
     key = request.headers.get("idempotency-key")
     if key is None:
