@@ -10,8 +10,8 @@ import pytest
 import uvicorn
 
 from support.waiting import until
-from voice_app.server import serving
-from voice_app.server.serving import SocketProtocol
+from voice_app.server import socket_protocol
+from voice_app.server.socket_protocol import SocketProtocol
 
 HANDSHAKE = (
     "GET /relay/1 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -20,7 +20,7 @@ HANDSHAKE = (
 
 
 async def test_a_peer_that_reads_nothing_is_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "SECONDS_TO_TAKE_THE_REST", 0.05)
+    monkeypatch.setattr(socket_protocol, "SECONDS_TO_TAKE_THE_REST", 0.05)
     stuck = asyncio.Event()
 
     async def app(scope: object, receive: object, send: object) -> None:

@@ -1,18 +1,20 @@
 """The thin shell around a session: it moves frames, keeps the one timer, and runs the agent.
 
-Three tasks per call: `run` reads, `_write` writes, `_answer` asks the agent. They meet in `_settle`,
-which does what the session commands; nothing else touches the session's outputs.
+`run` reads and `_answer` asks the agent, each in a task. They meet in `_settle`, which does what the session
+commands; nothing else touches the session's outputs. Where the server offers a `DirectSocket`, frames are
+taken where they are read and written where they arise. Where it does not, or while Twilio reads too slowly,
+a task writes: `_write`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import aclosing, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
 
 from voice_app.agents.failures import ModelError
 from voice_app.agents.protocol import (
@@ -21,6 +23,7 @@ from voice_app.agents.protocol import (
     EndCall,
     Expected,
     Keys,
+    Piece,
     Transfer,
     Turn,
 )
@@ -35,9 +38,27 @@ Send = Callable[[Message], Awaitable[None]]
 
 SECONDS_FOR_THE_AGENT_TO_STOP = 2.0
 SECONDS_TO_TAKE_A_FRAME: Final = 10.0
-"""A peer that has read nothing for this long, or up to twice as long, of what was to be written is gone."""
+"""A peer that has read nothing for this long of what was to be written is gone."""
+DIRECT_SOCKET: Final = "voice_app.direct_socket"
+"""The ASGI extension of a server that has a `DirectSocket`."""
+MAX_READY_CHARACTERS: Final = 2000
+"""So much text that is ready together waits for each other at most: an agent may yield without end."""
 
 log = logging.getLogger(__name__)
+
+
+class DirectSocket(Protocol):
+    """A socket that takes texts, and hands them over, without a message and a task's turn for each."""
+
+    on_text: Callable[[str], None] | None
+    """Called with each text that comes, in place of ASGI's ``websocket.receive``."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether it is open, and the other side reads as fast as we write."""
+
+    def write_texts(self, texts: Iterable[str]) -> None:
+        """Send messages, in one piece."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +67,12 @@ class _Answer:
 
     number: int
     """Of the turn that it belongs to now."""
+    words: list[str] = field(default_factory=list)
+    """Ready, and not given to the session yet: it gets all that are ready together as one piece."""
+    ready: int = 0
+    """Their characters."""
+    pull: Pull = Pull.ON
+    """What the session has said of the latest piece."""
     over: bool = False
 
 
@@ -72,8 +99,12 @@ class Connection:
         agent: Agent,
         record: Callable[[Event], None],
         agents: Mapping[str, Agent] | None = None,
+        socket: DirectSocket | None = None,
     ) -> None:
-        """``agents`` are those that can have the call after this one, by name."""
+        """``agents`` are those that can have the call after this one, by name.
+
+        ``socket`` is the short way to the socket behind ``receive`` and ``send``, if there is one.
+        """
         self._receive = receive
         self._send = send
         self._session = session
@@ -83,17 +114,17 @@ class Connection:
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._now = loop.time
-        self._wake = asyncio.Event()
+        self._socket = socket
+        self._flushing: asyncio.Handle | None = None
+        self._writer: asyncio.Task[None] | None = None
         self._closing: Close | None = None
+        self._latest: _Answer | None = None
         self._answering: asyncio.Task[None] | None = None
         self._continued = asyncio.Event()
         self._question: _OpenQuestion | None = None
         self._one_question_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.Handle | None = None
-        self._writing = False
-        self._written = 0  # frames
-        self._writer_look: asyncio.TimerHandle | None = None
         self._reading = asyncio.timeout(None)
         self._timer_due = 0.0  # beside its handle: uvloop's handles do not tell, once they are due
         session.call.floor = self
@@ -102,10 +133,10 @@ class Connection:
     async def run(self) -> None:
         """Serve the session until its socket is gone. Leaves no task behind."""
         began = self._now()
-        writer = self._loop.create_task(self._write())
-        session = self._session
+        session, socket = self._session, self._socket
         log.info("call %s: the agent has the call", session.call.sid)
-        self._look_at_the_writer(-1)
+        if socket is not None:
+            socket.on_text = self._take
         try:
             async with self._reading:
                 await self._read()
@@ -116,14 +147,16 @@ class Connection:
                 SECONDS_TO_TAKE_A_FRAME,
             )
         finally:
-            if self._writer_look is not None:
-                self._writer_look.cancel()
+            if socket is not None:
+                socket.on_text = None
             session.disconnected(1011, self._now())
             self._settle()
             if self._timer is not None:
                 self._timer.cancel()
-            writer.cancel()
-            await self._wait_for(self._tasks | {writer})
+            if self._writer is not None:
+                self._writer.cancel()
+                self._tasks.add(self._writer)
+            await self._wait_for(self._tasks)
             log.info(
                 "call %s: session %s is over after %.0f s and %d turns: %s",
                 session.call.sid,
@@ -184,6 +217,7 @@ class Connection:
         async with self._one_question_at_a_time:
             if answer is None or answer.over:
                 raise AskEndedError("the turn in which this was to be asked is over")
+            self._say(answer)
             while (pull := session.agent_asked(answer.number, words, expected, self._now())) is Pull.WAIT:
                 await self._may_continue()
             if pull is Pull.STOP:
@@ -199,43 +233,68 @@ class Connection:
     # --- tasks -------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
-        session = self._session
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
-                session.disconnected(message.get("code", 1005), self._now())
+                self._session.disconnected(message.get("code", 1005), self._now())
                 return
             data = message.get("text")
-            session.receive(message["bytes"] if data is None else data, self._now())
-            self._settle()
+            self._take(message["bytes"] if data is None else data)
 
-    def _look_at_the_writer(self, written: int) -> None:
-        """Give up a peer that has taken no frame since the last look, while one was to be written.
+    def _take(self, data: str | bytes) -> None:
+        """A message has come."""
+        self._session.receive(data, self._now())
+        self._settle()
 
-        One timer in ten seconds: a time limit on each frame would cost every word.
-        """
-        if self._writing and self._written == written:
-            self._reading.reschedule(self._now())
+    def _flush_soon(self) -> None:
+        """Say and write what is ready, together with what else is so in this turn of the event loop."""
+        if self._flushing is None:
+            self._flushing = self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = None
+        if self._latest is not None:
+            self._say(self._latest)
+        self._settle()
+
+    def _say(self, answer: _Answer) -> None:
+        """Give the session the agent's words that are ready."""
+        if words := answer.words:
+            text = "".join(words)
+            words.clear()
+            answer.ready = 0
+            self._give(answer, text)
+
+    def _give(self, answer: _Answer, piece: Piece) -> None:
+        answer.pull = self._session.agent_yielded(answer.number, piece, self._now())
+        if answer.pull is Pull.WAIT:
+            self._continued.clear()
+
+    def _write_ready(self) -> None:
+        """Write what is ready, in one piece. What the socket does not take now is left to a task."""
+        session, socket = self._session, self._socket
+        if self._writer is not None:
             return
-        self._writer_look = self._loop.call_later(
-            SECONDS_TO_TAKE_A_FRAME, self._look_at_the_writer, self._written if self._writing else -1
-        )
+        if socket is not None and session.has_data and socket.is_writable:
+            socket.write_texts(list(iter(session.data_to_send, None)))
+        if session.has_data or self._closing is not None:
+            self._writer = self._loop.create_task(self._write())
 
     async def _write(self) -> None:
-        """Write what is ready until the socket is closed. A call that nothing can be said on is closed."""
+        """Write until all is written, or the socket closed. A call that nothing can be said on is closed."""
         session = self._session
         try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while (frame := session.data_to_send()) is not None:
-                    self._writing = True
+            while (frame := session.data_to_send()) is not None:
+                async with asyncio.timeout(SECONDS_TO_TAKE_A_FRAME):
                     await self._send({"type": "websocket.send", "text": frame})
-                    self._writing = False
-                    self._written += 1
-                if self._closing is not None:
-                    await self._send_close(self._closing)
-                    return
+            if self._closing is None:
+                self._writer = None
+            else:
+                await self._send_close(self._closing)
+            return
+        except TimeoutError:
+            self._reading.reschedule(self._now())
+            return
         except OSError:
             return  # the socket is gone: the reader hears of it
         except Exception:
@@ -254,17 +313,24 @@ class Connection:
         _ANSWER.set(answer)
         try:
             async with aclosing(pieces(self._agent, session.call, turn)) as found:
-                async for piece in found:
-                    pull = session.agent_yielded(answer.number, piece, self._now())
-                    if session.has_commands:
+                try:
+                    async for piece in found:
+                        if answer.pull is Pull.WAIT:
+                            await self._continued.wait()
+                        if isinstance(piece, str) and len(piece) + answer.ready <= MAX_READY_CHARACTERS:
+                            answer.words.append(piece)
+                            answer.ready += len(piece)
+                            self._flush_soon()
+                            continue
+                        self._say(answer)
+                        self._give(answer, piece)
                         self._settle()
-                    elif session.has_data:  # the usual word: it moves no deadline to an earlier time
-                        self._wake.set()
-                    if pull is Pull.STOP:
-                        self._settle()
-                        return
-                    if pull is Pull.WAIT:
-                        await self._may_continue()
+                        if answer.pull is Pull.STOP:
+                            return
+                        if answer.pull is Pull.WAIT:
+                            await self._continued.wait()
+                finally:
+                    self._say(answer)
         except AskEndedError:
             log.info("call %s: a question of the agent's was not answered", session.call.sid)
             session.agent_failed(answer.number, "AskEndedError", self._now())
@@ -298,7 +364,8 @@ class Connection:
                     if not question.reply.done():
                         question.reply.set_result(command.turn)
                 case StartTurn():
-                    task = self._loop.create_task(self._answer(_Answer(command.number), command.turn))
+                    answer = self._latest = _Answer(command.number)
+                    task = self._loop.create_task(self._answer(answer, command.turn))
                     self._answering = task
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
@@ -317,11 +384,11 @@ class Connection:
                         session.call.keys = keys
                 case ContinueTurn():
                     self._continued.set()
+                    if self._latest is not None:
+                        self._latest.pull = Pull.ON
                 case Close():
                     self._closing = command
-                    self._wake.set()
-        if session.has_data:
-            self._wake.set()
+        self._write_ready()
         deadline = session.deadline
         if deadline is not None and (self._timer is None or deadline < self._timer_due):
             self._set_timer(deadline)

@@ -14,11 +14,11 @@ from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from voice_app.app import build, build_services
 from voice_app.findings import Severity
 from voice_app.runtime import Services
+from voice_app.server.socket_protocol import SocketProtocol
 from voice_app.server.drain import Drain
 from voice_app.settings import Settings, SettingsError
 from voice_app.twilio import TwilioApi
@@ -29,28 +29,10 @@ SECONDS_TO_STOP: Final = 5
 """How long requests in progress may take once the server has to stop."""
 MAX_FRAME: Final = 64 * 1024
 """Bytes. A larger WebSocket message closes the socket with 1009."""
-SECONDS_TO_TAKE_THE_REST: Final = 15.0
-"""How long the peer of a WebSocket that is over may take to read what was written and to close."""
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 Told = Callable[[Callable[[], None]], contextlib.AbstractContextManager[None]]
 """While the block runs, the function that is given is called each time somebody wants the server to stop."""
-
-
-class SocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, which lets go of a peer that has stopped to read.
-
-    To close a connection waits until everything was written, and that would be never.
-    """
-
-    async def run_asgi(self) -> None:
-        await super().run_asgi()
-        if not self.disconnected:
-            self.loop.call_later(SECONDS_TO_TAKE_THE_REST, self._let_go)
-
-    def _let_go(self) -> None:
-        if not self.disconnected:
-            self.transport.abort()
 
 
 class _Server(uvicorn.Server):

@@ -19,7 +19,7 @@ from voice_app.agents.runner import hook
 from voice_app.calls import GIVEN_UP, CallState, Parties
 from voice_app.journal import Journal
 from voice_app.journal.events import Conversed, Event, Failed, Reconnected, SocketOpened, Speculated
-from voice_app.relay.connection import Connection
+from voice_app.relay.connection import DIRECT_SOCKET, Connection
 from voice_app.relay.session import Session
 from voice_app.relay.session_token import Ticket, TicketError
 from voice_app.runtime import Services
@@ -75,7 +75,8 @@ class RelayEndpoint:
         self._start_beside(session.call, state.configuration_id, over)
         record = CallLog(services.journal, call_sid).write
         named = {name: found.agent for name, found in services.named_agents.items()}
-        connection = Connection(receive, send, session, agent, record, named)
+        direct = scope.get("extensions", {}).get(DIRECT_SOCKET)
+        connection = Connection(receive, send, session, agent, record, named, direct)
         services.registry.connected(call_sid, connection)
         metrics.SESSIONS.add(1)
         try:
