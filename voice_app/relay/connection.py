@@ -41,7 +41,7 @@ SECONDS_TO_TAKE_A_FRAME: Final = 10.0
 """A peer that has read nothing for this long of what was to be written is gone."""
 DIRECT_SOCKET: Final = "voice_app.direct_socket"
 """The ASGI extension of a server that has a `DirectSocket`."""
-MAX_READY_CHARACTERS: Final = 2000
+MAX_READY_CHARACTERS: Final = 200
 """So much text that is ready together waits for each other at most: an agent may yield without end."""
 
 log = logging.getLogger(__name__)

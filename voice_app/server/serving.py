@@ -18,8 +18,8 @@ from starlette.types import ASGIApp
 from voice_app.app import build, build_services
 from voice_app.findings import Severity
 from voice_app.runtime import Services
-from voice_app.server.socket_protocol import SocketProtocol
 from voice_app.server.drain import Drain
+from voice_app.server.socket_protocol import SocketProtocol
 from voice_app.settings import Settings, SettingsError
 from voice_app.twilio import TwilioApi
 

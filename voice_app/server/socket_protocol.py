@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket as the relay wants it: texts take a short way, and a peer that stops to read is let go."""
+"""uvicorn's WebSocket as the relay wants it: texts take a short way, and who stops reading is let go."""
 
 from __future__ import annotations
 
