@@ -21,14 +21,6 @@ OTHER_PROFILE = "mem_profile_" + "0" * 25 + "2"
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    store = Store(database_url)
-    store.create()
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def other(database_url: str, store: Store) -> Iterator[Store]:
     """Another server on the same journal."""
     other = Store(database_url)

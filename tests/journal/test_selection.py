@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import uuid_utils
 from hypothesis import given, settings
@@ -15,14 +13,6 @@ from voice_app.journal.store import Store
 from voice_app.journal.tables import EVERY
 
 ANN, BOB, OURS = "+15550100001", "client:bob", "+15550100009"
-
-
-@pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    store = Store(database_url)
-    store.create()
-    yield store
-    store.close()
 
 
 def opened(store: Store, call_sid: str, at: float, *, from_: str = ANN, to: str = OURS) -> None:

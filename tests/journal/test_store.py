@@ -18,14 +18,6 @@ from voice_app.journal.tables import EVERY, Selection
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    store = Store(database_url)
-    store.create()
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def other(database_url: str, store: Store) -> Iterator[Store]:
     """Another process on the same database."""
     other = Store(database_url)

@@ -28,6 +28,23 @@ CFG103: Final = declare(
     "behind hides the next finding of its kind.",
     fix="Take it out of VOICE_APP_GUARD_ALLOW.",
 )
+# What a start finds beside the account: `voice_app.server.startup`.
+CFG105: Final = declare(
+    "CFG105",
+    WARNING,
+    "the model does not answer as it should",
+    "The agent `chat` asks this endpoint on every call: callers would hear that something went wrong.",
+    fix="Put it right, or name a VOICE_APP_FALLBACK_MODEL.",
+    overridable=False,
+)
+CFG106: Final = declare(
+    "CFG106",
+    WARNING,
+    "a setting that nothing uses",
+    "It has no effect: most likely another setting is missing beside it.",
+    fix="Set what it goes with, or take it out.",
+    overridable=False,
+)
 
 _CHECKS: Final = tuple(
     (item, item.check)

@@ -17,7 +17,7 @@ import aiohttp
 from voice_app.app import scope, twilio_api
 from voice_app.findings import Finding
 from voice_app.guard import Report, check_account
-from voice_app.guard.rules.start import CFG105, CFG106
+from voice_app.guard.check import CFG105, CFG106
 from voice_app.journal.store import Store
 from voice_app.server.database_lock import exclusive
 from voice_app.server.serving import listen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -18,10 +17,8 @@ from voice_app.sandbox.twilio import (
     CallStart,
     LocalTranscriber,
     SandboxAccount,
-    double_app,
     new_id,
 )
-from voice_app.sandbox.twilio.app import serve
 from voice_app.sandbox.twilio.conversation_store import settle
 
 TOKEN = "token-of-the-test"
@@ -33,12 +30,6 @@ HOOK = {"type": "WEBHOOK", "method": "POST", "url": "https://voice.example.com/i
 @pytest.fixture
 def account() -> SandboxAccount:
     return SandboxAccount(token=TOKEN)
-
-
-@pytest.fixture
-async def base_url(account: SandboxAccount) -> AsyncIterator[str]:
-    async with serve(double_app(account)) as url:
-        yield url
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from twilio.rest.memory.v1.profile import ProfileList
 from twilio.rest.memory.v1.recall import RecallList
 
 from support.official import Official
-from voice_app.sandbox.twilio import CallStart, LocalTranscriber, SandboxAccount, double_app, new_id
-from voice_app.sandbox.twilio.app import serve
+from voice_app.sandbox.twilio import CallStart, LocalTranscriber, SandboxAccount, new_id
 from voice_app.sandbox.twilio.conversation_store import settle
 from voice_app.sandbox.twilio.memory_store import add_profile, merge
 
@@ -39,12 +38,6 @@ def store_id(account: SandboxAccount) -> str:
 @pytest.fixture
 def profile_id(account: SandboxAccount, store_id: str) -> str:
     return add_profile(account, account.stores[store_id], {"Contact": {"phone": PHONE}}).id
-
-
-@pytest.fixture
-async def base_url(account: SandboxAccount) -> AsyncIterator[str]:
-    async with serve(double_app(account)) as url:
-        yield url
 
 
 @pytest.fixture

@@ -102,12 +102,6 @@ def account() -> SandboxAccount:
 
 
 @pytest.fixture
-async def base_url(account: SandboxAccount) -> AsyncIterator[str]:
-    async with serve(double_app(account)) as url:
-        yield url
-
-
-@pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session

@@ -11,7 +11,6 @@ from voice_app.guard.rules import (
     lifecycle,
     links,
     numbers,
-    start,
 )
 
-__all__ = ["billing", "callbacks", "captures", "configuration", "lifecycle", "links", "numbers", "start"]
+__all__ = ["billing", "callbacks", "captures", "configuration", "lifecycle", "links", "numbers"]
