@@ -3,14 +3,6 @@
 Source: ``docs/orchestrator.md`` §8.
 """
 
-from voice_app.guard.rules import (
-    billing,
-    callbacks,
-    captures,
-    configuration,
-    lifecycle,
-    links,
-    numbers,
-)
+from voice_app.guard.rules import addresses, billing, captures, configuration, lifecycle, links
 
-__all__ = ["billing", "callbacks", "captures", "configuration", "lifecycle", "links", "numbers"]
+__all__ = ["addresses", "billing", "captures", "configuration", "lifecycle", "links"]
