@@ -46,7 +46,6 @@ def nothing_leads_here(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Set its voice URL to this server, or take it out of the settings.",
 )
 def leads_elsewhere(snapshot: Snapshot) -> Iterator[Hit]:
-    """NUM102"""
     if snapshot.incoming is None:
         return
     known = {normalised(item.phone_number): item for item in snapshot.incoming}
@@ -124,7 +123,6 @@ def _voice(snapshot: Snapshot) -> str:
     fix="Set the callback to an https:// address of this server, or remove it.",
 )
 def not_public(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG130"""
     for configuration, url, _ in _callbacks(snapshot):
         host = _host(url)
         if snapshot.scope.origin and same_origin(url, snapshot.scope.origin):
@@ -150,7 +148,6 @@ def not_public(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Remove those that nobody reads.",
 )
 def too_many(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG131"""
     for configuration in snapshot.in_use:
         number = len(configuration.status_callbacks)
         if number > MOST_CALLBACKS:
@@ -158,7 +155,6 @@ def too_many(snapshot: Snapshot) -> Iterator[Hit]:
                 where=configuration.id,
                 message=f"{called(configuration)} has {number} status callbacks; {MOST_CALLBACKS} can be "
                 "written, so the next change of it will be refused",
-                fix="Remove those that nobody reads.",
             )
 
 
@@ -167,16 +163,14 @@ def too_many(snapshot: Snapshot) -> Iterator[Hit]:
     WARNING,
     "a status callback by GET",
     "What happened is in the body, and so is what the signature covers: a GET has none.",
-    fix="Set its method to POST.",
+    fix='Set its method to "POST".',
 )
 def by_get(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG132"""
     for configuration, url, method in _callbacks(snapshot):
         if method.upper() != "POST":
             yield Hit(
                 where=configuration.id,
                 message=f"The status callback {url!r} of {called(configuration)} is sent by {method}",
-                fix='Set its method to "POST".',
             )
 
 

@@ -90,7 +90,6 @@ def other_captures_ours(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Replace the rule by one for each number that no AI agent answers.",
 )
 def other_captures_all(snapshot: Snapshot) -> Iterator[Hit]:
-    """STT103"""
     ours = snapshot.our_calls
     for configuration in _others(snapshot):
         evidence = [

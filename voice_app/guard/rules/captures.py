@@ -30,13 +30,11 @@ _PREFIXES: Final = {"WHATSAPP": "whatsapp:", "RCS": "rcs:"}
     fix='Give the rule "metadata": {"callType": "CLIENT"} or {"callType": "PUBLIC_SIP"}.',
 )
 def needs_call_type(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG110"""
     yield from _each(
         snapshot,
         VOICE,
         lambda capture: _call_type(capture) in (None, "PSTN") and any(map(_identity, _sides(capture))),
         "for a client or a SIP address, without its callType: telephone calls only are caught",
-        'Give the rule "metadata": {"callType": "CLIENT"} or {"callType": "PUBLIC_SIP"}.',
     )
 
 
@@ -45,16 +43,14 @@ def needs_call_type(snapshot: Snapshot) -> Iterator[Hit]:
     WARNING,
     "a call type that Twilio does not document",
     "The types are PSTN, CLIENT and PUBLIC_SIP. What another one catches is anybody's guess.",
-    fix="Write PSTN, CLIENT or PUBLIC_SIP.",
+    fix="Write PSTN, CLIENT or PUBLIC_SIP; some of Twilio's texts say SIP for the last.",
 )
 def odd_call_type(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG111"""
     yield from _each(
         snapshot,
         VOICE,
         lambda capture: _call_type(capture) not in (None, *CALL_TYPES),
         "with a callType that Twilio does not document",
-        "Write PSTN, CLIENT or PUBLIC_SIP; some of Twilio's texts say SIP for the last.",
         WARNING,
     )
 
@@ -64,10 +60,9 @@ def odd_call_type(snapshot: Snapshot) -> Iterator[Hit]:
     WARNING,
     "a wildcard for the identities of clients",
     "Twilio advises against it: the rule catches every browser call of the account.",
-    fix="Name the identity, or name the configuration in TwiML instead.",
+    fix="Name the identity; for many or changing identities, name the configuration in TwiML instead.",
 )
 def wildcard_identity(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG112"""
     yield from _each(
         snapshot,
         VOICE,
@@ -77,7 +72,6 @@ def wildcard_identity(snapshot: Snapshot) -> Iterator[Hit]:
             and not any(map(_identity, _sides(capture)))
         ),
         "for every client of the account",
-        "Name the identity; for many or changing identities, name the configuration in TwiML instead.",
     )
 
 
@@ -89,13 +83,11 @@ def wildcard_identity(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Name a number in from or in to.",
 )
 def whole_account(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG113"""
     yield from _each(
         snapshot,
         VOICE,
         lambda capture: _sides(capture) == (WILDCARD, WILDCARD),
         "for every call of the account over its call type",
-        "Name a number in from or in to.",
     )
 
 
@@ -104,16 +96,14 @@ def whole_account(snapshot: Snapshot) -> Iterator[Hit]:
     WARNING,
     "not a capture rule",
     "From, to and the values of metadata are texts; what Twilio makes of anything else is not known.",
-    fix="Write from, to and the values of metadata as texts.",
+    fix="A rule has from and to, both texts, and metadata whose values are texts.",
 )
 def not_a_rule(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG117"""
     yield from _each(
         snapshot,
         None,
         _malformed,
         "of a shape that Twilio does not document",
-        "A rule has from and to, both texts, and metadata whose values are texts.",
     )
 
 
@@ -123,10 +113,12 @@ def not_a_rule(snapshot: Snapshot) -> Iterator[Hit]:
     "an address that Twilio does not document",
     "Addresses are E.164, or what their channel has instead. Only * alone is a wildcard: a part of "
     "one may match nothing, or anything.",
-    fix="Write numbers as +15550100001, and * alone for anybody.",
+    fix=(
+        "Write numbers as +15550100001, WhatsApp addresses as whatsapp:+15550100001, RCS as "
+        "they are or with rcs:, and * alone for anybody."
+    ),
 )
 def bad_address(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG118"""
     for configuration in snapshot.everything:
         found = [item for item in captures(configuration) if item.rule is not None]
         for what, evidence in (
@@ -142,8 +134,6 @@ def bad_address(snapshot: Snapshot) -> Iterator[Hit]:
                     message=f"{called(configuration)} has {counted(len(evidence), 'capture rule')} with "
                     f"{what}, that may never match",
                     evidence=evidence,
-                    fix="Write numbers as +15550100001, WhatsApp addresses as whatsapp:+15550100001, RCS as "
-                    "they are or with rcs:, and * alone for anybody.",
                     severity=snapshot.weighed(configuration, WARNING),
                 )
 
@@ -178,7 +168,6 @@ def overlapping(snapshot: Snapshot) -> Iterator[Hit]:
                 message=f"{called(configuration)} catches traffic that another rule catches too: which "
                 "conversation it goes to is anybody's guess",
                 evidence=evidence,
-                fix="Keep one rule for each number and direction.",
                 severity=snapshot.weighed(configuration, WARNING),
             )
 
@@ -188,10 +177,12 @@ def overlapping(snapshot: Snapshot) -> Iterator[Hit]:
     WARNING,
     "text messages captured in one direction only",
     "Orchestrator needs a rule for each direction; half of the messages are missing otherwise.",
-    fix="Add the rule with from and to exchanged.",
+    fix=(
+        "Add the rule with from and to exchanged; a message is known by its resourceId, so none "
+        "is counted twice."
+    ),
 )
 def one_direction(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG115"""
     for configuration in snapshot.everything:
         sides = {_sides(item) for item in captures(configuration, "SMS") if item.rule is not None}
         lonely = [
@@ -204,8 +195,6 @@ def one_direction(snapshot: Snapshot) -> Iterator[Hit]:
                 where=configuration.id,
                 message=f"{called(configuration)} captures text messages in one direction only",
                 evidence=lonely,
-                fix="Add the rule with from and to exchanged; a message is known by its resourceId, so none "
-                "is counted twice.",
                 severity=snapshot.weighed(configuration, WARNING),
             )
 
@@ -218,7 +207,6 @@ def one_direction(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Divide the numbers over several configurations.",
 )
 def many_rules(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG116"""
     for configuration in snapshot.everything:
         channels: dict[str, int] = {}
         for capture in captures(configuration):
@@ -229,7 +217,6 @@ def many_rules(snapshot: Snapshot) -> Iterator[Hit]:
                     where=configuration.id,
                     message=f"{called(configuration)} has {number} capture rules for {channel}, of "
                     f"{MOST_RULES} that it can have",
-                    fix="Divide the numbers over several configurations.",
                     severity=snapshot.weighed(configuration, WARNING),
                 )
 
@@ -239,7 +226,6 @@ def _each(
     channel: str | None,
     wrong: Callable[[Capture], bool],
     what: str,
-    fix: str,
     severity: Severity = WARNING,
 ) -> Iterator[Hit]:
     """One hit for each configuration that has such rules."""
@@ -250,7 +236,6 @@ def _each(
                 where=configuration.id,
                 message=f"{called(configuration)} has {counted(len(evidence), 'capture rule')} {what}",
                 evidence=evidence,
-                fix=fix,
                 severity=snapshot.weighed(configuration, severity),
             )
 

@@ -53,7 +53,6 @@ def bad_id(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Check again in a minute; if it stays so, write the configuration anew: voice-app config update.",
 )
 def two_answers(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG126"""
     listed = {item.id: item for item in snapshot.configurations or () if item.whole}
     for named in snapshot.named:
         read, row = named.configuration, listed.get(named.id)
@@ -75,17 +74,17 @@ def two_answers(snapshot: Snapshot) -> Iterator[Hit]:
     "no settings for voice",
     "Without VOICE among its channelSettings nothing says when conversations of calls become inactive "
     "and close.",
-    fix="Add VOICE with its statusTimeouts to channelSettings.",
+    fix=(
+        'Add "VOICE": {"statusTimeouts": {"inactive": 5, "closed": 30}, "captureRules": []} to '
+        "its channelSettings."
+    ),
 )
 def no_voice(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG102"""
     for configuration in snapshot.in_use:
         if not any(name.upper() == VOICE for name in configuration.channel_settings):
             yield Hit(
                 where=configuration.id,
                 message=f"{called(configuration)} has no settings for VOICE",
-                fix='Add "VOICE": {"statusTimeouts": {"inactive": 5, "closed": 30}, "captureRules": []} to '
-                "its channelSettings.",
             )
 
 
@@ -97,7 +96,6 @@ def no_voice(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Set TWILIO_REGION to ie1, au1 or us1, or remove it.",
 )
 def no_such_region(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG104"""
     region = snapshot.scope.region
     if region and region not in EDGES:
         yield Hit(
@@ -114,14 +112,12 @@ def no_such_region(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Delete what nothing names any more.",
 )
 def many_configurations(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG119"""
     number = len(snapshot.configurations or ())
     if number >= MANY_CONFIGURATIONS:
         yield Hit(
             where="all configurations",
             message=f"The account has {number} configurations, of {MOST_CONFIGURATIONS} that it can have",
             evidence=[called(item) for item in snapshot.configurations or ()],
-            fix="Delete what nothing names any more.",
         )
 
 
@@ -133,7 +129,6 @@ def many_configurations(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Set memoryStoreId to an id that begins with mem_store_.",
 )
 def no_store(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG120"""
     for configuration in snapshot.everything:
         store = configuration.memory_store_id
         trouble = problem(store, IdKind.MEMORY_STORE) if store else "memoryStoreId is missing"
@@ -154,13 +149,11 @@ def no_store(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Set conversationsV1Bridge.serviceId to the service of the Conversations API (classic).",
 )
 def chat_without_bridge(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG124"""
     for configuration in snapshot.everything:
         if captures(configuration, "CHAT") and not configuration.raw.get("conversationsV1Bridge"):
             yield Hit(
                 where=configuration.id,
                 message=f"{called(configuration)} has capture rules for CHAT and no conversationsV1Bridge: "
                 "no chat will come",
-                fix="Set conversationsV1Bridge.serviceId to the service of the Conversations API (classic).",
                 severity=snapshot.weighed(configuration, WARNING),
             )

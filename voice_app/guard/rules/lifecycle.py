@@ -56,7 +56,6 @@ def no_timeouts(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Set inactive to fewer minutes than closed.",
 )
 def swapped_timeouts(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG128"""
     for configuration in snapshot.in_use:
         swapped = [
             f"{name}: inactive after {inactive} minutes, closed after {closed}"
@@ -97,7 +96,6 @@ def older_version(snapshot: Snapshot) -> Iterator[Hit]:
                 message=f"{_some(snapshot, len(older))} of {called(configuration)} began before its last "
                 f"change ({configuration.updated_at}) and will not notice it",
                 evidence=[f"{item.id}, {item.status}, since {item.created_at}" for item in older],
-                fix="Close them, if the change matters to them.",
             )
 
 
@@ -109,7 +107,6 @@ def older_version(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Give VOICE a closed timeout, or close conversations when the call is over.",
 )
 def stays_open(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG122"""
     for configuration in snapshot.in_use:
         quiet = [item for item in _open(snapshot, configuration) if _forgotten(snapshot, item)]
         if quiet:
@@ -117,7 +114,6 @@ def stays_open(snapshot: Snapshot) -> Iterator[Hit]:
                 where=configuration.id,
                 message=f"{_some(snapshot, len(quiet))} of {called(configuration)} should be closed by now",
                 evidence=[f"{item.id}, {item.status}, last change {item.updated_at}" for item in quiet],
-                fix="Give VOICE a closed timeout, or close conversations when the call is over.",
             )
 
 
@@ -127,10 +123,12 @@ def stays_open(snapshot: Snapshot) -> Iterator[Hit]:
     "another channel keeps conversations of calls open",
     "With this grouping a conversation has several channels, and the one with the longest timeout "
     "decides. What is made at the end comes that much later.",
-    fix="Close the conversation when the call is over, or group by channel in a new configuration.",
+    fix=(
+        "If summaries and memories have to be there sooner, close the conversation when the call "
+        "is over, or group by channel in a new configuration."
+    ),
 )
 def outlived(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG123"""
     for configuration in snapshot.in_use:
         voice = _minutes(configuration.channel(VOICE), "closed")
         if configuration.grouping == BY_CHANNEL or voice is None:
@@ -147,8 +145,6 @@ def outlived(snapshot: Snapshot) -> Iterator[Hit]:
                 message=f"Conversations of {called(configuration)} stay open after a call, as long as "
                 "another channel in them wants",
                 evidence=longer,
-                fix="If summaries and memories have to be there sooner, close the conversation when the call "
-                "is over, or group by channel in a new configuration.",
             )
 
 
@@ -160,7 +156,6 @@ def outlived(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Give the credentials access to conversations, and check again.",
 )
 def conversations_unread(snapshot: Snapshot) -> Iterator[Hit]:
-    """CFG125"""
     for unread in snapshot.missed(Part.CONVERSATIONS):
         yield Hit(
             where=str(unread.part),

@@ -57,10 +57,12 @@ def store_dead(snapshot: Snapshot) -> Iterator[Hit]:
     WARNING,
     "customers without a profile",
     "Every customer with a telephone number gets a profile, as long as the memory store works.",
-    fix="Look for the errors 530003 and 530004 in the Console's Debugger, and check the memory store.",
+    fix=(
+        "Look for the errors 530003 and 530004 of conversation-orchestrator in the Console's "
+        "Debugger, and check the memory store."
+    ),
 )
 def profiles_missing(snapshot: Snapshot) -> Iterator[Hit]:
-    """MEM102"""
     for configuration in snapshot.in_use:
         customers = [
             person
@@ -76,8 +78,6 @@ def profiles_missing(snapshot: Snapshot) -> Iterator[Hit]:
                 message=f"{len(unknown)} of {len(customers)} customers in the open conversations of "
                 f"{called(configuration)} have no profile",
                 evidence=[f"{person.id} of {person.conversation_id}" for person in unknown],
-                fix="Look for the errors 530003 and 530004 of conversation-orchestrator in the Console's "
-                "Debugger, and check the memory store.",
             )
 
 
@@ -89,14 +89,12 @@ def profiles_missing(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Set memoryExtractionEnabled to true, unless that is intended.",
 )
 def extraction_off(snapshot: Snapshot) -> Iterator[Hit]:
-    """MEM103"""
     for configuration in snapshot.in_use:
         if snapshot.scope.uses_memory and not configuration.memory_extraction_enabled:
             yield Hit(
                 where=configuration.id,
                 message=f"{called(configuration)} does not extract memories: what is said on a call will not "
                 "be known on the next",
-                fix="Set memoryExtractionEnabled to true, unless that is intended.",
             )
 
 
@@ -108,7 +106,6 @@ def extraction_off(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Give the credentials access to memory stores, and check again.",
 )
 def store_unread(snapshot: Snapshot) -> Iterator[Hit]:
-    """MEM104"""
     yield from _unread(snapshot, Part.STORE)
 
 
@@ -120,14 +117,12 @@ def store_unread(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Unlink it, or link another one: intelligenceConfigurationIds.",
 )
 def link_dead(snapshot: Snapshot) -> Iterator[Hit]:
-    """INT101"""
     for configuration in snapshot.in_use:
         for link in configuration.intelligence_configuration_ids:
             if snapshot.intelligence.get(link, ...) is None:
                 yield Hit(
                     where=link,
                     message=f"The intelligence configuration {link} of {called(configuration)} is not there",
-                    fix="Unlink it, or link another one: intelligenceConfigurationIds.",
                 )
 
 
@@ -139,13 +134,11 @@ def link_dead(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Add a rule to it, or unlink it.",
 )
 def link_empty(snapshot: Snapshot) -> Iterator[Hit]:
-    """INT102"""
     for item in _linked(snapshot):
         if not any(run.operators for run in item.rules):
             yield Hit(
                 where=item.id,
                 message=f"The intelligence configuration {_name(item)} has no rule that runs an operator",
-                fix="Add a rule to it, or unlink it.",
             )
 
 
@@ -157,7 +150,6 @@ def link_empty(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Run the operators at CONVERSATION_END, or set the trigger's count to 5 or more.",
 )
 def every_fragment(snapshot: Snapshot) -> Iterator[Hit]:
-    """INT103"""
     for item in _linked(snapshot):
         for run in item.rules:
             often = [trigger for trigger in run.triggers if trigger.on == "COMMUNICATION"]
@@ -181,13 +173,11 @@ def every_fragment(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Name the participant in the prompt, e.g. the customer.",
 )
 def both_sides(snapshot: Snapshot) -> Iterator[Hit]:
-    """INT104"""
     for operator in snapshot.operators.values():
         if operator.prompt and not _WHOM.search(operator.prompt):
             yield Hit(
                 where=operator.id,
                 message=f"The prompt of the operator {_called(operator)} does not say whose words to read",
-                fix="Name the participant in the prompt, e.g. the customer.",
             )
 
 
@@ -199,7 +189,6 @@ def both_sides(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Give the credentials access to intelligence configurations, and check again.",
 )
 def link_unread(snapshot: Snapshot) -> Iterator[Hit]:
-    """INT105"""
     yield from _unread(snapshot, Part.INTELLIGENCE, Part.OPERATOR)
 
 
@@ -211,7 +200,6 @@ def link_unread(snapshot: Snapshot) -> Iterator[Hit]:
     fix="Unlink what is not needed.",
 )
 def too_many_links(snapshot: Snapshot) -> Iterator[Hit]:
-    """INT106"""
     for configuration in snapshot.in_use:
         links = configuration.intelligence_configuration_ids
         if len(links) > MOST_LINKS:
@@ -220,7 +208,6 @@ def too_many_links(snapshot: Snapshot) -> Iterator[Hit]:
                 message=f"{called(configuration)} is linked to {len(links)} intelligence configurations, of "
                 f"{MOST_LINKS} that it can have",
                 evidence=links,
-                fix="Unlink what is not needed.",
             )
 
 
