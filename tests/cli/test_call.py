@@ -14,6 +14,7 @@ from rich.console import Console
 from support.commands import serving, voice_app
 from voice_app.cli.call_transcript import TranscriptPrinter
 from voice_app.sandbox.phone import HeardReply, PhoneEvent
+from voice_app.settings.server import SANDBOX_NUMBER
 
 PACE = ("--pace", "300")
 
@@ -251,3 +252,29 @@ async def test_lint_of_a_path_that_is_not_there_is_a_usage_error(tmp_path: Path)
     result = await voice_app(tmp_path, "lint", "nowhere.xml")
     assert result.code == 2
     assert "there is no such file" in result.err
+
+
+async def test_the_words_of_a_filler_are_not_counted_by_who_cuts_in(tmp_path: Path) -> None:
+    async with serving(
+        tmp_path, VOICE_APP_AGENT="support.agents:slow_reader", VOICE_APP_FILLER_SECONDS="0.2"
+    ) as base_url:
+        result = await voice_app(
+            tmp_path, "call", "--url", f"{base_url}/voice", *PACE, "--say", "Read to me.",
+            "--say", "Stop, please.", "--interrupt-after", "4",
+        )  # fmt: skip
+    assert result.code == 0, result.out + result.err
+    assert "agent   One moment, please.  (" in result.out
+    assert "agent   It was a dark —  (cut off after 4 words" in result.out
+
+
+async def test_a_script_speaks_first_where_nobody_greets(tmp_path: Path) -> None:
+    (tmp_path / "numbers.toml").write_text(f'["{SANDBOX_NUMBER}"]\ngreeting = ""\n')
+    async with serving(tmp_path, VOICE_APP_NUMBERS=f"{tmp_path}/numbers.toml") as base_url:
+        result = await voice_app(
+            tmp_path, "call", "--url", f"{base_url}/voice", *PACE, "--say", "Where are you?",
+            "--expect", "Mill Lane", "--json",
+        )  # fmt: skip
+    assert result.code == 0, result.out + result.err
+    events = json.loads(result.out)["events"]
+    assert [event["kind"] for event in events][:2] == ["session", "caller"]
+    assert events[1]["at"] < 20

@@ -289,6 +289,12 @@ async def clerk(call: Call, turn: Turn) -> AsyncIterator[Piece]:
         yield f"You said: {turn.text}"
 
 
+async def slow_reader(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Takes a while before it answers at length."""
+    await asyncio.sleep(0.6)
+    yield "It was a dark and stormy night, and the rain fell in torrents."
+
+
 async def front_desk(call: Call, turn: Turn) -> AsyncIterator[Piece]:
     """Gives the call to the agent that the prompt names."""
     if turn.text.startswith("to "):

@@ -18,9 +18,8 @@ class Caller:
         self._listener = ""
 
     async def greeted(self) -> None:
-        """Listen to what is said first. All methods raise `CallOverError`."""
-        await self.call.reply()
-        await self.call.heard_out()
+        """Listen to what is said first, if anything is. All methods raise `CallOverError`."""
+        await self.call.greeted()
 
     async def say(self, line: str) -> None:
         """Say something to whoever listens; cuts in if the agent is speaking."""
@@ -28,9 +27,10 @@ class Caller:
         await self.call.say(line)
 
     async def cut_in(self, line: str, *, after_words: int) -> None:
-        """Let the agent say so many words, and interrupt it."""
+        """Let the agent say so many words of its answer, and interrupt it."""
         await self._turn_to()
-        await self.call.interrupt(line, after_words=after_words)
+        counts = self._turns.counts if self._turns.told else None
+        await self.call.interrupt(line, after_words=after_words, counts=counts)
 
     async def press(self, keys: str) -> None:
         """Press keys, one after another."""

@@ -51,6 +51,8 @@ class AgentTurns:
         self._replies: set[tuple[str, int]] = set()
         self._before: set[tuple[str, int]] = set()
         """The replies of earlier turns."""
+        self._said: list[Replied] = []
+        """What was told of the words of this turn."""
         self._changed = asyncio.Event()
 
     async def over(self, questions: int) -> str:
@@ -63,6 +65,16 @@ class AgentTurns:
             await self._changed.wait()
         return self._last_words
 
+    async def counts(self, words: str) -> bool:
+        """Whether these words, as they begin, are of an answer; the server's filler is none."""
+        while self.told:
+            for reply in reversed(self._said):
+                if _same(reply.text, words):
+                    return not reply.done or reply.more or reply.ends_turn
+            self._changed.clear()
+            await self._changed.wait()
+        return True
+
     def take(self, event: Event) -> None:
         """What happened next."""
         match event:
@@ -70,11 +82,13 @@ class AgentTurns:
                 self._questions += 1
                 self._answering, self._last_words, self.leaving = True, "", ""
                 self._before = self._replies.copy()
+                self._said.clear()
             case Overheard():
                 self._questions += 1
             case Replied():
                 reply = event.session_id, event.reply
                 self._replies.add(reply)
+                self._said.append(event)
                 self._answering &= not event.ends_turn
                 if event.ends_turn and reply not in self._before:
                     self._last_words = event.text
@@ -101,6 +115,12 @@ class AgentTurns:
                         self.take(told.event)
         self.told = False
         self._changed.set()
+
+
+def _same(text: str, other: str) -> bool:
+    """Whether one of them is how the other begins."""
+    text, other = " ".join(text.split()), " ".join(other.split())
+    return text.startswith(other) or other.startswith(text)
 
 
 @asynccontextmanager

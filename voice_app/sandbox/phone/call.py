@@ -16,7 +16,7 @@ from voice_app.sandbox.network import Network, WebhookError
 from voice_app.sandbox.phone.bridge import PersonBridge
 from voice_app.sandbox.phone.callbacks import CallbackOrder, CallbackQueue
 from voice_app.sandbox.phone.context import CallContext
-from voice_app.sandbox.phone.endpoint import CallerEndpoint, PhoneEvent, PhoneEventKind
+from voice_app.sandbox.phone.endpoint import PATIENCE_SECONDS, CallerEndpoint, PhoneEvent, PhoneEventKind
 from voice_app.sandbox.phone.engines import ActiveEngines, EngineOverlap, SttEngine
 from voice_app.sandbox.phone.frames import Reconnecting
 from voice_app.sandbox.phone.interpreter import TwimlInterpreter
@@ -160,6 +160,19 @@ class PhoneCall:
         if session is not None:
             await self.while_it_lasts(first_of(session.said(text), self._endpoint.session.emptied()))
 
+    async def greeted(self, within: float = 0.5) -> None:
+        """Return when what is said first was heard; without a greeting the agent has ``within`` seconds.
+
+        Raises `CallOverError`.
+        """
+        await first_of(self.reply(), self._says_nothing(within))
+        await self.heard_out()
+
+    async def _says_nothing(self, within: float) -> None:
+        """Return when an agent has had its time, and the TwiML no greeting."""
+        session = await self._agent()
+        await asyncio.sleep(within if not session.greeting else PATIENCE_SECONDS)
+
     async def left(self) -> None:
         """Return when no agent is on the call. Raises `CallOverError`."""
         await self.while_it_lasts(self._endpoint.session.emptied())
@@ -201,14 +214,21 @@ class PhoneCall:
         self._emit("caller", text)
         await listener.say(text)
 
-    async def interrupt(self, text: str, *, after_words: int) -> HeardReply:
+    async def interrupt(
+        self, text: str, *, after_words: int, counts: Callable[[str], Coroutine[Any, Any, bool]] | None = None
+    ) -> HeardReply:
         """Wait until ``after_words`` words of the reply were heard, cut in, and say something.
 
+        ``counts`` tells of what is being said whether it is the reply: a filler, for one, is not.
         Returns what was heard of the reply; the answer to what was said is the next `reply`.
         """
         session = await self._agent()
         reached = session.voice.hold_after(after_words)
         await self._endpoint.unless_over(reached.wait())
+        while counts is not None and not await self._endpoint.unless_over(counts(session.voice.held)):
+            reached = session.voice.hold_after(after_words)
+            await self._endpoint.unless_over(reached.wait())
+            self.catch_up()
         await session.cut_in()
         heard = await self.reply()
         self._emit("caller", text)

@@ -130,6 +130,11 @@ class RelaySession:
         """``VX…``; a new one where Twilio comes back with another setup."""
         return str(self._setup["sessionId"])
 
+    @property
+    def greeting(self) -> str:
+        """What the TwiML has Twilio say first; may be empty."""
+        return self._attribute("welcomeGreeting")
+
     # --- the session ---------------------------------------------------------------------------
 
     async def run(self) -> SessionEnding:
@@ -137,7 +142,7 @@ class RelaySession:
         speaking = asyncio.create_task(self.voice.run())
         try:
             await self._send(self._setup)
-            if welcome := self._attribute("welcomeGreeting"):
+            if welcome := self.greeting:
                 self.voice.add(welcome, last=True)
             await self._read()
             while self._ending is None and await self._come_back():

@@ -69,6 +69,7 @@ class Voice:
         self._clause: list[str] = []
         self._limit: tuple[int, asyncio.Event] | None = None
         self._holding = False
+        self._held: _Stretch | None = None
         self.speaking = False
 
     @property
@@ -102,15 +103,24 @@ class Voice:
         self._idle.clear()
         self._changed.set()
 
+    @property
+    def held(self) -> str:
+        """What has come of the stretch that `hold_after` stopped in, or behind."""
+        return "".join([*self._held.spoken, self._held.waiting]).strip() if self._held is not None else ""
+
     def hold_after(self, words: int) -> asyncio.Event:
-        """Stop after ``words`` words of a stretch, for a caller who cuts in exactly there."""
+        """Stop after ``words`` words of a stretch, for a caller who cuts in exactly there.
+
+        A second one goes on, and does not count what is left of the stretch that the first stopped in.
+        """
         reached = asyncio.Event()
-        self._limit = (words, reached)
+        self._limit, self._holding = (words, reached), False
+        self._changed.set()
         return reached
 
     def release(self) -> None:
         """Go on after `hold_after`."""
-        self._limit, self._holding = None, False
+        self._limit, self._holding, self._held = None, False, None
         self._changed.set()
 
     def interrupt(self) -> str:
@@ -118,7 +128,7 @@ class Voice:
         heard = "".join(self._queue[0].spoken).strip() if self._queue else ""
         self._queue.clear()
         self._clause.clear()
-        self._limit, self._holding = None, False
+        self._limit, self._holding, self._held = None, False, None
         self._set_speaking(False)
         self._idle.set()
         self._changed.set()
@@ -148,20 +158,23 @@ class Voice:
         if word.endswith(_CLAUSE_END):
             self._end_clause()
         if self._limit is not None and len(stretch.spoken) >= self._limit[0]:
-            self._holding = True
-            self._limit[1].set()
+            self._hold(stretch)
 
     def _finish(self) -> None:
         stretch = self._queue.popleft()
         self._end_clause()
         if not self._queue:
             self._set_speaking(False)
-        if self._limit is not None and stretch.spoken:
-            self._limit[1].set()  # it was shorter than that: the caller cuts in now
-            self._limit = None
+        if stretch.spoken:
+            self._hold(stretch)  # it was shorter than that: the caller cuts in now
         self._on_stretch("".join(stretch.spoken).strip())
         if not self._queue:
             self._idle.set()
+
+    def _hold(self, stretch: _Stretch) -> None:
+        if self._limit is not None and stretch is not self._held:
+            self._holding, self._held = True, stretch
+            self._limit[1].set()
 
     def _end_clause(self) -> None:
         text = "".join(self._clause).strip()
