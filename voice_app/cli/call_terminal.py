@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import typer
+from rich.text import Text
 
 from voice_app.cli.account import sandbox_of
 from voice_app.cli.call_outcome import CallOutcome
@@ -61,8 +62,9 @@ async def phone_server(settings: Settings, order: CallOrder, stand_in: Person) -
     ours = told or parts.hostname in (*LOOPBACK, settings.public_domain)
     token = settings.api_token.get_secret_value() if settings.api_token and ours else SANDBOX_AUTH_TOKEN
     outcome = CallOutcome(order.expected)
+    printer = None
     if not order.as_json:
-        outcome.watch = TranscriptPrinter()
+        outcome.watch = printer = TranscriptPrinter()
     domain = settings.public_domain or (SANDBOX_DOMAIN if parts.hostname in LOOPBACK else parts.netloc)
     phone = Phone(
         Network(base, f"https://{domain}", account.signing_tokens[0]),
@@ -90,7 +92,7 @@ async def phone_server(settings: Settings, order: CallOrder, stand_in: Person) -
             if order.script:
                 await order.script.play(Caller(call, turns))
             elif sys.stdin.isatty():
-                await _converse(Caller(call, turns))
+                await _converse(Caller(call, turns), printer)
             else:
                 await _read_script(Caller(call, turns))
         except CallOverError as error:
@@ -173,35 +175,36 @@ async def _do(caller: Caller, line: str) -> bool:
     return bool(line)
 
 
-async def _converse(caller: Caller) -> None:
+async def _converse(caller: Caller, printer: TranscriptPrinter | None) -> None:
     """Lines of a person at a terminal, each as soon as somebody listens, until the call or the input ends."""
     typer.echo(HELP, err=True)
-    lines = _typed_lines()
     over = asyncio.create_task(caller.call.over.wait())
-    try:
+    async with AsyncExitStack() as stack:
+        stack.callback(over.cancel)
+        if printer is not None and printer.console.is_terminal:
+            lines = await stack.enter_async_context(_prompted_lines(printer))
+        else:
+            lines = _typed_lines()
         while not over.done():
             line = asyncio.ensure_future(lines.get())
             await asyncio.wait({line, over}, return_when=asyncio.FIRST_COMPLETED)
             if not line.done():
                 line.cancel()
-            elif (text := line.result()) is None:
+            elif (text := line.result()) is None or not await _try(caller, text):
                 return
-            else:
-                await _try(caller, text)
-    except HangUpError:
-        pass
-    finally:
-        over.cancel()
 
 
-async def _try(caller: Caller, line: str) -> None:
-    """Do what a typed line means, or say why not. Raises `HangUpError`."""
+async def _try(caller: Caller, line: str) -> bool:
+    """Do what a typed line means, or say why not. Returns whether the call goes on."""
     try:
         await _do(caller, line)
+    except HangUpError:
+        return False
     except CallOverError as error:
         complain(f"That was not heard: {error}.")
     except LineError as error:
         complain(str(error))
+    return True
 
 
 async def _read_script(caller: Caller) -> None:
@@ -217,6 +220,43 @@ async def _read_script(caller: Caller) -> None:
         while (line := await lines.get()) is not None:
             if await _do(caller, line):
                 await caller.listen()
+
+
+@asynccontextmanager
+async def _prompted_lines(printer: TranscriptPrinter) -> AsyncIterator[asyncio.Queue[str | None]]:
+    """Lines that are edited at the foot of the terminal; what is being said stands above them."""
+    from prompt_toolkit import ANSI, PromptSession  # a quarter of a second, for who types alone
+    from prompt_toolkit.patch_stdout import patch_stdout
+
+    lines: asyncio.Queue[str | None] = asyncio.Queue()
+    speech = ""
+
+    def message() -> ANSI:
+        return ANSI(f"{speech}\n> " if speech else "> ")
+
+    def show(line: Text | None) -> None:
+        nonlocal speech
+        with printer.console.capture() as drawn:
+            printer.console.print(line or "", end="")
+        speech = drawn.get()
+        session.app.invalidate()
+
+    async def read() -> None:
+        with suppress(EOFError, KeyboardInterrupt):
+            while True:
+                lines.put_nowait((await session.prompt_async()).strip())
+        lines.put_nowait(None)
+
+    session: PromptSession[str] = PromptSession(message, erase_when_done=True)
+    with patch_stdout(raw=True):
+        printer.show_speech = show
+        reading = asyncio.create_task(read())
+        try:
+            yield lines
+        finally:
+            printer.show_speech = None
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
 
 def _typed_lines() -> asyncio.Queue[str | None]:

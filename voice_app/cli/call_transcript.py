@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.text import Text
@@ -43,44 +44,58 @@ class TranscriptPrinter:
     """A watcher for `Phone.call`. On a terminal the agent's words appear as they are spoken."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False, soft_wrap=True)
+        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.show_speech: Callable[[Text | None], None] | None = None
+        """Shows the line that is being spoken, apart from the lines above; `None`: it is over."""
+        self._speech: Text | None = None
         self._began = time.monotonic()
         self._speaking = False
         """A line with words of the agent's is not over yet."""
 
     def __call__(self, happening: PhoneEvent) -> None:
         if happening.kind == "word":
-            if self._console.is_terminal:
+            if self.show_speech is not None:
+                self._show_word(happening, self.show_speech)
+            elif self.console.is_terminal:
                 self._add_word(happening)
         elif happening.kind in ("agent", "interrupt") and self._speaking:
             self._finish(happening)
         elif happening.kind in _LABELS:
+            if happening.kind in ("agent", "interrupt") and self.show_speech is not None:
+                self._speech = None
+                self.show_speech(None)
             self._end_line()
             line = self._beginning(happening)
             line.append(printable(_sentence(happening)))
             if happening.reply is not None:
                 line.append(_figures(happening.reply), "dim")
-            self._console.print(line)
+            self.console.print(line)
+
+    def _show_word(self, happening: PhoneEvent, show: Callable[[Text | None], None]) -> None:
+        if self._speech is None:
+            self._speech = self._beginning(happening)
+        self._speech.append(printable(happening.text))
+        show(self._speech)
 
     def _add_word(self, happening: PhoneEvent) -> None:
         line = Text(printable(happening.text)) if self._speaking else self._beginning(happening)
         if not self._speaking:
             line.append(printable(happening.text))
         self._speaking = True
-        self._console.print(line, end="")
+        self.console.print(line, end="")
 
     def _finish(self, happening: PhoneEvent) -> None:
         """The words stand there already: what is missing is how they ended."""
         self._speaking = False
         cut = " —" if happening.kind == "interrupt" else ""
         figures = _figures(happening.reply) if happening.reply is not None else ""
-        self._console.print(Text(cut) + Text(figures, "dim"))
+        self.console.print(Text(cut) + Text(figures, "dim"))
 
     def _end_line(self) -> None:
         """Something else happens while the agent speaks: it goes on, on another line, after that."""
         if self._speaking:
             self._speaking = False
-            self._console.print()
+            self.console.print()
 
     def _beginning(self, happening: PhoneEvent) -> Text:
         label, style = _LABELS["agent" if happening.kind == "word" else happening.kind]
