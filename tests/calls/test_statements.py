@@ -8,6 +8,7 @@ from typing import Any
 from support.sandbox import database, sandbox
 from voice_app.followups.report import report_of
 from voice_app.journal import Journal
+from voice_app.sandbox.phone import Person
 
 DISCLOSURE = "This call is recorded. You can object at any time."
 GREETING = "Good morning! How can I help?"
@@ -66,3 +67,38 @@ async def test_an_agent_is_interrupted_and_its_statement_is_heard_all_the_same(t
         assert (await call.reply()).text == "This call is recorded for training."
         assert (await call.reply()).text == "One thing before that."
     assert (await statements(tmp_path, call.sid))[1] == ("This call is recorded for training.", True)
+
+
+PEOPLE: dict[str, Any] = {"handoff_to": ("+15550100010",), "answer": "people", "language": "de-DE"}
+SAID = f'<Say language="de-DE">{DISCLOSURE}</Say>'
+
+
+async def test_where_people_answer_first_a_disclosure_is_said_before_they_are_rung(tmp_path: Path) -> None:
+    async with (
+        disclosing(tmp_path, **PEOPLE) as server,
+        server.call(Person("answers", says=["Good morning."])) as call,
+    ):
+        assert (await call.reply()).text == DISCLOSURE
+        await call.hang_up()
+    document = call.documents[0]
+    assert document.index(SAID) < document.index("<Dial")
+    assert "answerOnBridge" not in document
+    assert call.problems == []
+
+
+async def test_a_disclosure_is_said_once_however_many_people_are_rung(tmp_path: Path) -> None:
+    people = {**PEOPLE, "handoff_to": ("+15550100010", "+15550100011")}
+    async with (
+        disclosing(tmp_path, **people) as server,
+        server.call(Person("busy"), Person("busy")) as call,
+    ):
+        await call.over.wait()
+    assert sum(DISCLOSURE in document for document in call.documents) == 1
+    assert call.problems == []
+
+
+async def test_a_number_without_a_disclosure_lets_people_be_rung_at_once(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, **PEOPLE) as server, server.call(Person("busy")) as call:
+        await call.over.wait()
+    assert "<Say" not in call.documents[0]
+    assert "answerOnBridge" in call.documents[0]

@@ -46,7 +46,7 @@ def serve_step(
 ) -> Response:
     """The TwiML of what was decided (`CallTransfer.proceed`).
 
-    ``announcement`` is said before somebody is rung.
+    ``announcement`` is said before somebody is rung, or a message is taken.
     """
     match decision:
         case RingTarget():
@@ -61,6 +61,7 @@ def serve_step(
             context = transfer_context(services, call_sid, state, "voicemail", RECORDED)
             context = replace(
                 context,
+                announcement=announcement,
                 recording_url=services.settings.origin + RECORDING,
                 transcribe_message=_may_transcribe(services, context.number),
             )

@@ -186,7 +186,8 @@ async def _to_people(
     state.answer = decided or state.answer
     transfer = CallTransfer(services, request.call_sid, state)
     await transfer.begin(wanted)
-    return serve_step(services, request.call_sid, state, transfer.proceed())
+    disclosure = services.line_of(state).disclosure
+    return serve_step(services, request.call_sid, state, transfer.proceed(), announcement=disclosure)
 
 
 def _busy_message(services: Services, request: CallRequest, *, offered: bool) -> Response:
