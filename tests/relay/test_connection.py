@@ -14,7 +14,19 @@ from yarl import URL
 from support.driver import CALL
 from support.relay_wire import Wire
 from support.waiting import until
-from voice_app import Call, EndCall, Piece, Play, SendDigits, Ssml, SwitchLanguage, Transfer, Turn
+from voice_app import (
+    Become,
+    Call,
+    EndCall,
+    Keys,
+    Piece,
+    Play,
+    SendDigits,
+    Ssml,
+    SwitchLanguage,
+    Transfer,
+    Turn,
+)
 from voice_app.agents.runner import MAX_PIECE
 from voice_app.calls.scripts import seconds_to_speak
 from voice_app.journal import events
@@ -215,3 +227,39 @@ async def test_a_peer_that_is_quiet_for_long_keeps_its_session(monkeypatch: pyte
     await until(lambda: "put you through" in wire.spoken, "the reply")
     wire.incoming.put_nowait(GOODBYE)
     await running
+
+
+class Prepared:
+    """An agent that tells whether it was warmed."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.warmed: list[str] = []
+        self.error = error
+        self.keys = Keys(length=4)
+
+    async def warm(self, call: Call) -> None:
+        self.warmed.append(call.sid)
+        if self.error is not None:
+            raise self.error
+
+    async def __call__(self, call: Call, turn: Turn) -> AsyncIterator[Piece]:
+        yield f"Billing, {turn.kind}, keys of {call.keys.length}."
+
+
+async def becomes_billing(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    yield Become("billing")
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("no line to the model")])
+async def test_an_agent_that_gets_the_call_is_warmed_and_asked(
+    error: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    billing = Prepared(error)
+    wire = Wire(becomes_billing, agents={"billing": billing})
+    running = asyncio.create_task(wire.connection.run())
+    wire.prompt("My bill is wrong.")
+    await until(lambda: wire.spoken == "Billing, resumed, keys of 4.", "the next agent")
+    await until(lambda: billing.warmed == [CALL], "its warm()")
+    wire.incoming.put_nowait(GOODBYE)
+    await running
+    assert ("warm() of the agent billing failed" in caplog.text) is (error is not None)

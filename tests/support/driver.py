@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from voice_app import Call, Piece, Turn
 from voice_app.calls import HistoryLine, ResumeState
 from voice_app.journal import events
-from voice_app.relay.commands import Close, ContinueTurn, Pull, Record, StartTurn, StopTurn
+from voice_app.relay.commands import Close, ContinueTurn, Pull, Record, StartTurn, StopTurn, SwitchAgent
 from voice_app.relay.playback import SECONDS_ON_THE_WAY
 from voice_app.relay.session import Session
 from voice_app.settings import NumberSettings
@@ -30,6 +30,7 @@ class Driver:
         past: ResumeState | None = None,
         line: NumberSettings | None = None,
         setup: bool = True,
+        agents: Mapping[str, bool] | None = None,
     ) -> None:
         self.now = 100.0
         self.call = Call(CALL)
@@ -39,9 +40,12 @@ class Driver:
             account_sid=ACCOUNT,
             now=self.now,
             past=past or ResumeState(greeting=greeting, history=history),
+            agents=agents,
         )
         self.turns: list[StartTurn] = []
         self.stops = 0
+        self.agents: list[str] = []
+        """Those that got the call within the session, in order."""
         self.continued = 0
         self.pull = Pull.ON
         self.closed: Close | None = None
@@ -141,6 +145,8 @@ class Driver:
                     self.turns.append(command)
                 case StopTurn():
                     self.stops += 1
+                case SwitchAgent():
+                    self.agents.append(command.name)
                 case ContinueTurn():
                     self.continued += 1
                 case Close():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -20,7 +21,9 @@ SETUP = {"type": "setup", "callSid": CALL, "accountSid": ACCOUNT, "sessionId": "
 class Wire:
     """The socket of a connection: what Twilio sends is put in, what is sent to Twilio is kept."""
 
-    def __init__(self, agent: Agent, line: NumberSettings | None = None) -> None:
+    def __init__(
+        self, agent: Agent, line: NumberSettings | None = None, agents: Mapping[str, Agent] | None = None
+    ) -> None:
         self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.sent: list[dict[str, Any]] = []
         self.events: list[events.Event] = []
@@ -28,9 +31,10 @@ class Wire:
         self.takes_no_more = False
         """The other end has stopped to read."""
         now = asyncio.get_running_loop().time()
-        session = Session(Call(CALL), line or NumberSettings(), account_sid=ACCOUNT, now=now)
+        names = dict.fromkeys(agents or {}, True)
+        session = Session(Call(CALL), line or NumberSettings(), account_sid=ACCOUNT, now=now, agents=names)
         self.session = session
-        self.connection = Connection(self.incoming.get, self.send, session, agent, self.events.append)
+        self.connection = Connection(self.incoming.get, self.send, session, agent, self.events.append, agents)
         self.receive(**SETUP)
 
     def receive(self, **frame: object) -> None:

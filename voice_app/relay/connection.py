@@ -20,6 +20,7 @@ from voice_app.agents.failures import ModelError
 from voice_app.agents.protocol import (
     Agent,
     AskEndedError,
+    Call,
     EndCall,
     Expected,
     Keys,
@@ -27,7 +28,7 @@ from voice_app.agents.protocol import (
     Transfer,
     Turn,
 )
-from voice_app.agents.runner import pieces
+from voice_app.agents.runner import hook, pieces
 from voice_app.journal.events import Event
 from voice_app.relay.commands import Close, ContinueTurn, Pull, Record, StartTurn, StopTurn, SwitchAgent
 from voice_app.relay.session import Session
@@ -382,6 +383,10 @@ class Connection:
                     self._agent = self._agents[command.name]
                     if isinstance(keys := getattr(self._agent, "keys", None), Keys):
                         session.call.keys = keys
+                    if (warm := getattr(self._agent, "warm", None)) is not None:
+                        task = self._loop.create_task(self._warm(command.name, warm))
+                        self._tasks.add(task)
+                        task.add_done_callback(self._tasks.discard)
                 case ContinueTurn():
                     self._continued.set()
                     if self._latest is not None:
@@ -392,6 +397,13 @@ class Connection:
         deadline = session.deadline
         if deadline is not None and (self._timer is None or deadline < self._timer_due):
             self._set_timer(deadline)
+
+    async def _warm(self, name: str, warm: Callable[[Call], Awaitable[None]]) -> None:
+        """Have an agent that has just got the call prepare for it, as the first one was."""
+        try:
+            await hook(warm(self._session.call))
+        except Exception:
+            log.exception("call %s: warm() of the agent %s failed", self._session.call.sid, name)
 
     def _set_timer(self, deadline: float) -> None:
         if self._timer is not None:

@@ -72,7 +72,7 @@ class RelayEndpoint:
         session, agent = self._session(call_sid, state, rejoin=rejoin)
         await send({"type": "websocket.accept"})
         over = asyncio.Event()
-        self._start_beside(session.call, state.configuration_id, over)
+        self._start_beside(session.call, state, over)
         record = CallLog(services.journal, call_sid).write
         named = {name: found.agent for name, found in services.named_agents.items()}
         direct = scope.get("extensions", {}).get(DIRECT_SOCKET)
@@ -170,13 +170,13 @@ class RelayEndpoint:
         self._states[call.sid] = socket, call.state
         return here
 
-    def _start_beside(self, call: Call, configuration_id: str | None, over: asyncio.Event) -> None:
+    def _start_beside(self, call: Call, state: CallState, over: asyncio.Event) -> None:
         """What goes on beside the session: its conversation is monitored, and the agent warms up."""
-        services = self._services
+        services, configuration_id = self._services, state.configuration_id
         if configuration_id is not None:
             found = partial(_conversation_found, services, call.sid)
             services.background.spawn(services.monitor.watch(call.sid, configuration_id, over, found))
-        if (warm := getattr(services.agent_for(call.number), "warm", None)) is not None:
+        if (warm := getattr(services.agent_of(state), "warm", None)) is not None:
             services.background.spawn(hook(warm(call)))
 
 
