@@ -1,6 +1,6 @@
 """A server between a Twilio phone number and an AI voice agent."""
 
-from voice_app.agents.asking import NoAnswerError, ask
+from voice_app.agents.asking import NoAnswerError, ask, ask_in_thread
 from voice_app.agents.kinds import (
     Address,
     AnswerKind,
@@ -67,4 +67,5 @@ __all__ = [
     "Turn",
     "YesNo",
     "ask",
+    "ask_in_thread",
 ]

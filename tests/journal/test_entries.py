@@ -17,6 +17,7 @@ SAMPLES: list[events.Event] = [
     events.Prompted("Grüße, 你好 👋\n\0"),
     events.Pressed("12#"),
     events.Typing("12"),
+    events.AnswerAwaited("Size, please.", "speech", "en-US"),
     events.KeysAwaited(4, "#", 2.0, True),
     events.Overheard("mm-hm"),
     events.Speculated(True, 312.5),

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from support.driver import Driver
+import pytest
+
+from support.driver import CALL, Driver
+from voice_app import Turn
 from voice_app.agents.protocol import Expected
-from voice_app.journal.events import Failed, Overheard, Prompted
+from voice_app.calls import CallState, HistoryLine, ReconnectState, ResumeState
+from voice_app.journal import Entry
+from voice_app.journal.events import Acted, AnswerAwaited, Event, Failed, Overheard, Prompted, Replied
 from voice_app.relay.commands import Pull
 from voice_app.settings import NumberSettings
 
@@ -109,3 +114,56 @@ def test_a_sound_of_listening_may_be_the_answer() -> None:
     driver.prompt("Okay.")
     assert driver.asked.text == "Okay."
     assert driver.of(Overheard) == []
+
+
+def test_a_question_is_journaled_with_what_its_turn_began_with() -> None:
+    driver = asking()
+    driver.prompt("Anna")
+    asked(driver)
+    assert driver.of(AnswerAwaited) == [AnswerAwaited("Hello.", "speech", "en-US")] * 2
+
+
+def test_a_turn_that_a_secret_began_is_not_journaled() -> None:
+    driver = asking(expected=Expected(secret=True))
+    driver.prompt("4711")
+    driver.agent("Thank you.")
+    driver.prompt("Hello again.")
+    asked(driver, Expected(secret=True))
+    driver.prompt("4711")
+    assert "4711" not in repr(driver.events)
+
+
+@pytest.mark.parametrize("greeting", ["Sorry, we were cut off.", ""])
+def test_after_a_break_the_turn_of_an_open_question_begins_again(greeting: str) -> None:
+    history = [HistoryLine("user", "Hello."), HistoryLine("assistant", QUESTION)]
+    past = ResumeState(history=history, greeting=greeting, awaited=AnswerAwaited("Hello.", "speech", "en-US"))
+    driver = Driver(past=past)
+    assert driver.asked == Turn("Hello.", language="en-US")
+    assert asked(driver) is Pull.ON
+    driver.prompt("Anna")
+    assert driver.asked.text == "Anna"
+    assert driver.history().count(("user", "Hello.")) == 1
+
+
+def test_a_session_that_twilio_comes_back_to_asks_again_too() -> None:
+    lost = ReconnectState(session_id="VX1", replies=3, questions=[Prompted("Anna")])
+    past = ResumeState(reconnect=lost, awaited=AnswerAwaited("Hello."))
+    assert Driver(past=past, setup=False).asked.text == "Hello."
+
+
+@pytest.mark.parametrize(
+    ("then", "open_"),
+    [
+        ([Prompted("Anna")], True),
+        ([Replied(2, "VX1", "Are you still there?", done=True)], True),
+        ([Prompted("Anna"), Replied(2, "VX1", "Thank you.", done=True, ends_turn=True)], False),
+        ([Failed("agent", "ValueError")], False),
+        ([Failed("frame", "not JSON")], True),
+        ([Acted("transfer", "billing")], False),
+        ([Acted("become", "billing")], False),
+    ],
+)
+def test_a_question_is_open_until_its_turn_is_over(then: list[Event], open_: bool) -> None:
+    told = [Prompted("Hello."), AnswerAwaited("Hello."), *then]
+    state = CallState.of(Entry(str(number), 1.0 * number, CALL, event) for number, event in enumerate(told))
+    assert (state.resume_state(10.0).awaited is not None) is open_

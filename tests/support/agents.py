@@ -30,7 +30,9 @@ from voice_app import (
     SwitchLanguage,
     Transfer,
     Turn,
+    YesNo,
     ask,
+    ask_in_thread,
 )
 
 
@@ -257,6 +259,11 @@ async def form(call: Call, turn: Turn) -> AsyncIterator[Piece]:
         "pin": Digits(4, secret=True),
         "size": Choice(["small", "medium", "large"]),
     }
+    if turn.text == "order":
+        size = await ask(call, kinds["size"])
+        email = await ask(call, Email())
+        yield f"Size {size} for {email}."
+        return
     if turn.text not in kinds:
         yield f"You said {turn.text}. Before that there were {len(call.history)} messages."
         return
@@ -268,6 +275,16 @@ async def form(call: Call, turn: Turn) -> AsyncIterator[Piece]:
     else:
         call.state["answer"] = answer
         yield "Thank you." if turn.text == "pin" else f"Thank you, {answer}."
+
+
+def plain_form(call: Call, turn: Turn) -> Iterator[Piece]:
+    """The same as a plain generator that asks from its thread."""
+    if turn.text == "size":
+        yield f"Thank you, {ask_in_thread(call, Choice(['small', 'medium', 'large']))}."
+    elif turn.text == "wrong":
+        ask(call, YesNo())  # type: ignore[unused-coroutine]
+    else:
+        yield f"You said {turn.text}."
 
 
 async def clerk(call: Call, turn: Turn) -> AsyncIterator[Piece]:

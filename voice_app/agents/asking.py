@@ -8,17 +8,23 @@ meanwhile, in an agent's generator or in a tool. What was said is in the history
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 
 from voice_app.agents.kinds import AnswerKind, AskContext, YesNo
 from voice_app.agents.protocol import AskEndedError, Call, Expected, Floor, Keys, Turn
+from voice_app.agents.runner import is_in_agent_thread, wait_in_thread
 
-__all__ = ["AskEndedError", "NoAnswerError", "ask"]
+__all__ = ["AskEndedError", "NoAnswerError", "ask", "ask_in_thread"]
 
 TRIES: Final = 3
 WAY_OUT: Final = "*"
 """The key of a caller who would rather not answer."""
+
+_GIVEN: Final = "voice_app.answers"
+_BEFORE: Final = "voice_app.answers before the break"
+"""Where answers are kept in a call's notes until its turn is over, and after a break. No secrets."""
 
 T = TypeVar("T")
 
@@ -35,7 +41,7 @@ class NoAnswerError(Exception):
         self.reason = reason
 
 
-async def ask(call: Call, kind: AnswerKind[T], question: str = "", *, tries: int = TRIES) -> T:
+def ask(call: Call, kind: AnswerKind[T], question: str = "", *, tries: int = TRIES) -> Coroutine[Any, Any, T]:
     """Ask the caller, and return their answer once it is valid and they have confirmed it.
 
     Args:
@@ -47,17 +53,59 @@ async def ask(call: Call, kind: AnswerKind[T], question: str = "", *, tries: int
     Raises:
         NoAnswerError: the caller declined, or was not understood in all these tries.
         AskEndedError: the call, its session or the turn was over before.
-        RuntimeError: no server runs the agent.
+        RuntimeError: no server runs the agent, or it is a plain generator, which cannot await.
     """
+    if is_in_agent_thread():
+        raise RuntimeError(
+            "a plain generator cannot await: write ask_in_thread(call, …) instead of ask(call, …)"
+        )
+    return _ask(call, kind, question, tries)
+
+
+def ask_in_thread(call: Call, kind: AnswerKind[T], question: str = "", *, tries: int = TRIES) -> T:
+    """`ask` for plain generators (``VOICE_APP_AGENT_THREAD=true``): their thread waits for the answer.
+
+    Raises:
+        NoAnswerError: the caller declined, or was not understood in all these tries.
+        AskEndedError: the call, its session or the turn was over before.
+        RuntimeError: no server runs the agent, or not in a thread.
+    """
+    return wait_in_thread(lambda: _ask(call, kind, question, tries))
+
+
+async def _ask(call: Call, kind: AnswerKind[T], question: str, tries: int) -> T:
     if call.floor is None:
         raise RuntimeError("ask needs a call that a server runs: try it with `voice-app call`")
-    asking = _Asking(call, call.floor, kind)
+    what = f"{kind!r} {question}"
+    is_known_again = type(kind).__repr__ is not object.__repr__ and not kind.secret
+    value: T
+    if before_the_break := call.state.get(_BEFORE, {}).get(what):
+        value = before_the_break.pop(0)
+    else:
+        value = await _asked(call, call.floor, kind, question, tries)
+    if is_known_again:
+        call.state.setdefault(_GIVEN, {}).setdefault(what, []).append(value)
+    return value
+
+
+async def _asked(call: Call, floor: Floor, kind: AnswerKind[Any], question: str, tries: int) -> Any:
     before = call.keys
     try:
-        value: T = await asking.run(question, tries)
-        return value
+        return await _Asking(call, floor, kind).run(question, tries)
     finally:
         call.keys = before
+
+
+def forget_answers(call: Call) -> None:
+    """A turn begins: what was answered in the one before is of no use any more."""
+    if _GIVEN in call.state or _BEFORE in call.state:
+        call.state.pop(_GIVEN, None)
+        call.state.pop(_BEFORE, None)
+
+
+def recall_answers(call: Call) -> None:
+    """A turn begins again after a break: what was answered in it is not asked again."""
+    call.state[_BEFORE] = call.state.pop(_GIVEN, {})
 
 
 class _Asking:

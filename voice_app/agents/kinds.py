@@ -245,6 +245,9 @@ class Choice(AnswerKind[str]):
         if not 2 <= len(self.options) <= 9:
             raise ValueError("a Choice needs two to nine options: more cannot be remembered, or typed")
 
+    def __repr__(self) -> str:
+        return f"Choice({self.options!r})"
+
     def keys(self) -> Keys:
         return Keys(length=1)
 

@@ -24,13 +24,16 @@ class Message:
     """For the assistant: what the caller heard of it, never more."""
 
 
+TurnKind: TypeAlias = Literal["speech", "keys", "silence", "resumed"]
+
+
 @dataclass(slots=True, frozen=True)
 class Turn:
     """What the agent is asked to answer."""
 
     text: str
     """What the caller said, or the keys that were pressed. Empty for ``silence`` and ``resumed``."""
-    kind: Literal["speech", "keys", "silence", "resumed"] = "speech"
+    kind: TurnKind = "speech"
     language: str = ""
     """BCP-47 tag that Twilio recognised, e.g. ``en-US``."""
     sensitive: bool = False

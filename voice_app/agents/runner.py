@@ -14,7 +14,8 @@ import functools
 import inspect
 import logging
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
 from voice_app.agents.protocol import Agent, Break, Call, Piece, Turn
@@ -23,6 +24,8 @@ from voice_app.agents.text import TextRepair, cleaned
 MAX_PIECE: Final = 2_000
 """Characters. A longer text goes on in parts: each waits until the voice can take it."""
 _OVER: Final = object()
+_LOOP: Final[ContextVar[asyncio.AbstractEventLoop]] = ContextVar("_LOOP")
+"""In the thread of an agent: the event loop that runs the call."""
 
 T = TypeVar("T")
 
@@ -148,6 +151,24 @@ def in_thread(agent: Callable[[Call, Turn], Iterator[Piece]]) -> Agent:
     return answer
 
 
+def is_in_agent_thread() -> bool:
+    """Whether the code that runs now is a plain generator in its thread, and not on the event loop."""
+    return _LOOP.get(None) is not None and asyncio._get_running_loop() is None
+
+
+def wait_in_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Have the call's event loop do something, and wait for it in the thread of an agent.
+
+    Raises:
+        RuntimeError: this is no agent's thread.
+        Exception: what the work raises.
+    """
+    if not is_in_agent_thread():
+        raise RuntimeError("only a plain generator that runs in a thread waits like this: write await ask(…)")
+    # In this thread's context: the work belongs to the turn that the generator answers.
+    return asyncio.run_coroutine_threadsafe(work(), _LOOP.get()).result()
+
+
 class _Steps:
     """A generator that runs in a thread, one step for each call of `next`."""
 
@@ -178,6 +199,7 @@ class _Steps:
         self._asked.release()
 
     def _run(self, agent: Callable[[Call, Turn], Iterator[Piece]], call: Call, turn: Turn) -> None:
+        _LOOP.set(self._loop)
         self._asked.acquire()
         try:
             generator = iter(agent(call, turn))

@@ -19,6 +19,7 @@ from voice_app.calls.transcript import HistoryLine
 from voice_app.journal.entries import Entry
 from voice_app.journal.events import (
     Acted,
+    AnswerAwaited,
     Closed,
     Connected,
     Disconnected,
@@ -73,6 +74,8 @@ class ResumeState:
     """How the agent wanted keys to be collected, if it said so."""
     digits: str = ""
     """The keys of an entry that is not complete."""
+    awaited: AnswerAwaited | None = None
+    """What the agent's turn began with, if it was waiting for an answer in the middle of it."""
     decided: Acted | None = None
     """The transfer or the end that the agent had decided on, and that did not come about."""
     tts_language: str | None = None

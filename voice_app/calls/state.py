@@ -23,6 +23,7 @@ from voice_app.journal.entries import Entry
 from voice_app.journal.events import (
     Acted,
     Analysed,
+    AnswerAwaited,
     AnswerDecided,
     CallbackWanted,
     Called,
@@ -41,6 +42,7 @@ from voice_app.journal.events import (
     Prompted,
     Recognised,
     Reconnected,
+    Replied,
     Served,
     SocketOpened,
     Speculated,
@@ -73,6 +75,7 @@ _OWN: Final[frozenset[type]] = frozenset(
     {
         *(Opened, Served, SocketOpened, Connected, Reconnected, Prompted, Pressed, Typing, KeysAwaited),
         *(Acted, HandedOff, ToolCalled, ToolReturned, Transcription, AnswerDecided),
+        *(AnswerAwaited, Replied, Failed),
     }
 )
 """The kinds that change what `CallState` itself holds. A call has thousands of events of other kinds."""
@@ -129,6 +132,8 @@ class CallState:
         self.transcription_language: str | None = None
         self.decided: Acted | None = None
         """The transfer or the end that the agent has decided on, and that has not come about."""
+        self.awaited: AnswerAwaited | None = None
+        """What the agent's turn began with, while it waits for an answer in the middle of it."""
         self.sockets = 0
         """How many sockets sessions of this call have had, on all machines."""
         self.tools: dict[tuple[int, str], ToolUse] = {}
@@ -260,6 +265,7 @@ class CallState:
             age=0.0 if self.began_at is None else max(0.0, now - self.began_at),
             keys=self.keys,
             digits=self.digits,
+            awaited=self.awaited,
             decided=self.decided,
             tts_language=self.tts_language,
             transcription_language=self.transcription_language,
@@ -312,6 +318,10 @@ class CallState:
                 self.digits = digits
             case KeysAwaited() as event:
                 self.keys = event
+            case AnswerAwaited() as event:
+                self.awaited = event
+            case Replied(ends_turn=True) | Failed(what="agent"):
+                self.awaited = None
             case Acted() as event:
                 self._act(event)
             case HandedOff() as event:
@@ -336,8 +346,9 @@ class CallState:
     def _act(self, event: Acted) -> None:
         match event.action:
             case "transfer" | "end-call":
-                self.decided = event
+                self.decided, self.awaited = event, None
             case "become":
+                self.awaited = None
                 self.agent, self.becoming = event.detail, True
                 self.tts_language = self.transcription_language = None
             case "switch-language":

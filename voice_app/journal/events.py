@@ -108,6 +108,19 @@ class KeysAwaited(_Event, tag="keys-awaited", frozen=True):
     sensitive: bool
 
 
+class AnswerAwaited(_Event, tag="answer-awaited", frozen=True):
+    """The agent asked something in the middle of its turn (``voice_app.ask``), and waits for the answer.
+
+    It tells what that turn had begun with: after a break the turn begins again with it.
+    """
+
+    text: str
+    """Empty for a secret, too: then it is a turn of the kind ``resumed``."""
+    turn: str = "speech"
+    """Its kind: ``speech``, ``keys``, ``silence`` or ``resumed``."""
+    language: str = ""
+
+
 class Overheard(_Event, tag="overheard", frozen=True):
     """The caller made a sound that asks for no answer, while the agent spoke."""
 
@@ -379,6 +392,7 @@ Event: TypeAlias = (
     | Pressed
     | Typing
     | KeysAwaited
+    | AnswerAwaited
     | Overheard
     | Speculated
     | Replied

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
-from voice_app.agents.protocol import Message, Turn
+from voice_app.agents.protocol import Message, Turn, TurnKind
 from voice_app.calls import HIDDEN_WORDS, HistoryLine, Question, pressed
-from voice_app.journal.events import Prompted
+from voice_app.journal.events import AnswerAwaited, Prompted
 from voice_app.relay.playback import Speech
 
 
@@ -57,8 +58,10 @@ class Dialogue:
         return self._past + _messages(entry for entry in log if entry is not without)
 
 
-def turn_of(question: Question) -> Turn:
-    """What the caller had asked before the socket was lost, to be asked again."""
+def turn_of(question: Question | AnswerAwaited) -> Turn:
+    """What the agent was to answer before the socket was lost, to be asked again."""
+    if isinstance(question, AnswerAwaited):
+        return Turn(question.text, cast(TurnKind, question.turn), question.language)
     if isinstance(question, Prompted):
         return Turn(question.text, language=question.language)
     return Turn(question.digits, "keys")

@@ -110,8 +110,9 @@ class Session:
         self._keys = KeyEntry(
             call,
             self._timers,
-            before=past.keys,
-            digits=past.digits,
+            # A question that is asked again sets its keys again.
+            before=past.keys if past.awaited is None else None,
+            digits=past.digits if past.awaited is None else "",
             record=self._record,
             taken=self._take_keys,
         )
@@ -280,7 +281,9 @@ class Session:
         if past.greeting:
             self._speaker.greet(past.greeting, now)
         disclosed = self._disclose(now)
-        if past.greeting:
+        if past.awaited is not None:
+            self._turns.ask_again(turn_of(past.awaited), now)
+        elif past.greeting:
             self._listen(now)
         elif past.history and past.history[-1].content == self.line.resume_greeting:
             self._listen(now)  # it has been said that the line broke, and nothing since
@@ -325,6 +328,8 @@ class Session:
         self._keys.resume(now)
         if self._past.decided is not None:
             self._leave(_decision(self._past.decided), now)
+        elif self._past.awaited is not None:
+            self._turns.ask_again(turn_of(self._past.awaited), now)
         elif lost.questions:
             for question in lost.questions:
                 self._turns.ask(turn_of(question), now)

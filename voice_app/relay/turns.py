@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from voice_app.agents.asking import forget_answers, recall_answers
 from voice_app.agents.protocol import (
     Become,
     Break,
@@ -123,6 +124,8 @@ class Turns:
         """Turns so far that were no guess, or a right one."""
         self._failures = 0
         self._language = line.language or ""
+        self._origin: Asked | None = None
+        """What the turn began with that runs now, or waits for an answer."""
         self.expected: Expected | None = None
         """Set while an agent waits for an answer in the middle of its turn: the next turn is that answer."""
 
@@ -141,6 +144,14 @@ class Turns:
             self._open_question = running
         self._waiting.append(turn)
         self.begin_next(now)
+
+    def ask_again(self, turn: Turn, now: float) -> None:
+        """A break came between a question of the agent's and the answer: begin the turn again.
+
+        The caller is only asked for what they had not answered before, as far as this server knows.
+        """
+        recall_answers(self._call)
+        self._start(Asked(turn), now, again=True)
 
     def final(self, turn: Turn, now: float) -> None:
         """A final prompt has come: send what a right guess has ready, or ask."""
@@ -289,6 +300,8 @@ class Turns:
         self.expected = expected
         self._failures = 0
         self._finish(now)
+        if self._origin is not None:
+            self._commands.append(Record(_awaited(self._origin.turn)))
         return Pull.ON
 
     def agent_finished(self, number: int, now: float) -> None:
@@ -360,8 +373,12 @@ class Turns:
             else:
                 self._idle(now)
 
-    def _start(self, asked: Asked, now: float) -> _Running:
+    def _start(self, asked: Asked, now: float, *, again: bool = False) -> _Running:
         self._count += 1
+        if self.expected is None:
+            self._origin = asked
+            if not again:
+                forget_answers(self._call)
         self._call.history[:] = self._dialogue.history(without=asked)
         running = self._running = _Running(self._count, asked, now, now, Speakable(self._language))
         # The turn of a question's answer has a beginning already: nothing joins it.
@@ -506,6 +523,12 @@ class Turns:
             self._take(running, piece, now)
         if running.over:
             self.agent_finished(running.number, now)
+
+
+def _awaited(origin: Turn) -> events.AnswerAwaited:
+    if origin.sensitive:
+        return events.AnswerAwaited("", "resumed")
+    return events.AnswerAwaited(origin.text, origin.kind, origin.language)
 
 
 def _joined(turn: Turn, later: Turn) -> Turn:
