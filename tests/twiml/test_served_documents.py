@@ -136,6 +136,41 @@ def test_an_edit_is_served_only_after_it_was_checked(write: Write) -> None:
     assert documents.render("goodbye.xml", CALL) == "<Response><Hangup/></Response>"
 
 
+def test_what_has_changed_since_another_server_of_the_process_judged_it_is_judged_again(write: Write) -> None:
+    folder = write(answer__xml='{% include "more.inc" ignore missing %}<Say>One</Say>')
+    assert "One" in _documents(folder).render("answer.xml", CALL)
+    write(answer__xml='{% include "more.inc" ignore missing %}<Say>Two</Say>')
+    assert "Two" in _documents(folder).render("answer.xml", CALL)
+    (folder / "more.inc").write_text("<Say bogus='1'/>")
+    assert ("TWI106", "more.inc") in _found(_documents(folder).findings)
+    (folder / "more.inc").unlink()
+    write(busy__xml="<Sya/>")  # the one that ships was served before
+    assert ("TWI104", "busy.xml") in _found(_documents(folder).findings)
+    (folder / "busy.xml").unlink()
+    (folder / "answer.xml").unlink()
+    assert "Two" not in _documents(folder).render("answer.xml", CALL)
+
+
+def test_a_relative_folder_is_that_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / "mine").mkdir(parents=True)
+        (tmp_path / name / "mine" / "answer.xml").write_text(f"<Response><Say>{name}</Say></Response>")
+        monkeypatch.chdir(tmp_path / name)
+        assert name in _documents(Path("mine")).render("answer.xml", CALL)
+
+
+def test_what_is_judged_once_is_judged_for_these_values_alone(write: Write) -> None:
+    folder = write(answer__xml="<Say>{{ greeting }}</Say>" + RELAY % "bogus='1'")
+    allowing = VOCABULARY.allowing(["ConversationRelay.bogus"])
+    numbers = {"": NumberSettings()}
+    assert not refuses(Documents(folder, numbers, vocabulary=allowing).findings)
+    assert "TWI106" in [finding.rule for finding in Documents(folder, numbers).findings]
+    assert _documents(shipped_folder(), {"language": "es-ES"}).findings == []
+    assert refuses(_documents(shipped_folder(), {"language": "en_US"}).findings)
+
+
 def test_nothing_is_served_that_was_not_there_at_the_start(write: Write) -> None:
     documents = _documents(write(answer__xml='{% include reason ~ ".xml" ignore missing %}<Hangup/>'))
     write(later__xml="<Say>Unseen</Say>")

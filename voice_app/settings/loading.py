@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -61,10 +62,9 @@ def _told(error: ValidationError) -> list[str]:
 
 def _misspelt(given: Mapping[str, str]) -> list[str]:
     """The names that nothing reads and that look like settings; one that is set as well was not meant."""
-    known = {environment_name(field) for field in Settings.model_fields}
     problems = []
-    for name in sorted(given.keys() - known - OTHERS):
-        meant = _meant(name, known)
+    for name in sorted(given.keys() - _known() - OTHERS):
+        meant = _meant(name)
         if meant and meant not in given:
             problems.append(f"{name} is not a setting: did you mean {meant}?")
         elif name.startswith(PREFIX):
@@ -72,10 +72,16 @@ def _misspelt(given: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def _meant(name: str, known: Collection[str]) -> str:
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(map(environment_name, Settings.model_fields))
+
+
+@lru_cache(maxsize=1024)
+def _meant(name: str) -> str:
     if not name.startswith(PREFIX):
         plain = name.replace("-", "_").replace(".", "_")
-        return MEANT.get(plain) or nearest(plain, known, ALIKE)
+        return MEANT.get(plain) or nearest(plain, _known(), ALIKE)
     rest = name.removeprefix(PREFIX)
     names = {environment_name(field).removeprefix(PREFIX): field for field in Settings.model_fields}
     field = rest.lower() if rest.lower() in Settings.model_fields else names.get(nearest(rest, names))

@@ -2,18 +2,21 @@
 
 What is judged is what is sent. Every template that a call can come to is read once, filled in with the
 settings of each number and checked; only these texts, compiled, are served. `Documents.reload` reads them
-anew and changes over only if nothing refuses.
+anew and changes over only if nothing refuses. What a process has judged before, with the same texts and the
+same values, is not judged again.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
+from cachetools import LRUCache
 from jinja2 import Environment, TemplateError, TemplateNotFound
 
 from voice_app.findings import Finding, refuses
@@ -34,10 +37,16 @@ _CONFIGURATION: Final = re.compile(r"""\bconversationConfiguration\s*=\s*["']([^
 class _Loaded:
     """The templates of one moment."""
 
+    sources: Sources
+    vocabulary: Vocabulary
     environment: Environment
     findings: list[Finding]
-    texts: tuple[str, ...]
     configurations: Mapping[str, str]
+
+
+_JUDGED: Final[LRUCache[Hashable, _Loaded]] = LRUCache(32)
+"""What was loaded last, by folder, vocabulary and values; never with findings that refuse."""
+_JUDGED_LOCK: Final = Lock()
 
 
 class Documents:
@@ -62,7 +71,7 @@ class Documents:
     @property
     def texts(self) -> tuple[str, ...]:
         """The templates that a call can come to, as they were written."""
-        return self._loaded.texts
+        return tuple(self._loaded.sources.texts.values())
 
     @property
     def configurations(self) -> Mapping[str, str]:
@@ -81,7 +90,7 @@ class Documents:
     def reload(self) -> list[Finding]:
         """Read everything again, and give what is wrong with it. Where that refuses, nothing else changes.
 
-        It takes a quarter of a second; call it in a thread.
+        It takes a quarter of a second where something has changed; call it in a thread.
         """
         loaded = self._load()
         if not refuses(loaded.findings):
@@ -89,12 +98,26 @@ class Documents:
         return loaded.findings
 
     def _load(self) -> _Loaded:
+        distinct = self._distinct()
+        values = repr([(numbers, key) for key, (numbers, _) in distinct.items()])
+        place = (self.folder, self.folder.absolute(), shipped_folder())
+        judged: Hashable = (place, id(self._vocabulary), values)
+        with _JUDGED_LOCK:
+            loaded = _JUDGED.get(judged)
+        if loaded is None or not loaded.sources.unchanged():
+            loaded = self._judge(distinct.values())
+            if not refuses(loaded.findings):
+                with _JUDGED_LOCK:
+                    _JUDGED[judged] = loaded
+        return loaded
+
+    def _judge(self, distinct: Iterable[tuple[list[str], NumberSettings]]) -> _Loaded:
         sources = Sources(self.folder, shipped_folder())
         linter = TemplateLinter(sources, self._vocabulary)
         found: dict[tuple[str, ...], Finding] = {}
         configurations: dict[str, str] = {}
         studied: set[str] = set()
-        for numbers, settings in self._distinct():
+        for numbers, settings in distinct:
             number = numbers[0]
             documents: dict[str, list[str]] = {}
             for name in (settings.template, *ROLES):
@@ -111,17 +134,16 @@ class Documents:
         if lacking := borrowed(sources):
             found["TWI207", ""] = lacking
         sources.seal()
-        return _Loaded(
-            _compiled(sources), in_order(found.values()), tuple(sources.texts.values()), configurations
-        )
+        findings = in_order(found.values())
+        return _Loaded(sources, self._vocabulary, _compiled(sources), findings, configurations)
 
-    def _distinct(self) -> Iterable[tuple[list[str], NumberSettings]]:
-        """The numbers that are answered with the same values, and those values."""
+    def _distinct(self) -> dict[str, tuple[list[str], NumberSettings]]:
+        """The numbers that are answered with the same values, and those values; by what tells them apart."""
         distinct: dict[str, tuple[list[str], NumberSettings]] = {}
         for number, settings in self._numbers.items():
             key = repr((settings.template, settings.answer, settings.transcribe, values_of(settings)))
             distinct.setdefault(key, ([], settings))[0].append(number)
-        return distinct.values()
+        return distinct
 
 
 def _configuration(documents: Mapping[str, list[str]]) -> str | None:

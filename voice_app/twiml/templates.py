@@ -134,6 +134,7 @@ class Sources(BaseLoader):
         self.folder = folder
         self._folders = [folder] if fallback is None or fallback == folder else [folder, fallback]
         self._read: dict[str, tuple[str, Path]] = {}
+        self._missing: set[str] = set()
         self._sealed = False
 
     def get_source(
@@ -143,10 +144,13 @@ class Sources(BaseLoader):
         if template not in self._read:
             if self._sealed:
                 raise TemplateNotFound(template)
-            path = self.path(template)
-            self._read[template] = (path.read_text("utf-8"), path)
+            self._read[template] = self._text(template)
         text, path = self._read[template]
         return text, str(path), None
+
+    def _text(self, template: str) -> tuple[str, Path]:
+        path = self.path(template)
+        return path.read_text("utf-8"), path
 
     def path(self, template: str) -> Path:
         """The file of a template. Raises `TemplateNotFound`."""
@@ -154,7 +158,23 @@ class Sources(BaseLoader):
         for folder in self._folders:
             if (path := folder.joinpath(*pieces)).is_file():
                 return path
+        self._missing.add(template)
         raise TemplateNotFound(template)
+
+    def unchanged(self) -> bool:
+        """Whether everything that was asked for would be read again as it was, or be missing again."""
+        now = Sources(*self._folders)
+        try:
+            same = all(now._text(name) == read for name, read in self._read.items())
+        except (TemplateNotFound, OSError, UnicodeError):
+            return False
+        return same and not any(map(now._is_there, self._missing))
+
+    def _is_there(self, template: str) -> bool:
+        try:
+            return bool(self.path(template))
+        except TemplateNotFound:
+            return False
 
     def seal(self) -> None:
         """Give nothing any more but what has been read."""

@@ -96,6 +96,8 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
         ``attributes``: ``"ConversationRelay.newThing"``, or ``"newThing"`` for every element.
         ``elements``: ``"Start.NewNoun"``, or ``"NewNoun"`` in any element.
         """
+        if not attributes and not elements:
+            return self
         known = dict(self.elements)
         for path in elements:
             parent, _, name = path.rpartition(".")
