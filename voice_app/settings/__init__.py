@@ -1,10 +1,9 @@
 """Every setting, once. Values come from the environment, then from ``.env`` in the working directory."""
 
-from voice_app.settings.files import AgentSettings, TomlError, agent_settings, read_toml
+from voice_app.settings.files import AgentSettings, TomlError, agent_settings, number_settings, read_toml
 from voice_app.settings.loading import load, load_model_settings
 from voice_app.settings.model import ModelSettings, ModelShape
 from voice_app.settings.number import NUMBER_KEYS, LanguageSettings, NumberSettings
-from voice_app.settings.number_file import number_settings
 from voice_app.settings.problems import SettingsError, sentences, unknown_keys
 from voice_app.settings.server import (
     SANDBOX_ACCOUNT_SID,
