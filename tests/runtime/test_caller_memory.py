@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from support.memory import merge
 from support.sandbox import Sandbox, recorded, sandbox
 from voice_app.journal import events
 from voice_app.sandbox.twilio import Fault, SandboxAccount, double_app, new_id
 from voice_app.sandbox.twilio.app import serve
 from voice_app.sandbox.twilio.conversation_store import settle
-from voice_app.sandbox.twilio.memory_store import add_profile, merge, remember
+from voice_app.sandbox.twilio.memory_store import add_profile, remember
 from voice_app.sandbox.twilio.records import StoredProfile
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from support.conversations import open_conversation
+from support.memory import merge
 from voice_app.sandbox.twilio import Fault, SandboxAccount, new_id
-from voice_app.sandbox.twilio.memory_store import add_profile, merge
+from voice_app.sandbox.twilio.memory_store import add_profile
 from voice_app.sandbox.twilio.records import SandboxCall
 from voice_app.twilio import ApiError, MemoryClient, Trouble, TwilioApi
 from voice_app.twilio.erasure import Clues, Erasure, Traces

@@ -1,4 +1,4 @@
-"""The TOML files that settings name: how one is read, and what is in those of the agent and of the numbers."""
+"""The TOML files that settings name: how one is read, and what the agent's and the numbers' have in them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voice_app.settings.server import Settings, environment_name
 from voice_app.settings.values import E164, plain_address
 
 _OF_THE_AGENT: Final = ("agent", "receptionist", "prompt")
-_KEYS: Final = (*(NumberSettings.model_fields.keys() - NUMBER_KEYS.values()), *NUMBER_KEYS)
+_TABLE_KEYS: Final = (*(NumberSettings.model_fields.keys() - NUMBER_KEYS.values()), *NUMBER_KEYS)
 
 
 class TomlError(Exception):
@@ -124,7 +124,7 @@ def number_settings(settings: Settings) -> dict[str, NumberSettings]:
                 given = {NUMBER_KEYS.get(item, item): table[item] for item in table}
                 found[number] = NumberSettings(**{**defaults, **given})
             except ValidationError as error:
-                problems += [f"{place}: {problem}" for problem in sentences(error, known=_KEYS)]
+                problems += [f"{place}: {problem}" for problem in sentences(error, known=_TABLE_KEYS)]
     if problems:
         raise SettingsError(problems)
     return found
@@ -138,4 +138,4 @@ def _unknown(table: Mapping[str, Any]) -> Iterator[str]:
         if field in Settings.model_fields.keys() - NumberSettings.model_fields.keys():
             yield f"{key} is set for all numbers at once, with {environment_name(field)}"
         else:
-            yield unknown_key(field, _KEYS).replace(field, key, 1)
+            yield unknown_key(field, _TABLE_KEYS).replace(field, key, 1)

@@ -14,10 +14,11 @@ from twilio.rest.memory.v1.observation import ObservationList
 from twilio.rest.memory.v1.profile import ProfileList
 from twilio.rest.memory.v1.recall import RecallList
 
+from support.memory import merge
 from support.official import Official
 from voice_app.sandbox.twilio import CallStart, LocalTranscriber, SandboxAccount, new_id
 from voice_app.sandbox.twilio.conversation_store import settle
-from voice_app.sandbox.twilio.memory_store import add_profile, merge
+from voice_app.sandbox.twilio.memory_store import add_profile
 
 TOKEN = "token-of-the-test"
 PHONE, NUMBER = "+15550100002", "+15550100001"

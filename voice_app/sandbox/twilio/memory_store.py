@@ -63,17 +63,6 @@ def add_profile(
     return profile
 
 
-def merge(store: StoredMemory, profile_id: str, into: str) -> None:
-    """Two profiles turn out to be one person. The first id answers with a redirect from now on."""
-    gone, kept = store.profiles.pop(profile_id), store.profiles[into]
-    for group, values in gone.traits.items():
-        kept.traits[group] = values | kept.traits.get(group, {})
-    kept.observations |= gone.observations
-    kept.summaries |= gone.summaries
-    store.merged = {old: into if new == profile_id else new for old, new in store.merged.items()}
-    store.merged[profile_id] = into
-
-
 def patch_traits(profile: StoredProfile, changes: dict[str, dict[str, Any]]) -> None:
     """What is left out stays; null removes."""
     for group, values in changes.items():
