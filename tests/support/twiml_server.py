@@ -79,12 +79,14 @@ class TwimlServer:
         return web.Response(text=f"{HEADER}<Response>{inside}</Response>", content_type="text/xml")
 
     async def _relay(self, request: web.Request) -> web.WebSocketResponse:
-        """An agent that says nothing but the greeting of its TwiML."""
+        """An agent that only says the greeting of its TwiML; at a "bye" it ends, at a "crash" it is gone."""
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         async for message in socket:
             if message.type == WSMsgType.TEXT and "bye" in message.data:
                 await socket.send_str('{"type": "end"}')
+            elif message.type == WSMsgType.TEXT and "crash" in message.data and request.transport:
+                request.transport.abort()
         return socket
 
 

@@ -13,10 +13,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 
 from voice_app.sandbox.network import WebhookError
 from voice_app.sandbox.phone.frames import (
@@ -35,6 +36,8 @@ from voice_app.sandbox.phone.twiml import TwimlVerb
 from voice_app.sandbox.phone.voice import Voice
 from voice_app.sandbox.twilio import Side
 
+ABNORMAL: Final = CloseCode.ABNORMAL_CLOSURE
+"""How a socket has ended that had no close frame."""
 MAX_MALFORMED = 10
 STALE_AFTER_SECONDS = 0.1
 """Words that arrive this long after an interruption were not under way when it was sent."""
@@ -111,6 +114,8 @@ class RelaySession:
         self._sending: set[asyncio.Task[None]] = set()
         self._reopen = reopen
         self._reconnecting = reconnecting
+        self._dropped = False
+        """The socket that is open, or was last, was broken off here."""
         self._lost = asyncio.Event()
         """Set while there is no socket, as far as Twilio knows."""
         self._over = asyncio.Event()
@@ -164,12 +169,15 @@ class RelaySession:
         self._lost.set()
 
     async def _read_socket(self) -> None:
+        socket = self._socket
         with suppress(ConnectionClosed):
-            async for data in self._socket:
+            async for data in socket:
                 self._receive(data)
                 if self._ending is not None:
-                    await self._socket.close(1000, "Closing websocket session")
+                    await socket.close(1000, "Closing websocket session")
                     return
+        if socket.close_code == ABNORMAL and not self._dropped and self._ending is None:
+            self._observer.problem("the server's socket ended without a close frame: it has crashed")
 
     async def _come_back(self) -> bool:
         """Open the socket again, and deliver what could not be delivered. Returns whether that worked."""
@@ -184,6 +192,7 @@ class RelaySession:
                 return False
             with suppress(WebhookError, ConnectionClosed):
                 self._socket = await self._reopen()
+                self._dropped = False
                 await self._begin_again(habits.setup)
                 self._lost.clear()
                 self._observer.came_back()
@@ -324,6 +333,7 @@ class RelaySession:
             self._abandoned.append(self._socket)
             self._lost.set()
         else:
+            self._dropped = True
             self._socket.transport.abort()
 
     async def send_raw(self, data: str) -> None:

@@ -1,0 +1,24 @@
+"""How the phone takes the end of a relay's socket."""
+
+from __future__ import annotations
+
+from support.twiml_server import relay, twiml_server
+
+
+async def test_a_socket_that_ends_without_a_close_frame_is_reported() -> None:
+    documents = {"/voice": relay(), "/ended": "<Say>Goodbye.</Say>"}
+    async with twiml_server(documents) as server, server.call() as call:
+        assert (await call.reply()).text == "Hello!"
+        await call.say("crash")
+        assert (await call.reply()).text == "Goodbye."
+    assert call.problems == ["the server's socket ended without a close frame: it has crashed"]
+    assert server.form("/ended")["ErrorCode"] == "64105"
+
+
+async def test_a_socket_that_the_phone_breaks_off_itself_is_not() -> None:
+    documents = {"/voice": relay(), "/ended": "<Say>Goodbye.</Say>"}
+    async with twiml_server(documents) as server, server.call() as call:
+        await call.reply()
+        await call.drop()
+        assert (await call.reply()).text == "Goodbye."
+    assert call.problems == []
