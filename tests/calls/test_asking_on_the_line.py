@@ -77,6 +77,15 @@ async def test_a_secret_stays_one_after_a_break(tmp_path: Path) -> None:
     assert "4711" not in repr(await recorded(tmp_path, call.sid))
 
 
+async def test_the_recognition_is_told_what_a_question_expects(tmp_path: Path) -> None:
+    tuned = sandbox(tmp_path, agent="support.agents:form", ask_tunes_listening=True)
+    async with tuned as server, server.call() as call:
+        await call.reply()
+        await call.ask("size")
+        assert (await call.ask("medium")).text == "Thank you, medium."
+    assert call.problems == []
+
+
 async def test_a_plain_generator_asks_from_its_thread(tmp_path: Path) -> None:
     thread = sandbox(tmp_path, agent="support.agents:plain_form", agent_thread=True)
     async with thread as server, server.call() as call:

@@ -11,6 +11,7 @@ from voice_app.calls import CallState, HistoryLine, ReconnectState, ResumeState
 from voice_app.journal import Entry
 from voice_app.journal.events import Acted, AnswerAwaited, Event, Failed, Overheard, Prompted, Replied
 from voice_app.relay.commands import Pull
+from voice_app.relay.session import State
 from voice_app.settings import NumberSettings
 
 QUESTION = "What is your name?"
@@ -167,3 +168,58 @@ def test_a_question_is_open_until_its_turn_is_over(then: list[Event], open_: boo
     told = [Prompted("Hello."), AnswerAwaited("Hello."), *then]
     state = CallState.of(Entry(str(number), 1.0 * number, CALL, event) for number, event in enumerate(told))
     assert (state.resume_state(10.0).awaited is not None) is open_
+
+
+SPELT = Expected(hints="small,large", pause_ms=1500)
+TUNED = NumberSettings(ask_tunes_listening=True, hints="Voice App")
+
+
+def listening(driver: Driver) -> list[dict[str, object]]:
+    """The frames that change how the session listens, since the last time."""
+    return [frame for frame in driver.flush() if frame["type"] in ("hints", "config")]
+
+
+def test_a_question_tells_what_to_expect_and_its_answer_ends_that() -> None:
+    driver = asking(Driver(line=TUNED), SPELT)
+    assert listening(driver) == [
+        {"type": "hints", "hints": "Voice App,small,large"},
+        {"type": "config", "speechTimeout": 1500},
+    ]
+    driver.prompt("Small.")
+    assert listening(driver) == [
+        {"type": "hints", "hints": "Voice App"},
+        {"type": "config", "speechTimeout": "auto"},
+    ]
+
+
+def test_an_interruption_of_the_question_leaves_what_was_told() -> None:
+    driver = asking(Driver(line=TUNED), SPELT)
+    driver.interrupt("What is")
+    assert [frame["type"] for frame in listening(driver)] == ["hints", "config"]
+
+
+def test_nothing_is_told_where_the_setting_is_off() -> None:
+    driver = asking(expected=SPELT)
+    driver.prompt("Small.")
+    assert listening(driver) == []
+
+
+def test_a_session_that_refuses_such_a_frame_gets_no_more_and_goes_on() -> None:
+    driver = asking(Driver(line=TUNED), SPELT)
+    assert len(listening(driver)) == 2
+    driver.receive(type="error", description="Invalid message received, code: 64107, {...}")
+    driver.prompt("Small.")
+    driver.agent("Thank you.")
+    assert listening(driver) == []
+    driver.prompt("Hello.")
+    asked(driver, SPELT)
+    assert listening(driver) == []
+    assert driver.session.state is State.LIVE
+
+
+def test_an_error_of_another_kind_changes_nothing() -> None:
+    driver = asking(Driver(line=TUNED), SPELT)
+    listening(driver)
+    driver.receive(type="error", description="provider lost, code: 64114")
+    driver.prompt("Small.")
+    assert len(listening(driver)) == 2

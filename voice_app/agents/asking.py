@@ -170,7 +170,12 @@ class _Asking:
         """Ask once. Silence, and a question that was cut off by a noise, have it asked again."""
         call, floor = self._call, self._floor
         call.keys = kind.keys() or Keys(length=1)
-        expected = Expected(secret=self._kind.secret, patience=kind.patience)
+        expected = Expected(
+            secret=self._kind.secret,
+            patience=kind.patience,
+            hints=",".join(kind.hints()),
+            pause_ms=kind.pause_ms,
+        )
         for _ in range(TRIES):
             turn = await floor.exchange(words, expected)
             if turn.kind in ("speech", "keys"):

@@ -57,6 +57,8 @@ class AnswerKind(Generic[T]):
     """Under what its sentences stand in `spoken.toml`."""
     patience: ClassVar[float] = 15.0
     """Seconds for which the caller may look for it."""
+    pause_ms: ClassVar[int] = 0
+    """Milliseconds for which they may pause in the middle of it; 0: as everywhere."""
     read_back: ClassVar[bool] = True
     """Whether the caller has to confirm it."""
     secret = False
@@ -69,6 +71,10 @@ class AnswerKind(Generic[T]):
     def typing_hint(self, line: AskContext) -> str:
         """Tells the caller how it can be typed; empty where it cannot."""
         return ""
+
+    def hints(self) -> Sequence[str]:
+        """What the recognition may expect to hear."""
+        return ()
 
     def heard(self, text: str, line: AskContext) -> T | None:
         """The value in what was said; None if there is none that is valid."""
@@ -92,6 +98,7 @@ class Email(AnswerKind[str]):
     """An e-mail address, in lower case."""
 
     name = "email"
+    pause_ms = 1500
     patience = 20.0
 
     def heard(self, text: str, line: AskContext) -> str | None:
@@ -107,6 +114,7 @@ class PhoneNumber(AnswerKind[str]):
 
     region: str | None = None
     name = "phone"
+    pause_ms = 1500
 
     def keys(self) -> Keys:
         return Keys(seconds=4)
@@ -199,6 +207,7 @@ class Address(AnswerKind[str]):
     """A postal address in one line, as it was said."""
 
     name = "address"
+    pause_ms = 1200
     patience = 20.0
 
     def heard(self, text: str, line: AskContext) -> str | None:
@@ -214,6 +223,7 @@ class Digits(AnswerKind[str]):
     length: int = 0
     secret: bool = False
     name = "digits"
+    pause_ms = 1500
     patience = 20.0
 
     def keys(self) -> Keys:
@@ -247,6 +257,9 @@ class Choice(AnswerKind[str]):
 
     def __repr__(self) -> str:
         return f"Choice({self.options!r})"
+
+    def hints(self) -> Sequence[str]:
+        return [word for option, others in self.options.items() for word in (option, *others)]
 
     def keys(self) -> Keys:
         return Keys(length=1)

@@ -74,6 +74,10 @@ class Expected:
     """It is given to the agent and appears nowhere else, whether it is typed or said."""
     patience: float = 0.0
     """Seconds for which a caller may think about it, if that is longer than the silence of the settings."""
+    hints: str = ""
+    """Words that the recognition may expect, separated by commas. Never a secret."""
+    pause_ms: int = 0
+    """Milliseconds for which a caller may pause in the middle of it, as who spells does; 0: as usual."""
 
 
 class Floor(Protocol):

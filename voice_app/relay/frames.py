@@ -146,13 +146,31 @@ class LanguageMessage(
     transcription_language: str = ""
 
 
+class ConfigMessage(msgspec.Struct, tag_field="type", tag="config", rename="camel", gc=False):
+    """Changes how the session listens (``docs/protocol.md`` §2.2). The layout is not confirmed."""
+
+    speech_timeout: int | str
+    """Milliseconds of silence that end a prompt, or ``auto``."""
+
+
+class HintsMessage(msgspec.Struct, tag_field="type", tag="hints", gc=False):
+    """Changes what the recognition expects. The layout is not confirmed."""
+
+    hints: str
+    """Words, separated by commas."""
+
+
 class EndMessage(msgspec.Struct, tag_field="type", tag="end", rename="camel", omit_defaults=True, gc=False):
     """Ends the session. Twilio closes the socket and asks the action URL."""
 
     handoff_data: str | None = None
 
 
-Outgoing: TypeAlias = TextMessage | PlayMessage | SendDigitsMessage | LanguageMessage | EndMessage
+ListeningMessage: TypeAlias = ConfigMessage | HintsMessage
+"""What changes how the session listens."""
+Outgoing: TypeAlias = (
+    TextMessage | PlayMessage | SendDigitsMessage | LanguageMessage | ListeningMessage | EndMessage
+)
 
 _encode = msgspec.json.Encoder().encode
 

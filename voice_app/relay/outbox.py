@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 import msgspec
 
@@ -10,6 +11,9 @@ from voice_app.agents.text import cleaned
 from voice_app.relay import frames
 
 log = logging.getLogger(__name__)
+
+_UNHEARD: Final = (frames.LanguageMessage, frames.ConfigMessage, frames.HintsMessage, frames.EndMessage)
+"""Frames that are not heard: an interruption leaves them."""
 
 
 class Outbox:
@@ -46,9 +50,7 @@ class Outbox:
 
     def interrupt(self) -> None:
         """Take back everything that would be heard, and close what is open on the wire."""
-        self._frames = [
-            frame for frame in self._frames if isinstance(frame, frames.LanguageMessage | frames.EndMessage)
-        ]
+        self._frames = [frame for frame in self._frames if isinstance(frame, _UNHEARD)]
         if self._begun:
             self._frames.insert(0, frames.TextMessage("", last=True))
 

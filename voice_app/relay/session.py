@@ -43,6 +43,8 @@ from voice_app.settings import NumberSettings
 
 MAX_MALFORMED = 10
 """So many malformed frames in a row end the session (the bound that Twilio keeps for ours)."""
+REFUSED_FRAME = "64107"
+"""Twilio's code for a frame that it does not take: it is dropped, and the session goes on."""
 SECONDS_OF_GRACE = 5.0
 """How much longer than estimated the last words may take before the call is ended regardless."""
 SECONDS_TO_CLOSE = 10.0
@@ -174,6 +176,8 @@ class Session:
                 self._receive_key(frame.digit, now)
             case frames.ErrorMessage():
                 self._record(events.Failed("relay", frame.description[:500]))
+                if REFUSED_FRAME in frame.description:
+                    self._turns.frame_refused()
             case frames.SetupMessage() if self._past.reconnect is not None:
                 self._receive_setup_again(frame, now)
             case _:

@@ -33,6 +33,7 @@ from voice_app.journal import events
 from voice_app.relay.actions import checked, frame_of
 from voice_app.relay.commands import Command, ContinueTurn, Pull, Record, StartTurn, StopTurn
 from voice_app.relay.conversation_log import Asked, Dialogue
+from voice_app.relay.listening import Listening
 from voice_app.relay.preemption import SECONDS_UNTIL_STABLE, Guesses
 from voice_app.relay.speaker import Speaker
 from voice_app.relay.speech_text import Speakable, spoken
@@ -126,6 +127,7 @@ class Turns:
         self._language = line.language or ""
         self._origin: Asked | None = None
         """What the turn began with that runs now, or waits for an answer."""
+        self._listening = Listening(line, speaker)
         self.expected: Expected | None = None
         """Set while an agent waits for an answer in the middle of its turn: the next turn is that answer."""
 
@@ -300,9 +302,14 @@ class Turns:
         self.expected = expected
         self._failures = 0
         self._finish(now)
+        self._listening.expect(expected, now)
         if self._origin is not None:
             self._commands.append(Record(_awaited(self._origin.turn)))
         return Pull.ON
+
+    def frame_refused(self) -> None:
+        """Twilio has not taken a frame of ours."""
+        self._listening.refused()
 
     def agent_finished(self, number: int, now: float) -> None:
         """The agent has nothing more to say in this turn."""
@@ -375,7 +382,9 @@ class Turns:
 
     def _start(self, asked: Asked, now: float, *, again: bool = False) -> _Running:
         self._count += 1
-        if self.expected is None:
+        if self.expected is not None:
+            self._listening.expect(None, now)
+        else:
             self._origin = asked
             if not again:
                 forget_answers(self._call)

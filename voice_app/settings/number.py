@@ -116,6 +116,11 @@ class NumberSettings(BaseModel):
     backchannels: Literal["ignore", "answer"] = Field(
         "ignore", description='what to do with a "mm-hm" while the agent speaks'
     )
+    ask_tunes_listening: bool = Field(
+        False,
+        description="whether a question of the agent's (`ask`) tells Twilio what to expect and to wait "
+        "longer (the frames `hints` and `config`, whose layout is not confirmed)",
+    )
     speculate: Literal["off", "stable"] = Field(
         "off", description="whether the agent may begin before the caller is done (sets `partialPrompts`)"
     )
