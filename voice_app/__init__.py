@@ -1,29 +1,26 @@
 """A server between a Twilio phone number and an AI voice agent."""
 
-from voice_app.agents.asking import NoAnswerError, ask, ask_in_thread
-from voice_app.agents.kinds import (
-    Address,
-    AnswerKind,
-    AskContext,
-    Choice,
-    Date,
-    Digits,
-    Email,
-    Name,
-    PhoneNumber,
-    YesNo,
-)
-from voice_app.agents.protocol import (
+from voice_app.agents import (
     Action,
+    Address,
     Agent,
     Answer,
+    AnswerKind,
+    AskContext,
     AskEndedError,
     Become,
     Break,
     Call,
+    Choice,
+    Date,
+    Digits,
+    Email,
     EndCall,
     Keys,
     Message,
+    Name,
+    NoAnswerError,
+    PhoneNumber,
     Piece,
     Play,
     Reject,
@@ -33,6 +30,9 @@ from voice_app.agents.protocol import (
     SwitchLanguage,
     Transfer,
     Turn,
+    YesNo,
+    ask,
+    ask_in_thread,
 )
 
 __all__ = [

@@ -14,10 +14,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from voice_app import console
+from voice_app.agents import Agent, hook
 from voice_app.agents.loader import load as load_agent
 from voice_app.agents.loader import load_answer, load_named
-from voice_app.agents.protocol import Agent
-from voice_app.agents.runner import hook
 from voice_app.followups import Followups, Rhythm, tasks_of
 from voice_app.guard import Allowance, Report, Scope, Watch, check_account, named_in
 from voice_app.handoff import Target, TargetError, from_addresses, from_file

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from voice_app.agents.protocol import EndCall, Transfer
+from voice_app.agents import EndCall, Transfer
 from voice_app.calls import CallState, HandoffState
 from voice_app.journal import Entry, JournalError
 from voice_app.journal.events import Closed

@@ -7,8 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from voice_app.agents.protocol import Agent, Message
-from voice_app.agents.runner import hook
+from voice_app.agents import Agent, Message, hook
 from voice_app.calls import HistoryLine
 
 SECONDS_TO_SUMMARISE = 3.0

@@ -16,9 +16,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import aiohttp
 import msgspec
 
-from voice_app.agents.protocol import Answer, Call, Reject
-from voice_app.agents.runner import is_cancelled
-from voice_app.agents.text import cleaned
+from voice_app.agents import Answer, Call, Reject, cleaned, is_cancelled
 from voice_app.followups.delivery import signed
 from voice_app.handoff import TargetError, from_addresses
 from voice_app.journal.events import AnswerDecided

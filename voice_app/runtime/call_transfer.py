@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
-from voice_app.agents.protocol import Transfer
+from voice_app.agents import Transfer
 from voice_app.calls import INVITED, CallState, Handoff, HandoffState, HandoffStep
 from voice_app.handoff import NextStep, RingTarget, Target, next_step
 from voice_app.handoff.summary import brief

@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 from cachetools import LRUCache
 
-from voice_app.agents.protocol import Agent, Call, Piece, Turn
+from voice_app.agents import Agent, Call, Piece, Turn
 from voice_app.calls import CallerAddress
 from voice_app.journal.events import Acted, Event, Failed, Noted, Recognised
 from voice_app.runtime.background import BackgroundTasks

@@ -11,7 +11,7 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from voice_app.agents.protocol import Agent
+from voice_app.agents import Agent
 from voice_app.calls import CallState, Parties
 from voice_app.followups import Followups
 from voice_app.guard import Watch

@@ -13,9 +13,7 @@ from typing import Any, Final
 from cachetools import LRUCache
 from starlette.datastructures import Headers
 
-from voice_app.agents import messages
-from voice_app.agents.protocol import Agent, Call, Keys
-from voice_app.agents.runner import hook
+from voice_app.agents import Agent, Call, Keys, hook, messages
 from voice_app.calls import GIVEN_UP, CallState, Parties
 from voice_app.journal import Journal
 from voice_app.journal.events import Conversed, Event, Failed, Reconnected, SocketOpened, Speculated

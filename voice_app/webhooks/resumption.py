@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from starlette.responses import Response
 
-from voice_app.agents.protocol import EndCall, Transfer
+from voice_app.agents import EndCall, Transfer
 from voice_app.calls import CallState, HandoffState, HistoryLine
 from voice_app.handoff import AGENT_FAILED
 from voice_app.journal.events import Acted

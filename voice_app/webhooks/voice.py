@@ -13,7 +13,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from voice_app.agents.protocol import Call, Transfer
+from voice_app.agents import Call, Transfer
 from voice_app.calls import CallState
 from voice_app.findings import refuses
 from voice_app.handoff import BUSY, choose
