@@ -47,7 +47,15 @@ async def pieces(agent: Agent, call: Call, turn: Turn) -> AsyncGenerator[Piece]:
     iterator: AsyncIterator[Piece] | None = None
     try:
         iterator = _guarded(lambda: aiter(agent(call, turn)))
-        while (piece := await _next(iterator)) is not _OVER:
+        while True:
+            try:  # as in `hook`, which would cost a coroutine for each word
+                piece = await anext(iterator)
+            except StopAsyncIteration:
+                return
+            except BaseException as error:
+                if _is_for_us(error):
+                    raise
+                raise _exit(error) from error
             if not isinstance(piece, str):
                 repair.drop()
                 yield _cleaned(piece)
@@ -70,21 +78,10 @@ async def hook(work: Awaitable[T]) -> T:
     """
     try:
         return await work
-    except asyncio.CancelledError as error:
-        if is_cancelled():
+    except BaseException as error:
+        if _is_for_us(error):
             raise
         raise _exit(error) from error
-    except Exception:
-        raise
-    except BaseException as error:
-        raise _exit(error) from error
-
-
-async def _next(iterator: AsyncIterator[Piece]) -> Any:
-    try:
-        return await hook(anext(iterator))
-    except StopAsyncIteration:
-        return _OVER
 
 
 def _guarded(make: Callable[[], T]) -> T:
@@ -106,6 +103,11 @@ async def _close(generator: AsyncGenerator[Any], call: Call) -> None:
         log.warning("call %s: the agent was cancelled while it was closed", call.sid)
     except BaseException as error:
         log.warning("call %s: the agent failed while it was closed", call.sid, exc_info=error)
+
+
+def _is_for_us(error: BaseException) -> bool:
+    """Whether it is a failure, or our own cancellation, and not an attempt to stop more than a turn."""
+    return isinstance(error, Exception) or (isinstance(error, asyncio.CancelledError) and is_cancelled())
 
 
 def _exit(error: BaseException) -> AgentExitError:
