@@ -117,6 +117,9 @@ class Connection:
         self._now = loop.time
         self._socket = socket
         self._flushing: asyncio.Handle | None = None
+        self._gather_seconds = session.line.gather_ms / 1000
+        self._gathering: asyncio.Handle | None = None
+        """While words wait for more of them to be written with."""
         self._writer: asyncio.Task[None] | None = None
         self._closing: Close | None = None
         self._latest: _Answer | None = None
@@ -152,8 +155,9 @@ class Connection:
                 socket.on_text = None
             session.disconnected(1011, self._now())
             self._settle()
-            if self._timer is not None:
-                self._timer.cancel()
+            for handle in (self._timer, self._gathering):
+                if handle is not None:
+                    handle.cancel()
             if self._writer is not None:
                 self._writer.cancel()
                 self._tasks.add(self._writer)
@@ -272,10 +276,22 @@ class Connection:
             self._continued.clear()
 
     def _write_ready(self) -> None:
+        """Write what is ready, unless it had better wait for more of it."""
+        session = self._session
+        if self._writer is not None or not (session.has_data or self._closing):
+            return
+        if self._gather_seconds and session.may_gather(self._now()):
+            if self._gathering is None:
+                self._gathering = self._loop.call_later(self._gather_seconds, self._write_now)
+            return
+        self._write_now()
+
+    def _write_now(self) -> None:
         """Write what is ready, in one piece. What the socket does not take now is left to a task."""
         session, socket = self._session, self._socket
-        if self._writer is not None:
-            return
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         if socket is not None and session.has_data and socket.is_writable:
             socket.write_texts(list(iter(session.data_to_send, None)))
         if session.has_data or self._closing is not None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Final
 
 import msgspec
 
 from voice_app.agents.text import cleaned
 from voice_app.relay import frames
+
+_SENTENCE_END: Final = re.compile(r"[.!?…。！？।؟](?:\s|\Z)")
 
 log = logging.getLogger(__name__)
 
@@ -19,14 +22,23 @@ _UNHEARD: Final = (frames.LanguageMessage, frames.ConfigMessage, frames.HintsMes
 class Outbox:
     """A queue of frames in which words that are ready together become one frame."""
 
-    __slots__ = ("_begun", "_frames")
+    __slots__ = ("_begun", "_frames", "_sentence_out")
 
     def __init__(self) -> None:
         self._frames: list[frames.Outgoing] = []
         self._begun = False  # words of a stretch are on the wire, and its last is not
+        self._sentence_out = False  # and so is the end of its first sentence
 
     def __bool__(self) -> bool:
         return bool(self._frames)
+
+    @property
+    def patient_words(self) -> str:
+        """The words that wait, if nothing else does and the voice has a sentence of their stretch already."""
+        if not self._sentence_out or len(self._frames) != 1:
+            return ""
+        frame = self._frames[0]
+        return frame.token if type(frame) is frames.TextMessage and not frame.last else ""
 
     def say(self, text: str) -> None:
         """Add words to the open stretch of speech."""
@@ -67,6 +79,8 @@ class Outbox:
             frame = self._frames.pop(0)
             if type(frame) is frames.TextMessage:
                 self._begun = not frame.last
+                if not self._begun or not self._sentence_out:
+                    self._sentence_out = self._begun and _SENTENCE_END.search(frame.token) is not None
             try:
                 return frames.encode(frame)
             except (UnicodeError, TypeError, ValueError, msgspec.MsgspecError) as error:

@@ -66,6 +66,8 @@ class Playback:
         self._known = 0  # characters of the first stretch that are known to have been played
         self._characters = 0  # of all that is in the queue
         self._measured = False  # the session tells what was played
+        self.ran_dry = False
+        """The voice fell silent within the stretch that is open: it had said all that had been sent."""
         self._speaking: bool | None = None  # None: the session has no speaker events
         self._speaking_since = 0.0
         self._told_at = 0.0
@@ -74,6 +76,7 @@ class Playback:
     def add(self, speech: Speech) -> None:
         """A stretch of speech begins."""
         self._queue.append(speech)
+        self.ran_dry = False
 
     def sent(self, text: str, now: float) -> None:
         """Text of the latest stretch went out; moves the estimate of when the voice will be done."""
@@ -126,7 +129,10 @@ class Playback:
         if on and not self._speaking:
             self._speaking_since = now
         self._speaking = on
-        if on or not all(speech.closed for speech in self._queue):
+        if on:
+            return None
+        if not all(speech.closed for speech in self._queue):
+            self.ran_dry = True
             return None
         latest = now - SECONDS_ON_THE_WAY
         return self._finish(sum(speech.sent_at <= latest for speech in self._queue), now)

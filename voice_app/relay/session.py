@@ -146,6 +146,10 @@ class Session:
     def has_data(self) -> bool:
         return bool(self._speaker.outbox)
 
+    def may_gather(self, now: float) -> bool:
+        """Whether the data may wait for more of it: Twilio has so much to speak that nobody hears it."""
+        return self._speaker.may_gather(now)
+
     def data_to_send(self) -> str | None:
         """The next frame to write, if any. One at a time: what is not given out can still be stopped."""
         return self._speaker.outbox.next()

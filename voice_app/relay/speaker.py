@@ -6,12 +6,14 @@ what is journaled cannot drift apart.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import msgspec
 
 from voice_app.agents.text import cleaned
 from voice_app.calls import ReconnectState
+from voice_app.calls.scripts import seconds_to_speak
 from voice_app.journal import events
 from voice_app.relay import frames
 from voice_app.relay.conversation_log import Dialogue
@@ -20,6 +22,8 @@ from voice_app.relay.playback import Playback, Speech
 
 SECONDS_BETWEEN_RECORDS = 0.4
 """A growing reply, and how far it was played, is written to the journal at most this often."""
+SECONDS_AHEAD = 1.5
+"""So much speech at Twilio is enough that nobody hears the next words come a moment later."""
 
 
 class Speaker:
@@ -45,6 +49,13 @@ class Speaker:
     def talking(self) -> bool:
         """A stretch of the agent's is open."""
         return self._speech is not None
+
+    def may_gather(self, now: float) -> bool:
+        """Whether the words that wait to be written may wait for more of them: nobody would hear it."""
+        words, playback = self.outbox.patient_words, self.playback
+        if not words or playback.ran_dry:
+            return False
+        return playback.is_ahead(SECONDS_AHEAD + seconds_to_speak(words), sys.maxsize, now)
 
     def greet(self, text: str, now: float) -> None:
         """Twilio speaks the greeting by itself; it is remembered like everything that is said."""

@@ -129,6 +129,13 @@ class NumberSettings(BaseModel):
     stall_seconds: float = Field(
         20, ge=1, le=300, description="after so many seconds without a piece from the agent its turn is cut"
     )
+    gather_ms: int = Field(
+        100,
+        ge=0,
+        le=500,
+        description="while Twilio has more than 1.5 s of speech ahead, words wait so many milliseconds for "
+        "more of them; 0: never",
+    )
     ahead_seconds: float = Field(
         120, ge=5, le=3600, description="an agent that is further ahead of its voice is made to wait"
     )
