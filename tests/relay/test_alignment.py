@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from voice_app.calls.scripts import whole_words
+from voice_app.relay import alignment
 from voice_app.relay.alignment import cut, heard_prefix
 
 WORD = st.text(st.characters(categories=["L"], max_codepoint=0x250), min_size=1, max_size=8)
@@ -188,3 +190,17 @@ def test_every_stretch_gets_a_count_within_its_length(sent: list[str], utterance
     if counts is not None:
         assert len(counts) == len(sent)
         assert all(0 <= count <= len(text) for count, text in zip(counts, sent, strict=True))
+
+
+def test_stretches_are_read_once_wherever_an_utterance_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+    unit = alignment._unit
+
+    def counted(match: re.Match[str], text: str) -> alignment._Unit:
+        nonlocal read
+        read += 1
+        return unit(match, text)
+
+    monkeypatch.setattr(alignment, "_unit", counted)
+    assert cut(["We have some left."] * 500, "Nobody has said this.") is None
+    assert read == 500 * 4 + 4

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -84,16 +85,21 @@ def cut(sent: Sequence[str], utterance: str) -> list[int] | None:
     heard = _units(utterance)
     if not heard:
         return None
-    best, best_matched = None, 0
-    for first in range(len(sent)):
-        text = "\n".join(sent[first:])
-        units = _units(text)
-        count, matched = _align(units, heard)
-        if count and 2 * matched >= len(heard) and matched > best_matched:
+    text = "\n".join(sent)
+    units = _units(text)  # once, wherever the utterance begins
+    best, best_matched, start = None, 0, 0
+    for index, item in enumerate(sent):
+        begin = bisect_left(units, start, key=lambda unit: unit.start)
+        if begin and units[begin - 1].end > start:  # in the middle of one that goes over two stretches
+            units, begin = _units(text, start), 0
+        at, matched = _align(units, heard, begin)
+        if at > begin and 2 * matched >= len(heard) and matched > best_matched:
             best_matched = matched
-            best = [len(item) for item in sent[:first]] + _spread(sent[first:], _end(text, units, count))
+            end = _end(text, units, at) - start
+            best = [len(before) for before in sent[:index]] + _spread(sent[index:], end)
             if matched == len(heard):
                 break
+        start += len(item) + 1
     return best
 
 
@@ -105,10 +111,10 @@ def _spread(sent: Sequence[str], count: int) -> list[int]:
     return counts
 
 
-def _units(text: str) -> list[_Unit]:
+def _units(text: str, start: int = 0) -> list[_Unit]:
     """The units of a text. Written ones that follow each other are one: nobody hears where one ends."""
     units: list[_Unit] = []
-    for match in _UNIT.finditer(text):
+    for match in _UNIT.finditer(text, start):
         unit = _unit(match, text)
         if units and unit.spoken and units[-1].spoken:
             last = units.pop()
@@ -163,12 +169,12 @@ def _words_of_quantity(value: int) -> int:
     return 1 if value <= 20 or value % 10 == 0 else 2
 
 
-def _align(units: Sequence[_Unit], heard: Sequence[_Unit]) -> tuple[int, int]:
-    """How many units were heard for certain, and how much of what was heard they explain.
+def _align(units: Sequence[_Unit], heard: Sequence[_Unit], begin: int = 0) -> tuple[int, int]:
+    """Up to which unit was heard for certain, from ``begin`` on; and how much of what was heard they explain.
 
     Goes through both once; behind a written unit it looks at most `MAX_SPOKEN` units ahead.
     """
-    at = position = 0
+    at, position = begin, 0
     while at < len(units) and position < len(heard):
         unit, word = units[at], heard[position]
         if unit.text == word.text:
