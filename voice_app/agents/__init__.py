@@ -1,15 +1,16 @@
 """Agents: what they are, what they may yield and ask, and how they are run.
 
 The agents themselves are modules of their own, which load what they need: `chat`, `receptionist`, `tools`.
+What runs an agent brings asyncio, and is loaded when first asked for: `import voice_app` needs none of it.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from voice_app.agents.asking import (
     NoAnswerError,
     ask,
     ask_in_thread,
-)
-from voice_app.agents.failures import (
-    ModelError,
 )
 from voice_app.agents.kinds import (
     Address,
@@ -48,14 +49,13 @@ from voice_app.agents.protocol import (
     Turn,
     TurnKind,
 )
-from voice_app.agents.runner import (
-    hook,
-    is_cancelled,
-    pieces,
-)
 from voice_app.agents.text import (
     cleaned,
 )
+
+if TYPE_CHECKING:
+    from voice_app.agents.failures import ModelError
+    from voice_app.agents.runner import hook, is_cancelled, pieces
 
 __all__ = [
     "Action",
@@ -100,3 +100,16 @@ __all__ = [
     "is_cancelled",
     "pieces",
 ]
+
+_LOADED_LATER = {
+    "ModelError": "voice_app.agents.failures",
+    "hook": "voice_app.agents.runner",
+    "is_cancelled": "voice_app.agents.runner",
+    "pieces": "voice_app.agents.runner",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LOADED_LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LOADED_LATER[name]), name)

@@ -14,7 +14,6 @@ from typing import Any, Final, Literal, TypeVar
 
 from voice_app.agents.kinds import AnswerKind, AskContext, YesNo
 from voice_app.agents.protocol import AskEndedError, Call, Expected, Floor, Keys, Turn
-from voice_app.agents.runner import is_in_agent_thread, wait_in_thread
 
 __all__ = ["AskEndedError", "NoAnswerError", "ask", "ask_in_thread"]
 
@@ -55,6 +54,8 @@ def ask(call: Call, kind: AnswerKind[T], question: str = "", *, tries: int = TRI
         AskEndedError: the call, its session or the turn was over before.
         RuntimeError: no server runs the agent, or it is a plain generator, which cannot await.
     """
+    from voice_app.agents.runner import is_in_agent_thread  # it brings asyncio
+
     if is_in_agent_thread():
         raise RuntimeError(
             "a plain generator cannot await: write ask_in_thread(call, …) instead of ask(call, …)"
@@ -70,6 +71,8 @@ def ask_in_thread(call: Call, kind: AnswerKind[T], question: str = "", *, tries:
         AskEndedError: the call, its session or the turn was over before.
         RuntimeError: no server runs the agent, or not in a thread.
     """
+    from voice_app.agents.runner import wait_in_thread  # it brings asyncio
+
     return wait_in_thread(lambda: _ask(call, kind, question, tries))
 
 
