@@ -1,4 +1,4 @@
-"""A server that is told to stop, in a process of its own: no call is cut, and it stays no longer."""
+"""A server that is told to stop: no call is cut, and it stays no longer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.figures import Record, show
-from support.processes import exists, process
+from support.processes import exists, here, process
 from voice_app.sandbox.phone import Person
 from voice_app.settings import NumberSettings
 
@@ -22,7 +22,7 @@ GOODBYE = NumberSettings().drain_goodbye
 async def test_a_reply_is_heard_to_its_end_and_the_call_goes_on(
     tmp_path: Path, record_property: Record
 ) -> None:
-    async with process(tmp_path, settings=STORY) as server:
+    async with here(tmp_path, settings=STORY) as server:
         async with server.call() as call:
             await call.reply()
             await call.say("Tell me a story.")
@@ -56,7 +56,7 @@ async def test_it_ends_soon_when_nobody_is_on_the_line(
 
 async def test_a_feed_that_is_followed_does_not_hold_it_up(tmp_path: Path) -> None:
     token = "a token that is long enough"
-    async with process(tmp_path, settings={"VOICE_APP_API_TOKEN": token}) as server:
+    async with here(tmp_path, settings={"VOICE_APP_API_TOKEN": token}) as server:
         headers = {"Authorization": f"Bearer {token}"}
         async with server.http.get(f"{server.base_url}/api/feed", headers=headers) as feed:
             await feed.content.readuntil(b"\n\n")
@@ -67,7 +67,7 @@ async def test_a_feed_that_is_followed_does_not_hold_it_up(tmp_path: Path) -> No
 
 async def test_when_time_is_up_and_there_is_no_other_server_the_agent_says_goodbye(tmp_path: Path) -> None:
     async with (
-        process(tmp_path, settings=STORY | {"VOICE_APP_DRAIN_SECONDS": "0.3"}) as server,
+        here(tmp_path, settings=STORY | {"VOICE_APP_DRAIN_SECONDS": "0.3"}) as server,
         server.call() as call,
     ):
         await call.reply()
@@ -84,7 +84,7 @@ async def test_when_time_is_up_and_there_is_no_other_server_the_agent_says_goodb
 
 
 async def test_a_second_signal_hurries(tmp_path: Path) -> None:
-    async with process(tmp_path) as server, server.call() as call:
+    async with here(tmp_path) as server, server.call() as call:
         await call.reply()
         server.stop()
         await server.drains()
@@ -96,7 +96,7 @@ async def test_a_second_signal_hurries(tmp_path: Path) -> None:
 
 async def test_whoever_cuts_into_the_goodbye_hears_it_again(tmp_path: Path) -> None:
     async with (
-        process(tmp_path, pace=20, settings={"VOICE_APP_DRAIN_SECONDS": "0"}) as server,
+        here(tmp_path, pace=20, settings={"VOICE_APP_DRAIN_SECONDS": "0"}) as server,
         server.call() as call,
     ):
         await call.reply()
@@ -120,7 +120,7 @@ async def test_a_third_signal_ends_it_there_and_then(tmp_path: Path) -> None:
 
 
 async def test_new_callers_are_told_that_all_lines_are_busy(tmp_path: Path) -> None:
-    async with process(tmp_path) as server, server.call() as call:
+    async with here(tmp_path) as server, server.call() as call:
         await call.reply()
         server.stop()
         await server.drains()
@@ -134,7 +134,7 @@ async def test_new_callers_are_told_that_all_lines_are_busy(tmp_path: Path) -> N
 
 
 async def test_a_call_that_is_with_people_is_waited_for(tmp_path: Path) -> None:
-    async with process(tmp_path, settings={"VOICE_APP_HANDOFF_TO": "+15550100010"}) as server:
+    async with here(tmp_path, settings={"VOICE_APP_HANDOFF_TO": "+15550100010"}) as server:
         async with server.call(Person("answers", says=["Anna here."])) as call:
             await call.reply()
             await call.ask("I want to speak to a person.")
@@ -149,7 +149,7 @@ async def test_a_call_that_is_with_people_is_waited_for(tmp_path: Path) -> None:
 
 
 async def test_a_caller_whose_socket_breaks_meanwhile_is_taken_up_again(tmp_path: Path) -> None:
-    async with process(tmp_path) as server, server.call() as call:
+    async with here(tmp_path) as server, server.call() as call:
         await call.reply()
         server.stop()
         await server.drains()

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from support.figures import Record, show
-from support.processes import Server, process
+from support.processes import StoppableServer, here, process
 from support.waiting import until
 from voice_app.sandbox.phone import Person
 from voice_app.settings import NumberSettings
@@ -19,15 +19,21 @@ ANSWER = "Before that there were"
 
 
 @asynccontextmanager
-async def two(folder: Path, url: str, **settings: str) -> AsyncIterator[tuple[Server, Server]]:
-    """One server that stays, and one that the test is about: the phone is on the latter, and knows both."""
+async def two(
+    folder: Path, url: str, settings: dict[str, str] | None = None, *, processes: bool = False
+) -> AsyncIterator[tuple[StoppableServer, StoppableServer]]:
+    """One server that stays, and one that the test is about: the phone is on the latter, and knows both.
+
+    They are two processes, or two servers in this one.
+    """
+    start = process if processes else here
     shared = {"VOICE_APP_DATABASE_URL": url, "VOICE_APP_AGENT": "support.agents:echo"}
-    limits = {name: value for name, value in settings.items() if name == "VOICE_APP_MAX_CALLS"}
+    limits = {name: value for name, value in (settings or {}).items() if name == "VOICE_APP_MAX_CALLS"}
     (folder / "stays").mkdir()
     (folder / "stops").mkdir()
     async with (
-        process(folder / "stays", settings=shared | limits) as stays,
-        process(folder / "stops", settings=shared | settings, beside=stays) as stops,
+        start(folder / "stays", settings=shared | limits) as stays,
+        start(folder / "stops", settings=shared | (settings or {}), beside=stays) as stops,
     ):
         network = stops.phone.network
         network.others = (stays.base_url,)
@@ -39,7 +45,7 @@ def new_call() -> str:
     return "CA" + secrets.token_hex(16)
 
 
-async def redirected(server: Server, path: str = "/voice") -> str:
+async def redirected(server: StoppableServer, path: str = "/voice") -> str:
     """Wait until a new call is sent to the other server, and give the document."""
     async with asyncio.timeout(20):
         while True:
@@ -53,7 +59,7 @@ async def test_when_time_is_up_the_other_server_goes_on_with_the_call(
     tmp_path: Path, postgres_url: str, record_property: Record
 ) -> None:
     short = {"VOICE_APP_DRAIN_SECONDS": "0.2"}
-    async with two(tmp_path, postgres_url, **short) as (stays, stops), stops.call() as call:
+    async with two(tmp_path, postgres_url, short, processes=True) as (stays, stops), stops.call() as call:
         await call.reply()
         await call.ask("Hello?")
         stops.phone.network.regain(stays.base_url)
@@ -77,7 +83,7 @@ async def test_a_full_server_goes_on_with_the_calls_of_one_that_stops(
 ) -> None:
     limits = {"VOICE_APP_DRAIN_SECONDS": "0.2", "VOICE_APP_MAX_CALLS": "1"}
     async with (
-        two(tmp_path, postgres_url, **limits) as (stays, stops),
+        two(tmp_path, postgres_url, limits) as (stays, stops),
         stays.call() as talking,
         stops.call() as call,
     ):
@@ -112,7 +118,10 @@ async def test_a_new_call_that_reaches_a_server_that_drains_is_taken_by_the_othe
 async def test_a_new_call_that_reaches_a_full_server_is_taken_by_the_other(
     tmp_path: Path, postgres_url: str
 ) -> None:
-    async with two(tmp_path, postgres_url, VOICE_APP_MAX_CALLS="1") as (stays, stops), stops.call() as call:
+    async with (
+        two(tmp_path, postgres_url, {"VOICE_APP_MAX_CALLS": "1"}) as (stays, stops),
+        stops.call() as call,
+    ):
         await call.reply()
         first = await redirected(stops)
         assert '<Redirect method="POST">https://sandbox.localhost/voice?hop=1</Redirect>' in first
@@ -132,7 +141,7 @@ async def test_a_call_that_is_with_people_is_not_waited_for_where_another_server
 ) -> None:
     people = {"VOICE_APP_HANDOFF_TO": "+15550100010", "VOICE_APP_ANSWER": "people"}
     anna = Person("answers", says=["Anna here."])
-    async with two(tmp_path, postgres_url, **people) as (stays, stops), stops.call(anna) as call:
+    async with two(tmp_path, postgres_url, people) as (stays, stops), stops.call(anna) as call:
         await call.bridged()
         stops.phone.network.regain(stays.base_url)
         stops.stop()
@@ -143,7 +152,7 @@ async def test_a_call_that_is_with_people_is_not_waited_for_where_another_server
 
 
 async def test_a_server_that_gives_its_calls_away_takes_no_socket(tmp_path: Path, postgres_url: str) -> None:
-    async with two(tmp_path, postgres_url, VOICE_APP_DRAIN_SECONDS="0") as (stays, stops):
+    async with two(tmp_path, postgres_url, {"VOICE_APP_DRAIN_SECONDS": "0"}) as (stays, stops):
         async with stops.call() as call:
             await call.reply()
             stops.stop()

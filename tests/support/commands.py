@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 
 from voice_app import server
 from voice_app.cli.main import app
-from voice_app.settings import load
+from voice_app.settings import Settings, load
 
 TESTS = Path(__file__).parents[1]
 # A busy machine is late now and then, which makes a server turn callers away; that is tested by itself.
@@ -100,9 +100,8 @@ async def voice_app_process(folder: Path, *arguments: str, stdin: str = "", **en
     return Finished(process.returncode or 0, out.decode(), err.decode())
 
 
-@asynccontextmanager
-async def serving(folder: Path, **environment: str) -> AsyncIterator[str]:
-    """Serve in this process while the block runs, as in a folder with this environment; the base URL."""
+def settings_of(folder: Path, **environment: str) -> Settings:
+    """The settings of a server as in a folder with this environment, its journal and its spool there."""
     kept = {
         "VOICE_APP_DATABASE_URL": f"sqlite:///{folder}/voice-app.db",
         "VOICE_APP_SPOOL": f"{folder}/voice-app-spool",
@@ -112,7 +111,13 @@ async def serving(folder: Path, **environment: str) -> AsyncIterator[str]:
         chdir(folder),
         CliRunner().isolation("", {**dict.fromkeys(filter(_ours, os.environ)), **kept, **environment}),
     ):
-        settings = load(port=0).tried_out()
+        return load(port=0).tried_out()
+
+
+@asynccontextmanager
+async def serving(folder: Path, **environment: str) -> AsyncIterator[str]:
+    """Serve in this process while the block runs, as in a folder with this environment; the base URL."""
+    settings = settings_of(folder, **environment)
     async with server.environment(settings) as (found, api), server.running(found, api) as base_url:
         yield base_url
 

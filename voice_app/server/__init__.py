@@ -1,7 +1,7 @@
 """uvicorn around the application, with a drain; the checks before it, and the sandbox beside it."""
 
 from voice_app.server.database_lock import check_workers, exclusive
-from voice_app.server.serving import hold_hangups, running, serve, signal_changes
+from voice_app.server.serving import hold_hangups, listen, running, serve, serve_on, signal_changes
 from voice_app.server.startup import environment, preflight, rehearse
 from voice_app.server.workers import WorkerError, supervise
 
@@ -11,10 +11,12 @@ __all__ = [
     "environment",
     "exclusive",
     "hold_hangups",
+    "listen",
     "preflight",
     "rehearse",
     "running",
     "serve",
+    "serve_on",
     "signal_changes",
     "supervise",
 ]
