@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, Final, Literal
 
 from voice_app.sandbox.network import Network
@@ -128,8 +129,10 @@ class SandboxAccount:
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def add_configuration(self, configuration_id: str | None = None, **fields: Any) -> str:
-        """Put a configuration into the account, unchecked, and give its id."""
-        configuration_id = configuration_id or new_id("conv_configuration_")
+        """Put a configuration into the account, unchecked, and give its id: by default the next free one."""
+        if configuration_id is None:
+            free = (f"conv_configuration_{number:026}" for number in count(1))
+            configuration_id = next(item for item in free if item not in self.configurations)
         self.configurations[configuration_id] = {
             "id": configuration_id,
             "displayName": "sandbox",
