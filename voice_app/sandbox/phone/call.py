@@ -24,7 +24,7 @@ from voice_app.sandbox.phone.leg import Leg, SharedCallParts, first_of
 from voice_app.sandbox.phone.outbound import OutboundCall, OutboundCalls
 from voice_app.sandbox.phone.people import Person, PersonQueue, WaitingRoom
 from voice_app.sandbox.phone.record import RecordVerb
-from voice_app.sandbox.phone.relay import HeardReply, RelaySession
+from voice_app.sandbox.phone.relay import HeardReply, RelaySession, ReportedInput
 from voice_app.sandbox.phone.transcription import TranscriptWriter
 from voice_app.sandbox.phone.twiml import Jump, RefusedTwimlError
 from voice_app.sandbox.phone.voice import Pace
@@ -50,6 +50,7 @@ class PhoneSetup:
     verified: frozenset[str]
     queue_ahead: int
     reconnecting: Reconnecting | None
+    reports: ReportedInput
     transcriber: Transcriber | None
 
 
@@ -97,6 +98,7 @@ class PhoneCall:
             verified=phone.verified,
             queue_ahead=phone.queue_ahead,
             reconnecting=phone.reconnecting,
+            reports=phone.reports,
         )
         self._outbound = OutboundCalls(self._context, phone.transcriber)
         self.documents = self._leg.documents

@@ -13,7 +13,7 @@ from voice_app.sandbox.phone.engines import ActiveEngines
 from voice_app.sandbox.phone.frames import Reconnecting
 from voice_app.sandbox.phone.leg import Leg
 from voice_app.sandbox.phone.people import PersonQueue, WaitingRoom
-from voice_app.sandbox.phone.relay import SessionEnding
+from voice_app.sandbox.phone.relay import ReportedInput, SessionEnding
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -62,6 +62,7 @@ class CallContext:
     queue_ahead: int = 0
     """How many others are waiting in a queue that the caller comes into."""
     reconnecting: Reconnecting | None = None
+    reports: ReportedInput = "none"
     """How Twilio comes back to a session whose socket was lost; None: it does not."""
     abandoned: list[ClientConnection] = field(default_factory=list)
     """Sockets that are lost, and of which the server does not know it."""

@@ -182,6 +182,7 @@ class TwimlInterpreter:
             shared.pace.words_per_second,
             reopen=reopen,
             reconnecting=context.reconnecting,
+            reports=context.reports,
             abandoned=context.abandoned,
         )
 

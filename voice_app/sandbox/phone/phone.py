@@ -27,6 +27,7 @@ from voice_app.sandbox.phone.callbacks import CallbackOrder
 from voice_app.sandbox.phone.endpoint import PhoneEvent
 from voice_app.sandbox.phone.frames import Reconnecting
 from voice_app.sandbox.phone.people import Person
+from voice_app.sandbox.phone.relay import ReportedInput
 from voice_app.sandbox.phone.voice import WORDS_PER_SECOND
 from voice_app.sandbox.twilio import CONTROL_PATH, Instruction, Placement, RemoteTranscriber, Transcriber
 
@@ -41,7 +42,8 @@ class Phone:
     says in which order status callbacks come, ``seed`` makes their disorder repeatable. ``verified`` are
     numbers that may be shown as ``callerId`` beside the two of a call; ``queue_ahead`` is how many are in
     every queue already. ``reconnecting`` is how Twilio comes back to a session whose socket was lost, where
-    the TwiML asks for that; None: it asks the action URL at once.
+    the TwiML asks for that; None: it asks the action URL at once. ``reports`` is the default of
+    ``reportInputDuringAgentSpeech``.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Phone:
         verified: Sequence[str] = (),
         queue_ahead: int = 0,
         reconnecting: Reconnecting | None = DEFAULT_RECONNECTING,
+        reports: ReportedInput = "none",
     ) -> None:
         self.network = network
         self.account_sid = account_sid
@@ -69,6 +72,7 @@ class Phone:
         self.verified = frozenset(verified)
         self.queue_ahead = queue_ahead
         self.reconnecting = reconnecting
+        self.reports: ReportedInput = reports
         self.transcriber: Transcriber | None = None
         """Who writes the conversation, as Twilio does; `None` where there is no double of its APIs."""
         self._twilio_base_url = twilio_base_url
@@ -118,6 +122,7 @@ class Phone:
             verified=self.verified,
             queue_ahead=self.queue_ahead,
             reconnecting=self.reconnecting,
+            reports=self.reports,
             transcriber=self.transcriber,
         )
         call = PhoneCall(setup, url, status_url, watch, people, caller or self.caller)

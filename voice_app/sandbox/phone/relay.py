@@ -80,6 +80,12 @@ class SessionObserver:
     """Every word of the agent's, as it is spoken, with the space before it."""
 
 
+ReportedInput = Literal["none", "any"]
+"""What of the caller's is reported while the agent speaks, where the TwiML does not say so: nothing since May
+2025, and everything before. Source: ``docs/protocol.md`` §1.2.
+"""
+
+
 class RelaySession:
     """A session over an open socket. `run` serves it until it ends; the other methods are the caller."""
 
@@ -93,6 +99,7 @@ class RelaySession:
         *,
         reopen: Callable[[], Awaitable[ClientConnection]],
         reconnecting: Reconnecting | None = None,
+        reports: ReportedInput = "none",
         abandoned: list[ClientConnection] | None = None,
     ) -> None:
         self.started = time.monotonic()
@@ -116,6 +123,9 @@ class RelaySession:
         self._reconnecting = reconnecting
         self._dropped = False
         """The socket that is open, or was last, was broken off here."""
+        self._reports = reports
+        self._cuts_in = False
+        """The caller has made the agent stop, and begins to speak."""
         self._lost = asyncio.Event()
         """Set while there is no socket, as far as Twilio knows."""
         self._over = asyncio.Event()
@@ -261,12 +271,11 @@ class RelaySession:
 
     async def say(self, text: str) -> None:
         """The caller speaks: partial prompts if they were asked for, then the final one."""
-        if self.voice.speaking:
-            if not self._stops_for("speech"):
-                if self._attribute("reportInputDuringAgentSpeech", "none") not in ("any", "speech"):
-                    return  # nobody hears it
-            else:
-                await self.cut_in()
+        if self.voice.speaking and self._stops_for("speech"):
+            await self.cut_in()
+        during, self._cuts_in = self.voice.speaking or self._cuts_in, False
+        if during and self._attribute("reportInputDuringAgentSpeech", self._reports) not in ("any", "speech"):
+            return  # nobody hears it
         await self._client_speaking("on")
         language = self._attribute("transcriptionLanguage") or self._attribute("language", "en-US")
         if self._attribute("partialPrompts") == "true":
@@ -280,6 +289,7 @@ class RelaySession:
         """The caller presses a key; without ``dtmfDetection`` nobody hears of it."""
         if self.voice.speaking and self._stops_for("dtmf"):
             await self.cut_in()
+            self._cuts_in = False
         if self._attribute("dtmfDetection") != "true":
             self._observer.problem(
                 "a key was pressed, but the TwiML has no dtmfDetection: nobody hears of it"
@@ -300,6 +310,7 @@ class RelaySession:
 
     async def cut_in(self) -> str:
         """The caller makes a sound while the agent speaks. Returns what was heard until then."""
+        self._cuts_in = True
         begun = self.voice.unfinished
         heard = self.voice.interrupt()
         self._interrupted_at = time.monotonic()
