@@ -51,7 +51,7 @@ from voice_app.settings import (
 )
 from voice_app.telemetry import metrics
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
-from voice_app.twiml import VOCABULARY, Documents, default_folder
+from voice_app.twiml import VOCABULARY, CheckedTemplates, Documents, Vocabulary, default_folder
 from voice_app.webhooks import webhook_routes
 
 READ_SECONDS: Final = 1.0
@@ -74,13 +74,22 @@ def twilio_api(settings: Settings, http: aiohttp.ClientSession) -> TwilioApi:
     )
 
 
-def documents_of(settings: Settings) -> Documents:
-    """The documents that calls are answered with, checked. Raises `SettingsError` for bad numbers."""
+def documents_of(settings: Settings, checked: CheckedTemplates | None = None) -> Documents:
+    """The documents that calls are answered with, checked. Raises `SettingsError` for bad numbers.
+
+    ``checked`` is what the parent of several workers has read and checked for all of them.
+    """
     return Documents(
         settings.templates or default_folder(),
         {"": settings, **number_settings(settings)},
-        vocabulary=VOCABULARY.allowing(settings.allow_attributes, settings.allow_elements),
+        vocabulary=vocabulary_of(settings),
+        checked=checked,
     )
+
+
+def vocabulary_of(settings: Settings) -> Vocabulary:
+    """What TwiML may have in it, with what the settings allow."""
+    return VOCABULARY.allowing(settings.allow_attributes, settings.allow_elements)
 
 
 def scope(settings: Settings, documents: Documents) -> Scope:
@@ -286,8 +295,15 @@ def build(services: Services) -> Starlette:
         return Response(metrics.METRICS.exposition(), media_type="text/plain; version=0.0.4")
 
     async def sandbox(request: Request) -> Response:
-        names = ("twilio_base_url", "conversation_configuration")
-        return JSONResponse({name: getattr(services.settings, name) for name in names})
+        told = services.settings
+        return JSONResponse(
+            {
+                "twilio_base_url": told.twilio_base_url,
+                "conversation_configuration": told.conversation_configuration,
+                "allow_attributes": sorted(told.allow_attributes),
+                "allow_elements": sorted(told.allow_elements),
+            }
+        )
 
     own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", exposition)]
     if services.settings.in_sandbox:

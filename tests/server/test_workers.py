@@ -91,6 +91,31 @@ async def test_a_lost_worker_is_replaced_and_a_lost_parent_stops_them_all(
     assert call.problems == []
 
 
+async def test_a_replaced_worker_serves_the_templates_that_the_others_serve(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    """Not what has become of the files since: nobody has checked that."""
+    answer = tmp_path / "twiml_templates" / "answer.xml"
+    answer.parent.mkdir()
+    answer.write_text("<Response><Say>One</Say><Hangup/></Response>")
+    loud = {"VOICE_APP_LOG_LEVEL": "info", "VOICE_APP_DRAIN_SECONDS": "0"}
+    settings = {"VOICE_APP_DATABASE_URL": postgres_url, **loud}
+    async with process(tmp_path, "--workers", "2", settings=settings) as server:
+        answer.write_text("<Response><Say>Two</Say><Hangup/></Response>")
+        server.process.send_signal(signal.SIGHUP)
+        for _ in range(2):
+            await server.says("are served from now on")
+        answer.write_text("<Response><Say>Three</Say><Hang-up/></Response>")
+        before = workers(server)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        await become(server, lambda now: len(now) == 2 and not now & before)
+        document = await server.post(
+            "/voice", CallSid=f"CA{1:032x}", From="+15550100077", CallStatus="ringing"
+        )
+    assert "Two" in document
+
+
 async def test_what_stops_every_worker_is_told_and_stops_the_start(tmp_path: Path) -> None:
     settings = {"VOICE_APP_DATABASE_URL": "postgresql://127.0.0.1:9/nowhere"}
     result = await voice_app_process(tmp_path, "serve", "--port", "0", "--workers", "2", **settings)

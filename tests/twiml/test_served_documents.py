@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,22 @@ def test_what_is_judged_once_is_judged_for_these_values_alone(write: Write) -> N
     assert "TWI106" in [finding.rule for finding in Documents(folder, numbers).findings]
     assert _documents(shipped_folder(), {"language": "es-ES"}).findings == []
     assert refuses(_documents(shipped_folder(), {"language": "en_US"}).findings)
+
+
+def test_what_one_process_has_checked_another_serves_unread(write: Write) -> None:
+    """As a worker gets it from its parent: through a pipe."""
+    first = _documents(folder := write(answer__xml="<Say>One</Say><Hangup/>"))
+    write(answer__xml="<Say bogus='1'>Two</Say>")
+    checked = pickle.loads(pickle.dumps(first.checked))
+    second = Documents(folder, {"": NumberSettings()}, checked=checked)
+    assert second.render("answer.xml", CALL) == first.render("answer.xml", CALL)
+    assert (second.findings, second.texts, second.configurations) == (
+        first.findings,
+        first.texts,
+        first.configurations,
+    )
+    assert refuses(second.reload())
+    assert "One" in second.render("answer.xml", CALL)
 
 
 def test_nothing_is_served_that_was_not_there_at_the_start(write: Write) -> None:

@@ -84,7 +84,7 @@ async def _serve(settings: Settings, *, check_only: bool, reload: bool) -> int:
 
         try:
             if ready.workers > 1:
-                await server.supervise(ready, announce)
+                await server.supervise(ready, documents, announce)
             else:
                 await server.serve(services, announce)
         finally:

@@ -31,7 +31,7 @@ from typing import Final
 import uvloop
 
 from voice_app.agents.loader import AgentError
-from voice_app.app import build_services
+from voice_app.app import build_services, documents_of
 from voice_app.journal import JournalError
 from voice_app.server.serving import (
     STOPPING,
@@ -47,6 +47,7 @@ from voice_app.server.startup import environment
 from voice_app.settings import Settings, SettingsError
 from voice_app.telemetry import configure_logging
 from voice_app.telemetry.families import SHARED_METRICS
+from voice_app.twiml import CheckedTemplates, Documents
 
 BACKOFF_SECONDS: Final = (0.2, 30.0)
 """The first and the longest pause before a worker that died is started again."""
@@ -63,7 +64,9 @@ class WorkerError(Exception):
 class _Worker:
     """One process. ``over`` is set when it is gone, ``ready`` when it serves or is gone."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, *, restarted: bool) -> None:
+    def __init__(
+        self, settings: Settings, templates: CheckedTemplates, listener: socket.socket, *, restarted: bool
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         orders, self._orders = context.Pipe(duplex=False)
         self._told, told = context.Pipe(duplex=False)
@@ -71,7 +74,7 @@ class _Worker:
         self.serves = False
         self.began = time.monotonic()
         self._process: SpawnProcess = context.Process(
-            target=_work, args=(settings, listener, orders, told, restarted)
+            target=_work, args=(settings, templates, listener, orders, told, restarted)
         )
         hold_hangups()  # a SIGHUP that is passed on while it starts would end it
         self._process.start()
@@ -123,12 +126,14 @@ class _Worker:
 class _Supervisor:
     """Keeps the workers running."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, documents: Documents, listener: socket.socket) -> None:
         self._settings = settings
+        self._documents = documents
         self._listener = listener
         self._workers: set[_Worker] = set()
         self._told = 0
         self._stop = asyncio.Event()
+        self._reading: asyncio.Task[None] | None = None
 
     def tell(self) -> None:
         """Somebody wants the server to stop: every worker is told as often."""
@@ -141,11 +146,15 @@ class _Supervisor:
                 worker.kill()
             die()
 
-    def pass_on(self, number: int) -> None:
-        """Send a signal to every worker."""
+    def read_again(self) -> None:
+        """Read the templates again, for workers that start later, and have every other do so, too."""
+        self._reading = asyncio.create_task(self._read_again())
+
+    async def _read_again(self) -> None:
+        await asyncio.to_thread(self._documents.reload)  # what is wrong with them the workers say
         for worker in self._workers:
             if not worker.over.is_set():
-                os.kill(worker.pid, number)
+                os.kill(worker.pid, signal.SIGHUP)
 
     async def run(self, announce: Callable[[str], None]) -> None:
         """Start the workers, and keep them running until told to stop. Raises `WorkerError`."""
@@ -159,7 +168,8 @@ class _Supervisor:
         await asyncio.gather(*(self._keep(worker) for worker in first))
 
     def _start(self, *, restarted: bool) -> _Worker:
-        worker = _Worker(self._settings, self._listener, restarted=restarted)
+        templates = self._documents.checked
+        worker = _Worker(self._settings, templates, self._listener, restarted=restarted)
         self._workers.add(worker)
         return worker
 
@@ -185,20 +195,23 @@ class _Supervisor:
             worker = self._start(restarted=True)
 
 
-async def supervise(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve with ``settings.workers`` processes until a signal says stop. Raises `WorkerError`."""
+async def supervise(settings: Settings, documents: Documents, announce: Callable[[str], None]) -> None:
+    """Serve with ``settings.workers`` processes until a signal says stop. Raises `WorkerError`.
+
+    ``documents`` were checked: every worker serves them as they are, and checks only what it reads itself.
+    """
     with listen(settings) as listener, tempfile.TemporaryDirectory(prefix="voice-app-metrics-") as folder:
         os.environ[SHARED_METRICS] = folder
-        supervisor = _Supervisor(settings, listener)
+        supervisor = _Supervisor(settings, documents, listener)
         with signals(supervisor.tell), _look_on_demand(supervisor):
             await supervisor.run(announce)
 
 
 @contextlib.contextmanager
 def _look_on_demand(supervisor: _Supervisor) -> Iterator[None]:
-    """SIGHUP makes the guard of every worker look again."""
+    """SIGHUP has every worker read its templates again, and its guard look again."""
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, supervisor.pass_on, signal.SIGHUP)
+    loop.add_signal_handler(signal.SIGHUP, supervisor.read_again)
     hear_hangups()
     try:
         yield
@@ -207,7 +220,12 @@ def _look_on_demand(supervisor: _Supervisor) -> Iterator[None]:
 
 
 def _work(
-    settings: Settings, listener: socket.socket, orders: Connection, told: Connection, restarted: bool
+    settings: Settings,
+    templates: CheckedTemplates,
+    listener: socket.socket,
+    orders: Connection,
+    told: Connection,
+    restarted: bool,
 ) -> None:
     """What a worker does, in a process of its own."""
     for number in STOPPING:
@@ -215,14 +233,19 @@ def _work(
     configure_logging(settings.log_level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, listener:
-            runner.run(_serve(settings, listener, orders, told, restarted))
+            runner.run(_serve(settings, templates, listener, orders, told, restarted))
     except (AgentError, JournalError, SettingsError) as error:
         log.critical("the worker cannot start: %s", error)
         sys.exit(2)
 
 
 async def _serve(
-    settings: Settings, listener: socket.socket, orders: Connection, told: Connection, restarted: bool
+    settings: Settings,
+    templates: CheckedTemplates,
+    listener: socket.socket,
+    orders: Connection,
+    told: Connection,
+    restarted: bool,
 ) -> None:
     @contextlib.contextmanager
     def obeying(stop: Callable[[], None]) -> Iterator[None]:
@@ -242,7 +265,7 @@ async def _serve(
             loop.remove_reader(orders.fileno())
 
     async with environment(settings) as (ready, api):
-        services = build_services(ready, api)
+        services = build_services(ready, api, documents_of(ready, templates))
         if restarted:  # nobody has checked the account just now
             await services.watch.look_first()
         await serve_on(listener, services, lambda _: told.send_bytes(b"ready"), obeying)

@@ -1,6 +1,6 @@
 """TwiML: the templates we answer with, what Twilio understands, and the linter between the two."""
 
-from voice_app.twiml.documents import Documents
+from voice_app.twiml.documents import CheckedTemplates, Documents
 from voice_app.twiml.linter import lint_bytes, lint_path, lint_text
 from voice_app.twiml.rules import RULES
 from voice_app.twiml.templates import Context, default_folder, shipped_folder, values_of
@@ -10,6 +10,7 @@ __all__ = [
     "RULES",
     "VOCABULARY",
     "Attribute",
+    "CheckedTemplates",
     "Context",
     "Documents",
     "Element",

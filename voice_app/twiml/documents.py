@@ -34,6 +34,15 @@ _CONFIGURATION: Final = re.compile(r"""\bconversationConfiguration\s*=\s*["']([^
 
 
 @dataclass(frozen=True, slots=True)
+class CheckedTemplates:
+    """The templates of one moment, and what is wrong with them. Other processes may serve them unread."""
+
+    sources: Sources
+    findings: list[Finding]
+    configurations: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Loaded:
     """The templates of one moment."""
 
@@ -54,15 +63,27 @@ class Documents:
 
     ``numbers`` has the settings of each number; those under ``""`` are for every other. ``findings`` is what
     is wrong with the documents that are served, as `lint_path` reports it; where they refuse, serve nothing.
+    ``checked`` is what another process has read and checked for the same settings: then nothing is read.
     """
 
     def __init__(
-        self, folder: Path, numbers: Mapping[str, NumberSettings], *, vocabulary: Vocabulary = VOCABULARY
+        self,
+        folder: Path,
+        numbers: Mapping[str, NumberSettings],
+        *,
+        vocabulary: Vocabulary = VOCABULARY,
+        checked: CheckedTemplates | None = None,
     ) -> None:
         self.folder = folder
         self._numbers = numbers
         self._vocabulary = vocabulary
-        self._loaded = self._load()
+        self._loaded = self._load() if checked is None else self._loaded_from(checked)
+
+    @property
+    def checked(self) -> CheckedTemplates:
+        """What is served, for another process."""
+        loaded = self._loaded
+        return CheckedTemplates(loaded.sources, loaded.findings, loaded.configurations)
 
     @property
     def findings(self) -> list[Finding]:
@@ -111,6 +132,12 @@ class Documents:
                     _JUDGED[judged] = loaded
         return loaded
 
+    def _loaded_from(self, checked: CheckedTemplates) -> _Loaded:
+        environment = _compiled(checked.sources)
+        return _Loaded(
+            checked.sources, self._vocabulary, environment, checked.findings, checked.configurations
+        )
+
     def _judge(self, distinct: Iterable[tuple[list[str], NumberSettings]]) -> _Loaded:
         sources = Sources(self.folder, shipped_folder())
         linter = TemplateLinter(sources, self._vocabulary)
@@ -135,7 +162,7 @@ class Documents:
             found["TWI207", ""] = lacking
         sources.seal()
         findings = in_order(found.values())
-        return _Loaded(sources, self._vocabulary, _compiled(sources), findings, configurations)
+        return self._loaded_from(CheckedTemplates(sources, findings, configurations))
 
     def _distinct(self) -> dict[str, tuple[list[str], NumberSettings]]:
         """The numbers that are answered with the same values, and those values; by what tells them apart."""
