@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from voice_app import server
+from voice_app.app import vocabulary_of
 from voice_app.calls import CallState, HistoryLine
 from voice_app.journal import Entry, Journal
 from voice_app.journal.events import Event
@@ -74,6 +75,7 @@ async def sandbox(folder: Path, pace: float = PACE, **changes: Any) -> AsyncIter
             account_sid=settings.account_sid or "",
             words_per_second=pace,
             twilio_base_url=settings.twilio_base_url if settings.in_sandbox else None,
+            vocabulary=vocabulary_of(settings),
         ) as phone,
     ):
         yield Sandbox(settings, api, base_url, phone, http)

@@ -25,6 +25,7 @@ from voice_app.sandbox.network import Network
 from voice_app.sandbox.twilio import SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, SANDBOX_DOMAIN, Settings
+from voice_app.twiml.vocabulary import VOCABULARY
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 STUB_TOKENS: Final = 20
@@ -83,6 +84,7 @@ def _target(account: Settings, network: Network, webhook: str) -> LoadTarget:
         webhook=webhook,
         account_sid=account.account_sid or "",
         number=account.phone_number or "",
+        vocabulary=VOCABULARY.allowing(account.allow_attributes, account.allow_elements),
     )
 
 

@@ -23,6 +23,7 @@ from voice_app.cli.output import complain, fail, print_json
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone import CallOverError, Person, Phone, Reconnecting
 from voice_app.settings import SANDBOX_AUTH_TOKEN, SANDBOX_DOMAIN, Settings
+from voice_app.twiml.vocabulary import VOCABULARY
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
@@ -75,6 +76,10 @@ async def phone_server(settings: Settings, order: CallOrder, stand_in: Person) -
         words_per_second=order.words_per_second,
         twilio_base_url=told.get("twilio_base_url"),
         reconnecting=order.reconnecting,
+        vocabulary=VOCABULARY.allowing(
+            {*settings.allow_attributes, *told.get("allow_attributes", ())},
+            {*settings.allow_elements, *told.get("allow_elements", ())},
+        ),
     )
     async with (
         following(base, token) as turns,

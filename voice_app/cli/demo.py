@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from voice_app import server
-from voice_app.app import documents_of, scope
+from voice_app.app import documents_of, scope, vocabulary_of
 from voice_app.calls import CallState, SpokenLine
 from voice_app.cli.call_transcript import TranscriptPrinter
 from voice_app.cli.output import print_findings
@@ -57,6 +57,7 @@ def _phone(settings: Settings, base_url: str) -> Phone:
         account_sid=settings.account_sid or "",
         words_per_second=PACE,
         twilio_base_url=settings.twilio_base_url,
+        vocabulary=vocabulary_of(settings),
     )
 
 

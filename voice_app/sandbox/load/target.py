@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import psutil
 
 from voice_app.sandbox.network import Network
+from voice_app.twiml.vocabulary import VOCABULARY, Vocabulary
 
 
 class LoadError(Exception):
@@ -33,6 +34,8 @@ class LoadTarget:
     account_sid: str
     number: str = "+15550100001"
     caller: str = "+15550199999"
+    vocabulary: Vocabulary = VOCABULARY
+    """What the answers to calls may have in them."""
 
     def form(self, call_sid: str, status: str = "ringing") -> dict[str, str]:
         """The fields of a voice webhook, with the geography that Twilio adds to them."""

@@ -244,7 +244,7 @@ class VirtualCaller:
 async def answer(target: LoadTarget, call_sid: str, twiml: str) -> VirtualCaller:
     """Follow the TwiML that answered a call, up to its session. Raises `LoadError`."""
     try:
-        verbs = read(twiml).verbs
+        verbs = read(twiml, target.vocabulary).verbs
     except RefusedTwimlError as error:
         raise LoadError(f"the answer to a call is no TwiML: {error}") from None
     for connect in verbs:

@@ -29,6 +29,7 @@ from voice_app.sandbox.phone.transcription import TranscriptWriter
 from voice_app.sandbox.phone.twiml import Jump, RefusedTwimlError
 from voice_app.sandbox.phone.voice import Pace
 from voice_app.sandbox.twilio import Placement, Transcriber
+from voice_app.twiml.vocabulary import Vocabulary
 
 T = TypeVar("T")
 
@@ -51,6 +52,7 @@ class PhoneSetup:
     queue_ahead: int
     reconnecting: Reconnecting | None
     reports: ReportedInput
+    vocabulary: Vocabulary
     transcriber: Transcriber | None
 
 
@@ -82,6 +84,7 @@ class PhoneCall:
             callbacks=self._callbacks,
             pace=Pace(phone.words_per_second),
             account_sid=phone.account_sid,
+            vocabulary=phone.vocabulary,
             problem=self._problem,
         )
         self._endpoint = CallerEndpoint(watch, lambda side, text: self._engines.spoken(side, text))
@@ -234,7 +237,7 @@ class PhoneCall:
         await session.cut_in()
         heard = await self.reply()
         self._emit("caller", text)
-        await session.say(text)
+        await session.say(text, cutting_in=True)
         return heard
 
     async def press(self, keys: str) -> None:

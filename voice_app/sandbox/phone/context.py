@@ -62,8 +62,9 @@ class CallContext:
     queue_ahead: int = 0
     """How many others are waiting in a queue that the caller comes into."""
     reconnecting: Reconnecting | None = None
-    reports: ReportedInput = "none"
     """How Twilio comes back to a session whose socket was lost; None: it does not."""
+    reports: ReportedInput = "none"
+    """What of the caller's is reported while the agent speaks, where the TwiML does not say so."""
     abandoned: list[ClientConnection] = field(default_factory=list)
     """Sockets that are lost, and of which the server does not know it."""
     endings: list[SessionEnding] = field(default_factory=list)

@@ -19,6 +19,7 @@ from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone.callbacks import CallbackQueue
 from voice_app.sandbox.phone.twiml import Jump, TwimlDocument, TwimlVerb, read
 from voice_app.sandbox.phone.voice import Pace
+from voice_app.twiml.vocabulary import Vocabulary
 
 
 async def first_of(*waiting: Coroutine[Any, Any, Any]) -> int:
@@ -116,6 +117,8 @@ class SharedCallParts:
     callbacks: CallbackQueue
     pace: Pace
     account_sid: str
+    vocabulary: Vocabulary
+    """What may be in a document."""
     problem: Callable[[str], None]
     """Called with what is not as Twilio wants it."""
 
@@ -176,7 +179,7 @@ class Leg:
         if body is None:
             body = await shared.network.post(shared.http, jump.url, jump.form, jump.method)
         self.documents.append(body)
-        document = read(body)
+        document = read(body, shared.vocabulary)
         for problem in document.problems:
             shared.problem(problem)
         return document

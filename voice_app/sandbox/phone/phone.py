@@ -30,6 +30,7 @@ from voice_app.sandbox.phone.people import Person
 from voice_app.sandbox.phone.relay import ReportedInput
 from voice_app.sandbox.phone.voice import WORDS_PER_SECOND
 from voice_app.sandbox.twilio import CONTROL_PATH, Instruction, Placement, RemoteTranscriber, Transcriber
+from voice_app.twiml.vocabulary import VOCABULARY, Vocabulary
 
 DEFAULT_RECONNECTING = Reconnecting()
 CALL_SID = re.compile(r"CA[0-9a-f]{32}")
@@ -43,7 +44,7 @@ class Phone:
     numbers that may be shown as ``callerId`` beside the two of a call; ``queue_ahead`` is how many are in
     every queue already. ``reconnecting`` is how Twilio comes back to a session whose socket was lost, where
     the TwiML asks for that; None: it asks the action URL at once. ``reports`` is the default of
-    ``reportInputDuringAgentSpeech``.
+    ``reportInputDuringAgentSpeech``. ``vocabulary`` is what documents may have in them.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Phone:
         queue_ahead: int = 0,
         reconnecting: Reconnecting | None = DEFAULT_RECONNECTING,
         reports: ReportedInput = "none",
+        vocabulary: Vocabulary = VOCABULARY,
     ) -> None:
         self.network = network
         self.account_sid = account_sid
@@ -73,6 +75,7 @@ class Phone:
         self.queue_ahead = queue_ahead
         self.reconnecting = reconnecting
         self.reports: ReportedInput = reports
+        self.vocabulary = vocabulary
         self.transcriber: Transcriber | None = None
         """Who writes the conversation, as Twilio does; `None` where there is no double of its APIs."""
         self._twilio_base_url = twilio_base_url
@@ -123,6 +126,7 @@ class Phone:
             queue_ahead=self.queue_ahead,
             reconnecting=self.reconnecting,
             reports=self.reports,
+            vocabulary=self.vocabulary,
             transcriber=self.transcriber,
         )
         call = PhoneCall(setup, url, status_url, watch, people, caller or self.caller)

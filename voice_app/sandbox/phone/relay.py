@@ -124,8 +124,6 @@ class RelaySession:
         self._dropped = False
         """The socket that is open, or was last, was broken off here."""
         self._reports = reports
-        self._cuts_in = False
-        """The caller has made the agent stop, and begins to speak."""
         self._lost = asyncio.Event()
         """Set while there is no socket, as far as Twilio knows."""
         self._over = asyncio.Event()
@@ -269,13 +267,20 @@ class RelaySession:
 
     # --- the caller ----------------------------------------------------------------------------
 
-    async def say(self, text: str) -> None:
-        """The caller speaks: partial prompts if they were asked for, then the final one."""
+    async def say(self, text: str, *, cutting_in: bool = False) -> None:
+        """The caller speaks: partial prompts if they were asked for, then the final one.
+
+        ``cutting_in``: the agent spoke as the caller began, and was stopped by that (`cut_in`).
+        """
+        during = cutting_in or self.voice.speaking
         if self.voice.speaking and self._stops_for("speech"):
             await self.cut_in()
-        during, self._cuts_in = self.voice.speaking or self._cuts_in, False
         if during and self._attribute("reportInputDuringAgentSpeech", self._reports) not in ("any", "speech"):
-            return  # nobody hears it
+            self._observer.problem(
+                "the caller spoke while the agent did, and the TwiML does not have such words reported "
+                '(reportInputDuringAgentSpeech="any"): they never come'
+            )
+            return
         await self._client_speaking("on")
         language = self._attribute("transcriptionLanguage") or self._attribute("language", "en-US")
         if self._attribute("partialPrompts") == "true":
@@ -289,7 +294,6 @@ class RelaySession:
         """The caller presses a key; without ``dtmfDetection`` nobody hears of it."""
         if self.voice.speaking and self._stops_for("dtmf"):
             await self.cut_in()
-            self._cuts_in = False
         if self._attribute("dtmfDetection") != "true":
             self._observer.problem(
                 "a key was pressed, but the TwiML has no dtmfDetection: nobody hears of it"
@@ -310,7 +314,6 @@ class RelaySession:
 
     async def cut_in(self) -> str:
         """The caller makes a sound while the agent speaks. Returns what was heard until then."""
-        self._cuts_in = True
         begun = self.voice.unfinished
         heard = self.voice.interrupt()
         self._interrupted_at = time.monotonic()

@@ -8,7 +8,7 @@ from typing import Any
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
-from voice_app.twiml.vocabulary import VOCABULARY
+from voice_app.twiml.vocabulary import VOCABULARY, Vocabulary
 
 
 class RefusedTwimlError(Exception):
@@ -56,8 +56,11 @@ class TwimlDocument:
     """What it passed over in silence."""
 
 
-def read(source: str) -> TwimlDocument:
-    """Read a document. Raises `RefusedTwimlError` where Twilio would stop the call."""
+def read(source: str, vocabulary: Vocabulary = VOCABULARY) -> TwimlDocument:
+    """Read a document. Raises `RefusedTwimlError` where Twilio would stop the call.
+
+    ``vocabulary`` is what Twilio knows: more than ours where a server's settings say so.
+    """
     if not source.strip():
         return TwimlDocument([], [])
     try:
@@ -67,7 +70,7 @@ def read(source: str) -> TwimlDocument:
     if root.tag != "Response":
         raise RefusedTwimlError(12102, f"the TwiML begins with <{root.tag}> instead of <Response>")
     problems: list[str] = []
-    return TwimlDocument([_verb(element, "Response", problems) for element in root], problems)
+    return TwimlDocument([_verb(element, "Response", problems, vocabulary) for element in root], problems)
 
 
 def _text(element: Any) -> str:
@@ -76,9 +79,9 @@ def _text(element: Any) -> str:
     return " ".join(text.split()) if element.tag == "Say" else text.strip()
 
 
-def _verb(element: Any, parent: str, problems: list[str]) -> TwimlVerb:
-    known = VOCABULARY.element(element.tag)
-    inside = VOCABULARY.element(parent)
+def _verb(element: Any, parent: str, problems: list[str], vocabulary: Vocabulary) -> TwimlVerb:
+    known = vocabulary.element(element.tag)
+    inside = vocabulary.element(parent)
     if inside is not None and inside.open:
         return TwimlVerb(element.tag, dict(element.attrib), (element.text or "").strip())
     if known is None or (inside is not None and known.name not in inside.children):
@@ -87,7 +90,7 @@ def _verb(element: Any, parent: str, problems: list[str]) -> TwimlVerb:
     for name, value in element.attrib.items():
         attribute = known.attribute(name)
         if attribute is None and not known.open:
-            meant = VOCABULARY.suggest_attribute(known, name)
+            meant = vocabulary.suggest_attribute(known, name)
             hint = f"; did you mean {meant}?" if meant else ""
             problems.append(f"<{known.name} {name}>: Twilio ignores this attribute{hint}")
             continue
@@ -101,7 +104,7 @@ def _verb(element: Any, parent: str, problems: list[str]) -> TwimlVerb:
     for name in known.required:
         if name not in verb.attributes:
             verb.refused = verb.refused or f"{name} is missing"
-    verb.children = [_verb(child, known.name, problems) for child in element]
+    verb.children = [_verb(child, known.name, problems, vocabulary) for child in element]
     return verb
 
 
