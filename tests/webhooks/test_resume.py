@@ -20,6 +20,7 @@ from voice_app.journal.events import (
     Replied,
     SessionEnded,
 )
+from voice_app.settings import LanguageSettings
 from voice_app.twiml import lint_text
 
 CALL = "CA" + "7" * 32
@@ -135,3 +136,39 @@ async def test_broken_sessions_are_counted_once_and_those_of_a_server_that_stopp
         document = await answer(server)
     assert ("<ConversationRelay" in document) is resumed
     assert ("Please leave a message" in document) is not resumed
+
+
+VOICES: dict[str, Any] = {
+    "language": "en-US",
+    "tts_provider": "ElevenLabs",
+    "voice": "UgBBYS2sOqTuMpoF3BR0",
+    "transcription_provider": "Deepgram",
+    "speech_model": "nova-3-medical",
+}
+SPANISH = LanguageSettings(code="es-ES", tts_provider="Amazon", voice="Lucia-Neural")
+
+
+@pytest.mark.parametrize(
+    ("languages", "own"),
+    [((), 'ttsProvider="ElevenLabs"'), ((SPANISH,), 'ttsProvider="Amazon" voice="Lucia-Neural"')],
+    ids=["of which nothing is known", "of the settings"],
+)
+async def test_a_language_that_was_switched_to_goes_on_without_the_voice_of_the_first(
+    tmp_path: Path, languages: tuple[LanguageSettings, ...], own: str
+) -> None:
+    await told(tmp_path, Acted("switch-language", "es-ES es-ES"))
+    async with sandbox(tmp_path, **VOICES, languages=languages) as server:
+        document = await answer(server)
+    relay = document.partition("<ConversationRelay")[2].partition(">")[0]
+    assert 'ttsLanguage="es-ES" transcriptionLanguage="es-ES"' in relay
+    assert own in relay
+    assert VOICES["voice"] not in relay
+    assert VOICES["speech_model"] not in relay
+
+
+async def test_without_a_switch_the_voice_stays(tmp_path: Path) -> None:
+    await told(tmp_path)
+    async with sandbox(tmp_path, **VOICES) as server:
+        document = await answer(server)
+    assert f'voice="{VOICES["voice"]}"' in document
+    assert f'speechModel="{VOICES["speech_model"]}"' in document

@@ -178,6 +178,9 @@ def samples_of(number: str, settings: NumberSettings) -> Iterator[Sample]:
     yield Sample(label, replace(FULL, **values), real=True)
     yield Sample(f"{label} and a conversation_id", replace(FULL, **(values | joined)), real=True)
     yield Sample(f"{label} and no more", replace(BARE, **values), real=True)
+    for code in (language.code for language in settings.languages):
+        switched = values | values_of(settings, code, code)
+        yield Sample(f"{label} and the language {code}", replace(FULL, **switched), real=True)
     for target, changes in _TARGETS.items():
         yield Sample(f"{label} and a {target}", replace(FULL, **(values | changes)), real=True)
 

@@ -33,6 +33,8 @@ ROLES: Final = (
 )
 """Templates that a call can come to, whatever answers it."""
 PACKAGED = Path(__file__).parent / "templates"
+DEFAULT_LANGUAGE: Final = "en-US"
+"""Of voice and recognition, where nothing else is said. Source: ``docs/protocol.md`` §1.2."""
 _CHECKOUT = Path(__file__).parents[2] / FOLDER
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
@@ -227,24 +229,40 @@ def _attributes(language: LanguageSettings) -> dict[str, str | None]:
     }
 
 
-def values_of(number: NumberSettings) -> dict[str, Any]:
-    """The fields of a context that the settings of a number decide."""
+def values_of(
+    number: NumberSettings, spoken: str | None = None, understood: str | None = None
+) -> dict[str, Any]:
+    """The fields of a context that the settings of a number decide.
+
+    ``spoken`` and ``understood`` are the languages that the agent has switched voice and recognition to. The
+    number's voice and model are for its own language: another has those of its entry in ``languages``, or
+    what Twilio takes by default.
+    """
     return {
         "conversation_configuration": number.conversation_configuration,
         # A disclosure comes before it: then the session says both.
         "greeting": "" if number.disclosure else number.greeting,
         "resume_greeting": number.resume_greeting,
         "language": number.language,
-        "tts_provider": number.tts_provider,
-        "voice": number.voice,
-        "transcription_provider": number.transcription_provider,
-        "speech_model": number.speech_model,
-        "hints": number.hints,
         "languages": tuple(_attributes(language) for language in number.languages),
         "interruptible": number.interruptible,
         "partial_prompts": number.speculate != "off",
         "reconnect": number.reconnect,
+        "tts_language": spoken,
+        "transcription_language": understood,
+        **_of_language(number, spoken, "tts_provider", "voice"),
+        **_of_language(number, understood, "transcription_provider", "speech_model", "hints"),
     }
+
+
+def _of_language(number: NumberSettings, switched_to: str | None, *names: str) -> dict[str, str | None]:
+    """Settings that each language may have for itself. Providers and hints are for those that have none."""
+    values: dict[str, str | None] = {name: getattr(number, name) for name in names}
+    if switched_to in (None, number.language or DEFAULT_LANGUAGE):
+        return values
+    values |= dict.fromkeys(values.keys() & {"voice", "speech_model"})
+    own = next((language for language in number.languages if language.code == switched_to), None)
+    return values | {name: value for name in names if (value := getattr(own, name, None)) is not None}
 
 
 def variables(context: Context) -> dict[str, Any]:

@@ -72,12 +72,7 @@ def serve_step(
 
 def serve_agent(services: Services, call_sid: str, state: CallState, reason: str, greeting: str) -> Response:
     """``resume.xml``: the agent has the caller again, with the languages that it had chosen."""
-    context = replace(
-        transfer_context(services, call_sid, state, reason),
-        resume_greeting=greeting,
-        tts_language=state.tts_language,
-        transcription_language=state.transcription_language,
-    )
+    context = replace(transfer_context(services, call_sid, state, reason), resume_greeting=greeting)
     return serve(services, "resume.xml", context, state)
 
 
