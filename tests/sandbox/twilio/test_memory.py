@@ -216,7 +216,7 @@ class TestStrictness:
         [
             ("/ControlPlane/Stores?pageSize=100", 200),
             ("/ControlPlane/Stores?pageSize=101", 400),
-            ("/ControlPlane/Stores?PageSize=10", 200),
+            ("/ControlPlane/Stores?PageSize=10", 400),
             ("/Stores/{store}/Profiles/{profile}/Observations?orderBy=newest", 400),
             ("/Stores/{store}/Profiles/{profile}/Observations?createdAfter=yesterday", 400),
             ("/Stores/{store}/Profiles/mem_profile_unknown", 404),

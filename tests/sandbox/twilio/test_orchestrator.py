@@ -518,6 +518,11 @@ class TestConfigurations:
         assert len(last["conversations"]) == 1
         _, none, _ = await rest("GET", f"{CONVERSATIONS}?Status=CLOSED")
         assert none["conversations"] == []
+        _, one, _ = await rest("GET", f"{CONFIGURATIONS}?PageSize=1")
+        assert len(one["configurations"]) == 1
+        for unknown in ("Pagesize=1", "ChannelId=CA1", "STATUS=ACTIVE"):
+            assert (await rest("GET", f"{CONVERSATIONS}?{unknown}"))[0] == 400
+        assert (await rest("GET", f"{CONVERSATIONS}/conv_conversation_1/Participants?PageSize=1"))[0] == 400
 
     async def test_pages(self, rest: Rest, account: SandboxAccount) -> None:
         ids = [account.add_configuration() for _ in range(3)]

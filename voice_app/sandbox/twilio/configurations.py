@@ -20,6 +20,7 @@ from voice_app.sandbox.twilio.bodies import (
 from voice_app.sandbox.twilio.errors import RefusedRequestError, conflict, invalid
 from voice_app.sandbox.twilio.middleware import (
     PAGE_NAMES,
+    SAMPLED_PAGE_NAMES,
     account_of,
     json_of,
     one_of,
@@ -203,7 +204,7 @@ def _instant(seconds: float) -> str:
 _COLLECTION = "/v2/ControlPlane/Configurations"
 
 ROUTES = [
-    route("GET", _COLLECTION, _list, *PAGE_NAMES, "memoryStoreId"),
+    route("GET", _COLLECTION, _list, *PAGE_NAMES, "memoryStoreId", sampled=SAMPLED_PAGE_NAMES),
     route("POST", _COLLECTION, _create),
     route("GET", f"{_COLLECTION}/{{id}}", _fetch),
     route("PUT", f"{_COLLECTION}/{{id}}", _replace),

@@ -33,6 +33,7 @@ from voice_app.sandbox.twilio.conversation_store import (
 from voice_app.sandbox.twilio.errors import invalid, not_found
 from voice_app.sandbox.twilio.middleware import (
     PAGE_NAMES,
+    SAMPLED_PAGE_NAMES,
     account_of,
     json_of,
     one_of,
@@ -223,7 +224,15 @@ def _merged(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 _ONE = "/v2/Conversations/{id}"
 
 ROUTES = [
-    route("GET", "/v2/Conversations", _list, *PAGE_NAMES, "status", "channelId"),
+    route(
+        "GET",
+        "/v2/Conversations",
+        _list,
+        *PAGE_NAMES,
+        "status",
+        "channelId",
+        sampled=("Status", *SAMPLED_PAGE_NAMES),
+    ),
     route("POST", "/v2/Conversations", _create),
     route("GET", _ONE, _fetch),
     route("PUT", _ONE, _replace),

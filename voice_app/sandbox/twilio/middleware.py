@@ -188,6 +188,7 @@ def _known_caller(request: Request, account: SandboxAccount) -> None:
 
 
 PAGE_NAMES = ("pageSize", "pageToken")
+SAMPLED_PAGE_NAMES = ("PageSize", "PageToken")
 _DEFAULT_SIZE = 50
 _MAX_SIZE = 1000
 
@@ -196,11 +197,14 @@ Handler = Callable[[Request], Awaitable[Response | Json]]
 """Answers a request; JSON alone goes with status 200."""
 
 
-def route(method: str, path: str, handler: Handler, *query: str) -> Route:
-    """A route of the JSON APIs that refuses query parameters other than these."""
+def route(method: str, path: str, handler: Handler, *query: str, sampled: Collection[str] = ()) -> Route:
+    """A route of the JSON APIs that refuses query parameters other than these.
+
+    ``sampled`` are those that Twilio's own samples write as its older APIs do: ``Status`` for ``status``.
+    """
 
     async def endpoint(request: Request) -> Response:
-        request = _lower_camel(request)
+        request = _lower_camel(request, sampled)
         _known_query(request, query)
         answer = await handler(request)
         return answer if isinstance(answer, Response) else JSONResponse(answer)
@@ -208,11 +212,12 @@ def route(method: str, path: str, handler: Handler, *query: str) -> Route:
     return Route(path, endpoint, methods=[method])
 
 
-def _lower_camel(request: Request) -> Request:
-    """The request with the names of its query as the API documents them: ``Status`` is ``status``, since
-    Twilio's own samples write the names of its older APIs.
-    """
-    pairs = [(name[:1].lower() + name[1:], value) for name, value in request.query_params.multi_items()]
+def _lower_camel(request: Request, sampled: Collection[str]) -> Request:
+    """The request with the names of its query as the API documents them."""
+    pairs = [
+        (name[0].lower() + name[1:] if name in sampled else name, value)
+        for name, value in request.query_params.multi_items()
+    ]
     return Request({**request.scope, "query_string": urlencode(pairs).encode()}, request.receive)
 
 
