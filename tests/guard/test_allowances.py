@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from support.accounts import NUMBER, OURS, THEIRS, capturing, judged, others, rule, snapshot, trouble
-from voice_app.findings import Finding, Severity
+from voice_app.findings import RULES, Finding, Severity
 from voice_app.guard import Allowance, judge
+from voice_app.guard.check import allow
 from voice_app.guard.snapshot import Part, Unread
 
 PSTN_IN = rule("*", NUMBER)
@@ -63,6 +66,21 @@ def test_an_allowance_that_allows_nothing_is_a_finding(text: str, told: str) -> 
     assert (finding.rule, finding.severity) == ("CFG103", Severity.WARNING)
     assert told in finding.message
     assert text in finding.message
+
+
+@pytest.mark.parametrize("rule_id", sorted(rule_id for rule_id in RULES if not rule_id.startswith("TWI")))
+def test_every_finding_can_be_allowed_or_says_why_not(rule_id: str) -> None:
+    allowance = Allowance(rule_id, "this")
+    allowed = [RULES[rule_id].finding("this", "Something is wrong.", severity=Severity.ERROR)]
+    weighed = allow(allowed, [allowance])
+    if RULES[rule_id].overridable:
+        [finding] = weighed
+        assert (finding.rule, finding.severity) == (rule_id, Severity.NOTE)
+    else:
+        finding, idle = weighed
+        assert (finding.rule, finding.severity) == (rule_id, Severity.ERROR)
+        assert idle.rule == "CFG103"
+        assert re.search(rf"{rule_id} cannot be allowed(: \w|, since \w)", idle.message)
 
 
 def test_an_allowance_is_not_called_idle_while_something_is_unread() -> None:

@@ -247,6 +247,13 @@ FAULTS: dict[str, tuple[Fault, str]] = {
 }
 
 
+ONE_CAUSE = {
+    "401": ["the credentials"],
+    **{name: ["Twilio's APIs"] for name in ("429", "429-long", "500", "503", "html-502", "timeout")},
+}
+"""Where the finding is that stands for everything which could not be read."""
+
+
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("strict", [True, False])
 async def test_what_cannot_be_read_is_told_with_the_reason(
@@ -258,8 +265,9 @@ async def test_what_cannot_be_read_is_told_with_the_reason(
     seconds = 0.2 if name == "timeout" else 10.0
     findings = await checked(account, configuration_id, strict=strict, seconds=seconds)
     doubts = [finding for finding in findings if finding.rule == "STT106"]
-    one_by_one = [configuration_id, "all configurations"]
-    assert [finding.where for finding in doubts] == (["the credentials"] if name == "401" else one_by_one)
+    assert [finding.where for finding in doubts] == ONE_CAUSE.get(
+        name, [configuration_id, "all configurations"]
+    )
     assert {finding.severity for finding in doubts} == {Severity.ERROR if strict else Severity.WARNING}
     assert verdict(findings) is Verdict.UNKNOWN
     assert told in report(doubts).plain
@@ -321,6 +329,35 @@ async def test_a_closed_port_cannot_verify(account: SandboxAccount) -> None:
         found = await looked(gone, add(account))
     assert found.verdict is Verdict.UNKNOWN
     assert "no connection" in found.findings[0].message
+
+
+async def test_a_network_that_is_down_is_one_finding(account: SandboxAccount) -> None:
+    """Whatever could not be read for it: configurations, numbers, conversations."""
+    configuration_id = add(account)
+    async with aiohttp.ClientSession() as session:
+        gone = TwilioApi(
+            session,
+            Credentials(account.sid, TOKEN),
+            base_url="http://127.0.0.1:9",
+            patience=Patience(attempts=1),
+        )
+        report = await looked(gone, configuration_id, origin=ORIGIN, account_sid=account.sid)
+    [finding] = report.findings
+    assert (finding.rule, finding.where) == ("STT106", "Twilio's APIs")
+    assert "cannot be reached" in finding.message
+    assert [line.removesuffix(" could not be read") for line in sorted(finding.evidence)] == sorted(
+        f"{item.part} {item.where}".strip() for item in report.snapshot.unread
+    )
+    assert len(finding.evidence) == 4
+    assert report.exit_code == 3
+
+
+async def test_what_fails_for_two_causes_is_two_findings(account: SandboxAccount) -> None:
+    configuration_id = add(account)
+    account.faults.add(Fault("/conversations/*", status=500, times=None))
+    account.faults.add(Fault("/api/*", status=403, times=None))
+    findings = await checked(account, configuration_id, origin=ORIGIN, account_sid=account.sid)
+    assert {finding.where for finding in findings} == {"Twilio's APIs", "our numbers"}
 
 
 async def test_a_passing_weakness_of_the_network_is_survived(account: SandboxAccount) -> None:

@@ -499,6 +499,13 @@ def test_45_says_what_to_do_about_credentials(kind: Trouble) -> None:
     assert told[kind] in finding.fix
 
 
+def test_a_failure_that_hides_no_configuration_is_left_to_the_rules_of_its_parts() -> None:
+    """What the list showed of the configuration is as good as the configuration itself."""
+    missed = (Unread(Part.CONFIGURATION, OURS, trouble()), Unread(Part.STORE, STORE, trouble()))
+    findings = judged(unread=missed, stores={})
+    assert [finding.rule for finding in findings] == ["MEM104"]
+
+
 SAMPLE = {
     "SMS": {"captureRules": SMS_BOTH, "statusTimeouts": {"inactive": 10, "closed": 60}},
     "VOICE": {"captureRules": [{"from": "*", "to": NUMBER, "metadata": {}}]},

@@ -265,6 +265,14 @@ async def test_a_setting_that_nothing_uses_is_said(
     assert told in result.err
 
 
+@pytest.mark.parametrize("command", [["serve", "--check-only"], ["check", "--strict"]])
+async def test_a_setting_that_nothing_uses_can_be_allowed(tmp_path: Path, command: list[str]) -> None:
+    environment = {"VOICE_APP_MODEL": "small", "VOICE_APP_GUARD_ALLOW": "CFG106:VOICE_APP_MODEL", **FREE_PORT}
+    result = await voice_app(tmp_path, *command, **environment)
+    assert result.code == 0, result.out
+    assert "warning" not in result.out + result.err
+
+
 # --- the sandbox's numbers ----------------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ CFG103: Final = declare(
     "What VOICE_APP_GUARD_ALLOW names is gone, is misspelt, or cannot be allowed. An allowance that is left "
     "behind hides the next finding of its kind.",
     fix="Take it out of VOICE_APP_GUARD_ALLOW.",
+    overridable=False,
 )
 # What a start finds beside the account: `voice_app.server.startup`.
 CFG105: Final = declare(
@@ -35,7 +36,6 @@ CFG105: Final = declare(
     "the model does not answer as it should",
     "The agent `chat` asks this endpoint on every call: callers would hear that something went wrong.",
     fix="Put it right, or name a VOICE_APP_FALLBACK_MODEL.",
-    overridable=False,
 )
 CFG106: Final = declare(
     "CFG106",
@@ -43,7 +43,6 @@ CFG106: Final = declare(
     "a setting that nothing uses",
     "It has no effect: most likely another setting is missing beside it.",
     fix="Set what it goes with, or take it out.",
-    overridable=False,
 )
 
 _CHECKS: Final = tuple(
@@ -51,11 +50,15 @@ _CHECKS: Final = tuple(
     for item in RULES.values()
     if item.check is not None and item.check.__module__.startswith(rules.__name__)
 )
-_NEVER: Final = frozenset({"STT104"} | {item.id for item in RULES.values() if not item.overridable})
-"""Rules that nothing overrides."""
+_BECAUSE: Final = {
+    "STT101": ": every call would be billed twice for certain",
+    "STT104": ": every call that gets the document would be billed twice for certain",
+    "CFG103": ", since it is gone as soon as the allowance is",
+    **dict.fromkeys(("STT201", "STT202", "CFG201"), ": it is seen on calls, and not by a check"),
+}
+"""Why each of them cannot be allowed."""
 _PROOFS: Final = frozenset({"STT101", "STT102", "STT103", "STT105"})
 """The rules that see a second engine in what was read of the account."""
-_KNOWN: Final = frozenset({*TWIML_RULES, *RULES})
 FIRST_LOOK_SECONDS: Final = 5.0
 """How long a worker that was restarted waits for what the account says before it takes calls."""
 
@@ -94,21 +97,28 @@ class Report:
 
 
 async def check_account(
-    api: TwilioApi, scope: Scope, *, templates: Sequence[Finding] = (), seconds: float = 20.0
+    api: TwilioApi,
+    scope: Scope,
+    *,
+    templates: Sequence[Finding] = (),
+    beside: Awaitable[Sequence[Finding]] | None = None,
+    seconds: float = 20.0,
 ) -> Report:
-    """Look at the account and judge it. ``templates`` are what the linter found.
+    """Look at the account and judge it. ``templates`` are what the linter found, ``beside`` what is found
+    meanwhile in places that Twilio knows nothing of: they may be allowed like everything else.
 
     Each part is given ``seconds`` to be read. Never raises for what Twilio answers: what cannot be read is a
     finding, and if it bears on double billing and the scope is strict, an error (STT106).
     """
-    snapshot = await collect(api, scope, seconds=seconds)
+    looked = collect(api, scope, seconds=seconds)
+    snapshot, found = (await looked, ()) if beside is None else await asyncio.gather(looked, beside)
     # Off the loop: a large account has thousands of rules, and there may be calls on the line.
-    return Report(snapshot, await asyncio.to_thread(judge, snapshot, templates))
+    return Report(snapshot, await asyncio.to_thread(judge, snapshot, (*templates, *found)))
 
 
-def judge(snapshot: Snapshot, templates: Sequence[Finding] = ()) -> list[Finding]:
-    """Everything that is wrong with what was read, allowances taken into account."""
-    found = [*templates]
+def judge(snapshot: Snapshot, others: Sequence[Finding] = ()) -> list[Finding]:
+    """Everything that is wrong with what was read, and what ``others`` found. Allowances count for all."""
+    found = [*others]
     for rule, check in _CHECKS:
         found += map(rule.of, check(snapshot))
     return allow(found, snapshot.scope.allowances, complete=not snapshot.unread)
@@ -146,12 +156,16 @@ def allow(
     used: set[Allowance] = set()
     weighed: list[Finding] = []
     for finding in findings:
-        matching = [item for item in allowances if item.rule not in _NEVER and _about(item, finding)]
+        matching = [item for item in allowances if _overridable(item.rule) and _about(item, finding)]
         used.update(matching)
         weighed.append(_allowed(finding, matching[0]) if matching else finding)
     idle = [item for item in allowances if item not in used]
     hits = [hit for item in dict.fromkeys(idle) if (hit := _idle(item, complete)) is not None]
     return [*weighed, *map(CFG103.of, hits)]
+
+
+def _overridable(rule_id: str) -> bool:
+    return rule_id in RULES and RULES[rule_id].overridable
 
 
 def _about(allowance: Allowance, finding: Finding) -> bool:
@@ -174,9 +188,9 @@ def _allowed(finding: Finding, allowance: Allowance) -> Finding:
 
 
 def _idle(allowance: Allowance, complete: bool) -> Hit | None:
-    if allowance.rule in _NEVER:
-        why = f"{allowance.rule} cannot be allowed"
-    elif allowance.rule not in _KNOWN:
+    if allowance.rule in RULES and not _overridable(allowance.rule):
+        why = f"{allowance.rule} cannot be allowed{_BECAUSE.get(allowance.rule, '')}"
+    elif allowance.rule not in {*RULES, *TWIML_RULES}:
         why = f"there is no rule {allowance.rule}"
     elif complete:
         why = f"{allowance.rule} has nothing to say about {allowance.subject}"

@@ -24,6 +24,7 @@ STT201: Final = declare(
     "a call is written to two conversations",
     f"{TWICE} Two configurations at work show as two conversations with the same CallSid.",
     fix="voice-app check names the capture rule that does it.",
+    overridable=False,
 )
 STT202: Final = declare(
     "STT202",
@@ -31,6 +32,7 @@ STT202: Final = declare(
     "two engines write down the same call",
     f"{TWICE} Both at work in one configuration show as the customer's words coming twice.",
     fix="voice-app check names the capture rule that does it.",
+    overridable=False,
 )
 CFG201: Final = declare(
     "CFG201",
@@ -39,6 +41,7 @@ CFG201: Final = declare(
     "The TwiML named a configuration and Twilio made no conversation of it, without a word: the attribute "
     "or the configuration is not what Twilio expects.",
     fix="voice-app lint and voice-app check show which of the two it is.",
+    overridable=False,
 )
 
 

@@ -131,6 +131,27 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True)
+class Outage:
+    """What could not be read for one and the same cause."""
+
+    where: str
+    told: str
+    """The cause, in words that stand after a colon."""
+    unread: tuple[Unread, ...]
+
+
+_CAUSES: Final = (
+    ("the credentials", "Twilio does not accept the credentials", {Trouble.UNAUTHENTICATED}),
+    ("Twilio's APIs", "Twilio's APIs cannot be reached", {Trouble.UNREACHABLE, Trouble.TIMEOUT}),
+    ("Twilio's APIs", "Twilio's APIs fail", {Trouble.SERVER}),
+    ("Twilio's APIs", "Twilio takes no more requests for now", {Trouble.RATE_LIMITED}),
+)
+"""What makes many requests fail at once: where the finding is, its words, and the kinds of failure."""
+_BEARING: Final = frozenset({Part.CONFIGURATION, Part.CONFIGURATIONS, Part.CONVERSATION})
+"""What has to be read to know that speech-to-text is billed once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Named:
     """Something that our TwiML names."""
 
@@ -243,18 +264,24 @@ class Snapshot:
         return severity if any(configuration is item for item in self.in_use) else Severity.NOTE
 
     def missed(self, *parts: Part) -> list[Unread]:
-        """What could not be read of these parts, `locked_out` aside."""
-        return [item for item in self.unread if item.part in parts and item not in self.locked_out]
+        """What could not be read of these parts, `outages` aside."""
+        explained = [item for outage in self.outages for item in outage.unread]
+        return [item for item in self.unread if item.part in parts and item not in explained]
 
     @cached_property
-    def locked_out(self) -> list[Unread]:
-        """What could not be read because Twilio does not accept the credentials: one cause, one finding.
+    def outages(self) -> list[Outage]:
+        """What could not be read for one cause: one cause, one finding.
 
-        Empty where that concerns no configuration.
+        A cause that concerns no configuration which is not known otherwise is left to the rules of its parts.
         """
-        found = [item for item in self.unread if item.error.trouble is Trouble.UNAUTHENTICATED]
-        bearing = {Part.CONFIGURATION, Part.CONFIGURATIONS, Part.CONVERSATION}
-        return found if any(item.part in bearing for item in found) else []
+        known = {item.id for item in self.configurations or ()}
+        found = []
+        for where, told, troubles in _CAUSES:
+            together = [item for item in self.unread if item.error.trouble in troubles]
+            bears = any(item.part in _BEARING and item.where not in known for item in together)
+            if bears and (len(together) > 1 or Trouble.UNAUTHENTICATED in troubles):
+                found.append(Outage(where, told, tuple(together)))
+        return found
 
 
 def same_origin(url: str, origin: str) -> bool:

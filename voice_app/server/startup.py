@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,11 +43,9 @@ async def preflight(settings: Settings, api: TwilioApi, documents: Documents) ->
     Raises `SettingsError` for a folder, or a file of numbers or targets, that cannot be used.
     """
     check_folders(settings)
-    report, found = await asyncio.gather(
-        check_account(api, scope(settings, documents), templates=documents.findings),
-        start_findings(settings),
+    return await check_account(
+        api, scope(settings, documents), templates=documents.findings, beside=start_findings(settings)
     )
-    return replace(report, findings=[*report.findings, *found])
 
 
 class _Unused(NamedTuple):

@@ -12,7 +12,7 @@ import msgspec
 
 from voice_app.findings import ERROR, NOTE, WARNING, Hit, Severity, counted, rule
 from voice_app.guard.matching import VOICE, Match, OurCalls, captures, leg_match, oddities, without_voice
-from voice_app.guard.snapshot import SETTING, Part, Snapshot, Unread, called
+from voice_app.guard.snapshot import SETTING, Outage, Part, Snapshot, Unread, called
 from voice_app.twilio import Configuration, Trouble
 
 TWICE: Final = (
@@ -146,8 +146,8 @@ def handoff_captured(snapshot: Snapshot) -> Iterator[Hit]:
 )
 def unverified(snapshot: Snapshot) -> Iterator[Hit]:
     """STT106: what could not be read or understood, and bears on the question."""
-    if snapshot.locked_out:
-        yield _locked_out(snapshot)
+    for outage in snapshot.outages:
+        yield _outage(snapshot, outage)
     if snapshot.engineless:
         return
     strict = ERROR if snapshot.scope.strict else WARNING
@@ -165,18 +165,19 @@ def unverified(snapshot: Snapshot) -> Iterator[Hit]:
     yield from _unknown_numbers(snapshot, strict)
 
 
-def _locked_out(snapshot: Snapshot) -> Hit:
-    """Everything for which Twilio does not accept the credentials. To be lenient would be no cure."""
+def _outage(snapshot: Snapshot, outage: Outage) -> Hit:
+    """Everything that could not be read for one cause."""
     severity = ERROR if snapshot.scope.named and snapshot.scope.strict else WARNING
-    error = snapshot.locked_out[0].error
+    error = outage.unread[0].error
+    # To be lenient is no cure for wrong credentials.
+    advice = "" if error.trouble is Trouble.UNAUTHENTICATED or severity is not ERROR else LENIENT
     return Hit(
-        where="the credentials",
+        where=outage.where,
         message=(
-            "It could not be verified that speech-to-text is billed once: Twilio does not accept the "
-            f"credentials ({error.answer})"
+            f"It could not be verified that speech-to-text is billed once: {outage.told} ({error.answer})"
         ),
-        evidence=[f"{item.part} {item.where}".strip() + " could not be read" for item in snapshot.locked_out],
-        fix=error.advice,
+        evidence=[f"{item.part} {item.where}".strip() + " could not be read" for item in outage.unread],
+        fix=" ".join(filter(None, (error.advice, advice))),
         severity=NOTE if snapshot.engineless else severity,
     )
 
