@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from support.sandbox import Sandbox, happened, recorded, sandbox
+from support.numbers import CALLER, FIRST, SECOND, THIRD, calling, number_file, serving
+from support.sandbox import Sandbox, happened, recorded
 from voice_app.calls import CallState
 from voice_app.journal.events import Acted, Conversed, Failed
-from voice_app.sandbox.phone import Person, PhoneCall
-from voice_app.sandbox.twilio import SandboxAccount, double_app
-from voice_app.sandbox.twilio.app import serve
+from voice_app.sandbox.phone import PhoneCall
+from voice_app.sandbox.twilio import SandboxAccount
 from voice_app.sandbox.twilio.conversation_store import settle
 from voice_app.sandbox.twilio.memory_store import add_profile, remember
 from voice_app.sandbox.twilio.records import StoredProfile
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
 
-FIRST, SECOND, THIRD = "+15550100001", "+15550100002", "+15550100003"
-CALLER, DESK = "+15550199999", "+15550100010"
+DESK = "+15550100010"
+KNOWING = "support.agents:knowing"
 TEMPLATE = """<Response><Connect action="{{ action_url }}">
 <ConversationRelay url="{{ relay_url }}" %s welcomeGreeting="Hello."/></Connect></Response>"""
 
@@ -30,23 +27,6 @@ TEMPLATE = """<Response><Connect action="{{ action_url }}">
 @pytest.fixture
 def account() -> SandboxAccount:
     return SandboxAccount(SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN)
-
-
-@asynccontextmanager
-async def serving(folder: Path, account: SandboxAccount, **settings: Any) -> AsyncIterator[Sandbox]:
-    """A server in front of this account, with no configuration in its settings."""
-    async with (
-        serve(double_app(account)) as base_url,
-        sandbox(folder, agent="support.agents:knowing", twilio_base_url=base_url, **settings) as server,
-    ):
-        yield server
-
-
-def numbers(folder: Path, **configurations: str) -> Path:
-    path = folder / "numbers.toml"
-    tables = {FIRST: configurations["first"], SECOND: configurations["second"]}
-    path.write_text("".join(f'["{number}"]\nconfiguration = "{one}"\n' for number, one in tables.items()))
-    return path
 
 
 def template(folder: Path, attribute: str) -> Path:
@@ -69,22 +49,15 @@ def noted(account: SandboxAccount, person: StoredProfile) -> list[str]:
     return [str(item["content"]) for item in person.observations.values()]
 
 
-@asynccontextmanager
-async def calling(server: Sandbox, number: str, *people: Person) -> AsyncIterator[PhoneCall]:
-    server.phone.number = number
-    async with server.call(*people) as call:
-        await call.reply()
-        yield call
-    assert call.problems == []
-
-
 async def test_two_numbers_have_two_configurations_and_two_memories(
     tmp_path: Path, account: SandboxAccount
 ) -> None:
     first, second = account.add_configuration(), account.add_configuration()
     tea, coffee = known(account, first, "Likes tea."), known(account, second, "Likes coffee.")
     calls: dict[str, PhoneCall] = {}
-    async with serving(tmp_path, account, numbers=numbers(tmp_path, first=first, second=second)) as server:
+    tables = {FIRST: {"configuration": first}, SECOND: {"configuration": second}}
+    own = number_file(tmp_path, tables)
+    async with serving(tmp_path, account, agent=KNOWING, numbers=own) as server:
         for number, person, likes in ((FIRST, tea, "tea"), (SECOND, coffee, "coffee")):
             async with calling(server, number) as calls[number]:
                 answer = (await calls[number].ask(f"Note called {number}.")).text
@@ -104,8 +77,9 @@ async def test_a_number_is_watched_for_a_second_engine_in_its_own_configuration(
 ) -> None:
     second = account.add_configuration()
     account.add_configuration(channelSettings={"VOICE": {"captureRules": [{"from": "*", "to": SECOND}]}})
-    configured = numbers(tmp_path, first=account.add_configuration(), second=second)
-    async with serving(tmp_path, account, numbers=configured) as server:
+    tables = {FIRST: {"configuration": account.add_configuration()}, SECOND: {"configuration": second}}
+    own = number_file(tmp_path, tables)
+    async with serving(tmp_path, account, agent=KNOWING, numbers=own) as server:
         async with calling(server, SECOND) as call:
             await call.ask("My order is late.")
         await happened(tmp_path, call.sid, Failed)
@@ -123,7 +97,7 @@ async def test_a_template_that_names_its_own_configuration_is_followed_at_the_ha
     """Before the conversation is known, and after."""
     own = account.add_configuration()
     folder = template(tmp_path, f'conversationConfiguration="{own}"')
-    async with serving(tmp_path, account, templates=folder, handoff_to=(DESK,)) as server:
+    async with serving(tmp_path, account, agent=KNOWING, templates=folder, handoff_to=(DESK,)) as server:
         if settled:
             async with calling(server, FIRST) as call:
                 await happened(tmp_path, call.sid, Conversed)
@@ -159,7 +133,7 @@ async def test_a_configuration_that_only_a_template_names_has_a_memory(
     own = account.add_configuration()
     person = known(account, own, "Likes tea.")
     folder = template(tmp_path, f'conversationConfiguration="{own}"')
-    async with serving(tmp_path, account, templates=folder) as server:
+    async with serving(tmp_path, account, agent=KNOWING, templates=folder) as server:
         async with calling(server, FIRST) as call:
             answer = (await call.ask("Note has a dog.")).text
             assert answer == f"Noted: True. I know: 2026-01-02: Likes tea. of {person.id}"

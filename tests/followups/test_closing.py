@@ -4,10 +4,10 @@ import pytest
 
 from support.followups import CALL, Office
 from voice_app.followups.orchestrator import ClosingTask
-from voice_app.journal.events import Closed, Conversed, Opened
+from voice_app.journal.events import Closed, Conversed, Opened, Served
 from voice_app.sandbox.twilio import Fault
 from voice_app.sandbox.twilio.records import SandboxCall
-from voice_app.twilio import Calls, Conversations
+from voice_app.twilio import Calls, Configurations, Conversations
 
 OTHER = "CA" + "8" * 32
 TEXTS = {"channel": "SMS", "address": "+15550199999"}
@@ -15,7 +15,7 @@ TEXTS = {"channel": "SMS", "address": "+15550199999"}
 
 def closing(office: Office) -> ClosingTask:
     calls = Calls(office.api, office.account.sid)
-    return ClosingTask(Conversations(office.api), calls, office.journal)
+    return ClosingTask(Conversations(office.api), Configurations(office.api), calls, office.journal)
 
 
 def status(office: Office, conversation_id: str) -> str:
@@ -47,6 +47,38 @@ async def test_one_that_a_capture_rule_of_another_configuration_made_is_not_ours
     await office.attempt(closing(office))
     assert status(office, conversation_id) == "ACTIVE"
     assert await office.outcome("close") == ("no conversation", "")
+
+
+@pytest.mark.parametrize("field", ["displayName", "uniqueName"])
+async def test_a_configuration_that_is_named_by_its_name_is_ours(office: Office, field: str) -> None:
+    office.account.configurations[office.configuration_id][field] = "support"
+    conversation_id = office.conversation()
+    office.journal.write(CALL, Opened())
+    office.journal.write(CALL, Served("answer.xml", "answer", "", "relay", "support"))
+    office.write(Closed("completed"))
+    await office.attempt(closing(office))
+    assert status(office, conversation_id) == "CLOSED"
+    assert await office.outcome("close") == ("closed", conversation_id)
+
+
+async def test_a_name_that_no_configuration_has_closes_nothing(office: Office) -> None:
+    conversation_id = office.conversation()
+    office.journal.write(CALL, Opened())
+    office.journal.write(CALL, Served("answer.xml", "answer", "", "relay", "support"))
+    office.write(Closed("completed"))
+    await office.attempt(closing(office))
+    assert status(office, conversation_id) == "ACTIVE"
+    assert await office.outcome("close") == ("no conversation", "")
+
+
+async def test_a_conversation_that_was_there_before_the_call_is_left_open(office: Office) -> None:
+    conversation_id = office.conversation()
+    office.journal.write(CALL, Opened())
+    office.journal.write(CALL, Served("answer.xml", "answer", "", "relay", conversation=conversation_id))
+    office.write(Conversed(conversation_id), Closed("completed"))
+    await office.attempt(closing(office))
+    assert status(office, conversation_id) == "ACTIVE"
+    assert await office.outcome("close") == ("left open", conversation_id)
 
 
 async def test_one_in_which_text_messages_go_on_is_left_open(office: Office) -> None:

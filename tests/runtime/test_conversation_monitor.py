@@ -17,6 +17,7 @@ from voice_app.journal.events import Failed
 from voice_app.runtime import ConversationMonitor
 from voice_app.sandbox.twilio import CallStart, Fault, LocalTranscriber, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
+from voice_app.sandbox.twilio.conversation_store import create_conversation
 from voice_app.twilio import (
     Configurations,
     Conversation,
@@ -47,9 +48,12 @@ class Watched:
 
 @asynccontextmanager
 async def watched(
-    account: SandboxAccount, configuration_id: str, *, soon: float = 60
+    account: SandboxAccount, configuration_id: str = "", *, joined: str = "", soon: float = 60
 ) -> AsyncIterator[Watched]:
-    """The monitored call, whose session is over at the end of the block."""
+    """The monitored call, whose session is over at the end of the block.
+
+    Its TwiML names a configuration, or the conversation that it joins.
+    """
     watched = Watched()
     async with serve(double_app(account)) as base_url, aiohttp.ClientSession() as http, asyncio.timeout(20):
         patience = Patience(attempts=1)
@@ -58,8 +62,9 @@ async def watched(
         async with Journal("sqlite://") as journal:
             configurations = Configurations(api)
             monitor = ConversationMonitor(conversations, configurations, journal, within=0.05, soon=soon)
+            monitoring = monitor.watch_joined if joined else monitor.watch
             watching = asyncio.create_task(
-                monitor.watch(CALL, configuration_id, watched.over, watched.found.append)
+                monitoring(CALL, joined or configuration_id, watched.over, watched.found.append)
             )
             yield watched
             watched.over.set()
@@ -95,6 +100,37 @@ async def test_a_configuration_may_be_named_by_its_name(account: SandboxAccount)
         pass
     assert len(call.found) == 1
     assert call.alarms == []
+
+
+@pytest.mark.parametrize("field", ["displayName", "uniqueName"])
+async def test_a_second_engine_shows_beside_a_configuration_that_is_named_by_its_name(
+    account: SandboxAccount, field: str
+) -> None:
+    add(account, channelSettings=CAPTURING)
+    configuration_id = add(account, **{field: "support"})
+    await begin(account, configuration_id, "hello")
+    async with watched(account, "support") as call:
+        pass
+    assert call.found[-1].configuration_id == configuration_id
+    assert "STT201" in call.alarms
+
+
+async def test_a_conversation_that_is_joined_is_told_and_inspected(account: SandboxAccount) -> None:
+    """It belongs to a configuration that captures voice: nobody but the conversation names that one."""
+    capturing = add(account, channelSettings=CAPTURING)
+    conversation = create_conversation(account, capturing, [])
+    line = LocalTranscriber(account)
+    await line.call_started(CallStart(CALL, caller=CALLER, number=NUMBER, conversation_id=conversation.id))
+    async with watched(account, joined=conversation.id) as call:
+        pass
+    assert [item.id for item in call.found] == [conversation.id]
+    assert "STT101" in call.alarms
+
+
+async def test_a_conversation_that_is_joined_and_gone_is_told(account: SandboxAccount) -> None:
+    async with watched(account, joined="conv_conversation_00000000000000000000000001") as call:
+        pass
+    assert (call.found, call.alarms) == ([], ["CFG201"])
 
 
 async def test_a_call_without_a_conversation_is_told(account: SandboxAccount) -> None:

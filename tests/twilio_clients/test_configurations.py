@@ -58,6 +58,29 @@ def writes(account: SandboxAccount) -> list[str]:
     return [line[0] for line in account.requests if line[0] != "GET" and line[2] == 202]
 
 
+@pytest.mark.parametrize("field", ["displayName", "uniqueName"])
+async def test_a_name_is_looked_up_once(
+    configurations: Configurations, account: SandboxAccount, field: str
+) -> None:
+    configuration_id = account.add_configuration(**{field: "support"})
+    assert await configurations.id_of(configuration_id) == configuration_id
+    assert account.requests == []
+    for _ in range(3):
+        assert await configurations.id_of("support") == configuration_id
+    assert len(account.requests) == 1
+    assert (await configurations.named("support")).id == configuration_id
+
+
+async def test_a_name_that_no_configuration_has_is_looked_up_again(
+    configurations: Configurations, account: SandboxAccount
+) -> None:
+    assert await configurations.id_of("support") == ""
+    with pytest.raises(ApiError, match="no configuration has the name support"):
+        await configurations.named("support")
+    configuration_id = account.add_configuration(uniqueName="support")
+    assert await configurations.id_of("support") == configuration_id
+
+
 async def test_one_is_created_and_read_back(configurations: Configurations) -> None:
     created = await configurations.create(everything())
     assert created.id.startswith("conv_configuration_")

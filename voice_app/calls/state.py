@@ -195,6 +195,13 @@ class CallState:
         return None if conversed is None else conversed.conversation_id
 
     @property
+    def joined(self) -> str | None:
+        """The conversation that the first document to name one joined: it was there before the call."""
+        named = (event for event in self.events(Served) if event.configuration or event.conversation)
+        first = next(named, None)
+        return None if first is None or first.configuration else first.conversation
+
+    @property
     def configuration_id(self) -> str | None:
         """The configuration that our documents named; else, that of the conversation."""
         if named := [event.configuration for event in self.events(Served) if event.configuration]:

@@ -290,12 +290,16 @@ def tasks_of(
     names a configuration of Orchestrator.
     """
     account_sid, default = settings.account_sid or "", settings.conversation_configuration
+    configurations = Configurations(api)
     found: list[FollowupTask] = [CallbackTask(calls, journal, settings.origin, has_room)]
     if settings.memory_seconds and configured:
         memory, trait = MemoryClient(api), settings.memory_phone_trait
-        found.append(FactsTask(memory, Configurations(api), journal, trait, default_configuration=default))
+        found.append(FactsTask(memory, configurations, journal, trait, default_configuration=default))
     if settings.close_conversation == "call-end" and configured:
-        found.append(ClosingTask(Conversations(api), calls, journal, default_configuration=default))
+        conversations = Conversations(api)
+        found.append(
+            ClosingTask(conversations, configurations, calls, journal, default_configuration=default)
+        )
     if settings.recordings is not None:
         found.append(RecordingsTask(api, account_sid, settings.recordings, journal))
     if settings.report_url is not None and settings.report_secret is not None:

@@ -35,12 +35,14 @@ class ClosingTask:
     def __init__(
         self,
         conversations: Conversations,
+        configurations: Configurations,
         calls: Calls,
         journal: Journal,
         *,
         default_configuration: str | None = None,
     ) -> None:
         self._conversations = conversations
+        self._configurations = configurations
         self._calls = calls
         self._journal = journal
         self._default = default_configuration
@@ -49,6 +51,8 @@ class ClosingTask:
         return context.state.conversation_id is not None or context.configuration(self._default) is not None
 
     async def attempt(self, context: FollowupContext) -> Verdict:
+        if (joined := context.state.joined) is not None:  # it is for more than this call
+            return Finished("left open", joined)
         conversation_id = context.state.conversation_id or await self._find(context)
         if conversation_id is None:
             return Finished("no conversation")
@@ -63,9 +67,11 @@ class ClosingTask:
     async def _find(self, context: FollowupContext) -> str | None:
         """Of a call so short that nobody has looked its conversation up."""
         found = await self._conversations.find_by_call(context.call_sid)
-        ours_id = context.configuration(self._default)
-        ours = [item.id for item in found if item.configuration_id == ours_id]
-        return ours[0] if ours else None
+        named = context.configuration(self._default)
+        if not found or named is None:
+            return None
+        ours_id = await self._configurations.id_of(named)
+        return next((item.id for item in found if item.configuration_id == ours_id), None)
 
     async def _goes_on(self, call_sid: str, conversation_id: str) -> str:
         """What else the conversation is used for; empty if nothing."""

@@ -47,6 +47,8 @@ class Served(_Event, tag="served", frozen=True):
     """The speech-to-text that listens once it was run: ``relay``, ``transcription`` or none."""
     configuration: str = ""
     """The Orchestrator configuration that it names, ``conv_configuration_…``."""
+    conversation: str = ""
+    """The conversation that it names instead, ``conv_conversation_…``."""
     transcript: bool = False
     """It asks for the transcript of a message that the caller may leave."""
 

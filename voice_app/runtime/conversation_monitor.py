@@ -55,8 +55,6 @@ class ConversationIndex:
 
 MAX_CALLS: Final = 1000
 """Calls whose alarms are remembered, so that none is raised twice."""
-MAX_NAMES: Final = 1000
-"""Configurations whose ids are remembered."""
 POLL_SECONDS: Final = 1.0
 """Between two requests for our own conversation."""
 
@@ -86,8 +84,6 @@ class ConversationMonitor:
         self._inspector = CallInspector(conversations, configurations)
         self._journal = journal
         self._raised: LRUCache[str, set[str]] = LRUCache(MAX_CALLS)
-        self._ids: LRUCache[str, str] = LRUCache(MAX_NAMES)
-        """The ids of configurations, by what TwiML calls them."""
 
     async def watch(
         self,
@@ -107,29 +103,45 @@ class ConversationMonitor:
             if not known:
                 self._raise(call_sid, [missing(call_sid)])
                 return
-            named = await self._id_of(configuration)
+            named = await self._configurations.id_of(configuration)
             _tell(found, known, named)
             if not has_ours(known, named):
                 known = await self._wait_for_ours(call_sid, named, over, known)
                 _tell(found, known, named)
-            await _either(over, self._soon)
-            if self._raise(call_sid, await self._inspector.inspect(call_sid, named, known)) or over.is_set():
-                return
-            await over.wait()
-            self._raise(call_sid, await self._inspector.inspect(call_sid, named, known))
+            await self._inspect(call_sid, named, over, known)
         except ApiError as error:
             log.warning("call %s: its conversation could not be looked up: %s", call_sid, error)
 
-    async def _id_of(self, configuration: str) -> str:
-        """The id of a configuration; what is no configuration's name has none."""
-        if configuration not in self._ids:
-            try:
-                self._ids[configuration] = await self._configurations.id_of(configuration)
-            except ApiError as error:
-                if error.trouble is not Trouble.NOT_FOUND:
-                    raise
-                return ""
-        return self._ids[configuration]
+    async def watch_joined(
+        self,
+        call_sid: str,
+        conversation_id: str,
+        over: asyncio.Event,
+        found: Callable[[Conversation], None],
+    ) -> None:
+        """The same for a call whose TwiML names a conversation that exists.
+
+        The configuration behind it is nothing that the TwiML says: whether it captures voice is looked up.
+        """
+        try:
+            conversation = await self._conversations.fetch(conversation_id)
+            found(conversation)
+            await self._inspect(call_sid, "", over, [conversation])
+        except ApiError as error:
+            if error.trouble is Trouble.NOT_FOUND:
+                self._raise(call_sid, [missing(call_sid)])
+            else:
+                log.warning("call %s: its conversation could not be looked up: %s", call_sid, error)
+
+    async def _inspect(
+        self, call_sid: str, named: str, over: asyncio.Event, known: Sequence[Conversation]
+    ) -> None:
+        """Inspect it soon, and unless something was wrong then, at the end of the session."""
+        await _either(over, self._soon)
+        if self._raise(call_sid, await self._inspector.inspect(call_sid, named, known)) or over.is_set():
+            return
+        await over.wait()
+        self._raise(call_sid, await self._inspector.inspect(call_sid, named, known))
 
     async def _wait_for_ours(
         self, call_sid: str, named: str, over: asyncio.Event, known: Sequence[Conversation]

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from uuid import uuid4
 
 import msgspec
+from cachetools import TTLCache
 
 from voice_app.twilio.configuration_edit import GROUPING, Difference, differences, lost, merged
 from voice_app.twilio.errors import ApiError, Trouble
@@ -19,6 +20,10 @@ from voice_app.twilio.models import Configuration, Operation
 from voice_app.twilio.operations import PRODUCT, Progress, finished, related_id
 
 PATH: Final = "/v2/ControlPlane/Configurations"
+MAX_NAMES: Final = 1000
+"""Names of configurations whose ids are remembered."""
+NAMES_SECONDS: Final = 300.0
+"""For so long they are: a name may be given to another configuration."""
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -55,6 +60,8 @@ class Configurations:
         """``deadline`` is in seconds, and holds for one operation."""
         self._api = api
         self._deadline = deadline
+        self._ids: TTLCache[str, str] = TTLCache(MAX_NAMES, NAMES_SECONDS)
+        """The ids of configurations by their names."""
 
     async def fetch(self, configuration_id: str) -> Configuration:
         """Read one."""
@@ -66,17 +73,24 @@ class Configurations:
         Raises:
             ApiError: `Trouble.NOT_FOUND` also where no configuration has this name.
         """
-        if problem(value, IdKind.CONFIGURATION) is None:
-            return await self.fetch(value)
-        for row in await self.rows():
-            if value in (row.unique_name, row.display_name):
-                return await self.fetch(row.id)
+        if found := await self.id_of(value):
+            return await self.fetch(found)
         told = f"no configuration has the name {value}"
         raise ApiError(Trouble.NOT_FOUND, method="GET", url=PATH, message=told)
 
     async def id_of(self, value: str) -> str:
-        """The id of the configuration that TwiML names so. Asks Twilio only where it is a name."""
-        return value if problem(value, IdKind.CONFIGURATION) is None else (await self.named(value)).id
+        """The id of the configuration that TwiML names so; empty if none has this name.
+
+        Everything that compares ids of configurations asks here. A name is looked up now and then.
+        """
+        if problem(value, IdKind.CONFIGURATION) is None:
+            return value
+        if value not in self._ids:
+            found = (row.id for row in await self.rows() if value in (row.unique_name, row.display_name))
+            if not (found_id := next(found, "")):
+                return ""
+            self._ids[value] = found_id
+        return self._ids[value]
 
     async def list(self) -> Sequence[Configuration]:
         """Read all of them, on all pages. Those that the list shows in part are fetched singly."""

@@ -170,10 +170,12 @@ class RelayEndpoint:
 
     def _start_beside(self, call: Call, state: CallState, over: asyncio.Event) -> None:
         """What goes on beside the session: its conversation is monitored, and the agent warms up."""
-        services, configuration_id = self._services, state.configuration_id
-        if configuration_id is not None:
-            found = partial(_conversation_found, services, call.sid)
-            services.background.spawn(services.monitor.watch(call.sid, configuration_id, over, found))
+        services = self._services
+        found = partial(_conversation_found, services, call.sid)
+        if state.joined is not None:
+            services.background.spawn(services.monitor.watch_joined(call.sid, state.joined, over, found))
+        elif state.configuration_id is not None:
+            services.background.spawn(services.monitor.watch(call.sid, state.configuration_id, over, found))
         if (warm := getattr(services.agent_of(state), "warm", None)) is not None:
             services.background.spawn(hook(warm(call)))
 

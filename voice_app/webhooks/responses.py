@@ -61,13 +61,13 @@ def context_for(services: Services, call_sid: str, state: CallState, reason: str
         reason=reason,
         relay_url=settings.socket_origin + RELAY.format(token=services.tickets.issue(call_sid)),
         action_url=settings.origin + RELAY_ENDED,
-        conversation_id=state.conversation_id or (answer and answer.conversation_id) or None,
+        conversation_id=state.conversation_id or state.joined or (answer and answer.conversation_id) or None,
         parameters={
             **(answer.parameters if answer is not None else {}),
             "number": parties.number,
             "caller": parties.caller,
         },
-        **values_of(services.line_of(state)),
+        **values_of(services.line_of(state), state.tts_language, state.transcription_language),
     )
 
 
@@ -101,7 +101,8 @@ def serve_document(
         context.reason,
         _greeting(content),
         engine,
-        configuration=_configuration(content),
+        configuration=_named(content, "conversationConfiguration"),
+        conversation=_named(content, "conversationId"),
         transcript=_asks_for_transcript(content),
     )
     services.journal.write(context.call_sid, served)
@@ -129,9 +130,9 @@ def parsed(document: str) -> Element:
     return ElementTree.fromstring(document)  # noqa: S314
 
 
-def _configuration(content: Element) -> str:
-    """The Orchestrator configuration that a document names, whoever put it there: setting or template."""
-    named = (element.get("conversationConfiguration", "") for element in content.iter())
+def _named(content: Element, attribute: str) -> str:
+    """The configuration or the conversation that a document names, whoever put it there."""
+    named = (element.get(attribute, "") for element in content.iter())
     return next(filter(None, named), "")
 
 

@@ -175,9 +175,11 @@ def _named(
             join(account, conversation, person)
         set_status(account, conversation, "ACTIVE")
         return conversation
-    if configuration_id is None or configuration_id not in account.configurations:
-        return None
-    return _grouped(account, configuration_id, call, "AI_AGENT")
+    known = account.configurations.items()
+    names = ("id", "uniqueName", "displayName")
+    ids = (key for key, item in known if configuration_id in [item.get(name) for name in names])
+    found = None if configuration_id is None else next(ids, None)
+    return None if found is None else _grouped(account, found, call, "AI_AGENT")
 
 
 def _grouped(
