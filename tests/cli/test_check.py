@@ -187,6 +187,24 @@ async def test_a_fix_in_json_says_what_it_did(tmp_path: Path) -> None:
     assert [change["path"] for change in fixed["changes"]] == ["channelSettings.VOICE.captureRules"]
 
 
+async def test_a_fix_next_to_somebody_elses_change_says_so_and_ends_with_1(tmp_path: Path) -> None:
+    twilio = account(operation_statuses=("PENDING",) * 10)
+    configuration_id = named(twilio, QUICKSTART)
+
+    async def change_meanwhile() -> None:
+        while not any("/Operations/" in path for _, path, _ in twilio.requests):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        twilio.configurations[configuration_id] |= {"description": "theirs", "version": 2}
+
+    async with environment(twilio, configuration_id) as values, asyncio.TaskGroup() as tasks:
+        tasks.create_task(change_meanwhile())
+        result = await voice_app(tmp_path, "check", "--fix", "--yes", "--json", **values)
+    [fixed] = json.loads(result.out)["fixed"]
+    assert (result.code, fixed["raced"]) == (1, True)
+    after = twilio.configurations[configuration_id]
+    assert (after["description"], after["channelSettings"]["VOICE"]["captureRules"]) == ("theirs", [])
+
+
 async def test_a_fix_that_twilio_refuses_is_told(tmp_path: Path) -> None:
     twilio = account()
     configuration_id = named(twilio, QUICKSTART)

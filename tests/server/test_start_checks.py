@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,6 +16,7 @@ from aiohttp import web
 from support.commands import Finished, voice_app
 from voice_app.sandbox.twilio import Fault, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
+from voice_app.twiml import shipped_folder
 
 FREE_PORT = {"VOICE_APP_PORT": "0"}
 
@@ -271,6 +273,70 @@ async def test_a_setting_that_nothing_uses_can_be_allowed(tmp_path: Path, comman
     result = await voice_app(tmp_path, *command, **environment)
     assert result.code == 0, result.out
     assert "warning" not in result.out + result.err
+
+
+# --- the documents ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environment", "numbers", "rule"),
+    [
+        ({"VOICE_APP_TEMPLATE": "nope.xml"}, "", "TWI203"),
+        ({}, 'template = "spanish.xml"', "TWI203"),
+        ({"VOICE_APP_VOICE": "Polly.Joanna"}, "", "TWI111"),
+        ({}, 'voice = "Polly.Joanna"', "TWI111"),
+        ({"VOICE_APP_LANGUAGE": "en_US"}, "", "TWI112"),
+        ({}, 'language = "en_US"', "TWI112"),
+        (
+            {"VOICE_APP_SPEECH_MODEL": "nova-3-general", "VOICE_APP_TRANSCRIPTION_PROVIDER": "Google"},
+            "",
+            "TWI121",
+        ),
+        ({}, 'speech_model = "nova-3-general"\ntranscription_provider = "Google"', "TWI121"),
+    ],
+)
+@pytest.mark.parametrize("command", [["serve", "--check-only"], ["check"]])
+async def test_what_calls_would_be_answered_with_is_judged(
+    tmp_path: Path, environment: dict[str, str], numbers: str, rule: str, command: list[str]
+) -> None:
+    (tmp_path / "numbers.toml").write_text(f'["+15550100002"]\n{numbers}\n')
+    settings = {"VOICE_APP_NUMBERS": "numbers.toml", **environment, **FREE_PORT}
+    result = await voice_app(tmp_path, *command, **settings)
+    assert result.code == 1
+    assert f"error {rule}" in result.out + result.err
+
+
+@pytest.mark.parametrize("lacking", ["answer", "handoff", "resume", "busy", "fallback"])
+async def test_a_folder_that_lacks_a_template_takes_the_one_that_ships_and_says_so(
+    tmp_path: Path, lacking: str
+) -> None:
+    own = tmp_path / "twiml_templates"
+    shutil.copytree(shipped_folder(), own)
+    (own / f"{lacking}.xml").unlink()
+    result = await voice_app(tmp_path, "check")
+    assert result.code == 0
+    assert f"It has no {lacking}.xml: what ships is served instead." in result.out
+
+
+async def test_people_whose_calls_a_capture_rule_writes_down_are_no_second_engine(tmp_path: Path) -> None:
+    """Said for all numbers, in the environment, as well as for one."""
+    account = SandboxAccount("AC" + "1" * 32, "token")
+    capturing = {"VOICE": {"captureRules": [{"from": "*", "to": "+15550100001"}]}}
+    account.add_configuration(channelSettings=capturing)
+    async with serve(double_app(account)) as base_url:
+        values = {
+            "VOICE_APP_TWILIO_BASE_URL": base_url,
+            "TWILIO_ACCOUNT_SID": account.sid,
+            "TWILIO_AUTH_TOKEN": "token",
+            "TWILIO_VOICE_PUBLIC_DOMAIN": "voice.example.com",
+            "TWILIO_PHONE_NUMBER": "+15550100001",
+            "VOICE_APP_HANDOFF_TO": "+15550100099",
+        }
+        agent = await check_only(tmp_path, **values)
+        people = await check_only(
+            tmp_path, VOICE_APP_TRANSCRIBE="passive", VOICE_APP_ANSWER="people", **values
+        )
+    assert (agent.code, people.code) == (1, 0), people.err
 
 
 # --- the sandbox's numbers ----------------------------------------------------------------------

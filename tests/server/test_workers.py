@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 from support.commands import served, voice_app, voice_app_process
 from support.processes import Server, process
 from voice_app.sandbox.load.target import ProcessError, listening
-from voice_app.settings import NumberSettings
+from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, NumberSettings
+from voice_app.twilio import Configurations, Credentials, TwilioApi
+
+RULE = {"from": "*", "to": "+15550100001", "metadata": {"callType": "PSTN"}}
 
 
 def workers(server: Server) -> set[int]:
@@ -114,6 +117,33 @@ async def test_a_replaced_worker_serves_the_templates_that_the_others_serve(
             "/voice", CallSid=f"CA{1:032x}", From="+15550100077", CallStatus="ringing"
         )
     assert "Two" in document
+
+
+async def test_a_replaced_worker_knows_a_second_engine_before_it_takes_a_call(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    """Nothing but its first look can tell it: no timer, no signal."""
+    settings = {
+        "VOICE_APP_DATABASE_URL": postgres_url,
+        "VOICE_APP_GUARD_RUNNING": "refuse",
+        "VOICE_APP_GUARD_SECONDS": "0",
+        "VOICE_APP_DRAIN_SECONDS": "0",
+    }
+    async with process(tmp_path, "--workers", "2", settings=settings) as server:
+        form = {"From": "+15550100077", "CallStatus": "ringing"}
+        assert "<ConversationRelay" in await server.post("/voice", CallSid=f"CA{1:032x}", **form)
+        named = server.account["TWILIO_CONVERSATION_CONFIGURATION_ID"]
+        credentials = Credentials(SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN)
+        base_url = server.account["VOICE_APP_TWILIO_BASE_URL"]
+        configurations = Configurations(TwilioApi(server.http, credentials, base_url=base_url))
+        await configurations.update(named, {"channelSettings": {"VOICE": {"captureRules": [RULE]}}})
+        before = workers(server)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        await become(server, lambda now: len(now) == 2 and not now & before)
+        document = await server.post("/voice", CallSid=f"CA{2:032x}", **form)
+    assert "<ConversationRelay" not in document
+    assert "all our lines are busy" in document.lower()
 
 
 async def test_what_stops_every_worker_is_told_and_stops_the_start(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ async def test_a_name_is_looked_up_once(
 ) -> None:
     configuration_id = account.add_configuration(**{field: "support"})
     assert await configurations.id_of(configuration_id) == configuration_id
-    assert account.requests == []
+    assert not account.requests
     for _ in range(3):
         assert await configurations.id_of("support") == configuration_id
     assert len(account.requests) == 1
