@@ -22,20 +22,16 @@ _SHOWN: Final = 20
 
 async def older_conversations(
     account: TwilioAccount,
-    named: str,
+    configuration_id: str,
     version: int | None,
     statuses: list[str],
     confirmation: Confirmation,
 ) -> list[Conversation]:
-    """The open conversations that keep an older version of a configuration, which is named by its id or name.
-
-    Says how many there are, and of how many.
-    """
+    """The open conversations that keep an older version. Says how many there are, and of how many."""
     configuration, found = await asyncio.gather(
-        Configurations(account.api).named(named),
+        Configurations(account.api).fetch(configuration_id),
         Conversations(account.api).list(statuses=statuses),
     )
-    configuration_id = configuration.id
     current = configuration.version
     if current is None:
         raise DraftError(f"{configuration_id} tells no version: close its conversations by their ids")

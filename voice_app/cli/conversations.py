@@ -60,7 +60,7 @@ def list_conversations(
     from voice_app.cli.conversation_tables import table
     from voice_app.cli.output import console, print_json
     from voice_app.findings import counted
-    from voice_app.twilio import Configurations, Conversations
+    from voice_app.twilio import Conversations
     from voice_app.twilio.limits import CHANNELS
     from voice_app.twilio.models import moment as time_of
 
@@ -76,8 +76,7 @@ def list_conversations(
         found = await conversations.list(
             statuses=status or (), channel_id=channel_id, created_after=after, created_before=before
         )
-        of = config and await Configurations(account.api).id_of(config)
-        wanted = [item for item in found if of in (None, item.configuration_id)]
+        wanted = [item for item in found if config in (None, item.configuration_id)]
         if channel is not None:
             wanted = [item for item in wanted if channel in await conversations.channels(item)]
         return sorted(wanted, key=created, reverse=True)
