@@ -268,3 +268,10 @@ print(sorted({"psycopg", "alembic"} & set(sys.modules)))
     url = f"sqlite:///{tmp_path}/journal.db"
     run = subprocess.run([sys.executable, "-c", program, url], check=True, capture_output=True, text=True)
     assert run.stdout == "[]\n"
+
+
+def test_the_extra_with_the_driver_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "voice_app.journal.postgresql")
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(JournalError, match=r"needs: pip install 'voice-app\[postgres\]'"):
+        database("postgresql://localhost/voice")

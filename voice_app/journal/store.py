@@ -280,8 +280,14 @@ def database(url: str) -> Database:
 
         return SQLite(url)
     if colon and scheme in ("postgresql", "postgres", "postgresql+psycopg"):
-        from voice_app.journal.postgresql import PostgreSQL
-
+        try:
+            from voice_app.journal.postgresql import PostgreSQL
+        except ImportError as error:
+            if not str(error.name).startswith("psycopg"):
+                raise
+            raise JournalError(
+                "VOICE_APP_DATABASE_URL=postgresql://… needs: pip install 'voice-app[postgres]'"
+            ) from None
         return PostgreSQL(url)
     if not colon or "/" in scheme:
         raise malformed()
