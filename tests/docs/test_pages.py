@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 import voice_app
-from voice_app import guard, twiml
+from voice_app import agents, guard, twiml
 from voice_app.app import build, build_services
 from voice_app.cli.main import app
 from voice_app.docs.generated import PAGES
@@ -94,7 +94,7 @@ def test_every_template_is_in_the_table() -> None:
 
 
 def test_every_public_name_is_in_the_face_of_the_package() -> None:
-    public = {name for name in vars(voice_app) if not name.startswith("_")}
-    modules = {path.stem for path in (ROOT / "voice_app").iterdir()}
-    assert public - modules == set(voice_app.__all__)
-    assert voice_app.__all__ == sorted(voice_app.__all__)
+    assert all(getattr(voice_app, name) is getattr(agents, name) for name in voice_app.__all__)
+    assert dir(voice_app) == voice_app.__all__ == sorted(voice_app.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Transfr'"):
+        getattr(voice_app, "Transfr")  # noqa: B009
