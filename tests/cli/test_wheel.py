@@ -1,0 +1,74 @@
+"""The package as people install it: a wheel, in an environment and a folder in which nothing else is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.blocks import ROOT
+
+LISTENING = b"Listening on"
+
+
+async def run(folder: Path, *words: str | Path, **environment: str) -> str:
+    """Run a program to its end, with an empty environment; what it prints."""
+    process = await asyncio.create_subprocess_exec(
+        *map(str, words), cwd=folder, env=empty(folder) | environment,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    assert process.returncode == 0, f"{words}:\n{out.decode()}"
+    return out.decode()
+
+
+def empty(folder: Path) -> dict[str, str]:
+    kept = ("PATH", "PIP_INDEX_URL", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE")
+    return {"HOME": str(folder)} | {name: os.environ[name] for name in kept if name in os.environ}
+
+
+@pytest.mark.slow
+async def test_a_wheel_in_an_empty_environment_writes_an_agent_that_can_be_tested_served_and_phoned(
+    tmp_path: Path,
+) -> None:
+    constraints = ROOT / "scripts/constraints.txt"
+    await run(tmp_path, sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", "dist", ROOT)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    await run(tmp_path, sys.executable, "-m", "venv", "env")
+    programs = tmp_path / "env/bin"
+    await run(tmp_path, programs / "pip", "install", "-q", "-c", constraints, wheel, "pytest")
+
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    where = await run(folder, programs / "python", "-c", "import voice_app; print(voice_app.__file__)")
+    assert where.startswith(str(tmp_path / "env"))
+    await run(folder, programs / "voice-app", "init")
+    assert (folder / "twiml_templates/_relay.xml").exists()
+    assert await run(folder, programs / "voice-app", "lint") == "Clean.\n"
+    assert "2 passed" in await run(folder, programs / "python", "-m", "pytest", "-q")
+    assert "STT101" in await run(folder, programs / "voice-app", "docs", "rules")
+
+    server = await asyncio.create_subprocess_exec(
+        programs / "voice-app", "serve", "--port", "0", cwd=folder, stdout=asyncio.subprocess.PIPE,
+        env=empty(folder) | {"VOICE_APP_AGENT": "my_agent:agent"},
+    )  # fmt: skip
+    assert server.stdout is not None
+    try:
+        async with asyncio.timeout(120):
+            while LISTENING not in (line := await server.stdout.readline()):
+                assert line, "the server has not started"
+        url = f"{line.split()[-1].decode()}/voice"
+        phoned = await run(
+            folder, programs / "voice-app", "call", "--url", url, "--pace", "100",
+            "--say", "Where is order 81?", "--expect", "leaves today",
+        )  # fmt: skip
+        assert "Order 81 leaves today." in phoned
+    finally:
+        server.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(120):
+            await server.communicate()
+    assert server.returncode == 0
