@@ -46,8 +46,13 @@ def bench(
 
     Example: voice-app bench --stub --calls 200 --turns 10 --token-ms 30
     """
-    from voice_app.cli.bench_report import print_report
-    from voice_app.cli.bench_run import LoadOrder, allow_open_files, measure_running, measure_started
+    from voice_app.cli.bench_run import (
+        LoadOrder,
+        allow_open_files,
+        measure_running,
+        measure_started,
+        print_report,
+    )
     from voice_app.cli.child_processes import ChildError
     from voice_app.cli.output import fail, print_json, run
     from voice_app.sandbox.load.bench import LoadPlan

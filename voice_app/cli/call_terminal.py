@@ -15,10 +15,8 @@ import typer
 from rich.text import Text
 
 from voice_app.cli.account import sandbox_of
-from voice_app.cli.call_outcome import CallOutcome
-from voice_app.cli.call_script import Caller, CallScript
-from voice_app.cli.call_transcript import TranscriptPrinter
-from voice_app.cli.call_turns import following
+from voice_app.cli.call_script import Caller, CallScript, following
+from voice_app.cli.call_transcript import CallOutcome, TranscriptPrinter
 from voice_app.cli.output import complain, fail, print_json
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone import CallOverError, Person, Phone, Reconnecting

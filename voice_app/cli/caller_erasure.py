@@ -1,27 +1,113 @@
-"""Erases one caller from the journal, from this machine's recordings and, if wanted, at Twilio."""
+"""What the journal, this machine and Twilio have of one caller, and its erasure."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from rich.table import Table
 
-from voice_app.calls import CallerAddress
+from voice_app.calls import CallerAddress, CallState, Parties
 from voice_app.cli.account import TwilioAccount, account, exit_code
-from voice_app.cli.caller_data import CallerData, left, read, table
-from voice_app.cli.confirmation import Confirmation
-from voice_app.cli.output import complain, note, print_json
+from voice_app.cli.call_tables import time_of
+from voice_app.cli.output import Confirmation, complain, note, plain, print_json
 from voice_app.findings import counted
-from voice_app.journal import Journal
+from voice_app.journal import CallRecord, Entry, Journal, Selection
+from voice_app.journal.events import Conversed, Recognised, Stored, Voicemail
 from voice_app.settings import Settings, load
 from voice_app.twilio import ApiError
 from voice_app.twilio.erasure import Clues, Erasure, Traces
 from voice_app.twilio.identifiers import IdKind, problem
+
+LONGEST_CALL_S: Final = 4 * 3600.0
+"""Twilio ends a call after four hours, if it was not told otherwise."""
+
+_SHOWN: Final = 5
+
+
+class CallerData(msgspec.Struct, kw_only=True):
+    """Calls from or to one address, and the ids that stand in them."""
+
+    address: str
+    """E.164, ``client:…`` or ``sip:…``."""
+    calls: list[CallRecord] = []
+    """Oldest first."""
+    events: int = 0
+    conversations: list[str] = []
+    profiles: list[str] = []
+    recordings: list[str] = []
+    files: list[str] = []
+    """The recordings that were fetched, by the names of their files."""
+
+    @property
+    def ours(self) -> bool:
+        """Whether this is a number that the server answers, and not a caller's."""
+        return any(Parties.of(call).number == self.address for call in self.calls)
+
+    @property
+    def on_the_line(self) -> list[CallRecord]:
+        """The calls that go on, as far as the journal can tell."""
+        since = time.time() - LONGEST_CALL_S
+        return [call for call in self.calls if call.closed_at is None and call.last_at > since]
+
+    def add(self, call: CallRecord, entries: list[Entry]) -> None:
+        """One more call."""
+        self.calls.append(call)
+        self.events += len(entries)
+        state = CallState.of(entries)
+        _put(self.conversations, (event.conversation_id for event in state.events(Conversed)))
+        _put(self.profiles, (event.profile_id for event in state.events(Recognised)))
+        _put(self.recordings, (event.recording_sid for event in state.events(Voicemail)))
+        _put(self.files, (event.file for event in state.events(Stored)))
+
+
+async def caller_data(journal: Journal, address: str) -> CallerData:
+    """All that there is under an address. Raises `JournalError`."""
+    caller = CallerData(address=address)
+    async for call in journal.select(Selection(address=address), newest_first=False):
+        caller.add(call, await journal.events(call.call_sid))
+    for conversation_id in caller.conversations:
+        caller.events += len(await journal.events(conversation_id))
+    return caller
+
+
+async def still_there(journal: Journal, address: str, ids: Iterable[str]) -> list[str]:
+    """The calls of an address that can be read, and what else of these ids. Raises `JournalError`."""
+    calls = [call.call_sid async for call in journal.select(Selection(address=address))]
+    return [*calls, *[item for item in ids if item not in calls and await journal.events(item)]]
+
+
+def caller_table(caller: CallerData, at_twilio: Mapping[str, Sequence[str]] | None) -> Table:
+    """What there is, in the journal and (by kind) at Twilio."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    if caller.calls:
+        first, last = time_of(caller.calls[0].opened_at), time_of(caller.calls[-1].opened_at)
+        grid.add_row("calls", f"{len(caller.calls)}, {first} to {last}")
+        grid.add_row("events", str(caller.events))
+    if caller.files:
+        grid.add_row("files", plain(", ".join(caller.files)))
+    for name, ids in (at_twilio or {}).items():
+        if ids:
+            more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+            grid.add_row(f"{name} at Twilio", plain(", ".join(ids[:_SHOWN]) + more))
+    return grid
+
+
+def _put(ids: list[str], values: Iterable[str]) -> None:
+    """Add what is not there yet."""
+    ids[:] = dict.fromkeys([*ids, *filter(None, values)])
+
+
+# --- the erasure ----------------------------------------------------------------------------------
+
 
 PATIENCE_S: Final = 15.0
 """How long it is waited until what was erased is gone: Twilio takes it in at once, and is done later."""
@@ -78,7 +164,7 @@ class _Erasing:
     outcome: ErasureOutcome
 
     async def run(self) -> int:
-        caller = await read(self.journal, self.outcome.address)
+        caller = await caller_data(self.journal, self.outcome.address)
         refusal = _refusal(caller)
         if refusal is not None:
             complain(refusal)
@@ -92,7 +178,7 @@ class _Erasing:
         if not caller.calls and not any((self.outcome.at_twilio or {}).values()):
             self.confirmation.say(f"There is nothing of {caller.address}.")
         else:
-            self.confirmation.show(table(caller, self.outcome.at_twilio))
+            self.confirmation.show(caller_table(caller, self.outcome.at_twilio))
             if self.confirmation.given("Erase all of this? It cannot be undone."):
                 code = await self._erase(caller, twilio)
         if self.confirmation.as_json:
@@ -111,7 +197,7 @@ class _Erasing:
         self.outcome.calls = [*forgotten.call_sids]
         self.outcome.conversations = [*forgotten.conversation_ids]
         ids = (*forgotten.call_sids, *forgotten.conversation_ids)
-        still = await left(self.journal, caller.address, ids)
+        still = await still_there(self.journal, caller.address, ids)
         if twilio is not None:
             still += await twilio.left()
         self.outcome.left = still + self._erase_files(caller)

@@ -170,8 +170,8 @@ def forget(
     Example: voice-app calls forget "+1 (555) 010-0001" --at-twilio
     """
     from voice_app.cli.caller_erasure import erase_caller
-    from voice_app.cli.confirmation import Confirmation
     from voice_app.cli.journal import address, ask
+    from voice_app.cli.output import Confirmation
 
     if url is not None and not at_twilio:
         raise typer.BadParameter("--url needs --at-twilio.")
@@ -196,9 +196,8 @@ def purge(
 
     Example: voice-app calls purge --older-than 90
     """
-    from voice_app.cli.confirmation import Confirmation
     from voice_app.cli.journal import ask
-    from voice_app.cli.output import print_json
+    from voice_app.cli.output import Confirmation, print_json
     from voice_app.findings import counted
     from voice_app.journal import Selection
     from voice_app.journal.retention import DAY_SECONDS

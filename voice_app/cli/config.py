@@ -152,7 +152,7 @@ def create(
     """
     from voice_app.cli import configuration_update
     from voice_app.cli.account import ask
-    from voice_app.cli.confirmation import Confirmation
+    from voice_app.cli.output import Confirmation
     from voice_app.twilio import Configurations
     from voice_app.twilio.configuration_edit import DraftError, another, completed, set_up
 
@@ -215,7 +215,7 @@ def set_fields(
     Example: voice-app config set conv_configuration_… --timeouts VOICE=5/30 --extract
     """
     from voice_app.cli import configuration_update
-    from voice_app.cli.confirmation import Confirmation
+    from voice_app.cli.output import Confirmation
     from voice_app.twilio.configuration_edit import DraftError, merged, same_version, set_up, without
 
     flags = given.from_flags(
@@ -263,7 +263,7 @@ def delete(
     """
     from voice_app.cli import configuration_update
     from voice_app.cli.account import ask
-    from voice_app.cli.confirmation import Confirmation
+    from voice_app.cli.output import Confirmation
 
     async def question(account: TwilioAccount) -> int:
         return await configuration_update.delete(

@@ -44,7 +44,7 @@ def link_intelligence(
     """
     from voice_app.cli import configuration_update
     from voice_app.cli.account import ask
-    from voice_app.cli.confirmation import Confirmation
+    from voice_app.cli.output import Confirmation
     from voice_app.twilio import Intelligence
     from voice_app.twilio.configuration_edit import linked
 
@@ -75,7 +75,7 @@ def unlink_intelligence(
     Example: voice-app config unlink-intelligence conv_configuration_… intelligence_configuration_…
     """
     from voice_app.cli import configuration_update
-    from voice_app.cli.confirmation import Confirmation
+    from voice_app.cli.output import Confirmation
     from voice_app.twilio.configuration_edit import unlinked
 
     configuration_update.run(
@@ -105,7 +105,7 @@ def add_rule(
     Example: voice-app config add-rule conv_configuration_… SMS --number +15550100001
     """
     from voice_app.cli import configuration_update
-    from voice_app.cli.confirmation import Confirmation
+    from voice_app.cli.output import Confirmation
     from voice_app.twilio.configuration_edit import with_rules
 
     rules = _rules(channel, from_, to, number, call_type)
@@ -134,7 +134,7 @@ def remove_rule(
     Example: voice-app config remove-rule conv_configuration_… VOICE --from '*' --to +15550100001
     """
     from voice_app.cli import configuration_update
-    from voice_app.cli.confirmation import Confirmation
+    from voice_app.cli.output import Confirmation
     from voice_app.twilio.configuration_edit import rule, without_rules
 
     if number is None and from_ is not None and to is not None:

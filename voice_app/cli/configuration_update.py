@@ -11,8 +11,7 @@ import typer
 
 from voice_app.cli.account import TwilioAccount, ask
 from voice_app.cli.configuration_tables import difference
-from voice_app.cli.confirmation import Confirmation, watching
-from voice_app.cli.output import complain, console, print_findings, print_json
+from voice_app.cli.output import Confirmation, complain, console, print_findings, print_json, watching
 from voice_app.findings import Finding, Severity, refuses
 from voice_app.guard import Named, Snapshot, judge
 from voice_app.guard.snapshot import SETTING

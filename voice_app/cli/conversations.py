@@ -57,7 +57,7 @@ def list_conversations(
     Example: voice-app conversations list --status ACTIVE --since 2026-11-22
     """
     from voice_app.cli.account import ask
-    from voice_app.cli.conversation_tables import table
+    from voice_app.cli.conversation_views import table
     from voice_app.cli.output import console, print_json
     from voice_app.findings import counted
     from voice_app.twilio import Conversations
@@ -97,7 +97,7 @@ def show(conversation_id: ConversationId, url: Url = None, as_json: AsJson = Fal
     Example: voice-app conversations show CA0123456789abcdef0123456789abcdef
     """
     from voice_app.cli.account import ask
-    from voice_app.cli.conversation_tables import dialogue, heading
+    from voice_app.cli.conversation_views import dialogue, heading
     from voice_app.cli.output import console, print_json
     from voice_app.twilio import Conversations
     from voice_app.twilio.utterances import utterances
@@ -155,8 +155,8 @@ def close(
     Example: voice-app conversations close --config conv_configuration_… --older-than-version 5
     """
     from voice_app.cli.account import ask
-    from voice_app.cli.confirmation import Confirmation
-    from voice_app.cli.conversation_closing import close_all, older_conversations, open_conversations
+    from voice_app.cli.conversation_views import close_all, older_conversations, open_conversations
+    from voice_app.cli.output import Confirmation
     from voice_app.twilio import Conversations
     from voice_app.twilio.models import OPEN
 

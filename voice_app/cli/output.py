@@ -1,4 +1,4 @@
-"""How commands speak to people and to programs."""
+"""How commands speak to people and to programs, and ask before they change something."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final, TextIO, TypeVar, cast
 
 import msgspec
 import typer
 
-if TYPE_CHECKING:  # Rich and uvloop are imported by what uses them: many a command prints plain lines
-    from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
     from rich.text import Text
 
     from voice_app.findings import Finding
+    from voice_app.twilio.models import Operation
+
 
 T = TypeVar("T")
 
@@ -127,3 +131,61 @@ def console(least_width: int = WIDE, *, stderr: bool = False) -> Console:
         return found
     stream = cast("IO[str]", _WithoutPadding(sys.stderr if stderr else sys.stdout))
     return Console(highlight=False, file=stream, width=MAX_COLUMNS)
+
+
+# --- before something is changed ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """How much may be done without asking. With JSON on standard output, people read standard error."""
+
+    yes: bool = False
+    dry_run: bool = False
+    as_json: bool = False
+
+    def say(self, text: str) -> None:
+        """Print a line; what Twilio says in it cannot steer the terminal."""
+        typer.echo(printable(text), err=self.as_json)
+
+    def show(self, content: RenderableType) -> None:
+        console(stderr=self.as_json).print(content, soft_wrap=True)
+
+    def given(self, question: str) -> bool:
+        """Whether to go on. Says so if not."""
+        if self.dry_run:
+            self.say("Nothing was done (--dry-run).")
+            return False
+        if self.yes:
+            return True
+        try:
+            agreed = typer.confirm(printable(question), err=self.as_json)
+        except typer.Abort:
+            typer.echo(err=True)  # the question has no end of line
+            complain("Nothing was done, as nobody was there to answer. Add --yes to do it.")
+            raise typer.Exit(2) from None
+        if not agreed:
+            self.say("Nothing was done.")
+        return agreed
+
+
+@contextmanager
+def watching(what: str) -> Iterator[Callable[[Operation], None]]:
+    """Show on standard error how an operation goes: a spinner in a terminal, else a line per status."""
+    from rich.console import Console
+
+    screen = Console(stderr=True, highlight=False)
+    seen: list[str] = []
+
+    with screen.status(plain(f"{what} …")) as status:
+
+        def look(operation: Operation) -> None:
+            if operation.status in seen[-1:]:
+                return
+            seen.append(operation.status)
+            told = plain(f"{what}: {operation.operation_id or 'the operation'} is {operation.status}")
+            status.update(told)
+            if not screen.is_terminal:
+                screen.print(told, soft_wrap=True)
+
+        yield look
