@@ -66,6 +66,12 @@ def test_every_name_of_a_setting_and_every_id_of_a_rule_exists() -> None:
     assert set(re.findall(r"\b(?:STT|CFG|MEM|INT|NUM|TWI)\d{3}\b", ALL)) <= rules
 
 
+def test_every_setting_is_told_of_where_it_matters_and_not_in_the_table_alone() -> None:
+    told = "\n".join(text for name, text in TEXTS.items() if name not in ("settings.md", "changelog.md"))
+    names = set(re.findall(r"\b[A-Z_]+\b", told))
+    assert {environment_name(field) for field in Settings.model_fields} - names == set()
+
+
 def test_every_command_is_in_the_table() -> None:
     context: Any = None
 
