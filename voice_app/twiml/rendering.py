@@ -108,21 +108,20 @@ class TemplateStudy(SandboxedEnvironment):
         """Put marks and switches into a template that is about to be compiled."""
         self._files[filename] = name
         self._relatives[name] = set(meta.find_referenced_templates(tree))
-        self._names[name] = {node.name for node in tree.find_all(nodes.Name)}
-        self._mentioned[name] = list(_mentions(tree))
+        every = list(tree.find_all(nodes.Node))
+        self._names[name] = {node.name for node in every if isinstance(node, nodes.Name)}
+        self._mentioned[name] = list(_mentions(every))
         self._guarded |= {
             test.node.name
-            for test in tree.find_all(nodes.Test)
-            if test.name in ("defined", "undefined") and isinstance(test.node, nodes.Name)
+            for test in every
+            if isinstance(test, nodes.Test)
+            and test.name in ("defined", "undefined")
+            and isinstance(test.node, nodes.Name)
         }
-        if all(isinstance(node, nodes.Output | nodes.TemplateData) for node in tree.find_all(nodes.Node)):
+        if all(isinstance(node, nodes.Output | nodes.TemplateData) for node in every):
             self._static.add(name)
         self._mark_outputs(tree, name)
-        branches: list[nodes.If | nodes.CondExpr | nodes.For] = [
-            *tree.find_all(nodes.If),
-            *tree.find_all(nodes.CondExpr),
-            *tree.find_all(nodes.For),
-        ]
+        branches = [node for node in every if isinstance(node, nodes.If | nodes.CondExpr | nodes.For)]
         for branch in branches:
             if branch.test is not None:
                 branch.test = self._switch(cast(nodes.Expr, branch.test), name)
@@ -303,9 +302,11 @@ def _untried(
             yield sample, forced | {number: way}
 
 
-def _mentions(tree: nodes.Template) -> Iterator[tuple[str, str]]:
+def _mentions(every: Iterable[nodes.Node]) -> Iterator[tuple[str, str]]:
     """Each variable with each word that it is compared with."""
-    for comparison in tree.find_all(nodes.Compare):
+    for comparison in every:
+        if not isinstance(comparison, nodes.Compare):
+            continue
         names = [item.name for item in comparison.find_all(nodes.Name)]
         words = [item.value for item in comparison.find_all(nodes.Const) if isinstance(item.value, str)]
         yield from ((name, word) for name in names for word in words)
