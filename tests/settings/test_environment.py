@@ -44,8 +44,8 @@ def problems(loaded: Loaded, env_file: str | bytes = b"", **environment: str) ->
         ("VOICE_APP_GREETING=file", {"VOICE_APP_GREETING": "environment"}, "environment"),
         ("VOICE_APP_GREETING=file", {"voice_app_greeting": "environment"}, "environment"),
         ("voice_app_greeting=file", {"VOICE_APP_GREETING": "environment"}, "environment"),
-        ("VOICE_APP_GREETING=file", {"VOICE_APP_GREETING": ""}, Settings.model_fields["greeting"].default),
-        ("VOICE_APP_GREETING=", {}, Settings.model_fields["greeting"].default),
+        ("VOICE_APP_GREETING=file", {"VOICE_APP_GREETING": ""}, ""),
+        ("VOICE_APP_GREETING=", {}, ""),
         ("export VOICE_APP_GREETING='file' # a word", {}, "file"),
         ("NAME=shop\nVOICE_APP_GREETING=Hello from the ${NAME}", {}, "Hello from the shop"),
         ("\ufeffVOICE_APP_GREETING=file", {}, "file"),
@@ -56,6 +56,17 @@ def test_the_environment_beats_the_file_also_when_it_is_empty(
     loaded: Loaded, env_file: str, environment: dict[str, str], greeting: str
 ) -> None:
     assert loaded(env_file, **environment).greeting == greeting
+
+
+@pytest.mark.parametrize(
+    "name", ["greeting", "resume_greeting", "handoff_line", "continue_line", "silence_line"]
+)
+def test_a_line_can_be_left_out(loaded: Loaded, name: str) -> None:
+    assert getattr(loaded(**{f"VOICE_APP_{name.upper()}": ""}), name) == ""
+
+
+def test_what_cannot_be_empty_has_its_default_then(loaded: Loaded) -> None:
+    assert loaded("VOICE_APP_AGENT=chat", VOICE_APP_AGENT="").agent == "receptionist"
 
 
 def test_an_empty_variable_takes_credentials_of_the_file_back(loaded: Loaded) -> None:

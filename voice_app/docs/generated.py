@@ -18,7 +18,8 @@ _SETTINGS: Final = """\
 # Settings
 
 From the environment, then from `.env` in the working directory. A variable of the environment hides that of
-the file, also if it is empty: then the default counts. Lists are separated by commas, or JSON.
+the file, also if it is empty: then the default counts, but for lines of which the table says what empty
+means. Lists are separated by commas, or JSON.
 
 What is misspelt stops every command, with what was probably meant: a name that begins with `VOICE_APP_` and
 is not in this table, one that differs from a name in it by a letter or two, a line of `.env` that is not

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from voice_app.settings.problems import SettingsError, not_utf8
+from voice_app.settings.values import MAY_BE_EMPTY
 
 PREFIX: Final = "VOICE_APP_"
 ENV_FILE: Final = Path(".env")
@@ -25,9 +26,11 @@ class EnvironmentSource(EnvSettingsSource):
 
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
         super().__init__(settings_cls)
-        names = {environment_name(name, field) for name, field in settings_cls.model_fields.items()}
+        fields = {environment_name(name, field): field for name, field in settings_cls.model_fields.items()}
         self.env_vars = {
-            name.lower(): value for name, value in variables().items() if value and name in names
+            name.lower(): value
+            for name, value in variables().items()
+            if name in fields and (value or MAY_BE_EMPTY in fields[name].metadata)
         }
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from voice_app.settings.values import ConfigurationId, PhoneNumber, words
+from voice_app.settings.values import ConfigurationId, OptionalLine, PhoneNumber, words
 
 NUMBER_KEYS: Final[Mapping[str, str]] = {"configuration": "conversation_configuration"}
 """Shorter names of settings in the tables of ``VOICE_APP_NUMBERS``."""
@@ -47,18 +47,18 @@ class NumberSettings(BaseModel):
         "whatsapp:+1555…, queue:…",
     )
     template: str = Field("answer.xml", description="the template that answers a call")
-    greeting: str = Field(
+    greeting: OptionalLine = Field(
         "Hello! You are talking with an automated assistant. How can I help you?",
-        description="what is said first",
+        description="what is said first; empty: the caller begins",
     )
     disclosure: str = Field(
         "",
         description="what is said before the greeting and may not be interrupted, e.g. that the call is "
         "recorded; it is said again if it was not heard to its end",
     )
-    resume_greeting: str = Field(
+    resume_greeting: OptionalLine = Field(
         "Sorry, the line broke for a moment. Please go on.",
-        description="what is said when a broken session is taken up again",
+        description="what is said when a broken session is taken up again; empty: the agent is asked",
     )
     reconnect: bool = Field(
         False,
@@ -89,7 +89,7 @@ class NumberSettings(BaseModel):
         "twiml",
         description="who writes down what is said to people: our TwiML, or a capture rule of a configuration",
     )
-    handoff_line: str = Field(
+    handoff_line: OptionalLine = Field(
         "One moment, please. I am connecting you with a colleague.",
         description="what a caller hears first whom a supervisor sends to a person; empty: nothing",
     )
@@ -109,7 +109,7 @@ class NumberSettings(BaseModel):
         "I am sorry, none of my colleagues is free right now. What can I do for you?",
         description="what the agent says when a caller comes back to it",
     )
-    continue_line: str = Field(
+    continue_line: OptionalLine = Field(
         "As I was saying,",
         description="what is said before a reply goes on that a noise had cut off; empty: it does not go on",
     )
@@ -149,7 +149,7 @@ class NumberSettings(BaseModel):
         10, ge=0, le=300, description="so long a caller may be silent; 0: for ever"
     )
     silence_times: int = Field(2, ge=0, le=10, description="how often a silent caller is asked")
-    silence_line: str = Field(
+    silence_line: OptionalLine = Field(
         "Are you still there?", description="what a silent caller is asked; empty: the agent is asked"
     )
     silence_goodbye: str = Field(

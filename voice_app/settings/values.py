@@ -30,6 +30,10 @@ def matching(pattern: str | re.Pattern[str], looks_like: str) -> AfterValidator:
 
 AccountSid = Annotated[str, matching(r"AC[0-9a-fA-F]{32}", "AC and 32 hexadecimal digits")]
 ApiKeySid = Annotated[str, matching(r"SK[0-9a-fA-F]{32}", "SK and 32 hexadecimal digits")]
+MAY_BE_EMPTY: Final = "may be empty"
+"""Marks a setting for which an empty variable is a value; for every other one the default counts then."""
+OptionalLine = Annotated[str, MAY_BE_EMPTY]
+"""What is said to a caller, or nothing."""
 PhoneNumber = Annotated[str, matching(E164, "+15550100001 (E.164)")]
 ConfigurationId = Annotated[str, matching(r"conv_configuration_\w+", "conv_configuration_…")]
 
