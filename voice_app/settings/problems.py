@@ -118,7 +118,9 @@ def nearest(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
     ``cutoff`` is the least similarity, from 0 to 1.
     """
     begun = [item for item in known if len(name) > 2 and item.startswith(f"{name}_")]
-    return next(iter(difflib.get_close_matches(name, known, 1, cutoff) or begun), "")
+    # Lengths alone rule most out, and difflib would first look at every letter of these.
+    alike = [item for item in known if 2 * min(len(name), len(item)) >= cutoff * (len(name) + len(item))]
+    return next(iter(difflib.get_close_matches(name, alike, 1, cutoff) or begun), "")
 
 
 def not_utf8(content: bytes, error: UnicodeDecodeError) -> str:
