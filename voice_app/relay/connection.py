@@ -247,13 +247,15 @@ class Connection:
             self._take(message["bytes"] if data is None else data)
 
     def _take(self, data: str | bytes) -> None:
-        """A message has come."""
+        """A message has come. What the agent has said before it counts as said, though it has not left."""
+        if self._latest is not None:
+            self._say(self._latest)
         self._session.receive(data, self._now())
         self._settle()
 
     def _flush_soon(self) -> None:
         """Say and write what is ready, together with what else is so in this turn of the event loop."""
-        if self._flushing is None:
+        if self._flushing is None and self._gathering is None:
             self._flushing = self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
@@ -282,9 +284,15 @@ class Connection:
             return
         if self._gather_seconds and session.may_gather(self._now()):
             if self._gathering is None:
-                self._gathering = self._loop.call_later(self._gather_seconds, self._write_now)
+                self._gathering = self._loop.call_later(self._gather_seconds, self._write_gathered)
             return
         self._write_now()
+
+    def _write_gathered(self) -> None:
+        if self._latest is not None:
+            self._say(self._latest)
+        self._write_now()
+        self._settle()
 
     def _write_now(self) -> None:
         """Write what is ready, in one piece. What the socket does not take now is left to a task."""

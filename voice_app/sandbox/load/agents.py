@@ -22,10 +22,12 @@ _NUMBER: Final = re.compile(r"\d+")
 
 
 async def fixed_reply(call: Call, turn: Turn) -> AsyncIterator[str]:
-    """Answer with `TOKENS` words, the first at once; "Turn 7" is answered with ``r7w1 r7w2 …``."""
+    """Answer with `TOKENS` words, the first at once, in sentences of five.
+
+    "Turn 7" is answered with ``r7w1 r7w2 …``.
+    """
     reply = "r" + (_NUMBER.findall(turn.text) or ["0"])[-1] + "w"
-    yield f"{reply}1 "
-    for token in range(2, TOKENS + 1):
-        if TOKEN_MS:
+    for token in range(1, TOKENS + 1):
+        if TOKEN_MS and token > 1:
             await asyncio.sleep(float(TOKEN_MS) / 1000)
-        yield f"{reply}{token} "
+        yield f"{reply}{token} " if token % 5 else f"{reply}{token}. "
