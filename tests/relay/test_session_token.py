@@ -55,3 +55,9 @@ def test_a_ticket_expires_but_can_still_be_read() -> None:
 def test_a_forged_ticket_is_refused(token: str) -> None:
     with pytest.raises(TicketError, match="not issued here"):
         Tickets(["secret"], 60).read(token)
+
+
+def test_a_token_has_the_form_that_all_servers_know() -> None:
+    """Older servers, which may take over in the middle of a call, write and read it with itsdangerous."""
+    ticket = Tickets(["secret"], 60).read("CA1.abcdefgh.awuHIA.27E6LCxTvvU_QIyuAIR5nNH_0TM")
+    assert (ticket.call_sid, ticket.nonce, ticket.issued_at) == ("CA1", "abcdefgh", 1795917600)

@@ -199,7 +199,8 @@ def _compiled(sources: Sources) -> Environment:
     environment = Environment(**options(sources))  # noqa: S701 - autoescape is among the options
     for name in sources.files:
         try:
-            environment.get_template(name)
+            template = environment.get_template(name)
+            template.globals = dict(template.globals)  # a call would copy the chain of maps, name by name
         except TemplateNotFound:
             raise
         except TemplateError:

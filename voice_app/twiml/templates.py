@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,7 +112,9 @@ class Context:
     """Name and value of each ``<Parameter>``; they come back in the session's ``setup``."""
 
 
-FIELDS: Final = frozenset(item.name for item in fields(Context))
+_NAMES: Final = tuple(item.name for item in fields(Context))
+_values: Final[Callable[[Context], tuple[Any, ...]]] = attrgetter(*_NAMES)
+FIELDS: Final = frozenset(_NAMES)
 """The names that templates know a context's values by."""
 
 
@@ -267,4 +270,4 @@ def _of_language(number: NumberSettings, switched_to: str | None, *names: str) -
 
 def variables(context: Context) -> dict[str, Any]:
     """The fields of a context under the names that templates use."""
-    return {name: getattr(context, name) for name in FIELDS}
+    return dict(zip(_NAMES, _values(context), strict=True))

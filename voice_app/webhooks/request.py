@@ -86,16 +86,15 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     @classmethod
     def of(cls, form: Mapping[str, str], query: Mapping[str, str], path: Mapping[str, str]) -> Self:
         """The request that a form, the query and the parameters of our own path make."""
-        fields: dict[str, Any] = {
-            "webhook": {
-                name: value[:MAX_WEBHOOK_VALUE]
-                for name, value in form.items()
-                if name in WEBHOOK_FIELDS or name.startswith("SipHeader_")
-            },
-            **{name: value for name, value in form.items() if _fits(name, value)},
-            **{f"query {name}": value for name, value in query.items() if _fits(f"query {name}", value)},
-            **{f"path {name}": value for name, value in path.items() if _fits(f"path {name}", value)},
-        }
+        webhook: dict[str, str] = {}
+        fields: dict[str, Any] = {"webhook": webhook}
+        for name, value in form.items():
+            if _fits(name, value):
+                fields[name] = value
+            elif name in WEBHOOK_FIELDS or name.startswith("SipHeader_"):
+                webhook[name] = value[:MAX_WEBHOOK_VALUE]
+        fields |= {f"query {name}": value for name, value in query.items() if _fits(f"query {name}", value)}
+        fields |= {f"path {name}": value for name, value in path.items() if _fits(f"path {name}", value)}
         return msgspec.convert(fields, cls, strict=False)
 
     @property

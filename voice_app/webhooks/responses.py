@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
 from typing import Final
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from cachetools import LRUCache
 from starlette.responses import Response
 
 from voice_app.calls import CallState, Engine
@@ -86,28 +88,71 @@ def serve_document(
     """
     running: Engine = "" if state is None else state.engine
     document = services.documents.render(template, context)
-    content = parsed(document)
     try:
-        engine = engine_after(content, running)
+        facts = _facts_of(document, running, context)
     except OverlapError as error:
         log.error("call %s: STT104: %s was not sent: %s", context.call_sid, template, error)
         services.journal.write(context.call_sid, Failed("STT104", f"{template}: {error}"))
         stop = replace(context, reason="failed", transcribing=running == "transcription")
-        template, engine = "goodbye.xml", ""
+        template = "goodbye.xml"
         document = services.documents.render(template, stop)
-        content = parsed(document)
+        facts = replace(_read(parsed(document), ""), engine="")
     served = Served(
         template,
         context.reason,
-        _greeting(content),
-        engine,
-        configuration=_named(content, "conversationConfiguration"),
-        conversation=_named(content, "conversationId"),
-        transcript=_asks_for_transcript(content),
+        facts.greeting,
+        facts.engine,
+        configuration=facts.configuration,
+        conversation=facts.conversation,
+        transcript=facts.transcript,
     )
     services.journal.write(context.call_sid, served)
-    _expect(services, template, context, engine)
+    _expect(services, template, context, facts.engine)
     return twiml(document), served
+
+
+@dataclass(slots=True, frozen=True)
+class _Facts:
+    """What a document says that we have to know, too."""
+
+    greeting: str
+    engine: Engine
+    configuration: str
+    conversation: str
+    transcript: bool
+
+
+_PLAIN: Final = re.compile(r"\+?\d{7,}|CA[0-9a-f]{32}|(?:client|sip):[\w.@+-]+")
+"""Ids and addresses that cannot be markup, whatever document they stand in."""
+_ANY: Final = "\ue000"
+_READ: Final[LRUCache[tuple[str, Engine], _Facts]] = LRUCache(200)
+"""What was read of documents in which nothing but the call is another: to parse each costs as much as to
+render it."""
+
+
+def _facts_of(document: str, running: Engine, context: Context) -> _Facts:
+    """What a document says. Raises `OverlapError`."""
+    shape = document.replace(context.relay_url, _ANY) if context.relay_url else document
+    for own in (context.call_sid, context.caller):
+        if _PLAIN.fullmatch(own):
+            shape = shape.replace(own, _ANY)
+    facts = _READ.get((shape, running))
+    if facts is None:
+        facts = _read(parsed(document), running)
+        if _read(parsed(shape), running) == facts:  # nothing in it is the call's own
+            _READ[shape, running] = facts
+    return facts
+
+
+def _read(content: Element, running: Engine) -> _Facts:
+    """Raises `OverlapError`."""
+    return _Facts(
+        _greeting(content),
+        engine_after(content, running),
+        _named(content, "conversationConfiguration"),
+        _named(content, "conversationId"),
+        _asks_for_transcript(content),
+    )
 
 
 def _expect(services: Services, template: str, context: Context, engine: Engine) -> None:

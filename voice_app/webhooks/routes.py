@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
 
 from voice_app.runtime import Services, addresses
 from voice_app.webhooks import events, session_ended, transfer, voice
@@ -14,8 +16,11 @@ from voice_app.webhooks.signature import Signatures
 from voice_app.webhooks.transcription import transcription
 
 
-def webhook_routes(services: Services) -> list[BaseRoute]:
-    """Every route that Twilio asks. Each checks first that it is Twilio who asks."""
+def webhook_routes(services: Services) -> tuple[list[BaseRoute], Mapping[str, ASGIApp]]:
+    """Every route that Twilio asks. Each checks first that it is Twilio who asks.
+
+    With them come the short ways to those without parameters: what answers a POST to exactly that path.
+    """
     signatures = _signatures(services)
     signed = SignedRoutes(services, signatures)
     routes: list[Route | WebSocketRoute] = [
@@ -48,7 +53,7 @@ def webhook_routes(services: Services) -> list[BaseRoute]:
         ),
         WebSocketRoute(addresses.RELAY, RelayEndpoint(services, signatures)),
     ]
-    return [_with_or_without_slash(route) for route in routes]
+    return [_with_or_without_slash(route) for route in routes], signed.short_ways
 
 
 def _with_or_without_slash(route: Route | WebSocketRoute) -> BaseRoute:

@@ -147,7 +147,11 @@ def _sorted(query: str) -> str:
 def _text(encoded: str) -> str:
     if "+" in encoded:
         encoded = encoded.replace("+", " ")
-    return unquote(encoded, errors="replace") if "%" in encoded else encoded
+    if "%" not in encoded:
+        return encoded
+    if encoded.startswith("%2B") and encoded[3:].isalnum():  # a telephone number, as most that are encoded
+        return "+" + encoded[3:]
+    return unquote(encoded, errors="replace")
 
 
 def _check_hash(body: bytes, given: str) -> None:
