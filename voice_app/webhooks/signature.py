@@ -15,11 +15,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import unquote
 
+from twilio.request_validator import (
+    HMAC_SHA1,
+    HMAC_SHA256,
+    SIGNATURE_HEADER,
+    SIGNATURE_SETTINGS_HEADER,
+    get_signature_algorithm,
+)
+
 MAX_FIELDS: Final = 500
-_DIGESTS: Final = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
-_OF_TOKENS: Final = "HMAC_SHA1"
-_HEADER: Final = "x-twilio-signature"
-_SETTINGS_HEADER: Final = "x-twilio-webhooks-signature-settings"
+_DIGESTS: Final = {HMAC_SHA1: "sha1", HMAC_SHA256: "sha256"}
+_HEADER: Final = SIGNATURE_HEADER.lower()
+_SETTINGS_HEADER: Final = SIGNATURE_SETTINGS_HEADER.lower()
 
 
 class RequestRefusedError(Exception):
@@ -118,12 +125,11 @@ class Signatures:
     def _keys(self, settings: str) -> tuple[list[bytes], str]:
         """The keys that may have signed, and how. Without the settings header: the auth token, SHA-1."""
         if not settings:
-            return self._tokens, _DIGESTS[_OF_TOKENS]
-        given = dict(part.strip().partition("=")[::2] for part in settings.split(","))
-        algorithm = given.get("algorithm", "").strip().upper() or _OF_TOKENS
+            return self._tokens, _DIGESTS[HMAC_SHA1]
+        algorithm = get_signature_algorithm(settings).upper()
         if algorithm not in _DIGESTS:
             raise RequestRefusedError("the signature's algorithm is not known")
-        key = given.get("key", "")
+        key = dict(part.strip().partition("=")[::2] for part in settings.split(",")).get("key", "")
         if key not in self._shared:
             raise RequestRefusedError(
                 "it is signed with a shared key that is not in TWILIO_WEBHOOK_SHARED_KEYS"
