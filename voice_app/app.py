@@ -53,7 +53,7 @@ from voice_app.settings import (
 from voice_app.telemetry import metrics
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
 from voice_app.twiml import VOCABULARY, CheckedTemplates, Documents, Vocabulary, default_folder
-from voice_app.webhooks import webhook_routes
+from voice_app.webhooks import ShortWays, webhook_routes
 
 READ_SECONDS: Final = 1.0
 """How long the events of a call may take to be read: somebody is on the line."""
@@ -314,11 +314,11 @@ def build(services: Services) -> Starlette:
 
 
 class _Application(Starlette):
-    """Starlette, but for what Twilio asks while a caller waits: its layers cost a tenth of such an answer."""
+    """Starlette, but for what Twilio asks."""
 
     def __init__(
         self,
-        short_ways: Mapping[str, types.ASGIApp],
+        short_ways: ShortWays,
         routes: Sequence[BaseRoute],
         lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]],
     ) -> None:
@@ -326,11 +326,7 @@ class _Application(Starlette):
         self._short_ways = short_ways
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
-        is_post = scope["type"] == "http" and scope["method"] == "POST"
-        if is_post and (short_way := self._short_ways.get(scope["path"])) is not None:
-            await short_way(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+        await (self._short_ways.find(scope) or super().__call__)(scope, receive, send)
 
 
 def _start(services: Services) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from contextlib import aclosing, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, Protocol
 
 from voice_app.agents.failures import ModelError
@@ -124,15 +125,24 @@ class Connection:
         self._closing: Close | None = None
         self._latest: _Answer | None = None
         self._answering: asyncio.Task[None] | None = None
-        self._continued = asyncio.Event()
         self._question: _OpenQuestion | None = None
-        self._one_question_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.Handle | None = None
         self._reading = asyncio.timeout(None)
         self._timer_due = 0.0  # beside its handle: uvloop's handles do not tell, once they are due
         session.call.floor = self
         self._settle()
+
+    # Made when they are needed, which on most calls is never: a call that waits takes 1 KiB less.
+
+    @cached_property
+    def _continued(self) -> asyncio.Event:
+        """Set when the turn may go on."""
+        return asyncio.Event()
+
+    @cached_property
+    def _one_question_at_a_time(self) -> asyncio.Lock:
+        return asyncio.Lock()
 
     async def run(self) -> None:
         """Serve the session until its socket is gone. Leaves no task behind."""

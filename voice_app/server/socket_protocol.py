@@ -34,6 +34,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.handshake_initiated and not self.handshake_complete:
             cast(dict[str, Any], self.scope["extensions"])[DIRECT_SOCKET] = self
 
+    def start_keepalive(self) -> None:
+        """The socket is open: what is left of the handshake, 3 KiB, is of no use any more."""
+        super().start_keepalive()
+        del self.request, self.response
+
     @property
     def is_writable(self) -> bool:
         return self.conn.state is State.OPEN and self.writable.is_set() and not self.transport.is_closing()

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import ASGIApp
 
 from voice_app.runtime import Services, addresses
 from voice_app.webhooks import events, session_ended, transfer, voice
 from voice_app.webhooks.relay_socket import RelayEndpoint
-from voice_app.webhooks.routing import SignedRoutes
+from voice_app.webhooks.routing import ShortWays, SignedRoutes
 from voice_app.webhooks.signature import Signatures
 from voice_app.webhooks.transcription import transcription
 
 
-def webhook_routes(services: Services) -> tuple[list[BaseRoute], Mapping[str, ASGIApp]]:
-    """Every route that Twilio asks. Each checks first that it is Twilio who asks.
-
-    With them come the short ways to those without parameters: what answers a POST to exactly that path.
-    """
+def webhook_routes(services: Services) -> tuple[list[BaseRoute], ShortWays]:
+    """Every route that Twilio asks, and the short ways to them. Each checks that it is Twilio who asks."""
     signatures = _signatures(services)
     signed = SignedRoutes(services, signatures)
+    relay = RelayEndpoint(services, signatures)
     routes: list[Route | WebSocketRoute] = [
         signed.call(addresses.VOICE, voice.answer),
         signed.call(addresses.VOICE_CALLBACK, voice.callback),
@@ -51,8 +47,9 @@ def webhook_routes(services: Services) -> tuple[list[BaseRoute], Mapping[str, AS
             problem=events.results_problem,
             key=events.results_key,
         ),
-        WebSocketRoute(addresses.RELAY, RelayEndpoint(services, signatures)),
+        WebSocketRoute(addresses.RELAY, relay),
     ]
+    signed.short_ways.sockets[addresses.RELAY.removesuffix("/{token}")] = relay
     return [_with_or_without_slash(route) for route in routes], signed.short_ways
 
 
