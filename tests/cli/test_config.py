@@ -706,6 +706,57 @@ def test_an_unknown_configuration_and_a_wrong_id_are_told(run: Run) -> None:
     assert "it is the id of a conversation" in " ".join(wrong.stderr.replace("│", " ").split())
 
 
+@pytest.mark.parametrize("by", ["display name", "unique name"])
+@pytest.mark.parametrize(
+    ("words", "method"),
+    [
+        ("show NAME", "GET"),
+        ("set NAME --description changed --yes", "PATCH"),
+        ("add-rule NAME SMS --number +15550100009 --yes", "PATCH"),
+        ("remove-rule NAME SMS --number +15550100003 --yes", "PATCH"),
+        ("unlink-intelligence NAME intelligence_configuration_1 --yes", "PATCH"),
+        (f"create --from NAME --name shop --memory-store {STORE} --yes", "POST"),
+        ("delete NAME --yes", "DELETE"),
+    ],
+)
+def test_a_configuration_is_found_by_its_name(
+    run: Run, account: SandboxAccount, other: str, words: str, method: str, by: str
+) -> None:
+    account.configurations[other]["uniqueName"] = "msg"
+    name = "messages" if by == "display name" else "msg"
+    result = run(*words.replace("NAME", name).split())
+    assert result.exit_code == 0, result.output
+    assert method in {line[0] for line in account.requests}
+
+
+def test_a_name_that_none_or_several_have_changes_nothing(
+    run: Run, account: SandboxAccount, other: str
+) -> None:
+    twin = account.add_configuration(displayName="messages")
+    result = run("delete", "messages", "--yes")
+    assert result.exit_code == 2
+    assert f"2 configurations have the name messages: give an id, {other}, {twin}" in result.stderr
+    result = run("set", "massages", "--description", "x", "--yes")
+    assert result.exit_code == 2
+    assert "No configuration has the name massages: `voice-app config list` shows all" in result.stderr
+    assert not writes(account)
+
+
+def test_one_that_a_template_names_by_its_name_is_guarded_too(
+    run: Run, account: SandboxAccount, other: str, tmp_path: Path
+) -> None:
+    relay = '<ConversationRelay url="{{ relay_url }}" conversationConfiguration="messages"/>'
+    (tmp_path / "twiml_templates").mkdir()
+    (tmp_path / "twiml_templates" / "answer.xml").write_text(
+        f'<Response><Connect action="{{{{ action_url }}}}">{relay}</Connect></Response>'
+    )
+    result = run("delete", "messages", "--yes")
+    assert (result.exit_code, "our TwiML names" in result.stderr) == (1, True)
+    result = run("add-rule", other, "VOICE", "--number", OURS, "--yes")
+    assert (result.exit_code, "STT101" in result.stdout) == (1, True)
+    assert not writes(account)
+
+
 async def test_somebody_who_writes_before_the_answer_is_noticed(
     account: SandboxAccount, named: str, other: str, tmp_path: Path
 ) -> None:

@@ -173,7 +173,7 @@ def test_a_list_is_filtered_by_status_call_configuration_and_date(
     assert ids("--status", "closed") == [first]
     assert ids("--status", "ACTIVE", "--status", "INACTIVE") == [second]
     assert ids("--channel-id", CALL.format(2)) == [second]
-    assert ids("--config", configuration) == [second, first]
+    assert ids("--config", configuration) == ids("--config", "voice") == [second, first]
     assert ids("--config", new_id("conv_configuration_")) == []
     assert ids("--since", "2026-01-02") == [second]
     assert ids("--until", "2026-01-01") == [first]
@@ -269,7 +269,7 @@ def test_those_that_keep_an_older_configuration_are_counted_and_closed(
     set_status(account, next(iter(account.conversations.values())), "INACTIVE")
     changed(account, configuration, clock)
     called("Hello?")
-    words = ["close", "--config", configuration, "--older-than-version", "2"]
+    words = ["close", "--config", "voice", "--older-than-version", "2"]
     asked = run(*words, input="n\n").stdout
     assert f"3 of 4 open conversations of {configuration} keep a version older than 2." in asked
     assert "Close 2 ACTIVE and 1 INACTIVE?" in asked

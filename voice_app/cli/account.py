@@ -13,7 +13,7 @@ import aiohttp
 from voice_app.cli.output import fail, run
 from voice_app.guard import Scope
 from voice_app.settings import Settings, SettingsError, load
-from voice_app.twilio import ApiError, Trouble, TwilioApi
+from voice_app.twilio import ApiError, Configuration, Configurations, Trouble, TwilioApi
 from voice_app.twilio.configuration_edit import DraftError
 
 T = TypeVar("T")
@@ -35,6 +35,29 @@ class TwilioAccount:
     def named(self) -> frozenset[str]:
         """The configurations that our TwiML names, and the conversations."""
         return frozenset(self.scope.named)
+
+    async def configuration(self, named: str) -> Configuration:
+        """Read the configuration that has this id or name. Raises as `configuration_id` does."""
+        return await Configurations(self.api).fetch(await self.configuration_id(named))
+
+    async def configuration_id(self, named: str) -> str:
+        """The id of the configuration that has this id or name.
+
+        Raises:
+            ApiError: the configurations cannot be read.
+            DraftError: no configuration has the name, or several have.
+        """
+        found = await Configurations(self.api).ids_of(named)
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise DraftError(f"No configuration has the name {named}: `voice-app config list` shows all")
+        raise DraftError(f"{len(found)} configurations have the name {named}: give an id, {', '.join(found)}")
+
+    def is_named(self, configuration: Configuration) -> bool:
+        """Whether our TwiML names it, by its id or by a name."""
+        names = {configuration.id, configuration.unique_name, configuration.display_name}
+        return not names.isdisjoint(self.named)
 
 
 def ask(url: str | None, question: Callable[[TwilioAccount], Coroutine[Any, Any, T]]) -> T:

@@ -10,11 +10,11 @@ import typer
 from voice_app.cli import configuration_fields as given
 from voice_app.cli.options import (
     AsJson,
-    ConfigurationId,
+    ConfigurationName,
     DryRun,
     Url,
     Yes,
-    parse_configuration_id,
+    parse_configuration,
     parse_intelligence_id,
 )
 
@@ -47,7 +47,7 @@ def list_configurations(url: Url = None, as_json: AsJson = False) -> None:
     ask(url, question)
 
 
-def show(configuration_id: ConfigurationId, url: Url = None, as_json: AsJson = False) -> None:
+def show(configuration: ConfigurationName, url: Url = None, as_json: AsJson = False) -> None:
     """Show a configuration. As JSON it is exactly what Twilio has, fit for `config set` and `config diff`.
 
     Example: voice-app config show conv_configuration_… --json > voice.json
@@ -55,14 +55,13 @@ def show(configuration_id: ConfigurationId, url: Url = None, as_json: AsJson = F
     from voice_app.cli.account import ask
     from voice_app.cli.configuration_tables import details
     from voice_app.cli.output import console, print_json
-    from voice_app.twilio import Configurations
 
     async def question(account: TwilioAccount) -> None:
-        found = await Configurations(account.api).fetch(configuration_id)
+        found = await account.configuration(configuration)
         if as_json:
             print_json(found.raw)
             return
-        if found.id in account.named:
+        if account.is_named(found):
             typer.echo("Our TwiML names this configuration.")
         console().print(details(found))
 
@@ -115,7 +114,7 @@ def create(
     from_: Annotated[
         str | None,
         typer.Option(
-            "--from", parser=parse_configuration_id, metavar="ID", help="Make it like this configuration."
+            "--from", parser=parse_configuration, metavar="ID", help="Make it like this configuration."
         ),
     ] = None,
     name: given.Name = None,
@@ -153,7 +152,6 @@ def create(
     from voice_app.cli import configuration_update
     from voice_app.cli.account import ask
     from voice_app.cli.output import Confirmation
-    from voice_app.twilio import Configurations
     from voice_app.twilio.configuration_edit import DraftError, another, completed, set_up
 
     flags = given.from_flags(
@@ -174,7 +172,7 @@ def create(
         configuration_update.checked(in_file, new=False)
         base = in_file
         if from_ is not None:
-            base = another(await Configurations(account.api).fetch(from_)) | in_file
+            base = another(await account.configuration(from_)) | in_file
         fields = completed(base | flags)
         try:
             fields["channelSettings"] = set_up(
@@ -190,7 +188,7 @@ def create(
 
 
 def set_fields(
-    configuration_id: ConfigurationId,
+    configuration: ConfigurationName,
     file: given.File = None,
     name: given.Name = None,
     description: given.Description = None,
@@ -247,11 +245,11 @@ def set_fields(
             raise DraftError("Nothing is given that is to be changed: see `voice-app config set --help`")
         return changes
 
-    configuration_update.run(configuration_id, make, url, Confirmation(yes, dry_run, as_json))
+    configuration_update.run(configuration, make, url, Confirmation(yes, dry_run, as_json))
 
 
 def delete(
-    configuration_id: ConfigurationId,
+    configuration: ConfigurationName,
     yes: Yes = False,
     dry_run: DryRun = False,
     url: Url = None,
@@ -266,8 +264,6 @@ def delete(
     from voice_app.cli.output import Confirmation
 
     async def question(account: TwilioAccount) -> int:
-        return await configuration_update.delete(
-            account, configuration_id, Confirmation(yes, dry_run, as_json)
-        )
+        return await configuration_update.delete(account, configuration, Confirmation(yes, dry_run, as_json))
 
     raise typer.Exit(ask(url, question))

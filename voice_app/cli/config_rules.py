@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voice_app.cli.configuration_fields import ChannelName
-from voice_app.cli.options import AsJson, ConfigurationId, DryRun, Url, Yes, parse_intelligence_id
+from voice_app.cli.options import AsJson, ConfigurationName, DryRun, Url, Yes, parse_intelligence_id
 
 if TYPE_CHECKING:
     from voice_app.cli.account import TwilioAccount
@@ -31,7 +31,7 @@ RuleNumber = Annotated[
 
 
 def link_intelligence(
-    configuration_id: ConfigurationId,
+    configuration: ConfigurationName,
     intelligence_ids: IntelligenceIds,
     yes: Yes = False,
     dry_run: DryRun = False,
@@ -54,7 +54,7 @@ def link_intelligence(
             await Intelligence(account.api).configuration(intelligence_id)
         return await configuration_update.change(
             account,
-            configuration_id,
+            configuration,
             lambda before: linked(before, intelligence_ids),
             Confirmation(yes, dry_run, as_json),
         )
@@ -63,7 +63,7 @@ def link_intelligence(
 
 
 def unlink_intelligence(
-    configuration_id: ConfigurationId,
+    configuration: ConfigurationName,
     intelligence_ids: IntelligenceIds,
     yes: Yes = False,
     dry_run: DryRun = False,
@@ -79,7 +79,7 @@ def unlink_intelligence(
     from voice_app.twilio.configuration_edit import unlinked
 
     configuration_update.run(
-        configuration_id,
+        configuration,
         lambda before: unlinked(before, intelligence_ids),
         url,
         Confirmation(yes, dry_run, as_json),
@@ -87,7 +87,7 @@ def unlink_intelligence(
 
 
 def add_rule(
-    configuration_id: ConfigurationId,
+    configuration: ConfigurationName,
     channel: ChannelName,
     from_: RuleFrom = None,
     to: RuleTo = None,
@@ -110,7 +110,7 @@ def add_rule(
 
     rules = _rules(channel, from_, to, number, call_type)
     configuration_update.run(
-        configuration_id,
+        configuration,
         lambda before: with_rules(before, channel, rules),
         url,
         Confirmation(yes, dry_run, as_json),
@@ -118,7 +118,7 @@ def add_rule(
 
 
 def remove_rule(
-    configuration_id: ConfigurationId,
+    configuration: ConfigurationName,
     channel: ChannelName,
     from_: RuleFrom = None,
     to: RuleTo = None,
@@ -144,7 +144,7 @@ def remove_rule(
         if call_type is None:
             rules = [item | {"metadata": {}} for item in rules]
     configuration_update.run(
-        configuration_id,
+        configuration,
         lambda before: without_rules(before, channel, rules),
         url,
         Confirmation(yes, dry_run, as_json),

@@ -56,15 +56,15 @@ class UpdateOutcome(msgspec.Struct, kw_only=True):
 
 
 def run(
-    configuration_id: str,
+    named: str,
     make: Callable[[Configuration], Changes],
     url: str | None,
     confirmation: Confirmation,
 ) -> NoReturn:
-    """Change a configuration by what ``make`` says about it, and leave with the exit code."""
+    """Change the configuration with this id or name by what ``make`` says, and leave with the exit code."""
 
     async def question(account: TwilioAccount) -> int:
-        return await change(account, configuration_id, make, confirmation)
+        return await change(account, named, make, confirmation)
 
     raise typer.Exit(ask(url, question))
 
@@ -103,13 +103,14 @@ async def create(
 
 async def change(
     account: TwilioAccount,
-    configuration_id: str,
+    named: str,
     make: Callable[[Configuration], Changes],
     confirmation: Confirmation,
 ) -> int:
-    """Change a configuration by what ``make`` says about it. Gives the exit code."""
+    """Change the configuration with this id or name by what ``make`` says about it. Gives the exit code."""
     configurations = Configurations(account.api)
-    before = await configurations.fetch(configuration_id)
+    before = await account.configuration(named)
+    configuration_id = before.id
     changes = make(before)
     if regrouped(before, changes):
         complain(_immutable(before, changes))
@@ -140,11 +141,12 @@ async def change(
     return _written(update, outcome, confirmation)
 
 
-async def delete(account: TwilioAccount, configuration_id: str, confirmation: Confirmation) -> int:
-    """Delete a configuration. Gives the exit code."""
+async def delete(account: TwilioAccount, named: str, confirmation: Confirmation) -> int:
+    """Delete the configuration with this id or name. Gives the exit code."""
     configurations = Configurations(account.api)
-    before = await configurations.fetch(configuration_id)
-    if configuration_id in account.named:
+    before = await account.configuration(named)
+    configuration_id = before.id
+    if account.is_named(before):
         complain(
             f"{configuration_id} is the configuration that our TwiML names: calls would be written to no "
             "conversation any more. Name another one first (TWILIO_CONVERSATION_CONFIGURATION_ID)."
@@ -269,7 +271,7 @@ def new_findings(account: TwilioAccount, before: Configuration, after: Configura
 
 
 def _findings(account: TwilioAccount, configuration: Configuration) -> list[Finding]:
-    named = configuration.id in account.named
+    named = account.is_named(configuration)
     snapshot = Snapshot(
         scope=account.scope,
         named=(Named(configuration.id, SETTING, configuration),) if named else (),

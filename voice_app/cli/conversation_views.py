@@ -12,7 +12,7 @@ from rich.text import Text
 from voice_app.cli.account import TwilioAccount, exit_code
 from voice_app.cli.options import ConversationStatus
 from voice_app.cli.output import Confirmation, complain, plain, print_json
-from voice_app.twilio import ApiError, Configurations, Conversation, Conversations, Participant
+from voice_app.twilio import ApiError, Conversation, Conversations, Participant
 from voice_app.twilio.configuration_edit import DraftError
 from voice_app.twilio.conversations import older_than
 from voice_app.twilio.models import OPEN, moment
@@ -109,17 +109,20 @@ _SHOWN: Final = 20
 
 async def older_conversations(
     account: TwilioAccount,
-    configuration_id: str,
+    named: str,
     version: int | None,
     statuses: list[str],
     confirmation: Confirmation,
 ) -> list[Conversation]:
-    """The open conversations that keep an older version. Says how many there are, and of how many."""
+    """The open conversations that keep an older version of the configuration with this id or name.
+
+    Says how many there are, and of how many.
+    """
     configuration, found = await asyncio.gather(
-        Configurations(account.api).fetch(configuration_id),
+        account.configuration(named),
         Conversations(account.api).list(statuses=statuses),
     )
-    current = configuration.version
+    configuration_id, current = configuration.id, configuration.version
     if current is None:
         raise DraftError(f"{configuration_id} tells no version: close its conversations by their ids")
     if version is not None and version > current:

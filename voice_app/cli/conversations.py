@@ -76,7 +76,8 @@ def list_conversations(
         found = await conversations.list(
             statuses=status or (), channel_id=channel_id, created_after=after, created_before=before
         )
-        wanted = [item for item in found if config in (None, item.configuration_id)]
+        of = await account.configuration_id(config) if config is not None else None
+        wanted = [item for item in found if of in (None, item.configuration_id)]
         if channel is not None:
             wanted = [item for item in wanted if channel in await conversations.channels(item)]
         return sorted(wanted, key=created, reverse=True)
@@ -161,7 +162,7 @@ def close(
     from voice_app.twilio.models import OPEN
 
     if bool(conversation_ids) == bool(config):
-        raise typer.BadParameter("Give the ids of conversations, or --config with the id of a configuration.")
+        raise typer.BadParameter("Give the ids of conversations, or --config with that of a configuration.")
     if older_than_version is not None and config is None:
         raise typer.BadParameter("--older-than-version needs --config.")
     wanted = [str(item) for item in status or OPEN]

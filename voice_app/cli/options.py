@@ -92,7 +92,15 @@ def identifier(kind: str) -> Callable[[str], str]:
     return parse
 
 
-parse_configuration_id = identifier("CONFIGURATION")
+def parse_configuration(value: str) -> str:
+    """For Typer: takes the id of a configuration or a name that it may have; no id of another kind."""
+    from voice_app.twilio.identifiers import IdKind
+
+    if not value.strip() or value.startswith(tuple(IdKind)):
+        return identifier("CONFIGURATION")(value)
+    return value
+
+
 parse_conversation_id = identifier("CONVERSATION")
 parse_intelligence_id = identifier("INTELLIGENCE_CONFIGURATION")
 
@@ -102,8 +110,8 @@ def parse_conversation_or_call(value: str) -> str:
     return value if re.fullmatch("CA[0-9a-fA-F]{32}", value) else parse_conversation_id(value)
 
 
-ConfigurationId = Annotated[
-    str, typer.Argument(parser=parse_configuration_id, metavar="ID", help="conv_configuration_…")
+ConfigurationName = Annotated[
+    str, typer.Argument(parser=parse_configuration, metavar="ID", help="conv_configuration_…, or its name.")
 ]
 ConversationId = Annotated[
     str,
@@ -114,7 +122,10 @@ ConversationId = Annotated[
 OfConfiguration = Annotated[
     str | None,
     typer.Option(
-        "--config", parser=parse_configuration_id, metavar="ID", help="Those of this configuration."
+        "--config",
+        parser=parse_configuration,
+        metavar="ID",
+        help="Those of the configuration with this id or name.",
     ),
 ]
 Statuses = Annotated[

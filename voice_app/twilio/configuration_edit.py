@@ -174,11 +174,10 @@ def same_version(fields: Mapping[str, Any], configuration: Configuration) -> Non
 def another(configuration: Configuration, **fields: Any) -> Changes:
     """The fields of a new configuration that is like an existing one.
 
-    The bridge stays behind: a classic service is bridged by one configuration only.
+    The bridge and the unique name stay behind: each is that of one configuration only.
     """
-    kept = writable(configuration.raw)
-    kept.pop("conversationsV1Bridge", None)
-    return kept | fields
+    own = ("conversationsV1Bridge", "uniqueName")
+    return {name: value for name, value in writable(configuration.raw).items() if name not in own} | fields
 
 
 def with_rules(configuration: Configuration, channel: str, rules: Sequence[Mapping[str, Any]]) -> Changes:

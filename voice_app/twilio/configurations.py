@@ -86,11 +86,19 @@ class Configurations:
         if problem(value, IdKind.CONFIGURATION) is None:
             return value
         if value not in self._ids:
-            found = (row.id for row in await self.rows() if value in (row.unique_name, row.display_name))
-            if not (found_id := next(found, "")):
+            found = await self.ids_of(value)
+            if not found:
                 return ""
-            self._ids[value] = found_id
+            self._ids[value] = found[0]
         return self._ids[value]
+
+    async def ids_of(self, value: str) -> Sequence[str]:
+        """The ids of all configurations that are meant by an id, a unique name, or else a display name."""
+        if problem(value, IdKind.CONFIGURATION) is None:
+            return [value]
+        rows = await self.rows()
+        unique = [row.id for row in rows if row.unique_name == value]
+        return unique or [row.id for row in rows if row.display_name == value]
 
     async def list(self) -> Sequence[Configuration]:
         """Read all of them, on all pages. Those that the list shows in part are fetched singly."""
