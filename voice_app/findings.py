@@ -99,10 +99,15 @@ class Rule:
     """Why it matters: a finding's ``reason``."""
     fix: str
     """What to do about it where a finding knows nothing better."""
-    overridable: bool = True
-    """Whether ``VOICE_APP_GUARD_ALLOW`` can allow it."""
+    binding: str = ""
+    """Why ``VOICE_APP_GUARD_ALLOW`` cannot allow it; empty if it can."""
     check: Check | None = None
     """The function that looks for it; None where no single function does."""
+
+    @property
+    def overridable(self) -> bool:
+        """Whether ``VOICE_APP_GUARD_ALLOW`` can allow it."""
+        return not self.binding
 
     def finding(
         self,
@@ -140,20 +145,18 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(_registry)
 """Every rule by its id."""
 
 
-def declare(
-    rule_id: str, severity: Severity, title: str, why: str, *, fix: str, overridable: bool = True
-) -> Rule:
+def declare(rule_id: str, severity: Severity, title: str, why: str, *, fix: str, binding: str = "") -> Rule:
     """Register a rule that no single function looks for. Raises `ValueError` for an id that is taken."""
-    return _register(Rule(rule_id, severity, title, why, fix, overridable))
+    return _register(Rule(rule_id, severity, title, why, fix, binding))
 
 
 def rule(
-    rule_id: str, severity: Severity, title: str, why: str, *, fix: str, overridable: bool = True
+    rule_id: str, severity: Severity, title: str, why: str, *, fix: str, binding: str = ""
 ) -> Callable[[C], C]:
     """Register a rule together with the function that looks for it."""
 
     def register(check: C) -> C:
-        _register(Rule(rule_id, severity, title, why, fix, overridable, check))
+        _register(Rule(rule_id, severity, title, why, fix, binding, check))
         return check
 
     return register

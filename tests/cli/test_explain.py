@@ -38,6 +38,14 @@ async def test_rules_of_every_kind_are_known(tmp_path: Path, rule_id: str) -> No
     }
 
 
+@pytest.mark.parametrize("rule_id", ["STT101", "STT104", "STT201", "CFG103"])
+async def test_why_a_rule_cannot_be_allowed_is_told(tmp_path: Path, rule_id: str) -> None:
+    rule = {**twiml.RULES, **guard.RULES}[rule_id]
+    result = await voice_app(tmp_path, "explain", rule_id)
+    assert rule.binding
+    assert f"It cannot be allowed: {rule.binding}." in result.out
+
+
 async def test_a_rule_that_there_is_not_is_guessed(tmp_path: Path) -> None:
     result = await voice_app(tmp_path, "explain", "STT11")
     assert result.code == 2

@@ -92,6 +92,6 @@ def _text(rule: Rule) -> str:
         parts.append(
             f"To allow it for one thing: VOICE_APP_GUARD_ALLOW={rule.id}:ID, with the id in the finding."
             if rule.overridable
-            else "It cannot be allowed."
+            else f"It cannot be allowed: {rule.binding}."
         )
     return "\n\n".join(parts)

@@ -27,7 +27,7 @@ CFG103: Final = declare(
     "What VOICE_APP_GUARD_ALLOW names is gone, is misspelt, or cannot be allowed. An allowance that is left "
     "behind hides the next finding of its kind.",
     fix="Take it out of VOICE_APP_GUARD_ALLOW.",
-    overridable=False,
+    binding="it is gone as soon as the allowance is",
 )
 # What a start finds beside the account: `voice_app.server.startup`.
 CFG105: Final = declare(
@@ -50,13 +50,6 @@ _CHECKS: Final = tuple(
     for item in RULES.values()
     if item.check is not None and item.check.__module__.startswith(rules.__name__)
 )
-_BECAUSE: Final = {
-    "STT101": ": every call would be billed twice for certain",
-    "STT104": ": every call that gets the document would be billed twice for certain",
-    "CFG103": ", since it is gone as soon as the allowance is",
-    **dict.fromkeys(("STT201", "STT202", "CFG201"), ": it is seen on calls, and not by a check"),
-}
-"""Why each of them cannot be allowed."""
 _PROOFS: Final = frozenset({"STT101", "STT102", "STT103", "STT105"})
 """The rules that see a second engine in what was read of the account."""
 FIRST_LOOK_SECONDS: Final = 5.0
@@ -188,9 +181,10 @@ def _allowed(finding: Finding, allowance: Allowance) -> Finding:
 
 
 def _idle(allowance: Allowance, complete: bool) -> Hit | None:
-    if allowance.rule in RULES and not _overridable(allowance.rule):
-        why = f"{allowance.rule} cannot be allowed{_BECAUSE.get(allowance.rule, '')}"
-    elif allowance.rule not in {*RULES, *TWIML_RULES}:
+    rule = RULES.get(allowance.rule) or TWIML_RULES.get(allowance.rule)
+    if rule is not None and rule.binding:
+        why = f"{rule.id} cannot be allowed: {rule.binding}"
+    elif rule is None:
         why = f"there is no rule {allowance.rule}"
     elif complete:
         why = f"{allowance.rule} has nothing to say about {allowance.subject}"

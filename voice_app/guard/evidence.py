@@ -18,13 +18,15 @@ from voice_app.guard.snapshot import called
 from voice_app.twilio import Communication, Configuration, Configurations, Conversation, Conversations
 from voice_app.twilio.models import moment
 
+_SEEN: Final = "it is seen on calls, and not by a check"
+
 STT201: Final = declare(
     "STT201",
     ERROR,
     "a call is written to two conversations",
     f"{TWICE} Two configurations at work show as two conversations with the same CallSid.",
     fix="voice-app check names the capture rule that does it.",
-    overridable=False,
+    binding=_SEEN,
 )
 STT202: Final = declare(
     "STT202",
@@ -32,7 +34,7 @@ STT202: Final = declare(
     "two engines write down the same call",
     f"{TWICE} Both at work in one configuration show as the customer's words coming twice.",
     fix="voice-app check names the capture rule that does it.",
-    overridable=False,
+    binding=_SEEN,
 )
 CFG201: Final = declare(
     "CFG201",
@@ -41,7 +43,7 @@ CFG201: Final = declare(
     "The TwiML named a configuration and Twilio made no conversation of it, without a word: the attribute "
     "or the configuration is not what Twilio expects.",
     fix="voice-app lint and voice-app check show which of the two it is.",
-    overridable=False,
+    binding=_SEEN,
 )
 
 

@@ -278,9 +278,9 @@ _TABLE: Final = (
         ERROR,
         "speech-to-text runs twice",
         "<Transcription> and ConversationRelay each run a speech-to-text engine on the call, and "
-        "both are billed. This rule cannot be overridden.",
+        "both are billed.",
         fix="Take <Start><Transcription> out, or stop it with <Stop> before the <Connect>.",
-        overridable=False,
+        binding="every call that gets the document would be billed twice for certain",
     ),
 )
 

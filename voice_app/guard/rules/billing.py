@@ -26,9 +26,9 @@ LENIENT: Final = "Set VOICE_APP_GUARD=lenient to start all the same, with a warn
     "STT101",
     ERROR,
     "the named configuration captures voice by itself",
-    f"{TWICE} Twilio does not prevent it, and this rule cannot be overridden.",
+    f"{TWICE} Twilio does not prevent it.",
     fix="Remove the VOICE capture rules: voice-app check --fix.",
-    overridable=False,
+    binding="every call that a rule matches would be billed twice for certain",
 )
 def named_captures_voice(snapshot: Snapshot) -> Iterator[Hit]:
     """STT101. No capture rules are: the list empty, null or absent, ``VOICE`` null, empty or absent."""
