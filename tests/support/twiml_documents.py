@@ -14,6 +14,8 @@ CONFIGURATION: Final = "conv_configuration_01k7abcdefghjkmnpqrstvwxyz"
 CONVERSATION: Final = "conv_conversation_01k7abcdefghjkmnpqrstvwxyz"
 URL: Final = "https://voice.example.com/twiml"
 RELAY_URL: Final = "wss://voice.example.com/relay/token"
+HEARD: Final = 'reportInputDuringAgentSpeech="any"'
+"""What every relay should say."""
 
 
 def response(inside: str) -> str:
@@ -21,8 +23,9 @@ def response(inside: str) -> str:
 
 
 def relay(attributes: str = "", inside: str = "") -> str:
+    heard = "" if "reportInput" in attributes else HEARD
     return response(
-        f'<Connect action="/ended"><ConversationRelay url="{RELAY_URL}" {attributes}>{inside}'
+        f'<Connect action="/ended"><ConversationRelay url="{RELAY_URL}" {heard} {attributes}>{inside}'
         "</ConversationRelay></Connect>"
     )
 
@@ -272,7 +275,7 @@ VALID: Final[dict[str, str]] = {
     ),
     "from a transcription to the relay": response(
         '<Start><Transcription name="t"/></Start><Stop><Transcription name="t"/></Stop>'
-        f'<Connect action="/ended"><ConversationRelay url="{RELAY_URL}"/></Connect>'
+        f'<Connect action="/ended"><ConversationRelay url="{RELAY_URL}" {HEARD}/></Connect>'
     ),
     "letters of other scripts": response("<Say>Grüße, 你好, 🙂</Say>"),
 }
@@ -337,17 +340,19 @@ BAD: Final[tuple[tuple[str, Severity, str], ...]] = (
     ("TWI125", WARNING, relay('backgroundnoisereduction="true"')),
     ("TWI106", ERROR, relay('interruptByDtmf="true"')),
     ("TWI104", ERROR, response("<Transfer>+15550100002</Transfer>")),
-    ("TWI105", ERROR, response(f'<ConversationRelay url="{RELAY_URL}"/>')),
+    ("TWI105", ERROR, response(f'<ConversationRelay url="{RELAY_URL}" {HEARD}/>')),
     (
         "TWI110",
         ERROR,
-        response('<Connect action="/e"><ConversationRelay url="https://voice.example.com/r"/></Connect>'),
+        response(
+            f'<Connect action="/e"><ConversationRelay url="https://voice.example.com/r" {HEARD}/></Connect>'
+        ),
     ),
     (
         "STT104",
         ERROR,
         response(
-            f'<Start><Transcription name="t"/></Start>{"<Connect>"}<ConversationRelay url="{RELAY_URL}"/></Connect>'
+            f'<Start><Transcription name="t"/></Start>{"<Connect>"}<ConversationRelay url="{RELAY_URL}" {HEARD}/></Connect>'
         ),
     ),
     # Transcription.
@@ -358,6 +363,7 @@ BAD: Final[tuple[tuple[str, Severity, str], ...]] = (
     ("TWI121", WARNING, transcription('track="inbound_track" outboundTrackLabel="person"')),
     ("TWI121", WARNING, transcription('track="outbound_track" inboundTrackLabel="caller"')),
     ("TWI121", WARNING, transcription('partialResults="true"')),
+    ("TWI130", NOTE, response(f'<Connect action="/e"><ConversationRelay url="{RELAY_URL}"/></Connect>')),
     # Streams.
     ("TWI121", ERROR, response('<Connect><Stream url="wss://a.example/s" track="both_tracks"/></Connect>')),
     (

@@ -14,7 +14,8 @@ from voice_app.twiml import RULES, VOCABULARY, lint_path, lint_text
 
 CONFIGURATION = "conv_configuration_01k7abcdefghjkmnpqrstvwxyz"
 CONVERSATION = "conv_conversation_01k7abcdefghjkmnpqrstvwxyz"
-RELAY = '<ConversationRelay url="wss://example.com/relay/x"/>'
+HEARD = 'reportInputDuringAgentSpeech="any"'
+RELAY = f'<ConversationRelay url="wss://example.com/relay/x" {HEARD}/>'
 CONNECT = f'<Connect action="/ended">{RELAY}</Connect>'
 
 
@@ -23,7 +24,7 @@ def _response(inside: str) -> str:
 
 
 def _relay(attributes: str, inside: str = "", url: str = "wss://example.com/relay/x") -> str:
-    relay = f'<ConversationRelay url="{url}" {attributes}>{inside}</ConversationRelay>'
+    relay = f'<ConversationRelay url="{url}" {HEARD} {attributes}>{inside}</ConversationRelay>'
     return _response(f'<Connect action="/ended">{relay}</Connect>')
 
 
@@ -127,7 +128,7 @@ BAD: dict[str, list[str]] = {
         _response('<Gather input="speech voice"/>'),
     ],
     "TWI113": [
-        _response('<Connect action="/e"><ConversationRelay/></Connect>'),
+        _response(f'<Connect action="/e"><ConversationRelay {HEARD}/></Connect>'),
         _relay("", '<Language voice="x"/>'),
         _relay("", '<Parameter name="x"/>'),
     ],
@@ -183,6 +184,12 @@ BAD: dict[str, list[str]] = {
     "TWI128": [
         '<?xml version="1.0" encoding="ISO-8859-1"?><Response><Say>Grüße</Say></Response>',
         "<?xml version='1.0' encoding='utf-16'?><Response/>",
+    ],
+    "TWI130": [
+        _response('<Connect action="/e"><ConversationRelay url="wss://example.com/r"/></Connect>'),
+        _response(
+            '<Connect action="/e"><ConversationRelay url="wss://e.example/r" interruptible="none"/></Connect>'
+        ),
     ],
     "TWI129": [
         _response('<Gather input="speech" action="/a"><Say>Press 1 for sales.</Say></Gather>'),
@@ -273,6 +280,11 @@ GOOD: dict[str, list[str]] = {
     "TWI128": [
         '<?xml version="1.0" encoding="utf-8"?><Response><Say>Grüße</Say></Response>',
         "<?xml version='1.0'?><Response><Say>Grüße</Say></Response>",
+    ],
+    "TWI130": [
+        _relay(""),
+        _relay("").replace('"any"', '"none"'),
+        _relay("").replace('"any"', '"dtmf"'),
     ],
     "TWI129": [
         _response('<Gather input="dtmf speech" action="/a"><Say>Press 1 or say sales.</Say></Gather>'),
@@ -370,7 +382,7 @@ def test_findings_carry_the_line_of_the_attribute_and_of_the_text() -> None:
         "<Response>\n"
         "  <Say>Grüß Gott 🙂</Say>\n"
         '  <Connect action="/e">\n'
-        "    <ConversationRelay\n"
+        f"    <ConversationRelay {HEARD}\n"
         '        url="wss://example.com/relay"\n'
         '        welcomeGreeting="dtmfDetection = 1 🙂"\n'
         '        dtmfDetection="yes"/>\n'

@@ -224,6 +224,14 @@ _TABLE: Final = (
         fix="Listen for it, or say something else.",
     ),
     declare(
+        "TWI130",
+        NOTE,
+        "words that may be lost",
+        "reportInputDuringAgentSpeech is none unless it is written: what is said while the agent speaks "
+        "stops the voice and never comes as a prompt.",
+        fix='Write reportInputDuringAgentSpeech="any"; or "none" or "dtmf" if the words are not wanted.',
+    ),
+    declare(
         "TWI201",
         ERROR,
         "template syntax error",
