@@ -172,7 +172,7 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
     conversations = Conversations(api)
     # A named agent may have a call of any number.
     remembering = settings.model_copy(
-        update={"conversation_configuration": next(iter(documents.configurations.values()), None)}
+        update={"conversation_configuration": next(iter(documents.named.values()), None)}
     )
     rhythm = Rhythm(pause=settings.followup_seconds)
     return Services(
@@ -222,7 +222,7 @@ def _agents(
     for number, line in {"": settings, **lines}.items():
         own = {name: getattr(line, name) for name in ("agent", "receptionist", "prompt")}
         # An agent with a model can note facts where calls have a memory.
-        own["conversation_configuration"] = documents.configurations.get(number)
+        own["conversation_configuration"] = documents.named.get(number)
         wanted = settings.model_copy(update=own)
         key = (wanted.agent, wanted.receptionist, wanted.prompt, wanted.has_memory)
         if key not in made:
@@ -338,8 +338,8 @@ def _start(services: Services) -> None:
     spawn(services.admission.watch(), "admission")
     spawn(services.peers.run(), "peers")
     if services.memory is not None:
-        for configuration_id in set(services.documents.configurations.values()):
-            spawn(services.memory.warm(configuration_id), "memory store")
+        for named in set(services.documents.named.values()):
+            spawn(services.memory.warm(named), "memory store")
     services.followups.start()
 
 

@@ -13,7 +13,7 @@ from voice_app.calls import CallState
 from voice_app.journal.events import Acted, Conversed, Failed
 from voice_app.sandbox.phone import PhoneCall
 from voice_app.sandbox.twilio import SandboxAccount
-from voice_app.sandbox.twilio.conversation_store import settle
+from voice_app.sandbox.twilio.conversation_store import create_conversation, settle
 from voice_app.sandbox.twilio.memory_store import add_profile, remember
 from voice_app.sandbox.twilio.records import StoredProfile
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
@@ -134,6 +134,38 @@ async def test_a_configuration_that_only_a_template_names_has_a_memory(
     person = known(account, own, "Likes tea.")
     folder = template(tmp_path, f'conversationConfiguration="{own}"')
     async with serving(tmp_path, account, agent=KNOWING, templates=folder) as server:
+        async with calling(server, FIRST) as call:
+            answer = (await call.ask("Note has a dog.")).text
+            assert answer == f"Noted: True. I know: 2026-01-02: Likes tea. of {person.id}"
+        await happened(tmp_path, call.sid, Acted)
+    assert noted(account, person) == ["Likes tea.", "has a dog."]
+
+
+async def test_a_conversation_that_a_template_names_literally_brings_its_memory(
+    tmp_path: Path, account: SandboxAccount
+) -> None:
+    own = account.add_configuration()
+    person = known(account, own, "Likes tea.")
+    conversation = create_conversation(account, own, [])
+    folder = template(tmp_path, f'conversationId="{conversation.id}"')
+    async with serving(tmp_path, account, agent=KNOWING, templates=folder) as server:
+        async with calling(server, FIRST) as call:
+            answer = (await call.ask("Note has a dog.")).text
+            assert answer == f"Noted: True. I know: 2026-01-02: Likes tea. of {person.id}"
+        await happened(tmp_path, call.sid, Acted)
+    assert noted(account, person) == ["Likes tea.", "has a dog."]
+
+
+async def test_a_template_outweighs_the_setting_also_for_the_memory(
+    tmp_path: Path, account: SandboxAccount
+) -> None:
+    set_, own = account.add_configuration(), account.add_configuration()
+    known(account, set_, "Likes coffee.")
+    person = known(account, own, "Likes tea.")
+    folder = template(tmp_path, f'conversationConfiguration="{own}"')
+    async with serving(
+        tmp_path, account, agent=KNOWING, templates=folder, conversation_configuration=set_
+    ) as server:
         async with calling(server, FIRST) as call:
             answer = (await call.ask("Note has a dog.")).text
             assert answer == f"Noted: True. I know: 2026-01-02: Likes tea. of {person.id}"

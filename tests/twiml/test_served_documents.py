@@ -179,10 +179,10 @@ def test_what_one_process_has_checked_another_serves_unread(write: Write) -> Non
     checked = pickle.loads(pickle.dumps(first.checked))
     second = Documents(folder, {"": NumberSettings()}, checked=checked)
     assert second.render("answer.xml", CALL) == first.render("answer.xml", CALL)
-    assert (second.findings, second.texts, second.configurations) == (
+    assert (second.findings, second.texts, second.named) == (
         first.findings,
         first.texts,
-        first.configurations,
+        first.named,
     )
     assert refuses(second.reload())
     assert "One" in second.render("answer.xml", CALL)

@@ -22,7 +22,8 @@ from voice_app.calls import CallerAddress
 from voice_app.journal.events import Acted, Event, Failed, Noted, Recognised
 from voice_app.runtime.background import BackgroundTasks
 from voice_app.settings import Settings
-from voice_app.twilio import ApiError, Configurations, MemoryClient, TwilioApi
+from voice_app.twilio import ApiError, Configurations, Conversations, MemoryClient, TwilioApi
+from voice_app.twilio.identifiers import IdKind, problem
 from voice_app.twilio.recollection import Recollection, one_line, recollect
 
 MAX_CALLS: Final = 10_000
@@ -34,6 +35,8 @@ MAX_FACT: Final = 500
 WRITE_SECONDS: Final = 4.0
 STORE_CACHE_SECONDS: Final = 300.0
 """How long the id of the configuration's memory store is cached."""
+MAX_STORES: Final = 1000
+"""What TwiML may name at a time and be known by its store."""
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +59,11 @@ class _Caller:
 
 
 class CallerMemory:
-    """Looks callers up in Twilio's Memory, one task for each call."""
+    """Looks callers up in Twilio's Memory, one task for each call.
+
+    ``named`` is what the TwiML of a call names: a configuration, by its id or name, or the conversation that
+    the call joins. The configuration of that one has the store.
+    """
 
     def __init__(
         self,
@@ -68,7 +75,8 @@ class CallerMemory:
         """``record`` writes an event to the journal of a call."""
         self._memory = MemoryClient(api)
         self._configurations = Configurations(api)
-        self._stores: dict[str, _Store] = {}
+        self._conversations = Conversations(api)
+        self._stores: LRUCache[str, _Store] = LRUCache(MAX_STORES)
         self._background = background
         self._seconds = settings.memory_seconds
         self._groups = [group.strip() for group in settings.memory_trait_groups.split(",") if group.strip()]
@@ -76,18 +84,18 @@ class CallerMemory:
         self._record = record
         self._callers: LRUCache[str, _Caller] = LRUCache(MAX_CALLS)
 
-    async def warm(self, configuration_id: str) -> None:
-        """Learn which store belongs to a configuration before the first call asks. Never raises."""
+    async def warm(self, named: str) -> None:
+        """Learn which store belongs to what TwiML names before the first call asks. Never raises."""
         with suppress(ApiError, ValueError):
-            await self._store(configuration_id).id()
+            await self._store(named).id()
 
-    def look_up(self, call_sid: str, caller: str, configuration_id: str) -> None:
-        """A call comes in: start to look its caller up, in its configuration's store. Returns at once."""
-        self._caller(call_sid, caller, configuration_id)
+    def look_up(self, call_sid: str, caller: str, named: str) -> None:
+        """A call comes in: start to look its caller up. Returns at once."""
+        self._caller(call_sid, caller, named)
 
-    def attach(self, call: Call, caller: str, agent: Agent, configuration_id: str) -> Agent:
+    def attach(self, call: Call, caller: str, agent: Agent, named: str) -> Agent:
         """Give the call what is known of its caller, and the agent that is to be asked on this call."""
-        found = self._caller(call.sid, caller, configuration_id)
+        found = self._caller(call.sid, caller, named)
         if found is None:
             return agent
         call.remember = partial(self._note, call, found)
@@ -110,20 +118,23 @@ class CallerMemory:
         """The call is over."""
         self._callers.pop(call_sid, None)
 
-    def _store(self, configuration_id: str) -> _Store:
-        """The memory store of a configuration. There are a few: an account has ten configurations at most."""
-        store = self._stores.get(configuration_id)
+    def _store(self, named: str) -> _Store:
+        """The memory store that belongs to what TwiML names."""
+        store = self._stores.get(named)
         if store is None:
-            store = _Store(self._configurations, configuration_id, self._background)
-            self._stores[configuration_id] = store
+            store = _Store(self._configurations, self._conversations, named, self._background)
+            self._stores[named] = store
         return store
 
-    def _caller(self, call_sid: str, address: str, configuration_id: str) -> _Caller | None:
+    def _caller(self, call_sid: str, address: str, named: str) -> _Caller | None:
+        """The caller of a call; looked up anew where the call's document names something else by now."""
         found = self._callers.get(call_sid)
         phone = CallerAddress.read(address).phone
-        if found is not None or phone is None or not configuration_id:
+        if phone is None or not named or (found is not None and found.store.named == named):
             return found
-        found = self._callers[call_sid] = _Caller(call_sid, phone, self._store(configuration_id))
+        if found is not None and found.search is not None:
+            found.search.cancel()
+        found = self._callers[call_sid] = _Caller(call_sid, phone, self._store(named))
         found.search = self._background.spawn(self._search(found), "caller memory")
         return found
 
@@ -201,14 +212,19 @@ class _Waiting:
 
 
 class _Store:
-    """Which memory store belongs to the configuration. Asked now and then, beside the calls."""
+    """Which memory store belongs to what TwiML names. Asked now and then, beside the calls."""
 
     def __init__(
-        self, configurations: Configurations, configuration_id: str, background: BackgroundTasks
+        self,
+        configurations: Configurations,
+        conversations: Conversations,
+        named: str,
+        background: BackgroundTasks,
     ) -> None:
+        self.named: Final = named
         self._configurations = configurations
+        self._conversations = conversations
         self._background = background
-        self._configuration_id = configuration_id
         self._id: str | None = None
         self._stale_at = 0.0
         self._loading: asyncio.Task[None] | None = None
@@ -224,8 +240,10 @@ class _Store:
         return self._id or ""
 
     async def _load(self) -> None:
-        configuration = await self._configurations.named(self._configuration_id)
-        self._id = configuration.memory_store_id
+        named: str | None = self.named
+        if problem(self.named, IdKind.CONVERSATION) is None:
+            named = (await self._conversations.fetch(self.named)).configuration_id
+        self._id = (await self._configurations.named(named)).memory_store_id if named else ""
         self._stale_at = asyncio.get_running_loop().time() + STORE_CACHE_SECONDS
 
 

@@ -20,17 +20,18 @@ from cachetools import LRUCache
 from jinja2 import Environment, TemplateError, TemplateNotFound
 
 from voice_app.findings import Finding, refuses
-from voice_app.settings import NumberSettings
+from voice_app.settings import NumberSettings, plain_address
 from voice_app.twiml.linter import TemplateLinter, borrowed, in_order
 from voice_app.twiml.rendering import Rendering
 from voice_app.twiml.rules import RULES
-from voice_app.twiml.samples import samples_of, settings_of
+from voice_app.twiml.samples import JOINED, samples_of, settings_of
 from voice_app.twiml.templates import ROLES, Context, Sources, options, shipped_folder, values_of, variables
 from voice_app.twiml.vocabulary import VOCABULARY, Vocabulary
 
 _COMMENT: Final = re.compile(r"<!--.*?-->", re.DOTALL)
 _NAMED: Final = re.compile(r"""\bconversation(?:Configuration|Id)\s*=\s*["']([^"']+)["']""")
 _CONFIGURATION: Final = re.compile(r"""\bconversationConfiguration\s*=\s*["']([^"']+)["']""")
+_CONVERSATION: Final = re.compile(r"""\bconversationId\s*=\s*["']([^"']+)["']""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class CheckedTemplates:
 
     sources: Sources
     findings: list[Finding]
-    configurations: Mapping[str, str]
+    named: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class _Loaded:
     vocabulary: Vocabulary
     environment: Environment
     findings: list[Finding]
-    configurations: Mapping[str, str]
+    named: Mapping[str, str]
 
 
 _JUDGED: Final[LRUCache[Hashable, _Loaded]] = LRUCache(32)
@@ -83,7 +84,7 @@ class Documents:
     def checked(self) -> CheckedTemplates:
         """What is served, for another process."""
         loaded = self._loaded
-        return CheckedTemplates(loaded.sources, loaded.findings, loaded.configurations)
+        return CheckedTemplates(loaded.sources, loaded.findings, loaded.named)
 
     @property
     def findings(self) -> list[Finding]:
@@ -95,11 +96,17 @@ class Documents:
         return tuple(self._loaded.sources.texts.values())
 
     @property
-    def configurations(self) -> Mapping[str, str]:
-        """The configuration that the documents of each number name, setting or template. A number whose
-        documents name none is not in it; those without settings of their own stand under ``""``.
+    def named(self) -> Mapping[str, str]:
+        """The configuration that the documents of each number name, setting or template; else, the
+        conversation that they join. A number whose documents name neither is not in it; those without
+        settings of their own stand under ``""``.
         """
-        return self._loaded.configurations
+        return self._loaded.named
+
+    def named_by(self, number: str) -> str:
+        """What `named` has for a number, written as Twilio writes it; empty if that is nothing."""
+        number = plain_address(number)
+        return self.named.get(number if number in self._numbers else "", "")
 
     def render(self, name: str, context: Context) -> str:
         """The TwiML of ``name`` (e.g. ``answer.xml``).
@@ -134,15 +141,13 @@ class Documents:
 
     def _loaded_from(self, checked: CheckedTemplates) -> _Loaded:
         environment = _compiled(checked.sources)
-        return _Loaded(
-            checked.sources, self._vocabulary, environment, checked.findings, checked.configurations
-        )
+        return _Loaded(checked.sources, self._vocabulary, environment, checked.findings, checked.named)
 
     def _judge(self, distinct: Iterable[tuple[list[str], NumberSettings]]) -> _Loaded:
         sources = Sources(self.folder, shipped_folder())
         linter = TemplateLinter(sources, self._vocabulary)
         found: dict[tuple[str, ...], Finding] = {}
-        configurations: dict[str, str] = {}
+        named: dict[str, str] = {}
         studied: set[str] = set()
         for numbers, settings in distinct:
             number = numbers[0]
@@ -154,15 +159,15 @@ class Documents:
                     studied.add(name)
                     renderings += linter.study.renderings(name, settings_of(settings))
                 found = linter.check(renderings) | found
-            if named := _configuration(documents):
-                configurations |= dict.fromkeys(numbers, named)
+            if found_name := _named(documents):
+                named |= dict.fromkeys(numbers, found_name)
             if lost := _lost_configuration(number, settings, documents, sources):
                 found["TWI206", number] = lost
         if lacking := borrowed(sources):
             found["TWI207", ""] = lacking
         sources.seal()
         findings = in_order(found.values())
-        return self._loaded_from(CheckedTemplates(sources, findings, configurations))
+        return self._loaded_from(CheckedTemplates(sources, findings, named))
 
     def _distinct(self) -> dict[str, tuple[list[str], NumberSettings]]:
         """The numbers that are answered with the same values, and those values; by what tells them apart."""
@@ -173,10 +178,16 @@ class Documents:
         return distinct
 
 
-def _configuration(documents: Mapping[str, list[str]]) -> str | None:
-    """The configuration that documents name, the answer to a call first."""
-    texts = (_COMMENT.sub("", text) for renderings in documents.values() for text in renderings)
-    return next((unescape(found[1]) for text in texts if (found := _CONFIGURATION.search(text))), None)
+def _named(documents: Mapping[str, list[str]]) -> str | None:
+    """The configuration that documents name, else the conversation; the answer to a call first."""
+    texts = [_COMMENT.sub("", text) for renderings in documents.values() for text in renderings]
+    found = (
+        unescape(match[1])
+        for pattern in (_CONFIGURATION, _CONVERSATION)
+        for text in texts
+        for match in pattern.finditer(text)
+    )
+    return next((name for name in found if name != JOINED.conversation_id), None)
 
 
 def _lost_configuration(

@@ -143,7 +143,8 @@ class RelayEndpoint:
         if not self._restore_notes(call, state.sockets if rejoin else state.sockets + 1):
             messages.restore(call, state.tools.values())
         if services.memory is not None:
-            agent = services.memory.attach(call, parties.caller, agent, state.configuration_id or "")
+            named = state.joined or state.configuration_id or ""
+            agent = services.memory.attach(call, parties.caller, agent, named)
         session = Session(
             call,
             line,

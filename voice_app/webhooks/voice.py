@@ -91,9 +91,10 @@ async def _connect(services: Services, request: CallRequest, state: CallState | 
         return turned
     metrics.CALLS.inc()
     line = services.line(parties.number)
-    memory, configuration = services.memory, line.conversation_configuration
-    if memory is not None and configuration is not None and line.answer == "agent":
-        memory.look_up(request.call_sid, parties.caller, configuration)  # while it is decided
+    memory, named = services.memory, services.documents.named_by(parties.number)
+    named = named or line.conversation_configuration or ""
+    if memory is not None and line.answer == "agent":
+        memory.look_up(request.call_sid, parties.caller, named)  # while it is decided
     decided = await _decided(services, request)
     if line.answer == "people" or (decided is not None and decided.people):
         return await _to_people(services, request, state, Transfer("people first"), decided)
@@ -105,7 +106,7 @@ async def _connect(services: Services, request: CallRequest, state: CallState | 
     context = context_for(services, request.call_sid, state, "answer")
     response, served = serve_document(services, line.template, context)
     if memory is not None:
-        memory.look_up(request.call_sid, parties.caller, served.configuration)
+        memory.look_up(request.call_sid, parties.caller, served.configuration or served.conversation)
     return response
 
 
