@@ -119,6 +119,26 @@ async def test_a_replaced_worker_serves_the_templates_that_the_others_serve(
     assert "Two" in document
 
 
+async def test_templates_that_are_refused_are_told_once(tmp_path: Path, postgres_url: str) -> None:
+    answer = tmp_path / "twiml_templates" / "answer.xml"
+    answer.parent.mkdir()
+    answer.write_text("<Response><Say>One</Say><Hangup/></Response>")
+    loud = {"VOICE_APP_LOG_LEVEL": "info", "VOICE_APP_DRAIN_SECONDS": "0"}
+    settings = {"VOICE_APP_DATABASE_URL": postgres_url, **loud}
+    async with process(tmp_path, "--workers", "2", settings=settings) as server:
+        answer.write_text("<Response><Hang-up/></Response>")
+        server.process.send_signal(signal.SIGHUP)
+        await server.says("TWI104")
+        await server.says("were read again and refused: those from before are served")
+        answer.write_text("<Response><Say>Two</Say><Hangup/></Response>")
+        server.process.send_signal(signal.SIGHUP)
+        told: list[str] = []
+        while sum("are served from now on" in line for line in told) < 2:
+            told.append(await server.line())
+            assert told[-1], "the log ended"
+        assert [line for line in told if "refused" in line or "TWI104" in line] == []
+
+
 async def test_a_replaced_worker_knows_a_second_engine_before_it_takes_a_call(
     tmp_path: Path, postgres_url: str
 ) -> None:

@@ -95,12 +95,16 @@ class Server(StoppableServer):
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
-    async def says(self, text: str) -> str:
+    async def line(self) -> str:
+        """The next line of its log; empty after the last."""
         assert self.process.stderr is not None
         async with asyncio.timeout(20):
-            async for line in self.process.stderr:
-                if text in line.decode():
-                    return line.decode()
+            return (await self.process.stderr.readline()).decode()
+
+    async def says(self, text: str) -> str:
+        while line := await self.line():
+            if text in line:
+                return line
         raise AssertionError(f"the log ended without {text!r}")
 
     async def ends(self) -> int:

@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from voice_app.app import build, build_services
-from voice_app.findings import Severity
+from voice_app.findings import Finding, Severity, refuses
 from voice_app.runtime import Services
 from voice_app.server.drain import Drain
 from voice_app.server.socket_protocol import SocketProtocol
@@ -122,13 +122,21 @@ async def serve(services: Services, announce: Callable[[str], None]) -> None:
 
 
 async def serve_on(
-    listener: socket.socket, services: Services, announce: Callable[[str], None], told: Told
+    listener: socket.socket,
+    services: Services,
+    announce: Callable[[str], None],
+    told: Told,
+    *,
+    supervised: bool = False,
 ) -> None:
-    """The same on a socket that listens already."""
+    """The same on a socket that listens already.
+
+    ``supervised``: a parent reads the templates, too, and says what is wrong with them.
+    """
     drain = Drain(services, services.settings.drain_seconds, die)
     with told(drain.tell):
         async with _serving(services, listener) as over:
-            _look_on_demand(services)
+            _look_on_demand(services, supervised=supervised)
             announce(base_url(listener))
             _keep_for_good()
             draining = asyncio.create_task(drain.run())
@@ -170,11 +178,11 @@ def _keep_for_good() -> None:
     gc.freeze()
 
 
-def _look_on_demand(services: Services) -> None:
+def _look_on_demand(services: Services, *, supervised: bool) -> None:
     """SIGHUP has the templates read again and the guard look again, where there is such a signal."""
 
     def told() -> None:
-        services.background.spawn(_look_again(services))
+        services.background.spawn(_look_again(services, supervised=supervised))
 
     if hasattr(signal, "SIGHUP"):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told)
@@ -193,16 +201,21 @@ def hear_hangups() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
-async def _look_again(services: Services) -> None:
+async def _look_again(services: Services, *, supervised: bool) -> None:
     found = await asyncio.to_thread(services.documents.reload)
-    grave = [finding for finding in found if finding.severity is Severity.ERROR]
-    for finding in grave:
-        log.error("%s %s: %s", finding.rule, finding.place, finding.message)
-    if grave:
-        log.error("the templates were read again and refused: those from before are served")
-    else:
+    if not refuses(found):
         log.info("the templates were read again, and are served from now on")
+    elif not supervised:
+        tell_refused(found)
     services.watch.look()
+
+
+def tell_refused(findings: Iterable[Finding]) -> None:
+    """Templates were read again and refused: why, and what that means."""
+    for finding in findings:
+        if finding.severity is Severity.ERROR:
+            log.error("%s %s: %s", finding.rule, finding.place, finding.message)
+    log.error("the templates were read again and refused: those from before are served")
 
 
 async def signal_changes(folder: Path) -> None:

@@ -32,6 +32,7 @@ import uvloop
 
 from voice_app.agents.loader import AgentError
 from voice_app.app import build_services, documents_of
+from voice_app.findings import refuses
 from voice_app.journal import JournalError
 from voice_app.server.serving import (
     STOPPING,
@@ -42,6 +43,7 @@ from voice_app.server.serving import (
     listen,
     serve_on,
     signals,
+    tell_refused,
 )
 from voice_app.server.startup import environment
 from voice_app.settings import Settings, SettingsError
@@ -151,7 +153,11 @@ class _Supervisor:
         self._reading = asyncio.create_task(self._read_again())
 
     async def _read_again(self) -> None:
-        await asyncio.to_thread(self._documents.reload)  # what is wrong with them the workers say
+        # Each worker lints for itself: it serves nothing unlinted, whatever becomes of the files meanwhile.
+        # A refusal is told here, once.
+        found = await asyncio.to_thread(self._documents.reload)
+        if refuses(found):
+            tell_refused(found)
         for worker in self._workers:
             if not worker.over.is_set():
                 os.kill(worker.pid, signal.SIGHUP)
@@ -268,4 +274,4 @@ async def _serve(
         services = build_services(ready, api, documents_of(ready, templates))
         if restarted:  # nobody has checked the account just now
             await services.watch.look_first()
-        await serve_on(listener, services, lambda _: told.send_bytes(b"ready"), obeying)
+        await serve_on(listener, services, lambda _: told.send_bytes(b"ready"), obeying, supervised=True)
