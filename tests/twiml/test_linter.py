@@ -497,3 +497,15 @@ def test_a_relay_is_billed_twice_exactly_while_a_transcription_runs(
 
 def test_the_templates_that_ship_lint_clean() -> None:
     assert lint_path(Path(__file__).parents[2] / "twiml_templates") == []
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (_response('<Gather action="/g" hints="a"/>'), "unless input has speech in it."),
+        (_response('<Dial trim="trim-silence">+15550100002</Dial>'), "unless record is true or record-…."),
+        (_relay('eotThreshold="0.7"'), "unless speechModel is flux…."),
+    ],
+)
+def test_what_another_attribute_should_be_is_said_in_words(source: str, told: str) -> None:
+    assert _only(source).message.endswith(told)

@@ -271,4 +271,6 @@ def _wanted(subject: str, patterns: Patterns) -> str:
     values = (patterns,) if isinstance(patterns, str) else patterns
     if values == ("*",):
         return f"{subject} is set"
-    return f"{subject} is {either(value.rstrip('*') for value in values)}"
+    if all(value.startswith("*") for value in values):
+        return f"{subject} has {either(value.strip('*') for value in values)} in it"
+    return f"{subject} is {either(value.replace('*', '…') for value in values)}"
