@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Final
 
 import aiohttp
@@ -16,8 +16,8 @@ from starlette.routing import BaseRoute, Route
 
 from voice_app import console
 from voice_app.agents import Agent, hook
+from voice_app.agents.loader import AgentError, load_answer, load_named
 from voice_app.agents.loader import load as load_agent
-from voice_app.agents.loader import load_answer, load_named
 from voice_app.followups import Followups, Rhythm, tasks_of
 from voice_app.guard import Allowance, Report, Scope, Watch, check_account, named_in
 from voice_app.handoff import Target, TargetError, from_addresses, from_file
@@ -206,11 +206,25 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
 
 def _targets_of(settings: Settings) -> dict[str, list[Target]]:
     """Who takes calls over, of numbers where that differs from the rest. Raises `SettingsError`."""
-    return {
-        number: targets(settings.model_copy(update={"handoff_to": line.handoff_to, "handoff": None}))
-        for number, line in number_settings(settings).items()
-        if line.handoff_to != settings.handoff_to
-    }
+    found: dict[str, list[Target]] = {}
+    for number, line in number_settings(settings).items():
+        if line.handoff_to != settings.handoff_to:
+            with _blaming(number):
+                own = settings.model_copy(update={"handoff_to": line.handoff_to, "handoff": None})
+                found[number] = targets(own)
+    return found
+
+
+@contextmanager
+def _blaming(number: str) -> Iterator[None]:
+    """What cannot be used stands in the table of this number: whoever reads it should look there."""
+    place = f"VOICE_APP_NUMBERS, [{number}]: "
+    try:
+        yield
+    except AgentError as error:
+        raise AgentError(f"{place if number else ''}{error}") from None
+    except SettingsError as error:
+        raise SettingsError([f"{place}{problem}" for problem in error.problems]) from None
 
 
 def _agents(
@@ -226,7 +240,8 @@ def _agents(
         wanted = settings.model_copy(update=own)
         key = (wanted.agent, wanted.receptionist, wanted.prompt, wanted.has_memory)
         if key not in made:
-            made[key] = load_agent(wanted)
+            with _blaming(number):
+                made[key] = load_agent(wanted)
         found[number] = made[key]
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import shutil
 import socket
@@ -17,6 +18,7 @@ from support.commands import Finished, voice_app
 from voice_app.sandbox.twilio import Fault, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 from voice_app.twiml import shipped_folder
+from voice_app.twiml.templates import ROLES
 
 FREE_PORT = {"VOICE_APP_PORT": "0"}
 
@@ -218,7 +220,8 @@ async def test_the_model_is_asked_for_at_the_start(
         result = await check_only(
             tmp_path, VOICE_APP_AGENT="chat", VOICE_APP_MODEL="small", OPENAI_BASE_URL=base_url
         )
-    assert (result.code, result.out) == (0, "Every check passed.\n")
+    warned = ", with 1 warning: see above" if told else ""
+    assert (result.code, result.out) == (0, f"Every check passed{warned}.\n")
     assert ("warning CFG105" in result.err) is bool(told)
     assert told in result.err
 
@@ -262,7 +265,11 @@ async def test_a_setting_that_nothing_uses_is_said(
     (tmp_path / "handoff.toml").write_text('[[target]]\nto = "client:ann"\n')
     (tmp_path / "mine.py").write_text("async def agent(call, turn):\n    yield turn.text\n")
     result = await check_only(tmp_path, **environment)
-    assert (result.code, result.out) == (0, "Every check passed.\n")
+    assert result.code == 0
+    if told:
+        assert re.fullmatch(r"Every check passed, with \d warnings?: see above\.\n", result.out)
+    else:
+        assert result.out == "Every check passed.\n"
     assert ("warning CFG106" in result.err) is bool(told)
     assert told in result.err
 
@@ -306,7 +313,7 @@ async def test_what_calls_would_be_answered_with_is_judged(
     assert f"error {rule}" in result.out + result.err
 
 
-@pytest.mark.parametrize("lacking", ["answer", "handoff", "resume", "busy", "fallback"])
+@pytest.mark.parametrize("lacking", sorted(Path(name).stem for name in {"answer.xml", *ROLES}))
 async def test_a_folder_that_lacks_a_template_takes_the_one_that_ships_and_says_so(
     tmp_path: Path, lacking: str
 ) -> None:
@@ -384,3 +391,21 @@ async def test_one_cause_is_one_finding_and_one_exit_code(tmp_path: Path) -> Non
         assert f"the configuration {configuration_id} could not be read" in told
         assert "Fix: Check" in told
         assert "lenient" not in told.partition("Fix:")[2]
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ('agent = "nope:agent"', "VOICE_APP_AGENT=nope:agent: there is no module nope"),
+        ('agent = "chat"', "VOICE_APP_MODEL is missing"),
+        ('receptionist = "nope.toml"', "VOICE_APP_RECEPTIONIST: nope.toml cannot be read"),
+        ('handoff_to = "bob"', "VOICE_APP_HANDOFF_TO: 'bob' is no target"),
+    ],
+)
+async def test_what_the_table_of_a_number_names_is_blamed_on_that_table(
+    tmp_path: Path, table: str, told: str
+) -> None:
+    (tmp_path / "numbers.toml").write_text(f'["+1 555 010 0002"]\n{table}\n')
+    result = await voice_app(tmp_path, "serve", "--check-only", VOICE_APP_NUMBERS="numbers.toml", **FREE_PORT)
+    assert result.code == 2
+    assert f"VOICE_APP_NUMBERS, [+15550100002]: {told}" in result.err

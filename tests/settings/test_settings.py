@@ -135,7 +135,10 @@ def test_a_number_may_have_a_configuration_an_agent_and_people_of_its_own(
     [
         ('["+1 555 010 0002"]\n["+15550100002"]\n', "there is a table for +15550100002 already"),
         ('["15550100002"]\n', "a number should look like +15550100001 (E.164)"),
-        ('["+15550100002"]\nconfiguration = "shop"\n', "conv_configuration_…"),
+        (
+            '["+15550100002"]\nconfiguration = "shop"\n',
+            "]: configuration: it should look like conv_configuration_…",
+        ),
         ('["+15550100002"]\ntranscribe = "passive"\n', "transcribe=passive is for numbers"),
     ],
 )

@@ -55,7 +55,7 @@ async def _serve(settings: Settings, *, check_only: bool, reload: bool) -> int:
     from voice_app import server
     from voice_app.app import build_services, documents_of
     from voice_app.cli.output import complain, print_findings
-    from voice_app.findings import Severity
+    from voice_app.findings import Severity, counted
     from voice_app.guard import Verdict
     from voice_app.runtime import BackgroundTasks
     from voice_app.twiml import default_folder
@@ -73,7 +73,10 @@ async def _serve(settings: Settings, *, check_only: bool, reload: bool) -> int:
         if check_only:
             await server.rehearse(ready)
             doubtful = report.verdict is Verdict.UNKNOWN
-            typer.echo("Not verified: see above. All else passed." if doubtful else "Every check passed.")
+            warned = f", with {counted(len(grave), 'warning')}: see above" if grave else ""
+            typer.echo(
+                "Not verified: see above. All else passed." if doubtful else f"Every check passed{warned}."
+            )
             return 0
         changes = BackgroundTasks()
 

@@ -17,6 +17,7 @@ from voice_app.settings.server import Settings, environment_name
 from voice_app.settings.values import E164, plain_address
 
 _OF_THE_AGENT: Final = ("agent", "receptionist", "prompt")
+_KEY_OF_FIELD: Final = {field: key for key, field in NUMBER_KEYS.items()}
 _TABLE_KEYS: Final = (*(NumberSettings.model_fields.keys() - NUMBER_KEYS.values()), *NUMBER_KEYS)
 
 
@@ -124,7 +125,10 @@ def number_settings(settings: Settings) -> dict[str, NumberSettings]:
                 given = {NUMBER_KEYS.get(item, item): table[item] for item in table}
                 found[number] = NumberSettings(**{**defaults, **given})
             except ValidationError as error:
-                problems += [f"{place}: {problem}" for problem in sentences(error, known=_TABLE_KEYS)]
+                wrong = sentences(
+                    error, known=_TABLE_KEYS, name_of=lambda field: _KEY_OF_FIELD.get(field, field)
+                )
+                problems += [f"{place}: {problem}" for problem in wrong]
     if problems:
         raise SettingsError(problems)
     return found
