@@ -15,6 +15,7 @@ from voice_app import agents, guard, twiml
 from voice_app.app import build, build_services
 from voice_app.cli.main import app
 from voice_app.docs.generated import PAGES
+from voice_app.findings import Rule
 from voice_app.settings import Settings, environment_name
 
 ROOT = Path(__file__).parents[2]
@@ -72,17 +73,28 @@ def test_every_setting_is_told_of_where_it_matters_and_not_in_the_table_alone() 
     assert {environment_name(field) for field in Settings.model_fields} - names == set()
 
 
-def test_every_command_is_in_the_table() -> None:
+def _commands(command: Any, prefix: str) -> list[str]:
+    if not isinstance(command, TyperGroup):
+        return [prefix]
     context: Any = None
+    found = [(name, command.get_command(context, name)) for name in command.list_commands(context)]
+    return [line for name, child in found if child for line in _commands(child, f"{prefix} {name}")]
 
-    def names(command: Any, prefix: str) -> list[str]:
-        if not isinstance(command, TyperGroup):
-            return [prefix]
-        found = [(name, command.get_command(context, name)) for name in command.list_commands(context)]
-        return [line for name, child in found if child for line in names(child, f"{prefix} {name}")]
 
-    for name in names(get_command(app), "voice-app"):
+COMMANDS = _commands(get_command(app), "voice-app")
+
+
+def test_every_command_is_in_the_table() -> None:
+    for name in COMMANDS:
         assert f"`{name}" in page("commands"), name
+
+
+@pytest.mark.parametrize(
+    "rule", [*guard.RULES.values(), *twiml.RULES.values()], ids=lambda rule: str(rule.id)
+)
+def test_every_command_that_a_rule_advises_exists(rule: Rule) -> None:
+    for told in re.findall(r"voice-app [a-z-]+(?: [a-z-]+)?", f"{rule.why} {rule.fix}"):
+        assert any(f"{told} ".startswith(f"{name} ") for name in COMMANDS), told
 
 
 async def test_every_route_is_in_the_table_and_every_path_is_a_route() -> None:

@@ -166,6 +166,8 @@ async def test_the_name_of_a_configuration_hides_nothing(account: SandboxAccount
     assert "named by a template as acme-old" in findings[0].evidence
     nobody = await checked(account, ours, in_templates=("nobody",), numbers=("+1999",))
     assert [(item.rule, item.severity) for item in nobody] == [("CFG101", Severity.ERROR)]
+    assert "no configuration has this name" in nobody[0].message
+    assert "voice-app config list" in nobody[0].fix
     account.faults.add(Fault("/conversations/v2/ControlPlane/Configurations", status=403, times=None))
     unlisted = await checked(account, ours, in_templates=("acme-old",), numbers=("+1999",))
     assert [item.rule for item in unlisted] == ["STT106"]

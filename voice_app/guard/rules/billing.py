@@ -140,9 +140,9 @@ def handoff_captured(snapshot: Snapshot) -> Iterator[Hit]:
     "STT106",
     ERROR,
     "it could not be verified that speech-to-text is billed once",
-    "What could not be read may have capture rules in it. VOICE_APP_GUARD=lenient turns this finding, "
-    "and no other, into a warning.",
-    fix="Give the credentials access to what could not be read, and check again.",
+    "What could not be read may have capture rules in it.",
+    fix="Give the credentials access to what could not be read, and check again. VOICE_APP_GUARD=lenient "
+    "turns this finding, and no other, into a warning.",
 )
 def unverified(snapshot: Snapshot) -> Iterator[Hit]:
     """STT106: what could not be read or understood, and bears on the question."""

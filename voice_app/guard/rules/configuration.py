@@ -1,6 +1,6 @@
 """CFG1xx: what our TwiML names, and what a configuration has to have.
 
-Source: reference ``orchestrator.md`` §8.1 (8) and §8.3.
+Source: ``docs/orchestrator.md`` §8.1 (8) and §8.3.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from voice_app.twilio.identifiers import IdKind, problem
 
 MOST_CONFIGURATIONS: Final = 10
 MANY_CONFIGURATIONS: Final = 8
+
+
+_BY_TEMPLATE: Final = "Write the id of one of your configurations: voice-app config list."
 
 
 @rule(
@@ -36,10 +39,12 @@ def bad_id(snapshot: Snapshot) -> Iterator[Hit]:
         if not behind and snapshot.configurations is None and snapshot.missed(Part.CONFIGURATIONS):
             continue  # STT106 says that it is not known
         told = f"it is the name of {' and of '.join(behind)}" if behind else trouble
+        if not behind and not value.startswith(tuple(IdKind)):
+            told = f"no configuration has this name, and {trouble}"
         yield Hit(
             where=SETTING if by == SETTING else value,
             message=f"{value!r} (named by {by}) is not the id of a configuration: {told}",
-            fix=f"Write {behind[0]}." if len(behind) == 1 else "",
+            fix=f"Write {behind[0]}." if len(behind) == 1 else "" if by == SETTING else _BY_TEMPLATE,
             severity=WARNING if len(behind) == 1 else ERROR,
         )
 
@@ -50,7 +55,7 @@ def bad_id(snapshot: Snapshot) -> Iterator[Hit]:
     "two answers about one configuration",
     "The list of configurations shows other VOICE capture rules than the configuration itself. The answer "
     "with more of them counts.",
-    fix="Check again in a minute; if it stays so, write the configuration anew: voice-app config update.",
+    fix="Check again in a minute; if it stays so, write the configuration anew: voice-app config set.",
 )
 def two_answers(snapshot: Snapshot) -> Iterator[Hit]:
     listed = {item.id: item for item in snapshot.configurations or () if item.whole}

@@ -1,6 +1,6 @@
 """CFG12x: when conversations become inactive and close.
 
-Source: reference ``orchestrator.md`` §8.3 and §8.4.
+Source: ``docs/orchestrator.md`` §8.3 and §8.4.
 """
 
 from __future__ import annotations
