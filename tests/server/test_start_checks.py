@@ -92,8 +92,8 @@ async def test_a_check_makes_no_database_and_leaves_one_as_it_is(tmp_path: Path)
 
 
 @pytest.fixture
-def full_disk() -> Iterator[None]:
-    """No file of this process can grow."""
+def full_disk(tmp_path: Path) -> Iterator[None]:
+    """No file of this process can grow, once pytest has written its own."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     yield
