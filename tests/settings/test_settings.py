@@ -139,7 +139,10 @@ def test_a_number_may_have_a_configuration_an_agent_and_people_of_its_own(
             '["+15550100002"]\nconfiguration = "shop"\n',
             "]: configuration: it should look like conv_configuration_…",
         ),
-        ('["+15550100002"]\ntranscribe = "passive"\n', "transcribe=passive is for numbers"),
+        (
+            '["+15550100002"]\ntranscribe = "passive"\n',
+            "VOICE_APP_TRANSCRIBE, VOICE_APP_ANSWER, VOICE_APP_HANDOFF_THEN",
+        ),
     ],
 )
 def test_a_table_of_a_number_that_cannot_be_used_is_said(

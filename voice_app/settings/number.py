@@ -184,6 +184,7 @@ class NumberSettings(BaseModel):
         if self.transcribe == "passive" and (self.answer != "people" or self.handoff_then != "voicemail"):
             raise ValueError(
                 "transcribe=passive is for numbers that no agent ever answers: it goes with answer=people "
-                "and handoff_then=voicemail, because the agent brings a speech-to-text of its own"
+                "and handoff_then=voicemail, because the agent brings a speech-to-text of its own (for all "
+                "numbers: VOICE_APP_TRANSCRIBE, VOICE_APP_ANSWER, VOICE_APP_HANDOFF_THEN)"
             )
         return self
