@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import served, voice_app
+from support.commands import serving, voice_app
 
 QUICK = ("--calls", "2", "--turns", "2", "--warm-up", "1", "--pause", "0", "--interrupts", "0.5")
 
@@ -33,7 +33,7 @@ async def test_the_chat_agent_is_measured_with_a_stub_model(tmp_path: Path) -> N
 
 
 async def test_a_running_server_is_measured_and_the_figures_are_explained(tmp_path: Path) -> None:
-    async with served(tmp_path, VOICE_APP_AGENT="voice_app.sandbox.load.agents:fixed_reply") as (base_url, _):
+    async with serving(tmp_path, VOICE_APP_AGENT="voice_app.sandbox.load.agents:fixed_reply") as base_url:
         done = await voice_app(tmp_path, "bench", f"{base_url}/voice", *QUICK)
     assert (done.code, done.err) == (0, "")
     for row in ("first token, p99", "server's CPU per turn", "memory per call", "stale", "unanswered"):
@@ -44,7 +44,7 @@ async def test_a_running_server_is_measured_and_the_figures_are_explained(tmp_pa
     ("option", "row"), [("--idle", "memory per idle call"), ("--webhooks=20", "voice webhooks")]
 )
 async def test_one_thing_can_be_measured_alone(tmp_path: Path, option: str, row: str) -> None:
-    async with served(tmp_path) as (base_url, _):
+    async with serving(tmp_path) as base_url:
         done = await voice_app(tmp_path, "bench", f"{base_url}/voice", "--calls", "2", option)
     assert (done.code, done.err) == (0, "")
     assert row in done.out
@@ -52,7 +52,7 @@ async def test_one_thing_can_be_measured_alone(tmp_path: Path, option: str, row:
 
 
 async def test_a_server_that_refuses_webhooks_is_told_by_the_exit_code(tmp_path: Path) -> None:
-    async with served(tmp_path) as (base_url, _):
+    async with serving(tmp_path) as base_url:
         environment = {
             "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
             "TWILIO_AUTH_TOKEN": "another",

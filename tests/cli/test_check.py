@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from support.commands import served, voice_app
+from support.commands import served, serving, voice_app
 from voice_app.sandbox.twilio import Behaviour, Fault, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 
@@ -259,7 +259,7 @@ async def test_the_check_repeats_by_itself(tmp_path: Path) -> None:
     configuration_id = named(twilio)
     async with (
         environment(twilio, configuration_id) as values,
-        served(tmp_path, VOICE_APP_GUARD_SECONDS="0.05", **values) as (base_url, _),
+        serving(tmp_path, VOICE_APP_GUARD_SECONDS="0.05", **values) as base_url,
         aiohttp.ClientSession() as http,
         asyncio.timeout(30),
     ):
