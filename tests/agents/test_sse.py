@@ -101,7 +101,11 @@ def test_what_was_of_no_use_is_kept_for_the_log() -> None:
     assert reader.junk == b"<html>502 Bad Gateway</html>"
 
 
-@pytest.mark.parametrize("stream", [b"data: " + b"x" * (MAX_EVENT + 1), b"data: x\n" * (MAX_EVENT // 2 + 2)])
+@pytest.mark.parametrize(
+    "stream",
+    [b"data: " + b"x" * (MAX_EVENT + 1), (b"data: " + b"x" * 1000 + b"\n") * (MAX_EVENT // 1000 + 1)],
+    ids=["one line", "many lines"],
+)
 def test_an_endless_event_is_an_error(stream: bytes) -> None:
     with pytest.raises(ModelError, match="more than"):
         EventReader(decode).feed(stream)

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from support.commands import serving, started, voice_app
 from support.journals import THEN, talk, write
+from support.waiting import until
 from voice_app.cli.main import app
 
 ANN, BOB = "+15550100001", "client:bob"
@@ -132,19 +133,11 @@ async def test_an_export_that_is_killed_leaves_the_file_of_before(database_url: 
     target = tmp_path / "calls.jsonl"
     target.write_text("before")
     arguments = ("calls", "export", "--output", str(target), "--database-url", database_url)
-    async with started(tmp_path, *arguments) as process, asyncio.timeout(30):
-        await appeared(tmp_path, ".calls.jsonl.*.part")
+    async with started(tmp_path, *arguments) as process:
+        await until(lambda: [*tmp_path.glob(".calls.jsonl.*.part")], "the file to be written")
         process.kill()
         await process.wait()
     assert target.read_text() == "before"
-
-
-async def appeared(folder: Path, pattern: str) -> None:
-    """Wait until there is a file of that name."""
-    while True:
-        if list(folder.glob(pattern)):
-            return
-        await asyncio.sleep(0.001)
 
 
 async def test_calls_are_exported_while_a_server_writes(database_url: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from support.commands import served, serving, voice_app
+from support.waiting import until
 from voice_app.sandbox.twilio import Behaviour, Fault, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 
@@ -192,8 +193,7 @@ async def test_a_fix_next_to_somebody_elses_change_says_so_and_ends_with_1(tmp_p
     configuration_id = named(twilio, QUICKSTART)
 
     async def change_meanwhile() -> None:
-        while not any("/Operations/" in path for _, path, _ in twilio.requests):  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+        await until(lambda: any("/Operations/" in path for _, path, _ in twilio.requests))
         twilio.configurations[configuration_id] |= {"description": "theirs", "version": 2}
 
     async with environment(twilio, configuration_id) as values, asyncio.TaskGroup() as tasks:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from support.commands import TESTS, serving, voice_app
 from support.double import served
+from support.waiting import until
 from voice_app.cli.main import app
 from voice_app.sandbox.twilio import Behaviour, Fault, SandboxAccount, double_app, new_id
 from voice_app.sandbox.twilio.app import serve
@@ -779,9 +780,7 @@ async def test_somebody_who_writes_at_the_same_time_is_reported(
     async with serve(double_app(account)) as base_url:
         words = ("set", other, "--description", "Mine", "--yes", "--json")
         process = await started(tmp_path, base_url, named, *words)
-        async with asyncio.timeout(30):
-            while not any("/Operations/" in line[1] for line in account.requests):  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
+        await until(lambda: any("/Operations/" in line[1] for line in account.requests))
         account.configurations[other] |= {"displayName": "Theirs", "version": 2}
         out, err = await process.communicate()
     assert process.returncode == 1

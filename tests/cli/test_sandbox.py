@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ from aiohttp import encode_basic_auth
 
 from support.backends import backend
 from support.commands import serving, voice_app
+from support.waiting import until
 from voice_app.cli.child_processes import child
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
 
@@ -58,11 +58,7 @@ async def test_its_webhooks_go_to_a_balancer_whatever_a_server_says(tmp_path: Pa
         url = f"{told['VOICE_APP_TWILIO_BASE_URL']}/conversations/v2/Conversations"
         async with http.post(url, json=body) as response:
             assert response.status == 201
-        async with asyncio.timeout(10):
-            while True:
-                if proxy.asked:
-                    break
-                await asyncio.sleep(0.01)
+        await until(lambda: proxy.asked, "a webhook")
     assert proxy.asked[0].startswith("POST /orchestrator/events?bodySHA256=")
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from support.followups import CALL, CALLER, OURS
 from support.journals import write
 from support.receiver import SECRET, Receiver
 from support.sandbox import Sandbox, database, sandbox
+from support.waiting import until
 from voice_app.followups import Followups, Rhythm
 from voice_app.journal import Journal
 from voice_app.journal.events import CallbackWanted, Closed, Event, FollowedUp, Noted, Opened
@@ -71,12 +72,6 @@ async def talked(server: Sandbox, *questions: str) -> str:
         for question in questions:
             await call.ask(question)
     return call.sid
-
-
-async def true(condition: Callable[[], bool]) -> None:
-    """Wait until it is."""
-    while not condition():  # noqa: ASYNC110 - other threads change it
-        await asyncio.sleep(0.01)
 
 
 def dbos_runs() -> bool:
@@ -179,9 +174,9 @@ async def test_dbos_that_cannot_begin_is_told_in_one_line_and_tried_again(
         followups = _quick(journal, database(tmp_path))
         followups.start()
         async with asyncio.timeout(20):
-            await true(lambda: "follow-ups cannot begin" in caplog.text)
+            await until(lambda: "follow-ups cannot begin" in caplog.text)
             (tmp_path / "journal.followups.db").unlink()
-            await true(dbos_runs)
+            await until(dbos_runs)
         await followups.aclose()
     assert not [record for record in caplog.records if record.exc_info]
 

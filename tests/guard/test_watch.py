@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from support.accounts import NUMBER, capturing, configuration, others, rule, snapshot, stores, trouble
+from support.waiting import until
 from voice_app.guard import Report, Snapshot, Watch, judge
 from voice_app.guard.snapshot import Part, Unread
 from voice_app.telemetry import metrics
@@ -95,9 +96,8 @@ async def test_it_looks_on_even_if_a_look_fails(caplog: pytest.LogCaptureFixture
 
 async def test_it_looks_by_itself_when_it_is_time() -> None:
     account = Account()
-    async with watching(account, seconds=0.01), asyncio.timeout(10):
-        while account.looks < 3:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    async with watching(account, seconds=0.01):
+        await until(lambda: account.looks >= 3, "the third look")
 
 
 async def test_a_refusal_is_one_line_in_the_log_and_a_metric(caplog: pytest.LogCaptureFixture) -> None:

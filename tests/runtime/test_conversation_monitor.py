@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from support.waiting import until
 from voice_app.journal import Journal
 from voice_app.journal.events import Failed
 from voice_app.runtime import ConversationMonitor
@@ -145,8 +146,7 @@ async def test_it_looks_while_the_call_goes_on(account: SandboxAccount) -> None:
     add(account, channelSettings=CAPTURING)
     await begin(account, configuration_id)
     async with watched(account, configuration_id, soon=0) as call:
-        while not any("Communications" in path for _, path, _ in account.requests):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await until(lambda: any("Communications" in path for _, path, _ in account.requests))
         assert not call.over.is_set()
     assert "STT201" in call.alarms
 
@@ -155,8 +155,7 @@ async def test_it_looks_again_at_the_end_and_says_nothing_twice(account: Sandbox
     configuration_id = add(account, channelSettings=CAPTURING)
     await begin(account, configuration_id)
     async with watched(account, configuration_id, soon=0) as call:
-        while not any("Communications" in path for _, path, _ in account.requests):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await until(lambda: any("Communications" in path for _, path, _ in account.requests))
         await LocalTranscriber(account).spoken(CALL, "caller", "what are your opening hours")
     assert call.alarms == ["STT202"]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from support.figures import Record, show
-from support.processes import exists, here, process
+from support.processes import here, process
+from support.waiting import until
 from voice_app.sandbox.phone import Person
 from voice_app.settings import NumberSettings
 
@@ -26,7 +27,7 @@ async def test_a_reply_is_heard_to_its_end_and_the_call_goes_on(
         async with server.call() as call:
             await call.reply()
             await call.say("Tell me a story.")
-            await exists(tmp_path / "begun")
+            await until((tmp_path / "begun").exists)
             server.stop()
             await server.drains()
             (tmp_path / "go").touch()
@@ -72,7 +73,7 @@ async def test_when_time_is_up_and_there_is_no_other_server_the_agent_says_goodb
     ):
         await call.reply()
         await call.say("Tell me a story.")
-        await exists(tmp_path / "begun")
+        await until((tmp_path / "begun").exists)
         server.stop()
         assert (await call.reply()).text == FIRST_HALF
         assert (await call.reply()).text == GOODBYE

@@ -235,12 +235,3 @@ def _log() -> Iterator[list[str]]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
-
-
-async def exists(path: Path) -> None:
-    """Wait until there is such a file."""
-    async with asyncio.timeout(20):
-        while True:
-            if path.exists():
-                return
-            await asyncio.sleep(0.01)

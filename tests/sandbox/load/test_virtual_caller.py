@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+from support.waiting import until
 from voice_app.sandbox.load import virtual_caller as module
 from voice_app.sandbox.load.raw_socket import RawSocketError, open_socket
 from voice_app.sandbox.load.target import LoadError, LoadTarget
@@ -101,7 +102,7 @@ async def test_words_that_are_sent_although_the_server_has_heard_of_it_are_stale
         await talker.ask(tally, cut_after=1)
         assert (tally.under_way, tally.stale) == (0, 0)
         may_go_on.set()
-        await arrived(lambda: tally.stale == 2)
+        await until(lambda: tally.stale == 2)
     assert (tally.under_way, tally.stale) == (0, 2)
 
 
@@ -231,9 +232,3 @@ async def test_a_refused_handshake_is_told() -> None:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(RawSocketError, match=r"refused the WebSocket.*403"):
             await open_socket(f"ws://127.0.0.1:{port}/relay", "wrong")
-
-
-async def arrived(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - there is nothing to wait for but the network
-            await asyncio.sleep(0.001)
