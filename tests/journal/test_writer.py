@@ -277,9 +277,9 @@ async def test_a_full_spool_leaves_the_newest_in_memory(
 ) -> None:
     async with bench(shelf, folder, room=4096) as made:
         shelf.be("down")
-        for number in range(200):
-            made.say(f"{number}")
-            await asyncio.sleep(0.0005)
+        made.say(*(f"{number}" for number in range(10)))
+        await until(lambda: spooled(made.writer) == 10)
+        made.say(*(f"{number}" for number in range(10, 200)))
         await until(lambda: "is full" in caplog.text)
         assert 0 < spooled(made.writer) < made.writer.waiting == 200
         shelf.be("up")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from support.processes import Server, exists, process
+from support.processes import Server, process
+from support.waiting import until
 from voice_app.twiml import shipped_folder
 
 LOUD = {"VOICE_APP_LOG_LEVEL": "info", "VOICE_APP_DRAIN_SECONDS": "0"}
@@ -90,7 +91,7 @@ async def test_a_sighup_while_the_server_starts_is_heard_once_it_serves(
     settings = {**LOUD, "VOICE_APP_AGENT": "slow_agent:agent"}
 
     async def edit_and_signal() -> None:
-        await exists(tmp_path / "starting")
+        await until((tmp_path / "starting").exists)
         (templates / "answer.xml").write_text(GOOD.format("Two") if edited else BAD)
         os.kill(int((tmp_path / "starting").read_text()), signal.SIGHUP)
         (tmp_path / "go").touch()

@@ -19,6 +19,8 @@ REPEAT_SECONDS: Final = 3.0
 """The time until a caller repeats a question on a line that broke after it was asked."""
 DURABLE_SECONDS: Final = 1.0
 """What was said this long before a crash may not be forgotten; what is younger may."""
+CRASHED: Final = "it has crashed"
+"""What the phone has to say of a server that was killed."""
 SPREAD: Final = (0.5, 1.5)
 """A pause is drawn from this range around its length, so that callers do not march in step."""
 
@@ -83,7 +85,9 @@ class CheckingCaller:
             except (CallOverError, TimeoutError) as error:
                 why = str(error) or f"nothing fitting was heard for {PATIENCE_SECONDS:g} s"
                 self.complaints.append(f"after {self.turns} answers: {why}")
-        self.complaints += call.problems
+        self.complaints += [
+            problem for problem in call.problems if not (self.script.crashes and problem.endswith(CRASHED))
+        ]
         self.over = True
 
     async def _talk(self, call: PhoneCall) -> None:
