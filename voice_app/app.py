@@ -37,6 +37,7 @@ from voice_app.runtime import (
     LoopWatchdog,
     NamedAgent,
     Peers,
+    ProcessGauges,
     Services,
     ServingState,
 )
@@ -352,6 +353,8 @@ def _start(services: Services) -> None:
         spawn(keep(services.journal, settings.retention_days), "retention")
     spawn(services.admission.watch(), "admission")
     spawn(services.peers.run(), "peers")
+    gauges = ProcessGauges(services.registry, services.peers, settings.max_calls)
+    spawn(gauges.run(), "gauges")
     if services.memory is not None:
         for named in set(services.documents.named.values()):
             spawn(services.memory.warm(named), "memory store")

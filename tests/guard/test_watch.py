@@ -108,11 +108,14 @@ async def test_a_refusal_is_one_line_in_the_log_and_a_metric(caplog: pytest.LogC
         await show(REFUSED)
         refusals = [line for line in caplog.messages if "billed twice" in line]
         assert len(refusals) == 1
+        assert metrics.METRICS.sample("voice_app_guard_checks_total", verdict="refused") > 0
         assert "STT101" in refusals[0]
         assert NUMBER not in refusals[0]
         assert gauge._value.get() == 1
+        assert metrics.METRICS.sample("voice_app_findings", rule="STT101", severity="error") == 1
         await show(FINE)
         assert gauge._value.get() == 0
+        assert metrics.METRICS.sample("voice_app_findings", rule="STT101", severity="error") == 0
     assert "speech-to-text is billed once again: STT101 is gone" in caplog.messages
 
 

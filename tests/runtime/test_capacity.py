@@ -135,6 +135,7 @@ def test_a_single_stall_is_seen_for_a_minute() -> None:
     delay.add(5.0)
     assert (delay.seconds, delay.longest_seconds) == (0, 5.0)
     assert metrics.METRICS.sample("voice_app_loop_lag_longest_seconds") == 5.0
+    assert metrics.METRICS.sample("voice_app_loop_lag_seconds") == delay.seconds
     for _ in range(LONGEST_OF_SAMPLES - 1):
         delay.add(0.01)
     assert (delay.seconds, delay.longest_seconds) == (0.01, 5.0)

@@ -12,7 +12,8 @@ from voice_app.calls import HistoryLine, ResumeState
 from voice_app.journal import events
 from voice_app.relay.commands import Close, ContinueTurn, Pull, Record, StartTurn, StopTurn, SwitchAgent
 from voice_app.relay.playback import SECONDS_ON_THE_WAY
-from voice_app.relay.session import Session
+from voice_app.relay.session import NO_METER, Session
+from voice_app.relay.turn_clock import Meter
 from voice_app.settings import NumberSettings
 
 ACCOUNT = "AC" + "1" * 32
@@ -31,6 +32,7 @@ class Driver:
         line: NumberSettings | None = None,
         setup: bool = True,
         agents: Mapping[str, bool] | None = None,
+        meter: Meter = NO_METER,
     ) -> None:
         self.now = 100.0
         self.call = Call(CALL)
@@ -41,6 +43,7 @@ class Driver:
             now=self.now,
             past=past or ResumeState(greeting=greeting, history=history),
             agents=agents,
+            meter=meter,
         )
         self.turns: list[StartTurn] = []
         self.stops = 0

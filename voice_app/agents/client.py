@@ -20,6 +20,7 @@ import aiohttp
 from voice_app.agents.completions import Completion
 from voice_app.agents.endpoints import ChatSettings, Endpoint
 from voice_app.agents.failures import ModelError
+from voice_app.agents.model_request import ModelRequest
 from voice_app.agents.shapes import ChatEntry, named_cause, shaped, with_shape
 from voice_app.agents.tool_calls import ToolRequest
 from voice_app.agents.toolbox import ToolBox
@@ -140,11 +141,17 @@ class ModelClient:
                 between_tokens=self._settings.between_tokens_deadline,
                 announces_its_end=endpoint in self._announces_ends,
             )
+            said: list[str] = []
             try:
-                async with aclosing(completion.stream(self._session(), request)) as words:
-                    async for text in words:
-                        answer.spoke = True
-                        yield text
+                with ModelRequest(endpoint, request) as asked:
+                    async with aclosing(completion.stream(self._session(), request)) as words:
+                        async for text in words:
+                            if not said:
+                                asked.first_word()
+                                answer.spoke = True
+                            said.append(text)
+                            yield text
+                    asked.answered(completion, said)
             except ModelError as error:
                 cause = named_cause(error.refusal, request, shape) if error.refusal else None
                 if cause is None or answer.spoke:
@@ -184,4 +191,6 @@ def _options(settings: ChatSettings, endpoint: Endpoint) -> dict[str, Any]:
     if settings.max_tokens is not None:
         # OpenAI's newer models refuse the old name, most compatible servers know no other.
         options["max_completion_tokens" if endpoint.is_openai else "max_tokens"] = settings.max_tokens
+    if endpoint.is_openai or "usage" in endpoint.shape:
+        options["stream_options"] = {"include_usage": True}
     return options

@@ -62,6 +62,8 @@ class Completion:
         announces_its_end: bool = False,
     ) -> None:
         self.endpoint = endpoint
+        self.usage: Any = None
+        """The tokens that it took, as the endpoint counts them."""
         self.finish_reason = ""
         self.announced = False
         """Its end was: by a reason, or ``[DONE]``."""
@@ -153,6 +155,7 @@ class Completion:
         if chunk.error:
             raise broken_off(self.endpoint.where, chunk.error)
         if not chunk.choices:
+            self.usage = chunk.usage or self.usage
             return ""
         self._chunks += 1
         choice = chunk.choices[0]
@@ -162,7 +165,9 @@ class Completion:
         elif choice.message is not None and not self._had_content and not self._assembly.calls:
             # Some servers repeat the whole message behind its deltas.
             words, self.announced = self._read_delta(choice.message), True
-        self._read_reason(choice.finish_reason)
+        if choice.finish_reason is not None:
+            self.usage = chunk.usage or self.usage
+            self._read_reason(choice.finish_reason)
         return words
 
     def _read_reason(self, reason: Any) -> None:

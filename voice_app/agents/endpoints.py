@@ -38,6 +38,8 @@ class Endpoint:
     more_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     shape: frozenset[ModelShape] = frozenset()
     """What requests have to look like here, as far as the settings say."""
+    price: tuple[float, ...] = ()
+    """Of a million tokens that are sent, that come back, and that the endpoint had cached."""
 
     def url(self, path: str) -> URL:
         """The address of one of its resources. A query of the base URL stays."""
@@ -146,10 +148,12 @@ class ChatSettings:
     api_key: str = field(default="", repr=False)  # OPENAI_API_KEY, at OPENAI_BASE_URL only
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # VOICE_APP_MODEL_HEADERS, likewise
     shape: frozenset[ModelShape] = frozenset()  # VOICE_APP_MODEL_SHAPE
+    price: tuple[float, ...] = ()  # VOICE_APP_MODEL_PRICE
     fallback_model: str = ""  # VOICE_APP_FALLBACK_MODEL
     fallback_base_url: str = ""  # VOICE_APP_FALLBACK_BASE_URL; empty: the same endpoint
     fallback_api_key: str = field(default="", repr=False)  # empty: the same key, at the same endpoint only
     fallback_shape: frozenset[ModelShape] = frozenset()  # VOICE_APP_FALLBACK_SHAPE
+    fallback_price: tuple[float, ...] = ()  # VOICE_APP_FALLBACK_PRICE
     prompt: Path | None = None  # VOICE_APP_PROMPT
     temperature: float | None = None  # VOICE_APP_TEMPERATURE
     max_tokens: int | None = None  # VOICE_APP_MAX_TOKENS
@@ -175,6 +179,8 @@ class ChatSettings:
             self._default("api_key", _text(found.openai_api_key))
             self._default("headers", {name: _text(value) for name, value in found.model_headers.items()})
             self._default("shape", frozenset(found.model_shape))
+        self._default("price", found.model_price)
+        self._default("fallback_price", found.fallback_price)
         self._default("fallback_model", found.fallback_model or "")
         self._default("fallback_base_url", found.fallback_base_url or "")
         if self.fallback_base_url == (found.fallback_base_url or ""):
@@ -196,7 +202,9 @@ class ChatSettings:
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Where to ask, the first choice first."""
         more = tuple(self.headers.items())
-        first = Endpoint(self.model, self.base_url, self.api_key, more_headers=more, shape=self.shape)
+        first = Endpoint(
+            self.model, self.base_url, self.api_key, more_headers=more, shape=self.shape, price=self.price
+        )
         if not self.fallback_model:
             return (first,)
         base_url = self.fallback_base_url or self.base_url
@@ -204,7 +212,9 @@ class ChatSettings:
         if base_url == self.base_url:
             key, more = key or self.api_key, first.more_headers
         shape = self.fallback_shape
-        return (first, Endpoint(self.fallback_model, base_url, key, more_headers=more, shape=shape))
+        price = self.fallback_price
+        second = Endpoint(self.fallback_model, base_url, key, more_headers=more, shape=shape, price=price)
+        return (first, second)
 
 
 def _text(secret: SecretStr | None) -> str:

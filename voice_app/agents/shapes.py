@@ -15,6 +15,7 @@ so from the start.
 | ``no-temperature`` | has a temperature of its own | none is sent |
 | ``no-stream`` | does not stream | the answer is asked for whole |
 | ``max-tokens``, ``max-completion-tokens`` | knows one name of the limit | that name |
+| ``usage`` | counts tokens if it is asked to, as OpenAI is by default | it is |
 | ``thinks-first`` | begins its answers within thoughts | the same; all before ``</think>`` is not spoken |
 """
 
@@ -160,6 +161,7 @@ def shaped(body: Mapping[str, Any], shape: frozenset[ModelShape]) -> dict[str, A
         request.pop("temperature", None)
     if "no-stream" in shape:
         request["stream"] = False
+        request.pop("stream_options", None)
     for name, other, wanted in (
         (*_LIMITS, "max-completion-tokens"),
         (*_LIMITS[::-1], "max-tokens"),

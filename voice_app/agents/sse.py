@@ -173,6 +173,8 @@ class Chunk(msgspec.Struct, gc=False):
 
     choices: list[ChunkChoice] | None = None
     error: Any = None
+    usage: Any = None
+    """Tokens, where the endpoint tells them: with the last choice, or behind it without any."""
     done: bool = False
     """It is the ``[DONE]`` behind the last one."""
 
@@ -224,7 +226,7 @@ def _read_leniently(data: bytes, name: bytes) -> Chunk | None:
                     choice.get("finish_reason"),
                 )
             )
-    return Chunk(found)
+    return Chunk(found, usage=value.get("usage"))
 
 
 def spoken(content: Any) -> str:

@@ -12,7 +12,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, get_args
 
@@ -25,6 +25,8 @@ from voice_app.agents.text import cleaned
 from voice_app.agents.tool_calls import ArgumentsError, ToolRequest, read_arguments
 from voice_app.agents.tools import Tool
 from voice_app.journal.events import ToolCalled, ToolReturned
+from voice_app.telemetry import attributes as names
+from voice_app.telemetry import metrics, traces
 
 CANCELLED: Final = "cancelled: the caller spoke before it was done; call it again if it is still needed"
 LONGEST: Final = 2000
@@ -32,6 +34,8 @@ LONGEST: Final = 2000
 MAX_OUTCOME: Final = 20_000
 """So many characters of a result are told to the model: every turn of the call sends them again."""
 _ACTIONS: Final = get_args(Action)
+NO_TOOL: Final = "(none)"
+"""What the metrics call a tool that does not exist: models make up names."""
 _NO_DIGIT: Final = re.compile(r"\D+")
 
 log = logging.getLogger(__name__)
@@ -147,10 +151,11 @@ class ToolBox:
         if tool is None:
             names = ", ".join(self._tools) or "none"
             run.outcome = f"error: there is no tool {run.name}; the tools are: {names}"
-            _tell(call, run)
+            _tell(call, run, known=False)
             return
         run.expires = run.begun + tool.deadline
-        run.task = asyncio.create_task(self._run(tool, call, run), name=f"tool {run.name}")
+        work = self._run(tool, call, run)
+        run.task = asyncio.create_task(_traced(work, run) if traces.on() else work, name=f"tool {run.name}")
         self._tasks.add(run.task)
         run.task.add_done_callback(self._tasks.discard)
         run.task.add_done_callback(lambda task: _tell(call, run))
@@ -227,11 +232,38 @@ class ToolBox:
             self._late(call, run)
 
 
-def _tell(call: Call, run: ToolRun) -> None:
-    """Write down what became of a run, if that is known."""
-    if call.log is not None and run.outcome is not None:
-        took = (time.monotonic() - run.begun) * 1000
-        call.log.write(ToolReturned(run.round, run.id, run.name, _shown(run, run.outcome), took))
+async def _traced(work: Coroutine[Any, Any, None], run: ToolRun) -> None:
+    """A run as a span. A secret of the caller's is in none."""
+    attributes: dict[str, traces.Attribute] = {
+        names.OPERATION: "execute_tool",
+        names.TOOL_NAME: run.name,
+        names.TOOL_TYPE: "function",
+        names.TOOL_CALL_ID: run.id,
+    }
+    with traces.span(f"execute_tool {run.name}", attributes) as span:
+        span.content(names.TOOL_ARGUMENTS, lambda: _shown(run, run.arguments))
+        await work
+        outcome = run.outcome or ""
+        if (kind := outcome_kind(outcome)) != "ok":
+            span.fail(kind)
+        span.content(names.TOOL_RESULT, lambda: _shown(run, outcome))
+
+
+def _tell(call: Call, run: ToolRun, *, known: bool = True) -> None:
+    """Write down what became of a run, if that is known; ``known`` is whether there is such a tool."""
+    if run.outcome is None:
+        return
+    seconds = time.monotonic() - run.begun
+    metrics.TOOL_SECONDS.labels(run.name if known else NO_TOOL, outcome_kind(run.outcome)).observe(seconds)
+    if call.log is not None:
+        call.log.write(ToolReturned(run.round, run.id, run.name, _shown(run, run.outcome), seconds * 1000))
+
+
+def outcome_kind(outcome: str) -> str:
+    """What became of a run: ``ok``, ``error``, ``unknown``, ``cancelled``, or ``finished`` after its time."""
+    begin, colon, _ = outcome.partition(":")
+    word = begin.partition(" ")[0]
+    return word if colon and word in ("error", "unknown", "cancelled", "finished") else "ok"
 
 
 def _shown(run: ToolRun, text: str) -> str:

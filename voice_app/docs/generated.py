@@ -1,4 +1,4 @@
-"""The pages that are made from the code: the table of settings and that of rules.
+"""The pages that are made from the code: the tables of settings, of rules, and of metrics.
 
 python -m voice_app.docs.generated     # writes both again, after a setting or a rule has changed
 """
@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from voice_app import guard, twiml
 from voice_app.settings import NUMBER_KEYS, NumberSettings, Settings, environment_name
+from voice_app.telemetry.families import MAX_SERIES
+from voice_app.telemetry.metrics import METRICS, STAGES
 
 FOLDER: Final = Path(__file__).parent
 
@@ -55,6 +57,31 @@ What `voice-app lint`, `check` and `serve` report. An error refuses the start; a
 {table}
 """
 
+_METRICS: Final = """\
+# Metrics
+
+What `/metrics` tells, in the text format of Prometheus; with `--workers` any tells the figures of all.
+Times are in seconds. No label holds a number, a name, or a word of anybody's, and a metric has at most {most}
+series: what comes beyond them is counted as `other`.
+
+| metric | labels | kind | what it tells |
+|---|---|---|---|
+{table}
+
+## Stages
+
+`voice_app_stage_seconds` has these:
+
+| stage | how long |
+|---|---|
+{stages}
+
+## Dashboard and alerts
+
+`scripts/deploy/grafana-dashboard.json` is a dashboard for Grafana (Dashboards → New → Import), and
+`scripts/deploy/alerts.yml` a file of rules for Prometheus (`rule_files:`). Tests hold both to this list.
+"""
+
 
 def settings_page() -> str:
     """``settings.md``: every setting with its name in the environment, its default, and what it is."""
@@ -76,7 +103,18 @@ def rules_page() -> str:
     return _RULES.format(table="\n".join(rows))
 
 
-PAGES: Final = {"settings.md": settings_page, "rules.md": rules_page}
+def metrics_page() -> str:
+    """``metrics.md``: every metric with its labels and what it tells, and the stages of an answer."""
+    rows = (
+        f"| `{family.name}` | {', '.join(f'`{label}`' for label in family.label_names)} | {family.kind} "
+        f"| {family.text} |"
+        for family in METRICS.families
+    )
+    stages = (f"| `{stage}` | {text} |" for stage, text in STAGES.items())
+    return _METRICS.format(table="\n".join(rows), stages="\n".join(stages), most=MAX_SERIES)
+
+
+PAGES: Final = {"settings.md": settings_page, "rules.md": rules_page, "metrics.md": metrics_page}
 
 
 def _default(value: Any) -> str:

@@ -13,7 +13,9 @@ from voice_app.calls import CallState
 from voice_app.followups.revisions import REPORT, Revisions, entries_of, task_of
 from voice_app.journal import CallRecord, Journal, JournalError
 from voice_app.journal.events import FollowedUp
-from voice_app.telemetry import metrics
+from voice_app.telemetry import attributes as names
+from voice_app.telemetry import metrics, traces
+from voice_app.telemetry.scope import about
 from voice_app.twilio import ApiError, Trouble
 
 BEGUN: Final = "begun"
@@ -167,11 +169,14 @@ class Work:
         if task is None:  # it was asked for when the settings still said so
             await self._finish(call_sid, name, Finished("not wanted any more"))
             return None
+        attributes: dict[str, traces.Attribute] = {names.FOLLOW_UP: task.name, names.ATTEMPT: number}
         try:
-            context = await self._context(call_sid, asked_at, number)
-            if context is None:
-                return None  # forgotten, and what is forgotten has no journal to write to
-            verdict = await self._tried(task, context)
+            with about(call_sid), traces.span(f"follow-up {task.name}", attributes) as span:
+                context = await self._context(call_sid, asked_at, number)
+                if context is None:
+                    return None  # forgotten, and what is forgotten has no journal to write to
+                verdict = await self._tried(task, context)
+                span.set(names.OUTCOME, verdict.outcome if isinstance(verdict, Finished) else "again")
         except JournalError as error:
             log.warning("call %s: %s waits for the journal: %s", call_sid, name, error)
             return _NO_JOURNAL_S

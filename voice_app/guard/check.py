@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -208,6 +209,7 @@ class Watch:
         self._wanted = asyncio.Event()
         self._changed = asyncio.Event()
         self._known: frozenset[tuple[str, str]] = frozenset()
+        self._counted: Counter[tuple[str, str]] = Counter()
         self._doubted = False
 
     @property
@@ -264,6 +266,7 @@ class Watch:
 
     def _take(self, report: Report) -> None:
         metrics.GUARD_CHECKS.labels(report.verdict).inc()
+        self._count(report)
         self._doubt(report)
         refusals = {(item.rule, item.where): item for item in report.refusals}
         now = frozenset(refusals) | (self._known if _in_doubt(report) else frozenset())
@@ -285,6 +288,13 @@ class Watch:
         if changed:
             self._changed.set()
             self._changed = asyncio.Event()
+
+    def _count(self, report: Report) -> None:
+        """Tell the metrics what was found; what was found before and is gone is 0."""
+        found = Counter((item.rule, str(item.severity)) for item in report.findings)
+        for rule, severity in {*found, *self._counted}:
+            metrics.FINDINGS.labels(rule, severity).set(found[rule, severity])
+        self._counted = found
 
     def _doubt(self, report: Report) -> None:
         doubted = bool(report.snapshot.unread)

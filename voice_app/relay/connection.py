@@ -33,6 +33,9 @@ from voice_app.agents.runner import hook, pieces
 from voice_app.journal.events import Event
 from voice_app.relay.commands import Close, ContinueTurn, Pull, Record, StartTurn, StopTurn, SwitchAgent
 from voice_app.relay.session import Session
+from voice_app.telemetry import attributes as names
+from voice_app.telemetry import traces
+from voice_app.telemetry.scope import TURN, TurnScope
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -344,8 +347,16 @@ class Connection:
         await self._send({"type": "websocket.close", "code": close.code, "reason": close.reason})
 
     async def _answer(self, answer: _Answer, turn: Turn) -> None:
-        session = self._session
         _ANSWER.set(answer)
+        TURN.set(TurnScope())
+        told = {names.OPERATION: "invoke_agent", names.TURN_KIND: turn.kind}
+        with traces.span("invoke_agent", told, level="turn") as span:
+            if not turn.sensitive:
+                span.content(names.INPUT_MESSAGES, lambda: traces.messages([("user", turn.text)]))
+            await self._ask_agent(answer, turn, span)
+
+    async def _ask_agent(self, answer: _Answer, turn: Turn, span: traces.Span) -> None:
+        session = self._session
         try:
             async with aclosing(pieces(self._agent, session.call, turn)) as found:
                 try:
@@ -369,12 +380,15 @@ class Connection:
         except AskEndedError:
             log.info("call %s: a question of the agent's was not answered", session.call.sid)
             session.agent_failed(answer.number, "AskEndedError", self._now())
+            span.fail("AskEndedError")
         except ModelError as error:
             log.warning("call %s: the model failed: %s", session.call.sid, error)
             session.agent_failed(answer.number, f"model: {error.kind}", self._now())
+            span.fail(error.kind)
         except Exception as error:
             log.exception("call %s: the agent failed", session.call.sid)
             session.agent_failed(answer.number, type(error).__name__, self._now())
+            span.fail(type(error).__name__)
         else:
             session.agent_finished(answer.number, self._now())
         finally:

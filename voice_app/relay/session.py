@@ -38,6 +38,7 @@ from voice_app.relay.conversation_log import Dialogue, turn_of
 from voice_app.relay.dtmf import KeyEntry
 from voice_app.relay.speaker import Speaker
 from voice_app.relay.timers import Timers
+from voice_app.relay.turn_clock import Meter, TurnClock
 from voice_app.relay.turns import SECONDS_TO_SPEAK_UP, Turns
 from voice_app.settings import NumberSettings
 
@@ -53,6 +54,8 @@ SECONDS_OF_WARNING = 60.0
 """So long before the end of the longest call the caller is warned."""
 
 
+NO_METER = Meter()
+"""Measures nothing."""
 NOTHING_BEFORE = ResumeState()
 """What the first session of a call knows."""
 
@@ -82,6 +85,7 @@ class Session:
         past: ResumeState = NOTHING_BEFORE,
         setup_seconds: float = 10.0,
         agents: Mapping[str, bool] | None = None,
+        meter: Meter = NO_METER,
     ) -> None:
         self.call = call
         self.line = line
@@ -97,7 +101,9 @@ class Session:
         self._commands: list[Command] = []
         self._timers = Timers()
         self._dialogue = Dialogue(past.history)
-        self._speaker = Speaker(self._dialogue, self._record)
+        self._meter = meter
+        self._clock = TurnClock(meter)
+        self._speaker = Speaker(self._dialogue, self._record, self._clock)
         self._turns = Turns(
             call,
             line,
@@ -108,6 +114,7 @@ class Session:
             leave=self._leave,
             become=self._become,
             idle=self._listen,
+            asks=meter.turn,
         )
         self._keys = KeyEntry(
             call,
@@ -379,6 +386,7 @@ class Session:
 
     def _receive_interrupt(self, frame: frames.InterruptMessage, now: float) -> None:
         played = _milliseconds(frame.duration_until_interrupt_ms)
+        self._clock.interrupted(now)
         unheard = self._speaker.interrupted(frame.utterance_until_interrupt, played, now)
         self._turns.interrupted("" if self.state is State.LEAVING else unheard, now)
         if self.state is State.LEAVING and self._speaker.playback.unfinished:
@@ -391,6 +399,7 @@ class Session:
     def _receive_info(self, name: str, value: object, now: float) -> None:
         match name:
             case "agentSpeaking":
+                self._clock.agent_speaking(value == "on", now)
                 self._speaker.agent_speaking(value == "on", now)
                 if value == "on":
                     self._timers.cancel(self._silent)
@@ -400,9 +409,11 @@ class Session:
                 self._speaker.tokens_played(str(value), now)
                 self._after_playback(now)
             case "clientSpeaking" if value == "on":
+                self._clock.caller_speaking(True, now)
                 self._timers.cancel(self._silent)
                 self._turns.caller_speaks(now)
             case "clientSpeaking":
+                self._clock.caller_speaking(False, now)
                 self._listen(now)
                 self._turns.caller_is_quiet(now)
             case _:
@@ -447,6 +458,7 @@ class Session:
             self._listen(now)
             return
         self._silences += 1
+        self._meter.silence()
         if self._silences > self.line.silence_times:
             self._speaker.line(self.line.silence_goodbye, now)
             self._leave(EndCall("silence"), now)

@@ -19,6 +19,7 @@ from voice_app.relay import frames
 from voice_app.relay.conversation_log import Dialogue
 from voice_app.relay.outbox import Outbox
 from voice_app.relay.playback import Playback, Speech
+from voice_app.relay.turn_clock import TurnClock
 
 SECONDS_BETWEEN_RECORDS = 0.4
 """A growing reply, and how far it was played, is written to the journal at most this often."""
@@ -29,12 +30,13 @@ SECONDS_AHEAD = 1.5
 class Speaker:
     """Speaks in stretches: what goes out between two ``last``. ``record`` takes what the journal is told."""
 
-    def __init__(self, dialogue: Dialogue, record: Callable[[events.Event], None]) -> None:
+    def __init__(self, dialogue: Dialogue, record: Callable[[events.Event], None], clock: TurnClock) -> None:
         self.session_id = ""
         self.playback = Playback()
         self.outbox = Outbox()
         self._dialogue = dialogue
         self._record = record
+        self._clock = clock
         self._speech: Speech | None = None
         self._told: events.Replied | None = None
         """What the journal was told last."""
@@ -83,6 +85,7 @@ class Speaker:
         """The next words answer something that was said at ``since``; delays are told from then."""
         self._since = self._recorded = since
         self._first_token_ms = None
+        self._clock.begin(since)
 
     def say(self, text: str, now: float) -> bool:
         """Send words of the agent's. Returns whether there was anything to say."""
@@ -93,6 +96,7 @@ class Speaker:
             speech = self._speech = self._new()
         if self._first_token_ms is None:
             self._first_token_ms = (now - self._since) * 1000
+            self._clock.first_token(now)
         speech.parts.append(text)
         self.playback.sent(text, now)
         self.outbox.say(text)
@@ -141,6 +145,7 @@ class Speaker:
         speech.closed, speech.interruptible = True, interruptible
         if self._first_token_ms is None:
             self._first_token_ms = (now - self._since) * 1000
+            self._clock.first_token(now)
         self.playback.sent(text, now)
         last_word = frames.TextMessage(text, last=True)
         if not interruptible:

@@ -105,7 +105,9 @@ class Turns:
         leave: Callable[[Transfer | EndCall, float], None],
         become: Callable[[Become, float], None],
         idle: Callable[[float], None],
+        asks: Callable[[str], None],
     ) -> None:
+        """``asks`` hears the kind of every turn that is no guess, or a right one."""
         self._call = call
         self._line = line
         self._dialogue = dialogue
@@ -115,6 +117,7 @@ class Turns:
         self._leave = leave
         self._become = become
         self._idle = idle
+        self._asks = asks
         self._running: _Running | None = None
         self._waiting: list[Turn] = []
         self._open_question: _Running | None = None
@@ -362,6 +365,7 @@ class Turns:
             turn = _joined(turn, self._waiting.pop(0))
         asked = Asked(turn)
         self.asked += 1
+        self._asks(turn.kind)
         self._start(asked, now)
         self._dialogue.add(asked)
 
@@ -525,6 +529,7 @@ class Turns:
         held, running.held = running.held or [], None
         running.asked.turn = turn
         self.asked += 1
+        self._asks(turn.kind)
         self._dialogue.add(running.asked)
         self._speaker.begin(now)
         self._wait_with_filler(running, now)

@@ -6,6 +6,7 @@ from voice_app.runtime.call_transfer import CallTransfer
 from voice_app.runtime.caller_memory import CallerMemory
 from voice_app.runtime.capacity import Admission, CallRegistry, ExpectedNext, Peers, ServingState
 from voice_app.runtime.conversation_monitor import ConversationIndex, ConversationMonitor
+from voice_app.runtime.gauges import CollectorPauses, ProcessGauges
 from voice_app.runtime.services import NamedAgent, Services
 from voice_app.runtime.watchdog import LoopWatchdog
 
@@ -17,6 +18,7 @@ __all__ = [
     "CallRegistry",
     "CallTransfer",
     "CallerMemory",
+    "CollectorPauses",
     "ConversationIndex",
     "ConversationMonitor",
     "ExpectedNext",
@@ -24,6 +26,7 @@ __all__ = [
     "LoopWatchdog",
     "NamedAgent",
     "Peers",
+    "ProcessGauges",
     "Services",
     "ServingState",
     "decide",

@@ -9,22 +9,28 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
 from voice_app.agents import Transfer
-from voice_app.calls import INVITED, CallState, Handoff, HandoffState, HandoffStep
+from voice_app.calls import INVITED, MISSES, CallState, Handoff, HandoffState, HandoffStep
 from voice_app.handoff import NextStep, RingTarget, Target, next_step
 from voice_app.handoff.summary import brief
 from voice_app.journal.events import Acted, Event, Failed, HandedOff
 from voice_app.runtime.addresses import INVITED_ENDED, PULLED, WHISPER
 from voice_app.runtime.services import Services
+from voice_app.telemetry import attributes as names
+from voice_app.telemetry import metrics, traces
 from voice_app.twilio import ApiError, Conversations
 
 MAX_REASON: Final = 100
 MAX_SUMMARY: Final = 2000
 """Characters that are kept of what handoff data and the API give."""
+
+ENDS_OF_A_LEG: Final = MISSES | {HandoffStep.FINISHED, HandoffStep.HUNG_UP}
+"""With these steps nobody is rung any more, nor talks."""
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +82,17 @@ class CallTransfer:
         """Take a step of the table, if it fits; a repeated callback takes none."""
         if self.handoff.allows(step):
             attempt = self.handoff.attempt + (step is HandoffStep.RANG)
+            if traces.on() and step in ENDS_OF_A_LEG:
+                self._trace_leg(step)
             self._write(HandedOff(step, reason, summary, target, attempt))
+            metrics.HANDOFFS.labels(step.value).inc()
+
+    def _trace_leg(self, step: HandoffStep) -> None:
+        """Record the span of the attempt that is over, if a person was rung."""
+        rang = [at for at, event in self._state.timed(HandedOff) if event.step == HandoffStep.RANG]
+        if rang and self.handoff.state in (HandoffState.RINGING, HandoffState.TALKING):
+            told = {names.HANDOFF_ATTEMPT: self.handoff.attempt, names.OUTCOME: step.value}
+            traces.past("handoff leg", self._call_sid, rang[-1], time.time(), told)
 
     def report_failure(self, why: str) -> None:
         """Write down that the attempt to reach a person failed: to ring them, and not that they were busy."""

@@ -130,6 +130,7 @@ class LoopDelay:
         late = max(late, 0.0)
         self._late.append(late)
         self._last_minute.append(late)
+        metrics.LOOP_DELAY.observe(late)
         metrics.LAG.set(self.seconds)
         metrics.LONGEST_LAG.set(self.longest_seconds)
 
@@ -242,6 +243,12 @@ class Peers:
         self._others: list[Server] = []
         self._seen_at = float("-inf")
         self._failing = False
+
+    @property
+    def states(self) -> list[str]:
+        """The states of all the other servers, as far as they were heard of lately."""
+        fresh = time.monotonic() - self._seen_at <= MAX_SILENCE_SECONDS
+        return [server.state for server in self._others] if fresh else []
 
     @property
     def ready(self) -> list[Server]:

@@ -16,7 +16,7 @@ from voice_app.calls import CallState, Parties
 from voice_app.followups import Followups
 from voice_app.guard import Watch
 from voice_app.handoff import Target, from_addresses
-from voice_app.journal import Journal, JournalError
+from voice_app.journal import Entry, Journal, JournalError
 from voice_app.journal.events import Closed
 from voice_app.relay.session_token import Tickets
 from voice_app.runtime.answering import AnswerHook
@@ -25,6 +25,8 @@ from voice_app.runtime.caller_memory import CallerMemory
 from voice_app.runtime.capacity import Admission, CallRegistry, Peers
 from voice_app.runtime.conversation_monitor import ConversationIndex, ConversationMonitor
 from voice_app.settings import AgentSettings, NumberSettings, Settings, plain_address
+from voice_app.telemetry import attributes as names
+from voice_app.telemetry import metrics, traces
 from voice_app.twilio import Calls, Conversations
 from voice_app.twiml import Documents
 
@@ -152,6 +154,14 @@ class Services:
                 if entry.id > state.last_id:
                     state.take(entry)
 
+    async def _trace(self, entry: Entry, status: str) -> None:
+        """Record the span of a whole call, unless another server told its end before."""
+        with suppress(JournalError):
+            state = CallState.of(await self.journal.events(entry.call_sid))
+            ends = state.timed(Closed)
+            if state.began_at is not None and (not ends or ends[0][0] == entry.at):
+                traces.call_over(entry.call_sid, state.began_at, entry.at, {names.CALL_STATUS: status})
+
     def is_new(self, delivery: str) -> bool:
         """Whether this delivery is the first of its token here. From now on it is not.
 
@@ -164,7 +174,11 @@ class Services:
 
     def call_ended(self, call_sid: str, status: str, seconds: float | None = None, *, once: str = "") -> None:
         """Twilio told us that a call is over; it may tell us several times."""
-        self.journal.write(call_sid, Closed(status, seconds), once=once)
+        entry = self.journal.write(call_sid, Closed(status, seconds), once=once)
+        if self.is_new(f"end of {call_sid}"):
+            metrics.CALLS_ENDED.labels(status).inc()
+            if traces.on():
+                self.background.spawn(self._trace(entry, status), "trace of a call")
         if self.memory is not None:
             self.memory.forget(call_sid)
         self.followups.begin(call_sid)

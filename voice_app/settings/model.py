@@ -14,7 +14,7 @@ from voice_app.settings.values import words
 SOURCES: Final = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", populate_by_name=True)
 ModelShape = Literal[
     "no-tools", "no-system", "no-empty-content", "no-extras", "no-stream", "no-temperature",
-    "short-ids", "plain-schemas", "max-tokens", "max-completion-tokens", "thinks-first",
+    "short-ids", "plain-schemas", "max-tokens", "max-completion-tokens", "thinks-first", "usage",
 ]  # fmt: skip
 """How the requests to a model's endpoint are changed for it: see `voice_app.agents.shapes`."""
 
@@ -37,12 +37,18 @@ class ModelSettings(BaseSettings):
     model_shape: Annotated[tuple[ModelShape, ...], NoDecode] = Field(
         (), description="what the endpoint does not take, separated by commas, e.g. no-system, short-ids"
     )
+    model_price: Annotated[tuple[float, ...], NoDecode] = Field(
+        (),
+        description="what a million tokens cost: those sent, those that come back, and those sent that were "
+        "cached, separated by commas; the metric of the cost needs it",
+    )
     fallback_model: str | None = Field(None, description="the model to ask when the first one fails")
     fallback_base_url: str | None = Field(None, description="where it is; empty: at the same endpoint")
     fallback_api_key: SecretStr | None = Field(None, description="its key, if it is another one")
     fallback_shape: Annotated[tuple[ModelShape, ...], NoDecode] = Field(
         (), description="what its endpoint does not take"
     )
+    fallback_price: Annotated[tuple[float, ...], NoDecode] = Field((), description="what its tokens cost")
     prompt: Path | None = Field(None, description="file with the instructions of the agent `chat`")
     temperature: float | None = Field(None, ge=0, le=2, description="how inventive the model is")
     max_tokens: int | None = Field(None, ge=1, description="the most tokens of one answer")
@@ -69,7 +75,14 @@ class ModelSettings(BaseSettings):
         """What is given, then the environment with ``.env`` behind it."""
         return init_settings, EnvironmentSource(settings_cls)
 
-    @field_validator("model_shape", "fallback_shape", mode="before")
+    @field_validator("model_price", "fallback_price")
+    @classmethod
+    def _two_prices_or_three(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if value and (len(value) not in (2, 3) or min(value) < 0):
+            raise ValueError("it should look like 0.40,1.60 or 0.40,1.60,0.10")
+        return value
+
+    @field_validator("model_shape", "fallback_shape", "model_price", "fallback_price", mode="before")
     @classmethod
     def _shapes(cls, value: object) -> object:
         return words(value)

@@ -169,7 +169,7 @@ class MetricSet:
         for family in self.families:
             family.forget()
 
-    def sample(self, name: str, **labels: str) -> float:
+    def sample(self, name: str, /, **labels: str) -> float:
         """One value as Prometheus would read it; 0 where nothing was counted yet."""
         return self.registry.get_sample_value(name, labels) or 0.0
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -20,6 +22,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 from yarl import URL
 
+from voice_app.telemetry import attributes as names
+from voice_app.telemetry import metrics, traces
 from voice_app.twilio.errors import ApiError, Trouble, from_reply, unreadable
 
 PAGE_SIZE: Final = 1000
@@ -159,7 +163,7 @@ class TwilioApi:
         address = self.url(product, path)
         url = URL(address).with_query(_pairs(query)) if query else URL(address)
         async for attempt in self._attempts(repeatable):
-            with attempt:
+            with attempt, _Request(method, product, url):
                 return await self._once(method, url, headers, data)
         raise AssertionError("the last attempt returns or raises")
 
@@ -283,6 +287,40 @@ class TwilioApi:
         return ApiError(
             Trouble.UNREADABLE, method=method, url=self.url(product, path), message=why, status=200
         )
+
+
+class _Request:
+    """One attempt at a request: how long it took, for the metrics and as a span."""
+
+    __slots__ = ("_began", "_product", "_span")
+
+    def __init__(self, method: str, product: str, url: URL) -> None:
+        self._began = time.perf_counter()
+        self._product = product
+        self._span = traces.NO_SPAN
+        if traces.on():  # without the path: in some there are numbers
+            attributes: dict[str, traces.Attribute] = {
+                names.HTTP_METHOD: method,
+                names.SERVER_ADDRESS: url.host or "",
+                names.SERVER_PORT: url.port or 0,
+                names.TWILIO_PRODUCT: product,
+            }
+            self._span = traces.span(f"{method} {product}", attributes, kind="client")
+
+    def __enter__(self) -> None:
+        self._span.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        outcome = "ok" if error is None else "cancelled"
+        if isinstance(error, ApiError):
+            outcome = error.trouble.value
+            self._span.fail(outcome)
+            if error.status is not None:
+                self._span.set(names.HTTP_STATUS, error.status)
+        metrics.TWILIO_SECONDS.labels(self._product, outcome).observe(time.perf_counter() - self._began)
+        self._span.__exit__(None, None, None)
 
 
 def _pairs(query: Query) -> list[tuple[str, str]]:

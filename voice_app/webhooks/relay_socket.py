@@ -16,12 +16,24 @@ from starlette.datastructures import Headers
 from voice_app.agents import Agent, Call, Keys, hook, messages
 from voice_app.calls import GIVEN_UP, CallState, Parties
 from voice_app.journal import Journal
-from voice_app.journal.events import Conversed, Event, Failed, Reconnected, SocketOpened, Speculated
-from voice_app.relay.connection import DIRECT_SOCKET, Connection
+from voice_app.journal.events import (
+    Connected,
+    Conversed,
+    Event,
+    Failed,
+    Reconnected,
+    SocketOpened,
+    Speculated,
+)
+from voice_app.relay.connection import DIRECT_SOCKET, Connection, Receive, Send
 from voice_app.relay.session import Session
 from voice_app.relay.session_token import Ticket, TicketError
+from voice_app.relay.turn_clock import Meter
 from voice_app.runtime import Services
-from voice_app.telemetry import metrics
+from voice_app.telemetry import attributes as names
+from voice_app.telemetry import metrics, traces
+from voice_app.telemetry.metrics import Stage
+from voice_app.telemetry.scope import CALL, about
 from voice_app.twilio import Conversation
 from voice_app.webhooks.routing import raw_target
 from voice_app.webhooks.signature import RequestRefusedError, Signatures
@@ -66,7 +78,21 @@ class RelayEndpoint:
             metrics.REFUSED.labels("socket").inc()
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
-        call_sid = ticket.call_sid
+        with about(ticket.call_sid):
+            await self._serve(scope, receive, send, ticket.call_sid, state, rejoin=rejoin)
+
+    async def _serve(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Receive,
+        send: Send,
+        call_sid: str,
+        state: CallState,
+        *,
+        rejoin: bool,
+    ) -> None:
+        """Accept the socket, and run its session."""
+        services = self._services
         session, agent = self._session(call_sid, state, rejoin=rejoin)
         await send({"type": "websocket.accept"})
         over = asyncio.Event()
@@ -78,7 +104,10 @@ class RelayEndpoint:
         services.registry.connected(call_sid, connection)
         metrics.SESSIONS.add(1)
         try:
-            await connection.run()
+            with traces.span("session", {}, level="session") as span:
+                await connection.run()
+                span.set(names.SESSION_OUTCOME, session.outcome)
+                span.set(names.TURNS, session.turns)
         finally:
             metrics.SESSIONS.add(-1)
             over.set()
@@ -152,6 +181,7 @@ class RelayEndpoint:
             now=asyncio.get_running_loop().time(),
             past=state.resume_state(time.time(), filler=line.filler, reconnect=rejoin),
             setup_seconds=services.settings.setup_seconds,
+            meter=SessionMeter(),
             agents={name: services.line_of(state, name) == line for name in services.named_agents},
         )
         return session, agent
@@ -192,6 +222,22 @@ async def _unavailable(
         await send({"type": "websocket.close", "code": 1013, "reason": ""})
 
 
+class SessionMeter(Meter):
+    """Counts what the turns of a session come to."""
+
+    def turn(self, kind: str) -> None:
+        metrics.TURNS.labels(kind).inc()
+
+    def stage(self, stage: Stage, seconds: float) -> None:
+        metrics.STAGE_SECONDS.labels(stage).observe(seconds)
+
+    def interrupted(self) -> None:
+        metrics.INTERRUPTIONS.inc()
+
+    def silence(self) -> None:
+        metrics.SILENCES.inc()
+
+
 @dataclass(slots=True, frozen=True)
 class CallLog:
     """The journal of one call, for its session and its agent."""
@@ -203,6 +249,8 @@ class CallLog:
         """Write an event, and count what is worth counting."""
         self.journal.write(self.call_sid, event)
         match event:
+            case Connected() if (scope := CALL.get()) is not None:
+                scope.session_id = event.session_id
             case Failed(what="agent"):
                 metrics.AGENT_FAILURES.inc()
             case Failed(what="frame"):

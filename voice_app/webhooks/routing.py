@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voice_app.runtime import Services
 from voice_app.telemetry import metrics
+from voice_app.telemetry.scope import about
 from voice_app.webhooks.request import CallRequest, Notice
 from voice_app.webhooks.responses import LAST_RESORT, twiml
 from voice_app.webhooks.signature import Form, RequestRefusedError, Signatures
@@ -130,15 +131,16 @@ class SignedRoutes:
         services = self._services
         if request.ended:
             services.registry.call_ended(request.call_sid)
-        try:
-            response = await handler(services, request)
-        except Exception:
-            log.exception("call %s: %s failed", request.call_sid, path)
-            response = twiml(LAST_RESORT)
-        if services.journal.shared:
-            # Twilio may put its next question, which follows from this answer, to another server.
-            await services.journal.settle(SETTLE_SECONDS)
-        return response
+        with about(request.about), metrics.STAGE_SECONDS.labels("webhook").time():
+            try:
+                response = await handler(services, request)
+            except Exception:
+                log.exception("call %s: %s failed", request.call_sid, path)
+                response = twiml(LAST_RESORT)
+            if services.journal.shared:
+                # Twilio may put its next question, which follows from this answer, to another server.
+                await services.journal.settle(SETTLE_SECONDS)
+            return response
 
     async def _handle(self, path: str, handler: NoticeHandler, notice: Notice) -> None:
         """Twilio has its answer: a failure can only be logged."""

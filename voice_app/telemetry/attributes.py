@@ -1,0 +1,45 @@
+"""Names of what spans tell. A test holds those of OpenTelemetry's semantic conventions to its package."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CONVERSATION_ID: Final = "gen_ai.conversation.id"
+"""The CallSid."""
+SESSION_ID: Final = "session.id"
+OPERATION: Final = "gen_ai.operation.name"
+"""``invoke_agent``, ``chat`` or ``execute_tool``."""
+PROVIDER: Final = "gen_ai.provider.name"
+REQUEST_MODEL: Final = "gen_ai.request.model"
+REQUEST_STREAM: Final = "gen_ai.request.stream"
+REQUEST_TEMPERATURE: Final = "gen_ai.request.temperature"
+REQUEST_MAX_TOKENS: Final = "gen_ai.request.max_tokens"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+FIRST_CHUNK_SECONDS: Final = "gen_ai.response.time_to_first_chunk"
+INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+CACHED_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+TOOL_NAME: Final = "gen_ai.tool.name"
+TOOL_TYPE: Final = "gen_ai.tool.type"
+TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
+ERROR_TYPE: Final = "error.type"
+SERVER_ADDRESS: Final = "server.address"
+SERVER_PORT: Final = "server.port"
+HTTP_METHOD: Final = "http.request.method"
+HTTP_STATUS: Final = "http.response.status_code"
+
+# Only where VOICE_APP_TRACE_CONTENT is on:
+INPUT_MESSAGES: Final = "gen_ai.input.messages"
+OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+TOOL_RESULT: Final = "gen_ai.tool.call.result"
+
+TURN_KIND: Final = "voice_app.turn.kind"
+TWILIO_PRODUCT: Final = "voice_app.twilio.product"
+CALL_STATUS: Final = "voice_app.call.status"
+SESSION_OUTCOME: Final = "voice_app.session.outcome"
+TURNS: Final = "voice_app.session.turns"
+HANDOFF_ATTEMPT: Final = "voice_app.handoff.attempt"
+OUTCOME: Final = "voice_app.outcome"
+FOLLOW_UP: Final = "voice_app.follow_up.step"
+ATTEMPT: Final = "voice_app.attempt"
