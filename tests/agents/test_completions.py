@@ -307,8 +307,10 @@ async def test_what_is_no_answer_at_all_is_an_error_that_says_what_came(
     body: bytes, told: str, model: ScriptedModel, http: aiohttp.ClientSession
 ) -> None:
     model.answers.append(Answer([body]))
-    with pytest.raises(ModelError, match=told):
+    with pytest.raises(ModelError) as raised:
         await words(completion(model), http)
+    assert told in raised.value.detail
+    assert told not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -456,9 +458,9 @@ async def test_an_error_within_the_stream_is_an_error(
 ) -> None:
     model.say("x")
     model.answers[0].parts = [b'data: {"error": {"code": 429, "message": "slow down"}}\n\n']
-    with pytest.raises(ModelError, match="slow down") as raised:
+    with pytest.raises(ModelError) as raised:
         await words(completion(model), http)
-    assert raised.value.kind == "rate-limited"
+    assert (raised.value.kind, raised.value.detail) == ("rate-limited", "slow down")
 
 
 async def test_no_first_token_in_time_is_slow(model: ScriptedModel, http: aiohttp.ClientSession) -> None:

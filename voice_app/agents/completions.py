@@ -228,7 +228,7 @@ class Completion:
             raise ModelError("filtered", f"{where} withheld the answer: {self.finish_reason}")
         if not self._chunks and junk:
             sample = junk.decode("utf-8", "replace")
-            raise ModelError("broken", f"{where} sent what is no chat completion: {sample!r}")
+            raise ModelError("broken", f"{where} sent what is no chat completion", detail=sample)
         if not self.announced and (self._announces_its_end or not self._chunks or unfinished):
             raise ModelError("broken", f"the answer of {where} stops without an end")
         if self.spoke or self.calls:

@@ -243,7 +243,8 @@ async def probe(endpoint: Endpoint, http: aiohttp.ClientSession) -> str:
     if status in (404, 405, 501):
         return ""
     if status != 200:
-        return str(refusal(endpoint.where, endpoint.model, status, headers, body))
+        refused = refusal(endpoint.where, endpoint.model, status, headers, body)
+        return f"{refused}. {refused.detail}".strip()
     names = _models(body)
     if not names or endpoint.model in names:
         return ""

@@ -26,6 +26,8 @@ _OF_THE_ENDPOINT: Final = frozenset(
     {"unauthorized", "rate-limited", "unavailable", "slow", "stalled", "broken"}
 )
 _DETAIL: Final = 300
+_CODE: Final = re.compile(r"[A-Za-z][\w.-]{0,63}|\d{3}")
+"""A code of an endpoint's errors: a word, and not one that repeats what it was sent."""
 _CONTEXT_FULL: Final = re.compile(
     r"context.?(length|window|size|limit)|maximum.{0,20}(context|input|prompt)|max_model_len"
     r"|(prompt|input|request|messages?)( \w+)? (is|are|was)? ?too (long|large)|too many (input )?tokens"
@@ -42,12 +44,20 @@ class ModelError(Exception):
     """
 
     def __init__(
-        self, kind: Kind, message: str, *, retry_after: float | None = None, refusal: str = ""
+        self,
+        kind: Kind,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        refusal: str = "",
+        detail: str = "",
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.refusal = refusal
         """The body of a refusal, as far as it was read."""
+        self.detail = detail
+        """What the endpoint says: it may repeat what the caller said, and so is in no text of ours."""
         self.retry_after = retry_after
         """Seconds that the endpoint asked to wait."""
 
@@ -64,49 +74,54 @@ class ModelError(Exception):
 
 def refusal(where: str, model: str, status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
     """The error of an answer that is not 200."""
-    detail = _detail(body)
+    code, detail = _told(body)
+    told = f": {code}" if code else ""
     if status in (401, 403):
-        return ModelError(
-            "unauthorized", f"{where} refuses the key ({status}): check OPENAI_API_KEY. {detail}"
-        )
-    if status == 429 and "insufficient_quota" in detail:
-        return ModelError("unauthorized", f"{where}: the quota of the key is used up. {detail}")
+        message = f"{where} refuses the key ({status}{told}): check OPENAI_API_KEY"
+        return ModelError("unauthorized", message, detail=detail)
+    if status == 429 and "insufficient_quota" in f"{code} {detail}":
+        return ModelError("unauthorized", f"{where}: the quota of the key is used up", detail=detail)
     wait = _retry_after(headers)
     if status == 429:
-        return ModelError("rate-limited", f"{where}: too many requests. {detail}", retry_after=wait)
+        return ModelError(
+            "rate-limited", f"{where}: too many requests{told}", retry_after=wait, detail=detail
+        )
     text = body.decode("utf-8", "replace")
     if status == 413 or _CONTEXT_FULL.search(text):
-        return ModelError("context-full", f"the conversation is too long for {model} at {where}. {detail}")
+        message = f"the conversation is too long for {model} at {where}{told}"
+        return ModelError("context-full", message, detail=detail)
     if status >= 500 or status in (408, 409, 425):
-        message = f"{where} answers {status}. {detail}"
-        return ModelError("unavailable", message, retry_after=wait, refusal=text)
-    message = f"{where} does not accept the request for {model} ({status}). {detail}"
-    return ModelError("rejected", message, refusal=text)
+        message = f"{where} answers {status}{told}"
+        return ModelError("unavailable", message, retry_after=wait, refusal=text, detail=detail)
+    message = f"{where} does not accept the request for {model} ({status}{told})"
+    return ModelError("rejected", message, refusal=text, detail=detail)
 
 
 def broken_off(where: str, error: Any) -> ModelError:
     """The error of an ``error`` object within a stream."""
-    code, detail = None, error
+    code, detail = "", error
     if isinstance(error, dict):
-        code, detail = error.get("code"), error.get("message", error)
+        code, detail = str(error.get("code") or ""), error.get("message", error)
     text = cleaned(str(detail))
     kind: Kind = "unavailable"
-    if str(code) in ("429", "rate_limit_exceeded"):
+    if code in ("429", "rate_limit_exceeded"):
         kind = "rate-limited"
     elif _CONTEXT_FULL.search(f"{code} {text}"):
         kind = "context-full"
-    return ModelError(kind, f"{where} broke off: {text[:_DETAIL]}", refusal=text)
+    told = f": {code}" if _CODE.fullmatch(code) else ""
+    return ModelError(kind, f"{where} broke off{told}", refusal=text, detail=text[:_DETAIL])
 
 
-def _detail(body: bytes) -> str:
-    """What an error page says, in short."""
+def _told(body: bytes) -> tuple[str, str]:
+    """What an error page says: a code, if it has one, and the text in short."""
     try:
         error = msgspec.json.decode(body).get("error")
     except (msgspec.MsgspecError, AttributeError):
         error = None
-    if isinstance(error, dict):
-        return f"{error.get('code') or error.get('type') or ''} {error.get('message', '')}".strip()[:_DETAIL]
-    return body.decode("utf-8", "replace")[:_DETAIL].strip()
+    if not isinstance(error, dict):
+        return "", body.decode("utf-8", "replace")[:_DETAIL].strip()
+    code = str(error.get("code") or error.get("type") or "")
+    return code if _CODE.fullmatch(code) else "", str(error.get("message", ""))[:_DETAIL]
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

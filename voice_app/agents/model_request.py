@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -12,9 +13,11 @@ import msgspec
 from voice_app.agents.completions import Completion
 from voice_app.agents.endpoints import Endpoint
 from voice_app.agents.failures import ModelError
+from voice_app.telemetry import DETAIL, metrics, traces
 from voice_app.telemetry import attributes as names
-from voice_app.telemetry import metrics, traces
 from voice_app.telemetry.scope import TURN
+
+log = logging.getLogger(__name__)
 
 TOKENS_OF_A_PRICE: Final = 1_000_000
 """A price is for so many tokens."""
@@ -44,6 +47,8 @@ class ModelRequest:
         if isinstance(error, ModelError):
             metrics.MODEL_ERRORS.labels(self._endpoint.model, error.kind).inc()
             self._span.fail(error.kind)
+            if error.detail:
+                log.debug("%s says: %s", self._endpoint.where, error.detail, extra=DETAIL)
             kind, error, trace = None, None, None
         self._span.__exit__(kind, error, trace)
 

@@ -38,7 +38,7 @@ def serve(
 
     settings = load(host=host, port=port, workers=workers).tried_out()
     server.check_workers(settings)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format, details=settings.log_details)
     if not check_only:
         server.hold_hangups()
     try:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import aclosing, suppress
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Protocol
@@ -153,7 +153,9 @@ class Connection:
         session, socket = self._session, self._socket
         log.info("call %s: the agent has the call", session.call.sid)
         if socket is not None:
-            socket.on_text = self._take
+            # Bytes arrive in the context of the server: what is done with them is about this call.
+            context = copy_context()
+            socket.on_text = lambda data: context.run(self._take, data)
         try:
             async with self._reading:
                 await self._read()

@@ -22,6 +22,7 @@ from voice_app.runtime import Services
 from voice_app.server.drain import Drain
 from voice_app.server.socket_protocol import SocketProtocol
 from voice_app.settings import Settings, SettingsError
+from voice_app.telemetry import trace_export
 from voice_app.twilio import TwilioApi
 
 log = logging.getLogger(__name__)
@@ -156,7 +157,8 @@ async def running(settings: Settings, api: TwilioApi) -> AsyncIterator[str]:
 @contextlib.asynccontextmanager
 async def _serving(services: Services, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
     """Serve while the block runs. The task that is given ends before that only if the server fails."""
-    async with services.journal:
+    settings = services.settings
+    async with trace_export.sent_to(settings.trace_url, content=settings.trace_content), services.journal:
         server = _Server(build(services))
         serving = asyncio.create_task(server.run_until_stopped(listener))
         try:

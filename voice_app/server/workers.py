@@ -236,7 +236,7 @@ def _work(
     """What a worker does, in a process of its own."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format, details=settings.log_details)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, listener:
             runner.run(_serve(settings, templates, listener, orders, told, restarted))

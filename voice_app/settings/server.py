@@ -189,6 +189,22 @@ class Settings(ModelSettings, NumberSettings):
     drain_seconds: float = Field(
         300, ge=0, le=14_400, description="so long calls may go on once the server is told to stop"
     )
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto", description="how lines of the log look; `auto`: text on a terminal, JSON otherwise"
+    )
+    log_details: bool = Field(
+        False,
+        description="whether the log at `debug` holds what exceptions and model endpoints say, a caller's "
+        "words perhaps",
+    )
+    trace_url: str | None = Field(
+        None,
+        description="where spans go, by OTLP over HTTP: `http://127.0.0.1:4318/v1/traces`, say; needs the "
+        "extra `otel`",
+    )
+    trace_content: bool = Field(
+        False, description="whether spans hold what was said, and arguments and results of tools"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
     relay_token_seconds: int = Field(
         60, ge=5, le=600, description="how long the address of a session may be used to open it"
@@ -220,6 +236,13 @@ class Settings(ModelSettings, NumberSettings):
         for item in value:
             if re.fullmatch(r"[A-Z]{3}\d{3}:\S.*", item) is None:
                 raise ValueError("each should look like STT102:conv_configuration_…")
+        return value
+
+    @field_validator("trace_url")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("it should look like http://127.0.0.1:4318/v1/traces")
         return value
 
     @field_validator("twilio_base_url")

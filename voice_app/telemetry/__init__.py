@@ -1,5 +1,6 @@
-"""Logs and metrics. Neither ever holds what was said, a phone number, or a secret: ids only."""
+"""Logs, metrics and traces. None of them holds what was said, a phone number, or a secret: ids only."""
 
+from voice_app.telemetry.log_format import DETAIL
 from voice_app.telemetry.logs import LogThrottle, configure_logging
 
-__all__ = ["LogThrottle", "configure_logging"]
+__all__ = ["DETAIL", "LogThrottle", "configure_logging"]

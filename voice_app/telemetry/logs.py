@@ -5,8 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import Final
+from typing import Final, Literal
 
+from voice_app.telemetry.log_format import DETAIL, formatter
+
+TALKATIVE: Final = (
+    *("uvicorn", "websockets", "asyncio", "aiohttp", "urllib3", "twilio", "httpx", "httpcore", "openai"),
+    *("sqlalchemy", "alembic", "dbos", "psycopg", "opentelemetry", "watchfiles", "stamina"),
+)
+"""Libraries that log what they send and get, with numbers, words and tokens: of them warnings are enough."""
 _LOG_AGAIN_SECONDS: Final = 30.0
 
 
@@ -32,16 +39,21 @@ class LogThrottle:
         return logged
 
 
-def configure_logging(level: str) -> None:
-    """Log to standard error, one line an entry, times in UTC."""
+def configure_logging(
+    level: str, form: Literal["auto", "text", "json"] = "text", *, details: bool = False
+) -> None:
+    """Log to standard error, one line an entry, times in UTC.
+
+    ``auto`` is text on a terminal, and JSON in a file or a pipe. ``details`` are what endpoints and
+    exceptions say: they count at the level ``debug`` alone.
+    """
+    details = details and level == "debug"
+    as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
-    formatter = logging.Formatter(
-        "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
-    )
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
+    handler.setFormatter(formatter(as_json=as_json, details=details))
+    handler.addFilter(lambda record: details or not hasattr(record, *DETAIL))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # uvicorn logs the path of every socket, and with it the token
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
