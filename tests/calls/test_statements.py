@@ -102,3 +102,21 @@ async def test_a_number_without_a_disclosure_lets_people_be_rung_at_once(tmp_pat
         await call.over.wait()
     assert "<Say" not in call.documents[0]
     assert "answerOnBridge" in call.documents[0]
+
+
+async def test_an_agent_that_gets_the_caller_back_from_people_knows_what_they_have_heard(
+    tmp_path: Path,
+) -> None:
+    people = {**PEOPLE, "handoff_then": "agent", "handoff_return_line": "Nobody is free."}
+    async with disclosing(tmp_path, **people) as server, server.call(Person("busy")) as call:
+        said = [(await call.reply()).text for _ in range(2)]
+        assert (await call.ask("Hello?")).text.startswith("You said: Hello?")
+    assert said == [DISCLOSURE, "Nobody is free."]
+    assert call.problems == []
+    assert await statements(tmp_path, call.sid) == [(DISCLOSURE, True)]
+
+
+async def test_a_caller_who_hangs_up_on_a_disclosure_has_not_heard_it(tmp_path: Path) -> None:
+    async with disclosing(tmp_path, pace=SLOW, **PEOPLE) as server, server.call(Person("answers")) as call:
+        await call.hang_up()
+    assert await statements(tmp_path, call.sid) == [(DISCLOSURE, False)]

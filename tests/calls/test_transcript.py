@@ -6,7 +6,19 @@ from hypothesis import strategies as st
 
 from voice_app.calls import HIDDEN_WORDS, CallState, HistoryLine, SpokenLine
 from voice_app.journal import Entry
-from voice_app.journal.events import Acted, Event, Heard, Opened, Pressed, Prompted, Replied, Transcribed
+from voice_app.journal.events import (
+    Acted,
+    Event,
+    HandedOff,
+    Heard,
+    Opened,
+    Pressed,
+    Prompted,
+    Replied,
+    Served,
+    Transcribed,
+    Transcription,
+)
 
 
 def entries(*events: Event) -> list[Entry]:
@@ -141,3 +153,32 @@ def test_what_is_said_to_a_person_is_in_the_dialogue_and_not_in_the_agents_histo
         ("user", "Great."),
     ]
     assert spoken(*said) == []
+
+
+DISCLOSED = Served("handoff.xml", "handoff", disclosure="This call is recorded.")
+RANG = HandedOff("rang", target="+15550100010")
+INVITED = HandedOff("rang", target="conference:+15550100010")
+
+
+@pytest.mark.parametrize(
+    ("events", "heard"),
+    [
+        ((RANG, DISCLOSED), False),
+        ((RANG, DISCLOSED, HandedOff("accepted")), True),
+        ((RANG, DISCLOSED, HandedOff("busy")), True),
+        ((RANG, DISCLOSED, HandedOff("hung-up")), False),
+        ((HandedOff("voicemail"), DISCLOSED, HandedOff("recorded")), True),
+        ((RANG, DISCLOSED, Transcription("GT1", "started")), True),
+        # The person is called meanwhile: where they do not come, the caller is sent on at once.
+        ((INVITED, DISCLOSED, HandedOff("busy")), False),
+        ((INVITED, DISCLOSED, HandedOff("accepted")), True),
+    ],
+)
+def test_a_disclosure_of_a_document_is_heard_once_something_follows_it(
+    events: tuple[Event, ...], heard: bool
+) -> None:
+    state = CallState.of(entries(*events))
+    (line,) = state.transcript.statements()
+    assert (line.role, line.text, line.heard_whole) == ("assistant", "This call is recorded.", heard)
+    assert state.stated == ({line.text} if heard else set())
+    assert [said.content for said in state.transcript.as_heard()] == ([line.text] if heard else [])

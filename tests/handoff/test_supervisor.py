@@ -153,6 +153,24 @@ async def test_a_call_without_a_session_here_is_pulled_with_a_summary_of_what_wa
     assert "My order 81 never came." in document
 
 
+async def test_a_disclosure_that_was_cut_short_is_said_before_the_next_person_is_rung(tmp_path: Path) -> None:
+    call_sid = "CA" + "5" * 32
+    disclosure = "This call is recorded."
+    changes: dict[str, Any] = {"handoff_to": ("+15550100010",), "disclosure": disclosure}
+    async with Journal(database(tmp_path)) as journal:
+        for event in (
+            OPENED,
+            events.HandedOff("requested"),
+            events.HandedOff("rang", target="conference:+15550100010", attempt=1),
+            events.Served("handoff.xml", "handoff", disclosure=disclosure),
+            events.HandedOff("busy", attempt=1),
+        ):
+            journal.write(call_sid, event)
+    async with sandbox(tmp_path, **changes) as server:
+        response = await server.post("/handoff/pulled", CallSid=call_sid, CallStatus="in-progress")
+        assert f">{disclosure}" in await response.text()
+
+
 async def test_a_pull_that_twilio_did_not_take_is_asked_of_it_again(tmp_path: Path) -> None:
     changes: dict[str, Any] = {**OPEN, "handoff_to": ("+15550100010",)}
     path = f"/api/calls/CA{'1' * 32}/handoff"

@@ -8,6 +8,7 @@ from support.driver import Driver
 from voice_app import Break, EndCall
 from voice_app.calls.scripts import seconds_to_speak
 from voice_app.relay.backchannels import is_backchannel
+from voice_app.relay.session import SECONDS_OF_GRACE
 from voice_app.settings import NumberSettings
 
 SLOW = "您的订单已经发货，预计明天下午送达。" * 4
@@ -84,6 +85,19 @@ def test_a_slow_goodbye_is_heard_to_its_end() -> None:
     assert [frame["type"] for frame in driver.flush()] == ["end"]
 
 
+def test_the_grace_before_the_end_counts_from_the_last_word_that_was_told() -> None:
+    driver = Driver()
+    driver.prompt("Bye")
+    driver.agent("Thank you for calling us today, and goodbye for now.", EndCall())
+    driver.flush()
+    driver.pass_time(8)
+    driver.info("tokensPlayed", "Thank you for calling us today, and goodbye for")
+    driver.pass_time(SECONDS_OF_GRACE)
+    assert driver.flush() == []
+    driver.pass_time(2)
+    assert [frame["type"] for frame in driver.flush()] == ["end"]
+
+
 def test_a_voice_that_never_tells_its_end_does_not_hold_the_call_for_ever() -> None:
     driver = Driver()
     driver.prompt("Bye")
@@ -121,6 +135,13 @@ def test_what_was_told_as_played_is_heard_whatever_the_interruption_tells() -> N
     driver.info("tokensPlayed", "Four five six.")
     driver.interrupt("something that was never said")
     assert driver.history()[-1] == ("assistant", "One two three. Four five six.")
+
+
+def test_what_was_told_as_played_counts_where_no_word_can_be_compared() -> None:
+    driver = answered("— … —")
+    driver.session._speaker.tokens_played("— …", driver.now)
+    driver.interrupt("something that was never said")
+    assert driver.history()[-1] == ("assistant", "— …")
 
 
 def test_a_socket_lost_in_mid_reply_is_cut_by_the_time_since_the_voice_began() -> None:

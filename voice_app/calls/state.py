@@ -216,6 +216,11 @@ class CallState:
         return None if recognised is None else recognised.profile_id
 
     @property
+    def stated(self) -> frozenset[str]:
+        """What may not be interrupted and was heard to its end."""
+        return frozenset(line.text for line in self.transcript.statements() if line.heard_whole)
+
+    @property
     def tickets(self) -> frozenset[str]:
         """The nonces of the session tokens that have opened a socket."""
         return frozenset(event.ticket for event in self.events(SocketOpened))
@@ -276,7 +281,7 @@ class CallState:
             decided=self.decided,
             tts_language=self.tts_language,
             transcription_language=self.transcription_language,
-            stated=frozenset(line.text for line in self.transcript.statements() if line.heard_whole),
+            stated=self.stated,
         )
 
     # --- the fold --------------------------------------------------------------------------------

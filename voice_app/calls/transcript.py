@@ -6,9 +6,19 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from voice_app.calls.handoff import MISSES, HandoffStep
 from voice_app.calls.sessions import Sessions
 from voice_app.journal import Entry
-from voice_app.journal.events import Heard, Pressed, Prompted, Replied, Transcribed
+from voice_app.journal.events import (
+    HandedOff,
+    Heard,
+    Pressed,
+    Prompted,
+    Replied,
+    Served,
+    Transcribed,
+    Transcription,
+)
 
 Role: TypeAlias = Literal["user", "assistant"]
 Speaker: TypeAlias = Literal["user", "assistant", "person"]
@@ -57,6 +67,10 @@ HIDDEN_WORDS: Final = "(said something, hidden)"
 """How a secret that was said, not typed, stands in a conversation."""
 
 
+_AFTER_THE_WORDS: Final = MISSES | {HandoffStep.ACCEPTED, HandoffStep.FINISHED, HandoffStep.RECORDED}
+"""Steps of a handoff that are taken after the document that rings somebody has said what it says first."""
+
+
 def pressed(digits: str) -> str:
     """How keys stand in a conversation, so that nobody takes them for something said."""
     return f"(pressed {digits or 'keys, hidden'})"
@@ -69,7 +83,9 @@ class CallTranscript:
     was written first. Where a session broke off without telling, `SessionRecord.heard` tells what was heard.
     """
 
-    KINDS: Final[frozenset[type]] = frozenset({Prompted, Pressed, Replied, Heard, Transcribed})
+    KINDS: Final[frozenset[type]] = frozenset(
+        {Prompted, Pressed, Replied, Heard, Transcribed, Served, HandedOff, Transcription}
+    )
     """The kinds of events that change anything here."""
 
     def __init__(self, sessions: Sessions) -> None:
@@ -79,6 +95,10 @@ class CallTranscript:
         """By session and number of the reply: its place among the lines."""
         self._transcribed: dict[str, dict[int, int]] = {}
         """By transcription and number of the utterance: its place among the lines."""
+        self._disclosed: SpokenLine | None = None
+        """What a document says first, while it is not known to be over."""
+        self._rings_meanwhile = False
+        """A person is called into a conference while the document speaks: a miss may cut it short."""
         self.with_the_agent = 0
         """How many lines were said between the caller and the agent."""
 
@@ -100,6 +120,16 @@ class CallTranscript:
                 self._reply(entry, event).heard = event.text
             case Transcribed(final=True) as event:
                 self._transcribe(entry, event)
+            case Served(disclosure=text) if text:
+                self._disclosed = line = self._add(entry, "assistant", text)
+                line.interruptible, line.heard = False, ""
+            case HandedOff(step=HandoffStep.RANG, target=target):
+                self._rings_meanwhile = target.startswith("conference:")
+            case HandedOff(step=step) if step in _AFTER_THE_WORDS:
+                if step not in MISSES or not self._rings_meanwhile:
+                    self._disclosure_is_over()
+            case Transcription(state="started"):
+                self._disclosure_is_over()
             case _:
                 pass
 
@@ -132,6 +162,11 @@ class CallTranscript:
             for line in self.lines()
             if line.role != "person" and not line.transcribed and line.content.strip()
         ]
+
+    def _disclosure_is_over(self) -> None:
+        if self._disclosed is not None:
+            self._disclosed.heard = None
+            self._disclosed = None
 
     def _add(self, entry: Entry, role: Speaker, text: str, *, transcribed: bool = False) -> SpokenLine:
         line = SpokenLine(entry.id, entry.at, role, text, transcribed=transcribed)

@@ -51,6 +51,8 @@ class Served(_Event, tag="served", frozen=True):
     """The conversation that it names instead, ``conv_conversation_…``."""
     transcript: bool = False
     """It asks for the transcript of a message that the caller may leave."""
+    disclosure: str = ""
+    """What it has said before anything else, and the caller has to hear."""
 
 
 class SocketOpened(_Event, tag="socket", frozen=True):

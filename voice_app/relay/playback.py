@@ -116,9 +116,14 @@ class Playback:
         """
         if self._speaking or not self._queue:
             return now
+        return max(now, self.expected_end)
+
+    @property
+    def expected_end(self) -> float:
+        """When the voice should have said everything (perhaps long ago); not before its last sign of life."""
         if self._measured and self._played:
-            return max(now, self._told_at + SECONDS_TO_FIRST_SOUND + seconds_to_speak(self._unplayed()))
-        return max(now, self._quiet_at)
+            return self._told_at + SECONDS_TO_FIRST_SOUND + seconds_to_speak(self._unplayed())
+        return max(self._told_at, self._quiet_at)
 
     def agent_speaking(self, on: bool, now: float) -> Speech | None:
         """``agentSpeaking on`` or ``off`` arrived. Silence means that what is closed has been played.
@@ -215,6 +220,8 @@ class Playback:
         counts = [0] * len(texts)
         for told in (cut(texts, utterance), cut(texts, played)):
             counts = list(map(max, counts, told or counts))
+        if counts:
+            counts[0] = max(counts[0], self._known)
         self._forget_progress()
         self._quiet_at = 0.0
         if self._speaking:

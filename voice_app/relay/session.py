@@ -540,9 +540,15 @@ class Session:
         self._timers.set(self._end_is_late, self._speaker.playback.quiet_at(now) + SECONDS_OF_GRACE)
 
     def _end_is_late(self, now: float) -> None:
-        """The last words should have been played by now. While the voice speaks they are on their way."""
-        if self._speaker.playback.speaking(now):
+        """The last words should have been played by now. While the voice speaks they are on their way.
+
+        The grace counts from its last sign of life.
+        """
+        playback = self._speaker.playback
+        if playback.speaking(now):
             self._wait_for_the_end(now)
+        elif (due := playback.expected_end + SECONDS_OF_GRACE) > now:
+            self._timers.set(self._end_is_late, due)
         else:
             self._end_now(now)
 

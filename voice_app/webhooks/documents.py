@@ -8,6 +8,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from voice_app.agents import cleaned
 from voice_app.calls import CallState
 from voice_app.handoff import NextStep, ReturnToAgent, RingTarget, SayGoodbye, TakeMessage, Target
 from voice_app.handoff.targets import kind_of
@@ -68,6 +69,12 @@ def serve_step(
             return serve(services, "voicemail.xml", context, state)
         case SayGoodbye():
             return serve_goodbye(services, call_sid, state)
+
+
+def disclosure_due(services: Services, state: CallState) -> str:
+    """The disclosure of the number that was called, unless the caller has heard it on this call."""
+    disclosure = services.line_of(state).disclosure
+    return "" if cleaned(disclosure) in state.stated else disclosure
 
 
 def serve_agent(services: Services, call_sid: str, state: CallState, reason: str, greeting: str) -> Response:

@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element
 from cachetools import LRUCache
 from starlette.responses import Response
 
+from voice_app.agents import cleaned
 from voice_app.calls import CallState, Engine
 from voice_app.journal.events import Failed, Served
 from voice_app.runtime import ExpectedNext, Services
@@ -105,6 +106,7 @@ def serve_document(
         configuration=facts.configuration,
         conversation=facts.conversation,
         transcript=facts.transcript,
+        disclosure=_disclosure(document, services.line_of(state).disclosure if state is not None else ""),
     )
     services.journal.write(context.call_sid, served)
     _expect(services, template, context, facts.engine)
@@ -185,6 +187,12 @@ def _asks_for_transcript(content: Element) -> bool:
     """Whether Twilio is to write down what the caller leaves as a message."""
     found = content.iter("Record")
     return any(record.get("transcribe") == "true" or record.get("transcribeCallback") for record in found)
+
+
+def _disclosure(document: str, disclosure: str) -> str:
+    """The disclosure of the number, if a document has it said."""
+    said = disclosure and any(disclosure in (say.text or "") for say in parsed(document).iter("Say"))
+    return cleaned(disclosure) if said else ""
 
 
 def _greeting(content: Element) -> str:

@@ -14,7 +14,13 @@ from voice_app.handoff.summary import sentences
 from voice_app.journal.events import Voicemail
 from voice_app.runtime import CallTransfer, Services
 from voice_app.runtime.addresses import SCREENED
-from voice_app.webhooks.documents import conference_of, serve_goodbye, serve_step, transfer_context
+from voice_app.webhooks.documents import (
+    conference_of,
+    disclosure_due,
+    serve_goodbye,
+    serve_step,
+    transfer_context,
+)
 from voice_app.webhooks.request import CallRequest
 from voice_app.webhooks.responses import NOTHING, context_for, twiml
 
@@ -70,7 +76,8 @@ async def pulled(services: Services, request: CallRequest) -> Response:
     decision = transfer.proceed()
     # Who waits with music for the next target has been told already.
     line = services.line(state.parties.number).handoff_line if transfer.handoff.attempt <= 1 else ""
-    return serve_step(services, request.call_sid, state, decision, announcement=line)
+    announcement = " ".join(filter(None, [disclosure_due(services, state), line]))
+    return serve_step(services, request.call_sid, state, decision, announcement=announcement)
 
 
 async def whisper(services: Services, request: CallRequest) -> Response:

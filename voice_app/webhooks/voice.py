@@ -22,7 +22,7 @@ from voice_app.runtime import AnswerError, CallTransfer, Services, ServingState,
 from voice_app.runtime.addresses import VOICE, VOICE_CALLBACK
 from voice_app.telemetry import metrics
 from voice_app.twiml import Context, lint_text
-from voice_app.webhooks.documents import serve_step
+from voice_app.webhooks.documents import disclosure_due, serve_step
 from voice_app.webhooks.request import CallRequest
 from voice_app.webhooks.responses import context_for, redirect_elsewhere, serve, serve_document, twiml
 from voice_app.webhooks.resumption import resume_call
@@ -187,8 +187,9 @@ async def _to_people(
     state.answer = decided or state.answer
     transfer = CallTransfer(services, request.call_sid, state)
     await transfer.begin(wanted)
-    disclosure = services.line_of(state).disclosure
-    return serve_step(services, request.call_sid, state, transfer.proceed(), announcement=disclosure)
+    decision = transfer.proceed()
+    announcement = disclosure_due(services, state)
+    return serve_step(services, request.call_sid, state, decision, announcement=announcement)
 
 
 def _busy_message(services: Services, request: CallRequest, *, offered: bool) -> Response:
