@@ -91,6 +91,7 @@ class Network:
         if method == "GET":  # the fields are part of the URL then, and signed with it
             url, form = f"{url}{'&' if '?' in url else '?'}{urlencode(form)}", {}
         headers = {"X-Twilio-Signature": self.sign(url, form), "User-Agent": "TwilioProxy/1.1"}
+        headers |= self.forwarded(url)
         data = dict(form) if method == "POST" else None
         answer = await self.request(session, method, url, headers, data)
         if answer.status >= 300:
@@ -135,17 +136,17 @@ class Network:
         failure: Exception | None = None
         for place in self._places(url):
             try:
-                return await self._open(place, self.sign(url))
+                return await self._open(place, {"X-Twilio-Signature": self.sign(url), **self.forwarded(url)})
             except (OSError, InvalidHandshake) as error:
                 failure = error
                 if not _is_unavailable(error):
                     break
         raise WebhookError(64102, f"the WebSocket could not be opened: {failure}") from None
 
-    async def _open(self, place: str, signature: str) -> ClientConnection:
+    async def _open(self, place: str, headers: dict[str, str]) -> ClientConnection:
         return await connect(
             place,
-            additional_headers={"X-Twilio-Signature": signature},
+            additional_headers=headers,
             user_agent_header=None,
             compression=None,
             ping_interval=None,
@@ -167,6 +168,16 @@ class Network:
         glue = "&" if "?" in url else "?"
         signed = f"{url}{glue}bodySHA256={hashlib.sha256(body).hexdigest()}"
         return signed, self.sign(signed)
+
+    def forwarded(self, url: str) -> dict[str, str]:
+        """What a tunnel or a balancer adds to a request for a URL of the origin: how it was asked for.
+
+        Servers that are not pinned to their public origin check signatures with its help.
+        """
+        if not self._is_ours(url):
+            return {}
+        origin = urlsplit(self.origin)
+        return {"X-Forwarded-Proto": origin.scheme, "X-Forwarded-Host": origin.netloc}
 
     def absolute(self, url: str, document_url: str) -> str:
         """A URL of a TwiML document, which may be relative to where the document came from."""

@@ -49,10 +49,16 @@ class TalkFigures:
     kib_per_call: float | None
     """Resident memory with all calls open and silent, less that without them, for each call."""
     interrupts: int
-    under_way_frames: int
-    """Frames of interrupted replies that were under way when the server heard of the interruption."""
-    stale_frames: int | None
-    """Frames of interrupted replies that were sent although the server had heard of it."""
+    under_way_words: int
+    """Words of interrupted replies that were under way when the server heard of the interruption."""
+    stale_words: int | None
+    """Words of interrupted replies that were sent although the server had heard of it."""
+    stop: LatencyFigures | None
+    """From an interruption to the last word of its reply that still came; 0 where none did."""
+    words_ahead: float | None
+    """At an interruption: words that had come and no voice would have said by then. The median."""
+    wrong_replies: int
+    """Complete replies that named another turn, or lacked words."""
     unanswered_turns: int
     unknown: dict[str, str] = field(default_factory=dict)
 
@@ -84,3 +90,8 @@ class WebhookFigures:
     refused: dict[str, int]
     """How many answers were not 200, by status."""
     unknown: dict[str, str] = field(default_factory=dict)
+
+
+def each(value: float | None, scale: float, count: float) -> float | None:
+    """A figure spread over what it was measured for: calls, turns, seconds. What is unknown stays so."""
+    return None if value is None else round(value * scale / count, 3)

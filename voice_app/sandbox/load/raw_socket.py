@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import cast
 from urllib.parse import urlsplit
@@ -28,16 +28,16 @@ class RawSocketError(Exception):
 
 
 class RawSocket(asyncio.Protocol):
-    """One WebSocket. Use `open_line` to make one."""
+    """One WebSocket. Use `open_socket` to make one."""
 
-    def __init__(self, protocol: ClientProtocol, signature: str) -> None:
+    def __init__(self, protocol: ClientProtocol, headers: Mapping[str, str]) -> None:
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Why the socket is gone, once it is."""
         self.on_frame: Callable[[bytes, float], None] = _nobody
         """Called with each text message and the moment (`time.perf_counter`) its bytes came."""
         self._protocol = protocol
-        self._signature = signature
+        self._headers = headers
         self._transport: asyncio.Transport
         self._pongs: list[asyncio.Future[None]] = []
         self._begun = b""
@@ -76,7 +76,8 @@ class RawSocket(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         request = self._protocol.connect()
-        request.headers["X-Twilio-Signature"] = self._signature
+        for name, value in self._headers.items():
+            request.headers[name] = value
         self._protocol.send_request(request)
         self._flush()
 
@@ -139,15 +140,15 @@ def _nobody(data: bytes, at: float) -> None:
     """Until somebody listens."""
 
 
-async def open_socket(url: str, signature: str) -> RawSocket:
-    """Open a socket (``ws://`` or ``wss://``) with its signature. Raises `RawSocketError`."""
+async def open_socket(url: str, headers: Mapping[str, str]) -> RawSocket:
+    """Open a socket (``ws://`` or ``wss://``), signature among the headers. Raises `RawSocketError`."""
     parts = urlsplit(url)
     secure = parts.scheme == "wss"
     try:
         protocol = ClientProtocol(parse_uri(url), max_size=None)
         async with asyncio.timeout(OPEN_SECONDS):
             _, line = await asyncio.get_running_loop().create_connection(
-                lambda: RawSocket(protocol, signature),
+                lambda: RawSocket(protocol, headers),
                 parts.hostname or "",
                 parts.port or (443 if secure else 80),
                 ssl=ssl.create_default_context() if secure else None,

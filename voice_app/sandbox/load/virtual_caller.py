@@ -7,7 +7,10 @@ and everything that it wrote before has arrived. A word of the interrupted reply
 until then was *under way*; one that comes later is *stale*. Words that name no turn count as the interrupted
 reply's until the next prompt is sent, and as the new reply's from then on.
 
-No partial prompts are sent, and every reply is spoken the moment it is complete.
+A reply whose words name a turn has to name this one, and to be whole: otherwise it counts as *wrong*.
+
+No partial prompts are sent, and every reply is spoken the moment it is complete, unless the caller means to
+cut in at a later moment of it.
 """
 
 from __future__ import annotations
@@ -60,9 +63,15 @@ class TurnTally:
     """Turns without a complete reply within `PATIENCE_SECONDS`, or whose socket went away."""
     interrupts: int = 0
     under_way: int = 0
-    """Frames with words of an interrupted reply that were under way when the server heard of it."""
+    """Words of an interrupted reply that were under way when the server heard of it."""
     stale: int = 0
-    """Frames with words of an interrupted reply that were sent although the server had heard of it."""
+    """Words of an interrupted reply that were sent although the server had heard of it."""
+    stop_ms: list[float] = field(default_factory=list)
+    """From an interrupt to the last word of its reply that still came, in milliseconds; 0 if none did."""
+    words_ahead: list[int] = field(default_factory=list)
+    """At each interrupt: words that had come and that a voice would not have said by then."""
+    wrong: int = 0
+    """Complete replies that name another turn, or lack words."""
 
 
 class VirtualCaller:
@@ -84,12 +93,20 @@ class VirtualCaller:
         self._asked_at: float | None = None
         self._words: list[str] = []
         self._cut_after = 0
+        self._cut_seconds: float | None = None
+        self._cut_timer: asyncio.TimerHandle | None = None
+        self._cut_at = self._first_at = 0.0
+        self._reply_words = 0
+        """Words of a complete reply that names its turn; 0 until there was one."""
         self._usual = 0
         """Frames with words in the last complete reply."""
         self._over: asyncio.Future[bool] | None = None
         """The reply that is awaited; whether it was interrupted."""
         self._interrupted = False
         """The caller has cut in and not yet spoken."""
+        self._stops: list[float] = []
+        self._stop_place = 0
+        """Where the tally of the last interrupt has its stop time."""
         self._heard_of_it = 0
         """How often the server has answered since the last interrupt."""
         self._cut_turns: set[int] = set()
@@ -102,9 +119,20 @@ class VirtualCaller:
         """How many frames with words the last complete reply had."""
         return self._usual
 
-    async def ask(self, tally: TurnTally, *, cut_after: int = 0) -> None:
-        """Ask one thing and take in the reply; cut in after ``cut_after`` frames of it (0: never)."""
-        self._tally, self._cut_after = tally, cut_after
+    @property
+    def last_reply(self) -> str:
+        """The words that have come since the last prompt."""
+        return "".join(self._words)
+
+    async def ask(
+        self, tally: TurnTally, *, cut_after: int = 0, cut_seconds: float | None = None
+    ) -> None:
+        """Ask one thing and take in the reply.
+
+        Cut in after ``cut_after`` frames of it (0: never), or ``cut_seconds`` after its first word: then as
+        Twilio does, with what a voice has said by that time, whether or not the reply is complete.
+        """
+        self._tally, self._cut_after, self._cut_seconds = tally, cut_after, cut_seconds
         self._turn += 1
         self._words, self._interrupted = [], False
         prompt = {
@@ -130,6 +158,9 @@ class VirtualCaller:
             tally.unanswered += 1
         finally:
             self._over = None
+            if self._cut_timer is not None:
+                self._cut_timer.cancel()
+                self._cut_timer = None
 
     async def report_to(self, transcriber: Transcriber) -> None:
         """Have the call's conversation made, if the TwiML wants one: the server looks for it."""
@@ -172,13 +203,10 @@ class VirtualCaller:
             return
         if frame.token:
             if self._cut_turns and self._is_old(frame.token):
-                if self._heard_of_it < _ROUND_TRIPS:
-                    self._tally.under_way += 1
-                else:
-                    self._tally.stale += 1
+                self._hear_too_late(frame.token, at)
                 return
             self._hear(frame.token, at)
-        if frame.last and self._words and not self._interrupted:
+        if frame.last and self._words and not self._interrupted and self._cut_timer is None:
             self._finish()
 
     def _is_old(self, token: str) -> bool:
@@ -186,10 +214,22 @@ class VirtualCaller:
         mark = _MARK.match(token)
         return self._interrupted if mark is None else int(mark[1]) in self._cut_turns
 
+    def _hear_too_late(self, token: str, at: float) -> None:
+        """Words of a reply that was cut off."""
+        words, tally = len(token.split()), self._tally
+        if self._heard_of_it < _ROUND_TRIPS:
+            tally.under_way += words
+        else:
+            tally.stale += words
+        self._stops[self._stop_place] = (at - self._cut_at) * 1000
+
     def _hear(self, token: str, at: float) -> None:
         if self._asked_at is not None:
             self._tally.first_token_ms.append((at - self._asked_at) * 1000)
-            self._asked_at = None
+            self._asked_at, self._first_at = None, at
+            if self._cut_seconds is not None:
+                loop = asyncio.get_running_loop()
+                self._cut_timer = loop.call_later(self._cut_seconds, self._cut_in)
             if self._tells_speech:
                 self._send({"type": "info", "name": "agentSpeaking", "value": "on"})
         self._words.append(token)
@@ -197,10 +237,17 @@ class VirtualCaller:
             self._cut_in()
 
     def _cut_in(self) -> None:
-        heard = "".join(self._words).strip()
-        self._interrupted, self._heard_of_it = True, 0
+        self._cut_at = perf_counter()
+        words = "".join(self._words).split()
+        said = int((self._cut_at - self._first_at) / SECONDS_PER_WORD) + 1
+        tally = self._tally
+        tally.interrupts += 1
+        tally.words_ahead.append(max(0, len(words) - said))
+        self._stops, self._stop_place = tally.stop_ms, len(tally.stop_ms)
+        self._stops.append(0.0)
+        self._interrupted, self._heard_of_it, self._cut_timer = True, 0, None
         self._cut_turns.add(self._turn)
-        self._tally.interrupts += 1
+        heard = " ".join(words if self._cut_after else words[:said])
         self._send(interrupt_frame(heard, SECONDS_PER_WORD))
         if self._tells_speech:
             self._send({"type": "info", "name": "agentSpeaking", "value": "off"})
@@ -211,12 +258,20 @@ class VirtualCaller:
         if self._over is None or self._over.done():
             return
         self._usual = len(self._words)
+        words = self.last_reply.strip()
+        if (mark := _MARK.match(words)) is not None:
+            self._judge(int(mark[1]), len(words.split()))
         if self._tells_words:
-            words = "".join(self._words).strip()
             self._send({"type": "info", "name": "tokensPlayed", "value": words})
         if self._tells_speech:
             self._send({"type": "info", "name": "agentSpeaking", "value": "off"})
         self._resolve(interrupted=False)
+
+    def _judge(self, turn: int, words: int) -> None:
+        """Every reply of the stub has as many words as the one before, and names its turn."""
+        self._reply_words = max(words, self._reply_words)
+        if turn != self._turn or words < self._reply_words:
+            self._tally.wrong += 1
 
     def _resolve(self, *, interrupted: bool) -> None:
         if self._over is not None and not self._over.done():
@@ -251,9 +306,10 @@ async def answer(target: LoadTarget, call_sid: str, twiml: str) -> VirtualCaller
         relay = connect.child("ConversationRelay") if connect.name == "Connect" else None
         if relay is None:
             continue
-        url = relay.attributes.get("url", "")
+        url, network = relay.attributes.get("url", ""), target.network
         try:
-            socket = await open_socket(target.network.reachable(url), target.network.sign(url))
+            headers = {"X-Twilio-Signature": network.sign(url), **network.forwarded(url)}
+            socket = await open_socket(network.reachable(url), headers)
         except RawSocketError as error:
             raise LoadError(f"the session of a call could not be opened: {error}") from None
         return VirtualCaller(target, call_sid, connect, socket)

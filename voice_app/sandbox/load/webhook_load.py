@@ -93,6 +93,7 @@ def _request(target: LoadTarget) -> bytes:
         "Accept: */*",
         "User-Agent: TwilioProxy/1.1",
         f"X-Twilio-Signature: {target.network.sign(target.webhook, form)}",
+        *(f"{name}: {value}" for name, value in target.network.forwarded(target.webhook).items()),
     ]
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
