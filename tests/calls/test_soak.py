@@ -10,7 +10,9 @@ import aiohttp
 import pytest
 
 from support.commands import served
-from voice_app.sandbox.load.bench import LoadPlan, LoadTest
+from voice_app.sandbox.load.bench import LoadTest
+from voice_app.sandbox.load.meter import LoadMeter
+from voice_app.sandbox.load.open_calls import LoadPlan
 from voice_app.sandbox.load.target import LoadTarget, listening
 from voice_app.sandbox.network import Network
 from voice_app.settings import Settings
@@ -38,13 +40,13 @@ async def test_three_hundred_calls_leave_nothing_behind(tmp_path: Path) -> None:
             webhook=f"{account.origin}/voice",
             account_sid=account.account_sid or "",
         )
-        load = LoadTest(target, server)
+        load = LoadTest(target, LoadMeter(server))
         await load.idle(300)
         tasks = await _metric(base_url, "voice_app_tasks")
         resident = []
         for _ in range(2):
             talk = await load.talk(MINUTE)
-            assert talk.stale_frames == 0
+            assert talk.stale_words == 0
             assert talk.unanswered_turns == 0
             assert talk.interrupts > 4000
             resident.append(server.resident_kib())

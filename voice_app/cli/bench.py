@@ -55,7 +55,7 @@ def bench(
     )
     from voice_app.cli.child_processes import ChildError
     from voice_app.cli.output import fail, print_json, run
-    from voice_app.sandbox.load.bench import LoadPlan
+    from voice_app.sandbox.load.open_calls import LoadPlan
     from voice_app.sandbox.load.target import LoadError, ProcessError
     from voice_app.settings import load
 

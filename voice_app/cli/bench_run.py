@@ -14,8 +14,10 @@ from rich.table import Table
 
 from voice_app.cli.child_processes import Child, child
 from voice_app.cli.output import console
-from voice_app.sandbox.load.bench import LoadPlan, LoadTest
+from voice_app.sandbox.load.bench import LoadTest
 from voice_app.sandbox.load.figures import IdleFigures, LatencyFigures, TalkFigures, WebhookFigures
+from voice_app.sandbox.load.meter import LoadMeter
+from voice_app.sandbox.load.open_calls import LoadPlan
 from voice_app.sandbox.load.target import (
     LoadTarget,
     ProcessError,
@@ -132,7 +134,7 @@ async def _measure(
     target: LoadTarget, server: ServerProcesses | ProcessError, order: LoadOrder, report: BenchReport
 ) -> BenchReport:
     """Memory comes first: what has been freed once is used again, and no longer counts."""
-    under_load = LoadTest(target, server)
+    under_load = LoadTest(target, LoadMeter(server))
     if order.idle_calls:
         report.idle = await under_load.idle(order.idle_calls)
     if order.talk is not None:
@@ -167,7 +169,7 @@ class BenchReport:
     def misbehaved(self) -> bool:
         """Whether something came that must not come, or did not that must."""
         talk, webhooks = self.talk, self.webhooks
-        failed = talk is not None and (talk.stale_frames or talk.unanswered_turns)
+        failed = talk is not None and (talk.stale_words or talk.unanswered_turns or talk.wrong_replies)
         return bool(failed or (webhooks is not None and webhooks.refused))
 
 
@@ -221,11 +223,16 @@ def _add_talk(table: Table, talk: TalkFigures) -> None:
         "memory per call", _number(talk.kib_per_call, "KiB", 1), unknown.get("kib_per_call", memory)
     )
     stale = (
-        f"frames after {talk.interrupts} interruptions had been heard of; "
-        f"{talk.under_way_frames} more were under way, and do not count"
+        f"words after {talk.interrupts} interruptions had been heard of; "
+        f"{talk.under_way_words} more were under way, and do not count"
     )
-    table.add_row("stale", _number(talk.stale_frames, "", 0), unknown.get("stale_frames", stale))
+    table.add_row("stale", _number(talk.stale_words, "", 0), unknown.get("stale_words", stale))
+    stop = "from an interruption to the last word that still came"
+    _add_latency(table, "stop", talk.stop, unknown.get("stop", stop))
+    ahead = "at an interruption: words that had come and no voice would have said by then (median)"
+    table.add_row("words ahead", _number(talk.words_ahead, "", 0), unknown.get("words_ahead", ahead))
     table.add_row("unanswered", f"{talk.unanswered_turns:,}", "prompts without a complete reply")
+    table.add_row("wrong", f"{talk.wrong_replies:,}", "replies that named another turn, or lacked words")
 
 
 def _add_webhooks(table: Table, webhooks: WebhookFigures) -> None:

@@ -12,12 +12,15 @@ import pytest
 
 from support.sandbox import sandbox
 from voice_app.sandbox.load import webhook_load
-from voice_app.sandbox.load.bench import LoadPlan, LoadTest
+from voice_app.sandbox.load.bench import LoadTest
 from voice_app.sandbox.load.figures import latency
+from voice_app.sandbox.load.meter import LoadMeter
+from voice_app.sandbox.load.open_calls import LoadPlan
 from voice_app.sandbox.load.target import LoadError, LoadTarget, ProcessError, listening
 from voice_app.sandbox.network import Network
 
 STUB = "voice_app.sandbox.load.agents:fixed_reply"
+ABSENT = LoadMeter(ProcessError("there is none"), settle_seconds=0.0)
 PLAN = LoadPlan(calls=4, turns=5, warm_up=1, pause=0.0, interrupts=0.5)
 
 
@@ -32,7 +35,7 @@ async def under_load(folder: Path, *, key: str = "", measured: bool = True) -> A
         )
         port = urlsplit(running.base_url).port or 0
         server = listening("127.0.0.1", port) if measured else ProcessError("it is not to be seen")
-        yield LoadTest(target, server, settle_seconds=0.01)
+        yield LoadTest(target, LoadMeter(server, settle_seconds=0.01))
 
 
 async def test_talking_is_measured_and_no_stale_word_is_heard(tmp_path: Path) -> None:
@@ -40,11 +43,15 @@ async def test_talking_is_measured_and_no_stale_word_is_heard(tmp_path: Path) ->
         talk = await load.talk(PLAN)
     assert (talk.calls, talk.turns, talk.unanswered_turns) == (4, 20, 0)
     assert 0 < talk.interrupts < 20
-    assert talk.stale_frames == 0
+    assert talk.stale_words == 0
     assert talk.first_token is not None
     assert talk.first_token.samples == 20
     assert 0 < talk.first_token.p50_ms <= talk.first_token.p99_ms <= talk.first_token.max_ms
     assert talk.turns_per_second > 0
+    assert talk.wrong_replies == 0
+    assert talk.stop is not None
+    assert talk.stop.samples == talk.interrupts
+    assert talk.words_ahead is not None
     assert talk.server_cpu_ms_per_turn is not None
     assert talk.kib_per_call is not None
     assert talk.unknown == {}
@@ -65,8 +72,8 @@ async def test_what_is_unknown_is_null_with_a_reason(tmp_path: Path) -> None:
         webhooks = await load.webhooks(10)
     assert talk.server_cpu_ms_per_turn is None
     assert talk.unknown["server_cpu_ms_per_turn"] == "it is not to be seen"
-    assert talk.stale_frames is None
-    assert talk.unknown["stale_frames"] == "no reply was interrupted"
+    assert talk.stale_words is None
+    assert talk.unknown["stale_words"] == "no reply was interrupted"
     assert idle.kib_per_call is None
     assert idle.unknown["kib_per_call"] == "it is not to be seen"
     assert webhooks.server_cpu_ms_per_webhook is None
@@ -110,7 +117,7 @@ async def test_a_server_that_refuses_calls_is_told(tmp_path: Path) -> None:
 async def test_a_server_that_is_not_there_is_told(unused_tcp_port: int) -> None:
     network = Network(f"http://127.0.0.1:{unused_tcp_port}", "https://voice.example.com", "secret")
     target = LoadTarget(network=network, webhook="https://voice.example.com/voice", account_sid="AC1")
-    load = LoadTest(target, ProcessError("there is none"), settle_seconds=0.0)
+    load = LoadTest(target, ABSENT)
     with pytest.raises(LoadError, match="nothing answers at http://127"):
         await load.talk(PLAN)
     with pytest.raises(LoadError, match="nothing answers at http://127"):
@@ -135,7 +142,7 @@ async def test_a_server_that_never_answers_is_told(monkeypatch: pytest.MonkeyPat
         network = Network(f"http://127.0.0.1:{port}", "https://voice.example.com", "secret")
         target = LoadTarget(network=network, webhook="https://voice.example.com/voice", account_sid="AC1")
         with pytest.raises(LoadError, match="no webhook was answered"):
-            await LoadTest(target, ProcessError("there is none"), settle_seconds=0.0).webhooks(10)
+            await LoadTest(target, ABSENT).webhooks(10)
         await closed.acquire()
 
 

@@ -35,7 +35,7 @@ async def talking(handler: Handler, events: str = "") -> AsyncIterator[VirtualCa
         port = server.sockets[0].getsockname()[1]
         relay = TwimlVerb("ConversationRelay", {"url": "wss://voice.example.com/relay", "events": events})
         connect = TwimlVerb("Connect", {"action": "/voice/relay-ended"}, children=[relay])
-        line = await open_socket(f"ws://127.0.0.1:{port}/relay", "signature")
+        line = await open_socket(f"ws://127.0.0.1:{port}/relay", {"X-Twilio-Signature": "signature"})
         talker = VirtualCaller(TARGET, "CA1", connect, line)
         yield talker
         await talker.hang_up()
@@ -82,7 +82,7 @@ async def test_words_that_were_sent_before_the_server_heard_of_the_interruption_
     assert (tally.interrupts, tally.under_way, tally.stale) == (1, 2, 0)
 
 
-@pytest.mark.parametrize("words", [("r1w2 ", "r1w3 "), ("more ", "and more ")])
+@pytest.mark.parametrize("words", [("r1w2 ", "r1w3 "), ("more ", "more ")])
 async def test_words_that_are_sent_although_the_server_has_heard_of_it_are_stale(
     words: tuple[str, str],
 ) -> None:
@@ -167,6 +167,64 @@ async def test_the_interruption_says_what_had_come_until_then() -> None:
     assert [frame["utteranceUntilInterrupt"] for frame in interrupts] == ["one two"]
 
 
+async def test_an_interruption_at_a_moment_says_what_a_voice_has_said_by_then() -> None:
+    """Whether or not the reply is complete: a voice goes on long after the words have come."""
+    interrupts: list[dict[str, Any]] = []
+
+    async def listens(socket: ServerConnection) -> None:
+        async for frame in frames(socket):
+            if frame["type"] == "prompt":
+                await say(socket, "one ", "two ", "three ", last=True)
+            elif frame["type"] == "interrupt":
+                interrupts.append(frame)
+
+    async with talking(listens) as talker:
+        tally = TurnTally()
+        await talker.ask(tally, cut_seconds=0.01)
+    said = [frame["utteranceUntilInterrupt"] for frame in interrupts]
+    assert len(said) == 1
+    assert "one two three".startswith(said[0])
+    assert tally.words_ahead == [3 - len(said[0].split())]
+    assert (tally.unanswered, tally.stale, tally.stop_ms) == (0, 0, [0.0])
+
+
+async def test_the_time_to_a_stop_ends_with_the_last_word_that_came() -> None:
+    async def goes_on(socket: ServerConnection) -> None:
+        async for frame in frames(socket):
+            if frame["type"] == "prompt":
+                await say(socket, "r1w1 ")
+            elif frame["type"] == "interrupt":
+                await say(socket, "r1w2 ", "r1w3 ")
+
+    async with talking(goes_on) as talker:
+        tally = TurnTally()
+        await talker.ask(tally, cut_after=1)
+    assert tally.under_way == 2
+    assert len(tally.stop_ms) == 1
+    assert tally.stop_ms[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("second", "wrong"),
+    [(("r2w1 ", "r2w2 "), 0), (("r2w1 ",), 1), (("r1w1 ", "r1w2 "), 1), (("Hello ", "there. "), 0)],
+)
+async def test_a_reply_that_names_another_turn_or_lacks_words_is_wrong(
+    second: tuple[str, ...], wrong: int
+) -> None:
+    replies = iter([("r1w1 ", "r1w2 "), second])
+
+    async def answers(socket: ServerConnection) -> None:
+        async for frame in frames(socket):
+            if frame["type"] == "prompt":
+                await say(socket, *next(replies), last=True)
+
+    async with talking(answers) as talker:
+        tally = TurnTally()
+        await talker.ask(tally)
+        await talker.ask(tally)
+    assert (tally.unanswered, tally.wrong) == (0, wrong)
+
+
 async def test_a_socket_that_breaks_leaves_the_turn_unanswered() -> None:
     async def breaks(socket: ServerConnection) -> None:
         async for frame in frames(socket):
@@ -231,4 +289,4 @@ async def test_a_refused_handshake_is_told() -> None:
     async with serve(never, "127.0.0.1", 0, process_request=refuse) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(RawSocketError, match=r"refused the WebSocket.*403"):
-            await open_socket(f"ws://127.0.0.1:{port}/relay", "wrong")
+            await open_socket(f"ws://127.0.0.1:{port}/relay", {"X-Twilio-Signature": "wrong"})

@@ -1,8 +1,9 @@
 """A model that takes no time to think: an OpenAI-compatible endpoint for load, in a process of its own.
 
 ``python -m voice_app.sandbox.load.model 30 0`` serves on a free port of loopback, prints its base URL, and
-answers every ``/chat/completions`` with 30 words as server-sent events, 0 ms apart. The words carry the
-number that the last message named, as the stub agent's do. It stops when its standard input is closed.
+answers every ``/chat/completions`` with 30 words as server-sent events, 0 ms apart; a third number is the
+milliseconds to the first of them. The words carry the number that the last message named, in sentences of
+five, as the stub agent's do. It stops when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ _NUMBER: Final = re.compile(r"\d+")
 
 
 class LoadModel:
-    """Answers with ``words`` words, each in an event of its own, ``word_seconds`` apart."""
+    """Answers with ``words`` words, each in an event of its own, the first after ``first_seconds``."""
 
-    def __init__(self, words: int, word_seconds: float) -> None:
+    def __init__(self, words: int, word_seconds: float, first_seconds: float = 0.0) -> None:
         self._words = words
         self._word_seconds = word_seconds
+        self._first_seconds = first_seconds
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
         """``POST /chat/completions``"""
@@ -32,9 +34,8 @@ class LoadModel:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for word in range(1, self._words + 1):
-            if word > 1:
-                await asyncio.sleep(self._word_seconds)
-            await response.write(_event({"content": f"r{number}w{word} "}))
+            await asyncio.sleep(self._word_seconds if word > 1 else self._first_seconds)
+            await response.write(_event({"content": f"r{number}w{word}{' ' if word % 5 else '. '}"}))
         await response.write(_event({}, finish="stop") + b"data: [DONE]\n\n")
         return response
 
@@ -65,4 +66,4 @@ def _event(delta: dict[str, Any], finish: str | None = None) -> bytes:
 
 
 if __name__ == "__main__":
-    asyncio.run(LoadModel(int(sys.argv[1]), float(sys.argv[2]) / 1000).serve())
+    asyncio.run(LoadModel(int(sys.argv[1]), *(float(ms) / 1000 for ms in sys.argv[2:])).serve())

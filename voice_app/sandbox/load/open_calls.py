@@ -57,7 +57,7 @@ class OpenCalls:
         plan, meter, tally = self._plan, self._meter, TurnTally()
         async with meter.measuring():
             await self._converse(plan.turns, tally)
-        unknown = {}
+        unknown: dict[str, str] = {}
         if meter.problem:
             unknown |= dict.fromkeys(("server_cpu_ms_per_turn", "server_cpu_percent"), meter.problem)
         if not tally.first_token_ms:

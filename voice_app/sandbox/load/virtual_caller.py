@@ -124,9 +124,7 @@ class VirtualCaller:
         """The words that have come since the last prompt."""
         return "".join(self._words)
 
-    async def ask(
-        self, tally: TurnTally, *, cut_after: int = 0, cut_seconds: float | None = None
-    ) -> None:
+    async def ask(self, tally: TurnTally, *, cut_after: int = 0, cut_seconds: float | None = None) -> None:
         """Ask one thing and take in the reply.
 
         Cut in after ``cut_after`` frames of it (0: never), or ``cut_seconds`` after its first word: then as
