@@ -27,6 +27,7 @@ async def test_three_hundred_calls_leave_nothing_behind(tmp_path: Path) -> None:
     stub = {
         "VOICE_APP_AGENT": "voice_app.sandbox.load.agents:fixed_reply",
         "VOICE_BENCH_TOKEN_MS": "20",
+        "VOICE_APP_CONTINUE_LINE": "",
         "VOICE_APP_SILENCE_SECONDS": "0",  # who waits for the others is not to be asked
         "VOICE_APP_LOG_LEVEL": "warning",
         # Without the sandbox's double: it keeps every conversation in the memory that is measured here.

@@ -36,6 +36,8 @@ NOT_RUN: Final = {
     "scripts/test": "runs all the tests, this one too",
     "scripts/fleet": "serves until it is stopped",
     "scripts/fleet --demo": "takes minutes, PostgreSQL and nginx",
+    "scripts/bench --quick": "takes minutes; tests/sandbox/load/test_rivals.py runs the comparison",
+    "scripts/bench --json figures.json": "takes ten minutes of an idle machine",
 }
 """Lines that are looked at and not run, with the reason."""
 

@@ -124,6 +124,7 @@ async def _serve(settings: dict[str, str]) -> AsyncIterator[Child]:
             "VOICE_APP_LOG_LEVEL": "warning",
             "VOICE_APP_MAX_LAG_MS": "0",
             "VOICE_APP_SILENCE_SECONDS": "0",
+            "VOICE_APP_CONTINUE_LINE": "",  # it would go on while a caller who has cut in still thinks
             "VOICE_APP_TWILIO_BASE_URL": twilio_base_url,
         }
         async with child("voice_app", "serve", "--port", "0", settings=ours | settings) as server:

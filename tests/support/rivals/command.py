@@ -29,7 +29,7 @@ app = typer.Typer(add_completion=False)
 def main(
     only: Annotated[str, typer.Option(help="Scenarios by letter or key: a,d or a100,d.  [all]")] = "",
     servers: Annotated[
-        str, typer.Option(help="Who is compared; the first with each other.")
+        str, typer.Option(help="Who is compared: the first with each of the others.")
     ] = "ours,tac,floor",
     runs: Annotated[int, typer.Option(min=1, help="Runs of each scenario.")] = 5,
     quick: Annotated[bool, typer.Option("--quick", help="One run of a few calls: does it all work?")] = False,

@@ -88,6 +88,8 @@ def _ours(port: int, reply: Reply, around: Surroundings) -> Start:
         "VOICE_APP_LOG_LEVEL": "warning",
         "VOICE_APP_MAX_LAG_MS": "0",  # a machine under load is late, and nobody is to be turned away for it
         "VOICE_APP_SILENCE_SECONDS": "0",
+        # Who has cut in thinks for a while: a reply that goes on meanwhile would count as stale words.
+        "VOICE_APP_CONTINUE_LINE": "",
         "VOICE_APP_TWILIO_BASE_URL": around.twilio_base_url,
     }
     if reply.by_model:
