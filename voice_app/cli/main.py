@@ -51,6 +51,7 @@ COMMANDS: Final[Commands] = {
     "sandbox": Command("serve:sandbox", "Serve the double of Twilio's APIs, for several servers."),
     "fleet": Command("fleet:fleet", "Start servers on one PostgreSQL, nginx in front of them."),
     "bench": Command("bench:bench", "Measure a server under load."),
+    "top": Command("top:top", "Watch running servers: calls, latencies, lag, alarms."),
     "calls": Group(
         "Look at past and present calls, and erase them.",
         {
