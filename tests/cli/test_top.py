@@ -6,10 +6,14 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from support.commands import serving, voice_app
 from voice_app.cli.fleet_servers import free_ports
+from voice_app.cli.top import read
 from voice_app.cli.top_figures import Figures, Fleet, Reading, parse, percentile
 from voice_app.telemetry.metrics import METRICS
 
@@ -167,6 +171,45 @@ async def test_a_server_with_a_call_is_watched_beside_one_that_is_away(tmp_path:
     assert server["first_token_ms"][0] > 0
     assert server["journal_up"] is True
     assert server["agent_errors"] == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "ready", "metrics", "state", "reachable"),
+    [
+        (200, "ready\n", told(1, {}), "ready", True),
+        (200, "ready, but STT001 refuses new calls\n", told(1, {}), "STT001 refuses new calls", True),
+        (
+            200,
+            "ready, but takes no new calls: full\n",
+            told(1, {}),
+            "takes no new calls: full",
+            True,
+        ),
+        (503, "not ready: draining\n", told(1, {}), "draining", True),
+        (200, "ready\n", "up 1\n", "no voice-app: /metrics answers 200", False),
+        (
+            200,
+            "ready\n",
+            "<html>hello</html>\n",
+            "no voice-app: /metrics is not in the Prometheus text format",
+            False,
+        ),
+    ],
+)
+async def test_the_state_is_what_the_server_says_of_itself(
+    status: int, ready: str, metrics: str, state: str, reachable: bool
+) -> None:
+    async def readyz(request: web.Request) -> web.Response:
+        return web.Response(text=ready, status=status)
+
+    async def exposition(request: web.Request) -> web.Response:
+        return web.Response(text=metrics)
+
+    app = web.Application()
+    app.add_routes([web.get("/readyz", readyz), web.get("/metrics", exposition)])
+    async with TestServer(app) as server, aiohttp.ClientSession() as http:
+        found = await read(http, str(server.make_url("")).rstrip("/"))
+    assert (found.state, found.reachable) == (state, reachable)
 
 
 async def test_without_any_server_one_reading_is_an_error(tmp_path: Path) -> None:
