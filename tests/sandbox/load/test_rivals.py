@@ -121,10 +121,10 @@ def test_what_does_not_exist_is_a_usage_error(option: str, value: str) -> None:
 
 
 def test_we_and_the_floor_are_compared_and_the_file_can_be_shown_again(tmp_path: Path) -> None:
-    file, picture = tmp_path / "figures.json", tmp_path / "figures.svg"
+    file = tmp_path / "figures.json"
     runner = CliRunner()
     arguments = ["--quick", "--only", "a100,e", "--servers", "ours,floor"]
-    result = runner.invoke(app, [*arguments, "--json", str(file), "--svg", str(picture)])
+    result = runner.invoke(app, [*arguments, "--json", str(file)])
     assert result.exit_code == 0, result.output
     found = json.loads(file.read_text())
     assert {item["contestant"] for item in found["measurements"]} == {"ours", "floor"}
