@@ -168,7 +168,7 @@ async def test_fifty_calls_at_once_keep_to_themselves(tmp_path: Path) -> None:
             await call.reply()
             return (await call.ask(f"number {number}")).text
 
-    async with sandbox(tmp_path, agent="support.agents:echo") as server:
+    async with sandbox(tmp_path, agent="support.agents:echo", filler_seconds=0) as server:
         answers = await asyncio.gather(*(talk(number) for number in range(50)))
     assert answers == [
         f"You said: number {number} Before that there were 1 messages." for number in range(50)

@@ -33,6 +33,7 @@ GIVEN: list[tuple[str, str, dict[str, str]]] = [
     ("explain STT999", "STT999", {}),
     ("docs agnets", "agents", {}),
     ("call --url ftp://x", "ftp://x", {}),
+    ("top --once ftp://x", "ftp://x", {}),
     (f"call --url {NOWHERE}/voice", "voice-app serve", {}),
     ("call --interrupt-after 3 --say Hello.", "--say", {}),
     ("call --person nobody", "answers", {}),
