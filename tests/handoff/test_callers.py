@@ -161,7 +161,8 @@ class TestADialThatFails:
     ) -> None:
         error = {"ErrorCode": "13214", "ErrorMessage": "Dial: Invalid callerId value"}
         async with (
-            sandbox(tmp_path, handoff_to=("+15550100010", "+15550100011")) as server,
+            # It rings for long, so that the phone does not tell how it ended before we do.
+            sandbox(tmp_path, pace=20.0, handoff_to=("+15550100010", "+15550100011")) as server,
             server.call(Person("no-answer")) as call,
         ):
             await call.reply()
