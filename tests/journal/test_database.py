@@ -218,7 +218,7 @@ def test_a_transaction_that_meets_another_one_is_run_again(postgres_url: str, st
         for one in waiting:
             one.result()
     elsewhere.close()
-    assert len(runs) == 3
+    assert len(runs) > 2
 
 
 def test_on_sqlite_a_transaction_that_will_write_has_the_lock_from_its_beginning(tmp_path: Path) -> None:
