@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import Final
 
 import aiohttp
 from starlette import types
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
@@ -342,7 +342,8 @@ class _Application(Starlette):
         self._short_ways = short_ways
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
-        await (self._short_ways.find(scope) or super().__call__)(scope, receive, send)
+        with suppress(ClientDisconnect):  # who has gone in the middle of a request wants no answer
+            await (self._short_ways.find(scope) or super().__call__)(scope, receive, send)
 
 
 def _start(services: Services) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,14 @@ import pytest
 from pydantic import SecretStr
 
 from support.sandbox import Sandbox, database, recorded, sandbox
+from support.waiting import until
 from voice_app.calls import CallState
+from voice_app.console.access import WRONG_A_MINUTE
 from voice_app.journal import Journal, events
 from voice_app.sandbox.phone import Person, PhoneCall
 from voice_app.sandbox.twilio import CallStart
+from voice_app.telemetry import logs
+from voice_app.telemetry.metrics import METRICS
 
 TOKEN = "a token that is long enough"
 OPENED = events.Opened("+15550199999", "+15550100001", "inbound")
@@ -176,3 +181,52 @@ async def test_a_pull_that_twilio_did_not_take_is_asked_of_it_again(tmp_path: Pa
     path = f"/api/calls/CA{'1' * 32}/handoff"
     async with sandbox(tmp_path, **changes) as server:
         assert [(await post(server, path))[0] for _ in range(2)] == [404, 404]
+
+
+# --- wrong tokens -----------------------------------------------------------------------------------
+
+
+async def test_who_tries_tokens_is_told_to_wait_and_the_right_one_is_taken_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_COUNT_SECONDS", 0.5)
+    METRICS.reset()
+    path = f"/api/calls/CA{'1' * 32}/end"
+    async with sandbox(tmp_path, **OPEN) as server:
+        statuses = [(await post(server, path, f"guess {number}"))[0] for number in range(WRONG_A_MINUTE + 10)]
+        assert statuses == [401] * WRONG_A_MINUTE + [429] * 10
+        response = await server.http.post(server.base_url + path)
+        assert int(response.headers["Retry-After"]) > 0
+        assert (await post(server, path))[0] == 404
+        await until(lambda: "more requests without" in caplog.text, "the count")
+    told = [record for record in caplog.records if "bearer token" in record.getMessage()]
+    assert sum(record.args[0] for record in told[1:]) == WRONG_A_MINUTE + 10  # type: ignore[index,misc]
+    assert "guess" not in caplog.text
+    assert METRICS.sample("voice_app_requests_refused_total", what="token") == WRONG_A_MINUTE + 11
+
+
+@pytest.mark.parametrize("path", ["/voice", "/orchestrator/events", f"/api/calls/CA{'1' * 32}/handoff"])
+async def test_who_goes_in_the_middle_of_a_body_leaves_no_traceback(
+    tmp_path: Path, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with sandbox(tmp_path, **OPEN) as server:
+        for _ in range(20):
+            await leave_in_mid_body(server, path)
+        assert (await server.http.get(f"{server.base_url}/healthz")).status == 200
+        await until(lambda: len(asyncio.all_tasks()) < 40, "the requests to end")
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+
+
+async def leave_in_mid_body(server: Sandbox, path: str) -> None:
+    """Send half of a request, with every header that the route wants, and go."""
+    host, port = server.base_url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        f"POST {path}?bodySHA256={'0' * 64} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+        f"Authorization: Bearer {TOKEN}\r\nX-Twilio-Signature: {'A' * 27}=\r\n"
+        f"Content-Type: application/x-www-form-urlencoded\r\n\r\nhalf".encode()
+    )
+    await writer.drain()
+    await asyncio.sleep(0)
+    writer.close()
+    await writer.wait_closed()

@@ -9,10 +9,9 @@ the journal: ``{"id", "at", "call_sid", "event"}``. ``?call=CA…`` follows one 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 from asyncio import FIRST_COMPLETED
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from voice_app.agents import EndCall, Transfer
 from voice_app.calls import CallState, HandoffState
+from voice_app.console.access import Access, refused
 from voice_app.journal import Entry, JournalError
 from voice_app.journal.events import Closed
 from voice_app.runtime import Services
@@ -38,13 +38,15 @@ HEARTBEAT_SECONDS: Final = 15.0
 
 
 def api_routes(services: Services) -> list[BaseRoute]:
+    access = Access(services.settings.api_token)
+
     async def handoff(request: Request) -> Response:
         body = await _body(request)
         if body is None:
-            return _error(400, "the body is no JSON object with `reason` and `summary`")
+            return refused(400, "the body is no JSON object with `reason` and `summary`")
         reason, summary = body.get("reason", "supervisor"), body.get("summary", "")
         if not isinstance(reason, str) or not isinstance(summary, str):
-            return _error(400, "`reason` and `summary` are texts")
+            return refused(400, "`reason` and `summary` are texts")
         return await _leave(services, request, Transfer(reason[:MAX_REASON], summary[:MAX_SUMMARY]))
 
     async def end(request: Request) -> Response:
@@ -54,9 +56,9 @@ def api_routes(services: Services) -> list[BaseRoute]:
         return await _feed(request, services)
 
     return [
-        Route("/api/feed", _authorised(services, follow), methods=["GET"]),
-        Route("/api/calls/{call_sid}/handoff", _authorised(services, handoff), methods=["POST"]),
-        Route("/api/calls/{call_sid}/end", _authorised(services, end), methods=["POST"]),
+        Route("/api/feed", access.guarded(follow), methods=["GET"]),
+        Route("/api/calls/{call_sid}/handoff", access.guarded(handoff), methods=["POST"]),
+        Route("/api/calls/{call_sid}/end", access.guarded(end), methods=["POST"]),
     ]
 
 
@@ -64,7 +66,7 @@ async def _leave(services: Services, request: Request, action: Transfer | EndCal
     """Let the agent say its last words where it has the call; else tell Twilio to take the call away."""
     call_sid = request.path_params["call_sid"]
     if CALL_SID.fullmatch(call_sid) is None:
-        return _error(404, "that is no CallSid")
+        return refused(404, "that is no CallSid")
     connection = services.registry.sessions.get(call_sid)
     if connection is None or not connection.leave(action):
         try:
@@ -73,18 +75,18 @@ async def _leave(services: Services, request: Request, action: Transfer | EndCal
                 return refusal
             await _take_away(services, call_sid, state, action)
         except JournalError as error:
-            return _error(503, f"the journal cannot be read, so try again: {error}")
+            return refused(503, f"the journal cannot be read, so try again: {error}")
         except ApiError as error:
-            return _error(_STATUSES.get(error.status or 0, 502), str(error))
+            return refused(_STATUSES.get(error.status or 0, 502), str(error))
     return JSONResponse({"call_sid": call_sid, "accepted": True}, 202)
 
 
 async def _refusal(services: Services, call_sid: str, state: CallState) -> Response | None:
     """Why nothing can be done about a call: it is none of ours, or over. Raises `ApiError`."""
     if not state.opened:
-        return _error(404, f"no call {call_sid} is known here")
+        return refused(404, f"no call {call_sid} is known here")
     if state.events(Closed) or (await services.calls.fetch(call_sid)).over:
-        return _error(409, f"the call {call_sid} is over")
+        return refused(409, f"the call {call_sid} is over")
     return None
 
 
@@ -145,22 +147,6 @@ def _line(entry: Entry) -> bytes:
     return b"data: " + msgspec.json.encode(told) + b"\n\n"
 
 
-def _authorised(
-    services: Services, handler: Callable[[Request], Awaitable[Response]]
-) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        token = services.settings.api_token
-        if token is None:
-            return _error(403, "the API is closed: set VOICE_APP_API_TOKEN to open it")
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        wanted = token.get_secret_value().encode()
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), wanted):
-            return _error(401, "the bearer token is missing or wrong")
-        return await handler(request)
-
-    return endpoint
-
-
 async def _body(request: Request) -> dict[str, Any] | None:
     """The JSON object of a request, empty if there is no body; None for anything else."""
     data = await read_body(request, MAX_BODY)
@@ -173,8 +159,3 @@ async def _body(request: Request) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
-
-
-def _error(status: int, message: str) -> Response:
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return JSONResponse({"error": message}, status, headers=headers)

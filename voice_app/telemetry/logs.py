@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import time
@@ -15,6 +16,7 @@ TALKATIVE: Final = (
 )
 """Libraries that log what they send and get, with numbers, words and tokens: of them warnings are enough."""
 _LOG_AGAIN_SECONDS: Final = 30.0
+_COUNT_SECONDS: Final = 60.0
 
 
 class LogThrottle:
@@ -37,6 +39,38 @@ class LogThrottle:
         logged, self._logged_at = self._logged_at is not None, None
         self.on = False
         return logged
+
+
+class RepeatedLine:
+    """A warning about what anybody can have happen as often as they like: at once, then once a minute.
+
+    Belongs to the event loop of who uses it.
+    """
+
+    def __init__(self, log: logging.Logger, subject: str) -> None:
+        """``subject`` is what happens, in the plural: ``wrong bearer tokens``, say."""
+        self._log = log
+        self._subject = subject
+        self._more = 0
+        self._minute: asyncio.TimerHandle | None = None
+
+    def warn(self, text: str, *values: object) -> None:
+        """It has happened: tell it, or count it until the minute is over."""
+        if self._minute is not None:
+            self._more += 1
+            return
+        self._log.warning(text, *values)
+        self._begin_minute()
+
+    def _begin_minute(self) -> None:
+        self._minute = asyncio.get_running_loop().call_later(_COUNT_SECONDS, self._tell)
+
+    def _tell(self) -> None:
+        self._minute = None
+        if self._more:
+            self._log.warning("%d more %s in the last %g s", self._more, self._subject, _COUNT_SECONDS)
+            self._more = 0
+            self._begin_minute()
 
 
 def configure_logging(

@@ -37,7 +37,7 @@ RECONNECTED: Final = METRICS.counter(
 )
 RESUMED: Final = METRICS.counter("voice_app_sessions_resumed_total", "Broken sessions taken up again")
 REFUSED: Final = METRICS.counter(
-    "voice_app_requests_refused_total", "Requests that were not Twilio's", ["what"]
+    "voice_app_requests_refused_total", "Requests that were not Twilio's, or had a wrong `token`", ["what"]
 )
 MALFORMED: Final = METRICS.counter("voice_app_frames_malformed_total", "Frames that were not understood")
 HANDOFFS: Final = METRICS.counter(
