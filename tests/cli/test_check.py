@@ -17,6 +17,7 @@ from support.commands import served, serving, voice_app
 from support.waiting import until
 from voice_app.sandbox.twilio import Behaviour, Fault, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
+from voice_app.sandbox.twilio.records import SandboxCall
 
 SID = "AC" + "1" * 32
 NUMBER = "+15550100001"
@@ -276,3 +277,48 @@ async def turns(http: aiohttp.ClientSession, base_url: str, expected: tuple[int,
     """Wait until ``/readyz`` says this."""
     while await ready(http, base_url) != expected:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
+
+
+async def test_the_last_days_alerts_of_our_numbers_are_explained(tmp_path: Path) -> None:
+    twilio = account()
+    configuration_id = named(twilio)
+    ours, others = "CA" + "1" * 32, "CA" + "2" * 32
+    twilio.finished = {
+        ours: SandboxCall(ours, "+15550100002", NUMBER),
+        others: SandboxCall(others, "+15550100002", "+15550100088"),
+    }
+    twilio.add_alert(64102, ours, request_url=f"wss://voice.example.com/relay/{'t' * 40}")
+    twilio.add_alert(64102, ours)
+    twilio.add_alert(64109, others)
+    twilio.add_alert(11200, request_url="https://somewhere.example.com/voice")
+    twilio.add_alert(530003, log_level="warning")
+    twilio.add_alert(12200, ours, date_generated="2020-01-01T00:00:00Z")
+    async with environment(twilio, configuration_id) as values:
+        result = await voice_app(tmp_path, "check", "--json", **values)
+        strict = await voice_app(
+            tmp_path, "check", "--strict", VOICE_APP_GUARD_ALLOW="ERR101:64102", **values
+        )
+    found = {item["where"]: item for item in json.loads(result.out)["findings"]}
+    assert result.code == strict.code == 0
+    assert set(found) == {"64102", "530003"}
+    assert found["64102"]["severity"] == "warning"
+    assert found["530003"]["severity"] == "note"
+    assert "2 times in the last day" in found["64102"]["message"]
+    assert "could not open the agent's socket" in found["64102"]["message"]
+    assert "TWILIO_AUTH_TOKEN" in found["64102"]["fix"]
+    assert "t" * 40 not in result.out
+
+
+@pytest.mark.parametrize("fault", [{"status": 401, "code": 70004}, {"status": 403}, {"status": 404}])
+async def test_a_check_that_may_not_read_alerts_says_so_and_goes_on(
+    tmp_path: Path, fault: dict[str, Any]
+) -> None:
+    twilio = account()
+    configuration_id = named(twilio)
+    twilio.faults.add(Fault("/monitor/*", times=None, **fault))
+    async with environment(twilio, configuration_id) as values:
+        result = await voice_app(tmp_path, "check", VOICE_APP_GUARD_ALLOW="STT102:gone", **values)
+    assert result.code == 0
+    assert result.out.startswith("Fine: speech-to-text is billed once")
+    assert "note ERR102 alerts: The alerts of the last day could not be read" in result.out
+    assert "CFG103" in result.out  # everything that an allowance could be about was read

@@ -205,7 +205,7 @@ async def test_the_check_only_ever_reads(account: SandboxAccount) -> None:
     await checked(account, configuration_id, origin=ORIGIN, account_sid=account.sid)
     assert {method for method, _, _ in account.requests} == {"GET"}
     paths = {path.partition("?")[0].split("/")[1] for _, path, _ in account.requests}
-    assert paths == {"api", "conversations", "memory", "intelligence"}
+    assert paths == {"api", "conversations", "memory", "intelligence", "monitor"}
 
 
 async def test_a_memory_store_that_is_gone_is_told_and_refuses_nothing(account: SandboxAccount) -> None:
@@ -350,7 +350,7 @@ async def test_a_network_that_is_down_is_one_finding(account: SandboxAccount) ->
     assert [line.removesuffix(" could not be read") for line in sorted(finding.evidence)] == sorted(
         f"{item.part} {item.where}".strip() for item in report.snapshot.unread
     )
-    assert len(finding.evidence) == 4
+    assert len(finding.evidence) == 5
     assert report.exit_code == 3
 
 

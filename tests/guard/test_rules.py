@@ -32,12 +32,23 @@ from voice_app.findings import RULES, Finding, Severity
 from voice_app.guard import Allowance, Named
 from voice_app.guard.snapshot import Part, Unread
 from voice_app.twilio import Trouble
+from voice_app.twilio.alerts import Alert
 from voice_app.twiml import RULES as TWIML_RULES
 from voice_app.twiml import lint_text
 
 E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 SMS_BOTH = [rule("*", NUMBER, None), rule(NUMBER, "*", None)]
 CONVERSATION = "conv_conversation_00000000000000000000000007"
+
+
+CALL, OTHER = "CA" + "1" * 32, "CA" + "2" * 32
+
+
+def alerts(*told: tuple[str, str]) -> dict[str, Any]:
+    """Twilio reported these errors of these calls; `CALL` came to our number."""
+    found = tuple(Alert(f"NO{code}", code, "error", "2026-11-01T00:00:00Z", sid) for code, sid in told)
+    ends = {CALL: frozenset({PERSON, NUMBER}), OTHER: frozenset({PERSON, "+15550100066"})}
+    return {"alerts": found, "alerted_calls": ends}
 
 
 def with_(**fields: Any) -> dict[str, Any]:
@@ -370,6 +381,8 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], Severity]] = {
     ),
     "38 the store cannot be read": ("MEM104", {}, unread(Part.STORE, STORE), W),
     "38 customers without profiles": ("MEM102", people(3, 2), people(2, 3), W),
+    "38 the link to the memory fails": ("ERR101", alerts(("530003", OTHER)), alerts(("530003", CALL)), W),
+    "38 alerts cannot be read": ("ERR102", {}, unread(Part.ALERTS, ""), N),
     "42 chat without the bridge": ("CFG124", chats(conversationsV1Bridge={"serviceId": "IS1"}), chats(), W),
     "45 the configuration cannot be read": ("STT106", {}, unknown_configuration(), E),
     "45 the list cannot be read": ("STT106", {}, unread(Part.CONFIGURATIONS), E),

@@ -22,6 +22,7 @@ from voice_app.calls.transcript import CallTranscript
 from voice_app.journal.entries import Entry
 from voice_app.journal.events import (
     Acted,
+    Alerted,
     Analysed,
     AnswerAwaited,
     AnswerDecided,
@@ -64,7 +65,18 @@ _E = TypeVar("_E", bound=Event)
 
 _KEPT: Final[frozenset[type]] = frozenset(
     {
-        *(Acted, Analysed, CallbackWanted, Called, CalledBack, Closed, Conversed, Failed, FollowedUp),
+        *(
+            Acted,
+            Alerted,
+            Analysed,
+            CallbackWanted,
+            Called,
+            CalledBack,
+            Closed,
+            Conversed,
+            Failed,
+            FollowedUp,
+        ),
         *(HandedOff, Noted, Pressed, Recognised, Served, SocketOpened, Speculated, Stored, Transcription),
         *(Voicemail,),
     }

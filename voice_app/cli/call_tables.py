@@ -15,6 +15,7 @@ from voice_app.calls import CallerAddress, CallState, SpokenLine
 from voice_app.cli.output import plain, printable
 from voice_app.journal import CallRecord, Entry
 from voice_app.journal.events import (
+    Alerted,
     Connected,
     Event,
     FollowedUp,
@@ -30,6 +31,7 @@ from voice_app.journal.events import (
     Typing,
     UnknownEvent,
 )
+from voice_app.twilio.alerts import meaning
 
 _WHO: Final = {
     "user": Text("caller", "cyan"),
@@ -136,6 +138,10 @@ def _note(event: Event | UnknownEvent) -> str:
             return f"{kind} {data}"
         case Connected(session_id=session_id, language=language):
             return f"connected: session_id {session_id}, language {language}"
+        case Alerted(code=code, text=text, url=url, status=status):
+            answered = " ".join(filter(None, [url, f"({status})" if status else ""]))
+            told = f"twilio: {code} {meaning(code).what}{f' at {answered}' if answered else ''}"
+            return f"{told}: {text}" if text else told
         case ToolCalled(name=name, arguments=arguments):
             return f"tool: {name} {arguments}".rstrip()
         case ToolReturned(name=name, outcome=outcome, duration_ms=duration_ms):

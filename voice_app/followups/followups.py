@@ -230,7 +230,7 @@ class Followups:
         """At the start: a server may have been lost between the news of a call and its report's revision."""
         if self._looked_for_news or not self._work.reports:
             return
-        kinds = frozenset({"voicemail", "analysed"})
+        kinds = frozenset({"voicemail", "analysed", "alert"})
         async for record in self._journal.select(Selection(since=since, closed=True, having=kinds)):
             self.news(record.call_sid)
         self._looked_for_news = True

@@ -20,6 +20,7 @@ from voice_app.followups.revisions import Revisions, entries_of
 from voice_app.journal import CallRecord, Entry, Journal
 from voice_app.journal.events import (
     Acted,
+    Alerted,
     Analysed,
     Closed,
     Failed,
@@ -31,6 +32,7 @@ from voice_app.journal.events import (
     Transcription,
     Voicemail,
 )
+from voice_app.twilio.alerts import meaning
 
 VERSION: Final = 1
 
@@ -138,6 +140,18 @@ class ReportedAnalysis(_Part, kw_only=True):
     at: str
 
 
+class ReportedAlert(_Part, kw_only=True):
+    """What Twilio's Debugger reported of the call."""
+
+    at: float
+    code: str
+    level: str
+    meaning: str
+    text: str
+    url: str
+    status: str
+
+
 class ReportedLatency(_Part, kw_only=True):
     """Of all replies that have one, in milliseconds."""
 
@@ -190,6 +204,7 @@ class CallReport(_Part, kw_only=True, rename={"from_": "from"}):
     handoff: ReportedHandoff | None
     voicemail: list[ReportedMessage]
     failures: list[ReportedNote]
+    alerts: list[ReportedAlert]
     analysed: list[ReportedAnalysis]
     follow_ups: list[ReportedNote]
 
@@ -236,6 +251,18 @@ def call_report(record: CallRecord, entries: Sequence[Entry]) -> CallReport:
         handoff=_handoff(state),
         voicemail=_voicemail(state),
         failures=_failures(state),
+        alerts=[
+            ReportedAlert(
+                at=at,
+                code=event.code,
+                level=event.level,
+                meaning=meaning(event.code).what,
+                text=event.text,
+                url=event.url,
+                status=event.status,
+            )
+            for at, event in state.timed(Alerted)
+        ],
         analysed=[
             ReportedAnalysis(
                 operator_id=event.operator_id, result=event.result, trigger=event.trigger, at=event.at

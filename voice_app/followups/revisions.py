@@ -12,13 +12,22 @@ from typing import Final, Self
 
 from voice_app.calls import CallState
 from voice_app.journal import Entry, Journal
-from voice_app.journal.events import Analysed, Closed, Conversed, FollowedUp, Stored, Transcribed, Voicemail
+from voice_app.journal.events import (
+    Alerted,
+    Analysed,
+    Closed,
+    Conversed,
+    FollowedUp,
+    Stored,
+    Transcribed,
+    Voicemail,
+)
 
 REPORT: Final = "report"
 """The task that sends a call's report; ``report#2`` sends its second revision."""
 NOTHING_NEW: Final = "nothing new"
 """The outcome of a revision that need not be sent."""
-NEWS: Final = (Analysed, Closed, Stored, Transcribed, Voicemail)
+NEWS: Final = (Alerted, Analysed, Closed, Stored, Transcribed, Voicemail)
 """Events that may come after a report, and that its readers wait for."""
 
 

@@ -115,7 +115,7 @@ def judge(snapshot: Snapshot, others: Sequence[Finding] = ()) -> list[Finding]:
     found = [*others]
     for rule, check in _CHECKS:
         found += map(rule.of, check(snapshot))
-    return allow(found, snapshot.scope.allowances, complete=not snapshot.unread)
+    return allow(found, snapshot.scope.allowances, complete=not snapshot.gaps)
 
 
 def verdict(findings: Sequence[Finding], *, strict: bool = False) -> Verdict:
@@ -297,9 +297,9 @@ class Watch:
         self._counted = found
 
     def _doubt(self, report: Report) -> None:
-        doubted = bool(report.snapshot.unread)
+        doubted = bool(report.snapshot.gaps)
         if doubted and not self._doubted:
-            for item in report.snapshot.unread:
+            for item in report.snapshot.gaps:
                 log.warning("the guard cannot read %s %s: %s", item.part, item.where, item.error.answer)
         self._doubted = doubted
 

@@ -6,6 +6,7 @@ It only ever asks with GET, and never raises for what Twilio answers: what canno
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
@@ -13,6 +14,7 @@ from voice_app.guard.matching import VOICE, captures
 from voice_app.guard.snapshot import SETTING, Named, Part, Scope, Snapshot, Unread
 from voice_app.twilio import (
     ApiError,
+    Calls,
     Configuration,
     Configurations,
     Conversation,
@@ -24,14 +26,18 @@ from voice_app.twilio import (
     Trouble,
     TwilioApi,
 )
+from voice_app.twilio.alerts import Alert, Alerts
 from voice_app.twilio.classic_api import IncomingNumber, IncomingNumbers, VoiceApplication
 from voice_app.twilio.conversations import PATH as CONVERSATIONS
-from voice_app.twilio.identifiers import IdKind, problem
+from voice_app.twilio.identifiers import CALL_SID, IdKind, problem
 from voice_app.twilio.memory import MemoryStore
 from voice_app.twilio.models import OPEN
 
 MOST_CONVERSATIONS: Final = 1000
 """Open conversations that are looked at: one page of them."""
+DAY_SECONDS: Final = 24 * 3600.0
+MOST_ALERTED_CALLS: Final = 20
+"""Calls that are read to learn whose the alerts are."""
 
 TWILIOS_OWN: Final = frozenset(
     IdKind.OPERATOR + suffix
@@ -68,7 +74,10 @@ class _Collector:
             listed,
             (incoming, applications),
             open_now,
-        ) = await asyncio.gather(self._linked(listing), listing, self._incoming(), self._open())
+            (alerts, alerted_calls),
+        ) = await asyncio.gather(
+            self._linked(listing), listing, self._incoming(), self._open(), self._alerts()
+        )
         return Snapshot(
             scope=self._scope,
             named=tuple(named),
@@ -80,6 +89,8 @@ class _Collector:
             operators=operators,
             conversations=open_now,
             conversations_cut=len(open_now or ()) >= MOST_CONVERSATIONS,
+            alerts=alerts,
+            alerted_calls=alerted_calls,
             unread=tuple(self._unread),
         )
 
@@ -155,6 +166,26 @@ class _Collector:
         named = {item.voice_application_sid for item in found or () if not item.trunk_sid} - {""}
         applications = await self._each(Part.APPLICATION, named, numbers.application)
         return tuple(found) if found is not None else None, applications
+
+    async def _alerts(self) -> tuple[tuple[Alert, ...] | None, dict[str, frozenset[str]]]:
+        """The alerts of the last day, and who was on the newest calls that they are about."""
+        if not self._scope.account_sid:
+            return None, {}
+        alerts = Alerts(self._api)
+        found = await self._try(Part.ALERTS, "", lambda: alerts.since(time.time() - DAY_SECONDS))
+        named = dict.fromkeys(item.resource_sid for item in found or ())
+        call_sids = [sid for sid in named if CALL_SID.fullmatch(sid)][:MOST_ALERTED_CALLS]
+        calls = Calls(self._api, self._scope.account_sid)
+
+        async def ends(call_sid: str) -> frozenset[str] | None:
+            try:
+                call = await self._within(lambda: calls.fetch(call_sid))
+            except ApiError:  # an alert of a call of which nothing is known may be about one of ours
+                return None
+            return frozenset({call.from_, call.to})
+
+        read = zip(call_sids, await asyncio.gather(*map(ends, call_sids)), strict=True)
+        return None if found is None else tuple(found), {sid: told for sid, told in read if told is not None}
 
     async def _open(self) -> tuple[Conversation, ...] | None:
         if not self._scope.named:

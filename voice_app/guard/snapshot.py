@@ -23,6 +23,7 @@ from voice_app.twilio import (
     Operator,
     Trouble,
 )
+from voice_app.twilio.alerts import Alert
 from voice_app.twilio.classic_api import IncomingNumber, VoiceApplication
 from voice_app.twilio.identifiers import IdKind
 from voice_app.twilio.memory import MemoryStore
@@ -118,6 +119,7 @@ class Part(StrEnum):
     INTELLIGENCE = "the intelligence configuration"
     OPERATOR = "the operator"
     CONVERSATIONS = "the open conversations"
+    ALERTS = "the alerts of the last day"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,16 @@ class Snapshot:
     """Open ones, as many as were looked at."""
     conversations_cut: bool = False
     """Whether there are more."""
+    alerts: tuple[Alert, ...] | None = None
+    """What Twilio's Debugger has of the last day, the newest first."""
+    alerted_calls: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The two ends of the calls that alerts are about, as far as those were read, by CallSid."""
     unread: tuple[Unread, ...] = ()
+
+    @property
+    def gaps(self) -> list[Unread]:
+        """What could not be read of the account itself: alerts only tell what happened on it."""
+        return [item for item in self.unread if item.part is not Part.ALERTS]
 
     @cached_property
     def in_use(self) -> list[Configuration]:

@@ -258,6 +258,25 @@ class Voicemail(_Event, tag="voicemail", frozen=True):
     """``completed`` or ``failed``, once Twilio has tried to write down what was said."""
 
 
+class Alerted(_Event, tag="alert", frozen=True):
+    """Twilio's Debugger reported that something went wrong. `voice_app.twilio.alerts` says what it means."""
+
+    code: str
+    """Twilio's error code."""
+    level: str = ""
+    """``error`` or ``warning``."""
+    text: str = ""
+    """What Twilio says."""
+    resource: str = ""
+    """The SID or id of what it is about: the call, as a rule."""
+    url: str = ""
+    """What Twilio had asked, without the query."""
+    status: str = ""
+    """The HTTP status of the answer, if there was one."""
+    at: str = ""
+    """When it happened, as Twilio wrote it."""
+
+
 class Failed(_Event, tag="failure", frozen=True):
     """Something went wrong while a caller was on the line."""
 
@@ -409,6 +428,7 @@ Event: TypeAlias = (
     | Transcribed
     | Transcription
     | Voicemail
+    | Alerted
     | Failed
     | Disconnected
     | SessionEnded

@@ -24,3 +24,4 @@ TRANSCRIPTION: Final = "/transcription"
 
 ORCHESTRATOR_EVENTS: Final = "/orchestrator/events"
 INTELLIGENCE_RESULTS: Final = "/intelligence/results"
+TWILIO_DEBUGGER: Final = "/twilio/debugger"

@@ -157,6 +157,9 @@ CALL_ALARMS: Final = METRICS.counter(
 
 # --- the journal, Twilio's APIs, and what follows a call ----------------------------------------
 
+ALERTS: Final = METRICS.counter(
+    "voice_app_twilio_alerts_total", "What Twilio's Debugger reported to us", ["code", "level"]
+)
 JOURNAL_UP: Final = METRICS.gauge(
     "voice_app_journal_up", "Whether the journal's database takes entries", workers="livemin"
 )

@@ -37,6 +37,8 @@ class CallResource:
     """How long it lasted, once it is over."""
     created_at: float | None = None
     """Seconds since the epoch."""
+    from_: str = ""
+    to: str = ""
 
     @property
     def over(self) -> bool:
@@ -50,7 +52,8 @@ class CallResource:
         except ValueError:
             created_at = None
         seconds = float(duration) if duration.isdecimal() else None
-        return cls(str(raw.get("sid", "")), str(raw.get("status", "")), seconds, created_at)
+        ends = (str(raw.get("from") or ""), str(raw.get("to") or ""))
+        return cls(str(raw.get("sid", "")), str(raw.get("status", "")), seconds, created_at, *ends)
 
 
 class Calls:

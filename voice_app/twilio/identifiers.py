@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import phonenumbers
 
 
+CALL_SID: Final = re.compile(r"CA[0-9a-fA-F]{32}")
 PREFIXES: Final = {"WHATSAPP": "whatsapp:", "RCS": "rcs:"}
 """How the addresses of a channel begin."""
 

@@ -1,13 +1,16 @@
-"""What Twilio reports of conversations: the status callback of a configuration, and operators' results.
+"""What Twilio reports beside calls: changes of conversations, operators' results, and its own errors.
 
 ``POST /orchestrator/events``: something has changed. Events come in any order, late, and more than once.
 Nothing here depends on an order: each is a fact with a time of its own, and goes to the journal of its call.
 ``POST /intelligence/results``, the webhook of an intelligence rule: operators have read a conversation.
 Source: ``docs/orchestrator.md`` §5 and §7.
+``POST /twilio/debugger``, the webhook of the Console's Debugger: something went wrong, on a call or beside
+them. Source: https://www.twilio.com/docs/usage/troubleshooting/debugging-event-webhooks
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -15,11 +18,15 @@ from typing import Any, Final
 import msgspec
 
 from voice_app.journal import JournalError
-from voice_app.journal.events import Analysed, Notified
+from voice_app.journal.events import Alerted, Analysed, Notified
 from voice_app.runtime import Services
+from voice_app.telemetry import metrics
+from voice_app.telemetry.scope import about
 from voice_app.twilio import ApiError, OperatorResult
+from voice_app.twilio.alerts import ERRORS, MAX_TEXT, code_label, meaning, shown_url
+from voice_app.twilio.identifiers import CALL_SID
 from voice_app.webhooks.request import Notice
-from voice_app.webhooks.routing import CALL_SID
+from voice_app.webhooks.signature import Form
 
 MAX_RESOURCE: Final = 4000
 """Characters that are kept of a resource of an unknown type."""
@@ -37,6 +44,8 @@ RESOURCES: Final = {
     "COMMUNICATION_UPDATED": "communication",
 }
 """What kind of resource an event is about."""
+
+log = logging.getLogger(__name__)
 
 
 # --- Orchestrator ------------------------------------------------------------------------------------
@@ -144,7 +153,85 @@ def _results(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-# --- both --------------------------------------------------------------------------------------------
+# --- Debugger ----------------------------------------------------------------------------------------
+
+
+def debugger_form(form: Form) -> Mapping[str, Any]:
+    """The fields of the form, with the JSON in ``Payload`` decoded."""
+    try:
+        payload = msgspec.json.decode(form.get("Payload", ""))
+    except (msgspec.DecodeError, RecursionError):
+        payload = None
+    return {**form, "Payload": payload}
+
+
+def debugger_problem(body: Mapping[str, Any]) -> str | None:
+    """Why this is no entry of the Debugger; None if it is one."""
+    if not isinstance(body["Payload"], dict):
+        return "Payload is missing, or no JSON object"
+    return None if _code(body) else "Payload has no error_code"
+
+
+def debugger_key(body: Mapping[str, Any]) -> str:
+    """What makes an entry the same one again, where Twilio sends no token."""
+    return str(body.get("Sid") or _json(body, MAX_RESOURCE))
+
+
+async def debugger_event(services: Services, notice: Notice) -> None:
+    """Write an entry to the journal of its call, or of the account where it names no call that we know."""
+    body, payload = notice.body, notice.body["Payload"]
+    code, level = _code(body), _text(body.get("Level")).lower()
+    webhook, told = _mapping(payload.get("webhook")), payload.get("more_info")
+    asked, answered = _mapping(webhook.get("request")), _mapping(webhook.get("response"))
+    more = _mapping(told)
+    texts = (more.get(name) for name in ("Msg", "msg", "message", "description", "parserMessage"))
+    said = told if isinstance(told, str) else next(filter(None, texts), "")
+    call_sid = next(_calls_in(payload, more, _mapping(asked.get("parameters"))), None)
+    conversation = more.get("conversationId") or payload.get("resource_sid")
+    alerted = Alerted(
+        code,
+        level,
+        str(said)[:MAX_TEXT],
+        _text(payload.get("resource_sid")) or call_sid or "",
+        shown_url(str(asked.get("url") or more.get("url") or "")),
+        _text(str(answered.get("status_code") or more.get("httpResponse") or "")),
+        _text(body.get("Timestamp")),
+    )
+    under = await _known_call(services, call_sid, conversation)
+    with about(under):
+        log.warning("Twilio reports %s %s: %s", level or "an error", code, meaning(code).what)
+    metrics.ALERTS.labels(code_label(code), level if level in (ERRORS, "warning") else "other").inc()
+    services.journal.write(under, alerted, once=notice.key())
+    services.followups.news(under)
+
+
+def _code(body: Mapping[str, Any]) -> str:
+    """Twilio's error code: digits, as text or as a number."""
+    payload = body["Payload"]
+    more = _mapping(payload.get("more_info"))
+    told = str(payload.get("error_code") or more.get("ErrorCode") or more.get("errorCode") or "")
+    return told if re.fullmatch(r"\d{1,7}", told, re.ASCII) else ""
+
+
+def _calls_in(*places: Mapping[str, Any]) -> Iterator[str]:
+    for place in places:
+        for name in ("resource_sid", "CallSid", "callSid", "call_sid"):
+            if isinstance(sid := place.get(name), str) and CALL_SID.fullmatch(sid):
+                yield sid
+
+
+async def _known_call(services: Services, call_sid: str | None, conversation: object) -> str:
+    """Whose journal an entry belongs to. It must not make a call known that we never had."""
+    if call_sid is None:
+        return await _journal_of(services, conversation, None)
+    try:
+        known = bool(await services.journal.events(call_sid))
+    except JournalError:  # it is in the log
+        known = True
+    return call_sid if known else services.settings.account_sid or ""
+
+
+# --- all ---------------------------------------------------------------------------------------------
 
 
 async def _journal_of(services: Services, conversation_id: object, call_sid: str | None) -> str:

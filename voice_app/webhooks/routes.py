@@ -47,6 +47,13 @@ def webhook_routes(services: Services) -> tuple[list[BaseRoute], ShortWays]:
             problem=events.results_problem,
             key=events.results_key,
         ),
+        signed.notice(
+            addresses.TWILIO_DEBUGGER,
+            events.debugger_event,
+            problem=events.debugger_problem,
+            key=events.debugger_key,
+            read=events.debugger_form,
+        ),
         WebSocketRoute(addresses.RELAY, relay),
     ]
     signed.short_ways.sockets[addresses.RELAY.removesuffix("/{token}")] = relay

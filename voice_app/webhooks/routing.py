@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from voice_app.runtime import Services
 from voice_app.telemetry import metrics
 from voice_app.telemetry.scope import about
+from voice_app.twilio.identifiers import CALL_SID
 from voice_app.webhooks.request import CallRequest, Notice
 from voice_app.webhooks.responses import LAST_RESORT, twiml
 from voice_app.webhooks.signature import Form, RequestRefusedError, Signatures
@@ -25,7 +25,6 @@ MAX_BODY: Final = 256 * 1024
 """Bytes. Twilio's forms have a few kilobytes; handoff data is the largest part."""
 SETTLE_SECONDS: Final = 0.25
 """How long an answer waits until other servers can read what it follows from."""
-CALL_SID: Final = re.compile(r"CA[0-9a-fA-F]{32}")
 TOKEN_HEADER: Final = "I-Twilio-Idempotency-Token"  # noqa: S105 - the name of a header
 
 CallHandler = Callable[[Services, CallRequest], Awaitable[Response]]
@@ -99,21 +98,23 @@ class SignedRoutes:
         *,
         problem: Callable[[Mapping[str, Any]], str | None],
         key: Callable[[Mapping[str, Any]], str],
+        read: Callable[[Form], Mapping[str, Any]] | None = None,
     ) -> Route:
-        """A route on which Twilio reports something as JSON; it is handled after the answer.
+        """A route on which Twilio reports something, as JSON; it is handled after the answer.
 
         It is handled once, however often it is delivered: by Twilio's token, or by ``key`` where there is
-        none. ``problem`` says why a body is not what belongs here.
+        none. ``problem`` says why a body is not what belongs here. ``read`` makes it of a form.
         """
 
         async def endpoint(request: Request) -> Response:
             try:
-                body = await self._verified_body(request)
+                found = await self._verified(request)
             except RequestRefusedError as error:
                 return _refuse(request, error)
-            if body is None:
+            if found is None:
                 return PlainTextResponse("Payload too large", 413)
-            content = _json_object(body)
+            body, form = found
+            content = _json_object(body) if read is None else read(form)
             if content is None:
                 return PlainTextResponse("The body is not a JSON object", 400)
             if (wrong := problem(content)) is not None:
@@ -155,24 +156,22 @@ class SignedRoutes:
         Raises:
             RequestRefusedError: it is not Twilio's, or about another account.
         """
-        body = await read_body(request, MAX_BODY)
-        if body is None:
+        found = await self._verified(request)
+        if found is None:
             return None
-        form = self._check(request, body)
+        _, form = found
         account = form.get("AccountSid")
         if account is not None and account != self._services.settings.account_sid:
             raise RequestRefusedError("it is about another account (AccountSid)")
         return form
 
-    async def _verified_body(self, request: Request) -> bytes | None:
+    async def _verified(self, request: Request) -> tuple[bytes, Form] | None:
+        """The body of a request that Twilio signed, with its fields; None if it is too large."""
         body = await read_body(request, MAX_BODY)
-        if body is not None:
-            self._check(request, body)
-        return body
-
-    def _check(self, request: Request, body: bytes) -> Form:
+        if body is None:
+            return None
         target = raw_target(request.scope["raw_path"], request.scope["query_string"])
-        return self._signatures.check_request(request.method, target, request.headers, body)
+        return body, self._signatures.check_request(request.method, target, request.headers, body)
 
 
 def raw_target(path: bytes, query: bytes) -> str:
@@ -206,4 +205,5 @@ def _json_object(body: bytes) -> Mapping[str, Any] | None:
 
 def _account(body: Mapping[str, Any]) -> object:
     data = body.get("data")
-    return body.get("accountId") or (data.get("accountId") if isinstance(data, dict) else None)
+    told = body.get("accountId") or body.get("AccountSid")
+    return told or (data.get("accountId") if isinstance(data, dict) else None)

@@ -3,6 +3,6 @@
 Source: ``docs/orchestrator.md`` §8.
 """
 
-from voice_app.guard.rules import addresses, billing, captures, configuration, lifecycle, links
+from voice_app.guard.rules import addresses, alerts, billing, captures, configuration, lifecycle, links
 
-__all__ = ["addresses", "billing", "captures", "configuration", "lifecycle", "links"]
+__all__ = ["addresses", "alerts", "billing", "captures", "configuration", "lifecycle", "links"]

@@ -116,6 +116,8 @@ class SandboxAccount:
         """The calls that are over, by CallSid."""
         self.recordings: dict[str, bytes] = {}
         """The media of recordings, by RecordingSid."""
+        self.alerts: list[Json] = []
+        """What the Debugger has, in the order of happening; the lists of the API have the newest first."""
         self.instructions = Instructions()
         """What the REST API wants done with calls."""
         self.requests: deque[tuple[str, str, int]] = deque(maxlen=1000)
@@ -189,6 +191,32 @@ class SandboxAccount:
         made["rules"] = numbered_rules(fields.get("rules", []))
         self.intelligence[made["id"]] = made
         return made
+
+    def add_alert(self, code: int | str, resource_sid: str = "", **fields: Any) -> Json:
+        """Have the Debugger report an error, and give it as the API shows it singly."""
+        now = datetime.fromtimestamp(self.clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        alert: Json = {
+            "sid": "NO" + secrets.token_hex(16),
+            "account_sid": self.sid,
+            "api_version": "2010-04-01",
+            "error_code": str(code),
+            "log_level": "error",
+            "more_info": f"https://www.twilio.com/docs/errors/{code}",
+            "alert_text": "",
+            "resource_sid": resource_sid or None,
+            "service_sid": None,
+            "request_method": None,
+            "request_url": None,
+            "request_variables": None,
+            "request_headers": None,
+            "response_body": None,
+            "response_headers": None,
+            "date_generated": now,
+            "date_created": now,
+            "date_updated": now,
+        } | fields
+        self.alerts.append(alert)
+        return alert
 
     def snapshot(self, configuration_id: str) -> Json:
         """What a new conversation keeps of a configuration, whatever becomes of it."""

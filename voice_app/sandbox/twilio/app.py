@@ -22,6 +22,7 @@ from voice_app.sandbox.twilio import (
     conversations,
     intelligence,
     memory,
+    monitor,
 )
 from voice_app.sandbox.twilio.account import SandboxAccount
 from voice_app.sandbox.twilio.errors import RefusedRequestError
@@ -36,6 +37,7 @@ def double_app(account: SandboxAccount) -> Starlette:
             Mount("/memory", routes=memory.ROUTES),
             Mount("/intelligence", routes=intelligence.ROUTES),
             Mount("/api", routes=classic_api.ROUTES),
+            Mount("/monitor", routes=monitor.ROUTES),
             Mount(CONTROL_PATH, routes=control.ROUTES),
         ],
         middleware=[Middleware(AccountMiddleware, account=account)],

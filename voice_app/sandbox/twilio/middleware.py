@@ -155,8 +155,12 @@ def _idempotency_key(request: Request) -> str | None:
 
 
 def _shape(request: Request) -> ErrorShape:
-    """The oldest of the APIs has one shape only."""
-    return "A" if request.url.path.startswith("/api/") else account_of(request).behaviour.error_shape
+    """The older APIs have one shape only."""
+    return (
+        "A"
+        if request.url.path.startswith(("/api/", "/monitor/"))
+        else account_of(request).behaviour.error_shape
+    )
 
 
 def _right_content_type(request: Request) -> None:
