@@ -49,6 +49,7 @@ from voice_app.settings import (
     SettingsError,
     agent_settings,
     number_settings,
+    read_users,
     webhook_key,
 )
 from voice_app.telemetry import metrics
@@ -139,9 +140,11 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
 
     Raises:
         AgentError: the agent cannot be used.
-        SettingsError: the file of numbers, or of targets, cannot be used.
+        SettingsError: the file of numbers, of targets, or of users cannot be used.
         JournalError: the database's URL cannot be used.
     """
+    if settings.users is not None:
+        read_users(settings.users)  # what is wrong is told before anything is started
     lines = number_settings(settings)
     documents = documents or documents_of(settings)
     agents = _agents(settings, lines, documents)
@@ -326,7 +329,7 @@ def build(services: Services) -> Starlette:
     if services.settings.in_sandbox:
         own.append(Route("/sandbox.json", sandbox))
     routes, short_ways = webhook_routes(services)
-    return _Application(short_ways, [*own, *routes, *console.api_routes(services)], lifespan)
+    return _Application(short_ways, [*own, *routes, *console.console_routes(services)], lifespan)
 
 
 class _Application(Starlette):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from support.sandbox import Sandbox, database, recorded, sandbox
+from support.sandbox import REAL, Sandbox, database, recorded, sandbox
 from support.waiting import until
 from voice_app.calls import CallState
 from voice_app.console.access import WRONG_A_MINUTE
@@ -75,9 +75,10 @@ async def test_a_wrong_token_opens_nothing(tmp_path: Path, token: str) -> None:
 
 
 async def test_without_a_token_it_is_closed(tmp_path: Path) -> None:
-    async with sandbox(tmp_path) as server:
-        status, body = await post(server, f"/api/calls/CA{'1' * 32}/end")
-    assert status == 403
+    async with sandbox(tmp_path, **REAL) as server:
+        response = await server.http.post(f"{server.base_url}/api/calls/CA{'1' * 32}/end")
+        body = await response.json()
+    assert response.status == 401
     assert "VOICE_APP_API_TOKEN" in str(body["error"])
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from pydantic import SecretStr
 
 from voice_app import server
 from voice_app.app import vocabulary_of
@@ -21,6 +22,13 @@ from voice_app.sandbox.phone import Person, Phone, PhoneCall, PhoneEvent
 from voice_app.settings import Settings
 from voice_app.twilio import TwilioApi
 
+REAL: dict[str, Any] = {
+    "account_sid": "AC" + "1" * 32,
+    "auth_token": SecretStr("a token of an account"),
+    "public_domain": "voice.example.com",
+    "twilio_base_url": "http://127.0.0.1:9",
+}
+"""Settings of a server that is not in the sandbox; nobody answers it at Twilio's."""
 PACE = 500.0
 """Words per second."""
 

@@ -132,7 +132,7 @@ async def following(base_url: str, token: str) -> AsyncIterator[AgentTurns]:
     turns = AgentTurns()
     timeout = aiohttp.ClientTimeout(total=None, connect=5)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as http:
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         async with http.get(f"{base_url}/api/feed", headers=headers) as response:
             if response.status != 200 or response.content_type != "text/event-stream":
                 yield turns

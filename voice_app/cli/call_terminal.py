@@ -20,7 +20,7 @@ from voice_app.cli.call_transcript import CallOutcome, TranscriptPrinter
 from voice_app.cli.output import complain, fail, print_json
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone import CallOverError, Person, Phone, Reconnecting
-from voice_app.settings import SANDBOX_AUTH_TOKEN, SANDBOX_DOMAIN, Settings
+from voice_app.settings import SANDBOX_DOMAIN, Settings
 from voice_app.twiml.vocabulary import VOCABULARY
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -59,7 +59,7 @@ async def phone_server(settings: Settings, order: CallOrder, stand_in: Person) -
     people = order.people or ([stand_in] if told else [])
     account = settings if settings.account_sid is not None else settings.sandboxed()
     ours = told or parts.hostname in (*LOOPBACK, settings.public_domain)
-    token = settings.api_token.get_secret_value() if settings.api_token and ours else SANDBOX_AUTH_TOKEN
+    token = settings.api_token.get_secret_value() if settings.api_token and ours else ""
     outcome = CallOutcome(order.expected)
     printer = None
     if not order.as_json:

@@ -52,6 +52,15 @@ COMMANDS: Final[Commands] = {
     "fleet": Command("fleet:fleet", "Start servers on one PostgreSQL, nginx in front of them."),
     "bench": Command("bench:bench", "Measure a server under load."),
     "top": Command("top:top", "Watch running servers: calls, latencies, lag, alarms."),
+    "user": Group(
+        "Say who may use the console and the API.",
+        {
+            "add": Command("user:add", "Add somebody who signs in, or change a password or role."),
+            "key": Command("user:key", "Make an API key."),
+            "list": Command("user:list_users", "List users and API keys."),
+            "remove": Command("user:remove", "Remove a user or an API key."),
+        },
+    ),
     "calls": Group(
         "Look at past and present calls, and erase them.",
         {

@@ -114,7 +114,8 @@ def _announce(settings: Settings, base_url: str) -> None:
             "is no Twilio behind it; a phone and an Orchestrator on this machine take its place.\n\n"
             f"  Listening on   {base_url}\n"
             f"  Agent          {settings.agent}\n"
-            f"  Journal        {place(settings.database_url)}\n\n"
+            f"  Journal        {place(settings.database_url)}\n"
+            f"  Console        {base_url}/console/ ({_who_may(settings)})\n\n"
             f"Next: in another terminal, `voice-app call --url {base_url}/voice`, and type what you want\n"
             'to say. For a real number, see "A real number" in README.md. Stop with Ctrl-C.'
         )
@@ -124,8 +125,18 @@ def _announce(settings: Settings, base_url: str) -> None:
             f"  Listening on   {base_url}\n"
             f"  Agent          {settings.agent}\n"
             f"  Configuration  {settings.conversation_configuration or 'none: no conversation is kept'}\n"
-            f"  Journal        {place(settings.database_url)}"
+            f"  Journal        {place(settings.database_url)}\n"
+            f"  Console        {settings.origin}/console/ ({_who_may(settings)})"
         )
+
+
+def _who_may(settings: Settings) -> str:
+    """Who may use console and API."""
+    if settings.console_is_open:
+        return "open to everybody on this machine, as this is the sandbox"
+    if settings.users is not None:
+        return f"for those in {settings.users}"
+    return "the API only, with VOICE_APP_API_TOKEN" if settings.api_token else "closed: set VOICE_APP_USERS"
 
 
 # --- the double of Twilio's APIs ----------------------------------------------------------------

@@ -1,5 +1,5 @@
 """What people look at, and what they may do about a call."""
 
-from voice_app.console.api import api_routes
+from voice_app.console.routes import console_routes
 
-__all__ = ["api_routes"]
+__all__ = ["console_routes"]

@@ -1,6 +1,6 @@
 """``/api/…``: a supervisor follows the calls, pulls a live one to a person, or ends it.
 
-Closed unless ``VOICE_APP_API_TOKEN`` is set; then it takes that token as ``Authorization: Bearer …``.
+Who may is told by `voice_app.console.access`.
 
 ``GET /api/feed`` tells what happens on the calls, as it happens, as server-sent events. Each is one entry of
 the journal: ``{"id", "at", "call_sid", "event"}``. ``?call=CA…`` follows one call.
@@ -21,11 +21,12 @@ from starlette.routing import BaseRoute, Route
 
 from voice_app.agents import EndCall, Transfer
 from voice_app.calls import CallState, HandoffState
-from voice_app.console.access import Access, refused
+from voice_app.console.access import Access, Visitor, api_error
 from voice_app.journal import Entry, JournalError
 from voice_app.journal.events import Closed
 from voice_app.runtime import Services
 from voice_app.runtime.call_transfer import MAX_REASON, MAX_SUMMARY, CallTransfer
+from voice_app.settings import Role
 from voice_app.twilio import ApiError
 from voice_app.webhooks import CALL_SID, read_body
 
@@ -37,28 +38,26 @@ HEARTBEAT_SECONDS: Final = 15.0
 """A line is sent at least this often, so that a proxy keeps the connection."""
 
 
-def api_routes(services: Services) -> list[BaseRoute]:
-    access = Access(services.settings.api_token)
-
-    async def handoff(request: Request) -> Response:
+def api_routes(services: Services, access: Access) -> list[BaseRoute]:
+    async def handoff(request: Request, visitor: Visitor) -> Response:
         body = await _body(request)
         if body is None:
-            return refused(400, "the body is no JSON object with `reason` and `summary`")
+            return api_error(400, "the body is no JSON object with `reason` and `summary`")
         reason, summary = body.get("reason", "supervisor"), body.get("summary", "")
         if not isinstance(reason, str) or not isinstance(summary, str):
-            return refused(400, "`reason` and `summary` are texts")
+            return api_error(400, "`reason` and `summary` are texts")
         return await _leave(services, request, Transfer(reason[:MAX_REASON], summary[:MAX_SUMMARY]))
 
-    async def end(request: Request) -> Response:
+    async def end(request: Request, visitor: Visitor) -> Response:
         return await _leave(services, request, EndCall("supervisor"))
 
-    async def follow(request: Request) -> Response:
-        return await _feed(request, services)
+    async def follow(request: Request, visitor: Visitor) -> Response:
+        return await _feed(request, services, visitor)
 
     return [
-        Route("/api/feed", access.guarded(follow), methods=["GET"]),
-        Route("/api/calls/{call_sid}/handoff", access.guarded(handoff), methods=["POST"]),
-        Route("/api/calls/{call_sid}/end", access.guarded(end), methods=["POST"]),
+        Route("/api/feed", access.api(Role.WATCH, follow), methods=["GET"]),
+        Route("/api/calls/{call_sid}/handoff", access.api(Role.ACT, handoff), methods=["POST"]),
+        Route("/api/calls/{call_sid}/end", access.api(Role.ACT, end), methods=["POST"]),
     ]
 
 
@@ -66,7 +65,7 @@ async def _leave(services: Services, request: Request, action: Transfer | EndCal
     """Let the agent say its last words where it has the call; else tell Twilio to take the call away."""
     call_sid = request.path_params["call_sid"]
     if CALL_SID.fullmatch(call_sid) is None:
-        return refused(404, "that is no CallSid")
+        return api_error(404, "that is no CallSid")
     connection = services.registry.sessions.get(call_sid)
     if connection is None or not connection.leave(action):
         try:
@@ -75,18 +74,18 @@ async def _leave(services: Services, request: Request, action: Transfer | EndCal
                 return refusal
             await _take_away(services, call_sid, state, action)
         except JournalError as error:
-            return refused(503, f"the journal cannot be read, so try again: {error}")
+            return api_error(503, f"the journal cannot be read, so try again: {error}")
         except ApiError as error:
-            return refused(_STATUSES.get(error.status or 0, 502), str(error))
+            return api_error(_STATUSES.get(error.status or 0, 502), str(error))
     return JSONResponse({"call_sid": call_sid, "accepted": True}, 202)
 
 
 async def _refusal(services: Services, call_sid: str, state: CallState) -> Response | None:
     """Why nothing can be done about a call: it is none of ours, or over. Raises `ApiError`."""
     if not state.opened:
-        return refused(404, f"no call {call_sid} is known here")
+        return api_error(404, f"no call {call_sid} is known here")
     if state.events(Closed) or (await services.calls.fetch(call_sid)).over:
-        return refused(409, f"the call {call_sid} is over")
+        return api_error(409, f"the call {call_sid} is over")
     return None
 
 
@@ -101,7 +100,7 @@ async def _take_away(services: Services, call_sid: str, state: CallState, action
         await transfer.redirect()
 
 
-async def _feed(request: Request, services: Services) -> Response:
+async def _feed(request: Request, services: Services, visitor: Visitor) -> Response:
     """Follow the calls until the client has enough, or the server stops."""
     lines = _lines(services, request.query_params.get("call", ""))
     return StreamingResponse(lines, media_type="text/event-stream", headers={"Cache-Control": "no-store"})

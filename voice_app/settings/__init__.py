@@ -12,6 +12,7 @@ from voice_app.settings.server import (
     Settings,
     environment_name,
 )
+from voice_app.settings.users import USER_NAME, Role, Users, hash_of_key, password_hasher, read_users
 from voice_app.settings.values import E164, plain_address, webhook_key
 
 __all__ = [
@@ -20,21 +21,27 @@ __all__ = [
     "SANDBOX_ACCOUNT_SID",
     "SANDBOX_AUTH_TOKEN",
     "SANDBOX_DOMAIN",
+    "USER_NAME",
     "AgentSettings",
     "LanguageSettings",
     "ModelSettings",
     "ModelShape",
     "NumberSettings",
+    "Role",
     "Settings",
     "SettingsError",
     "TomlError",
+    "Users",
     "agent_settings",
     "environment_name",
+    "hash_of_key",
     "load",
     "load_model_settings",
     "number_settings",
+    "password_hasher",
     "plain_address",
     "read_toml",
+    "read_users",
     "sentences",
     "unknown_keys",
     "webhook_key",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -130,7 +131,17 @@ class Settings(ModelSettings, NumberSettings):
         None, description="TOML file of who takes calls over, with reasons, hours and numbers"
     )
     api_token: SecretStr | None = Field(
-        None, min_length=16, description="the bearer token of `/api/…`; without one it is closed"
+        None, min_length=16, description="a bearer token of the API, with the role `admin`"
+    )
+    users: Path | None = Field(
+        None, description="TOML file of who may use console and API; `voice-app user add` writes it"
+    )
+    sign_in_hours: float = Field(12, gt=0, le=720, description="how long a sign-in to the console lasts")
+    proxy_user_header: Annotated[str, matching(r"[A-Za-z0-9-]+", "X-Forwarded-User")] | None = Field(
+        None, description="the header in which a proxy that people sign in to names the user"
+    )
+    proxy_addresses: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="addresses or networks of that proxy: from nobody else the header counts"
     )
     memory_seconds: float = Field(
         0.8,
@@ -225,7 +236,7 @@ class Settings(ModelSettings, NumberSettings):
             raise ValueError("it should be a host name such as voice.example.com")
         return host.lower()
 
-    @field_validator("guard_allow", "allow_attributes", "allow_elements", mode="before")
+    @field_validator("guard_allow", "allow_attributes", "allow_elements", "proxy_addresses", mode="before")
     @classmethod
     def _separated_by_commas(cls, value: object) -> object:
         return words(value)
@@ -236,6 +247,16 @@ class Settings(ModelSettings, NumberSettings):
         for item in value:
             if re.fullmatch(r"[A-Z]{3}\d{3}:\S.*", item) is None:
                 raise ValueError("each should look like STT102:conv_configuration_…")
+        return value
+
+    @field_validator("proxy_addresses")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            try:
+                ip_network(item)
+            except ValueError:
+                raise ValueError("each should look like 10.0.0.7 or 10.0.0.0/24") from None
         return value
 
     @field_validator("trace_url")
@@ -265,6 +286,20 @@ class Settings(ModelSettings, NumberSettings):
             raise ValueError(
                 "TWILIO_VOICE_PUBLIC_DOMAIN is missing: set it to the host name under which Twilio reaches "
                 "this server, e.g. voice.example.com; signatures are checked against it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_proxy_is_named(self) -> Settings:
+        if (self.proxy_user_header is None) != (not self.proxy_addresses):
+            raise ValueError(
+                "VOICE_APP_PROXY_USER_HEADER and VOICE_APP_PROXY_ADDRESSES go together: anybody can send a "
+                "header, so it counts from these addresses alone. Set both or neither"
+            )
+        if self.proxy_user_header is not None and self.users is None:
+            raise ValueError(
+                "VOICE_APP_PROXY_USER_HEADER is set but VOICE_APP_USERS is not: the file has the roles of "
+                "those whom the proxy names"
             )
         return self
 
@@ -312,6 +347,11 @@ class Settings(ModelSettings, NumberSettings):
         return self.account_sid is None or self.account_sid == SANDBOX_ACCOUNT_SID
 
     @property
+    def console_is_open(self) -> bool:
+        """Whether anybody may use console and API: in the sandbox, on loopback, where nobody is named."""
+        return self.in_sandbox and self.api_token is None and self.users is None
+
+    @property
     def has_memory(self) -> bool:
         """Whether callers are looked up in Twilio's Memory: its store comes with the configuration."""
         return self.conversation_configuration is not None and self.memory_seconds > 0
@@ -353,17 +393,11 @@ class Settings(ModelSettings, NumberSettings):
     def tried_out(self) -> Settings:
         """These settings; without an account, with what `voice-app call` needs to try everything.
 
-        That is somebody whom callers are handed to, and a feed that tells the phone when the agent is done.
+        That is somebody whom callers are handed to.
         """
-        if self.account_sid is not None:
+        if self.account_sid is not None or self.handoff_to or self.handoff is not None:
             return self
-        nobody = not self.handoff_to and self.handoff is None
-        return self.model_copy(
-            update={
-                "handoff_to": (SANDBOX_PERSON,) if nobody else self.handoff_to,
-                "api_token": self.api_token or SecretStr(SANDBOX_AUTH_TOKEN),
-            }
-        )
+        return self.model_copy(update={"handoff_to": (SANDBOX_PERSON,)})
 
 
 def environment_name(field: str) -> str:
