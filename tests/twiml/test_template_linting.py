@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from voice_app.findings import Finding, Severity
 from voice_app.settings import NumberSettings
-from voice_app.twiml import RULES, VOCABULARY, Context, Documents
+from voice_app.twiml import RULES, VOCABULARY, Documents
 from voice_app.twiml import lint_path as lint_whole_path
 from voice_app.twiml.document import parse
 from voice_app.twiml.samples import BARE, FULL, HOSTILE, JOINED, samples
+from voice_app.twiml.templates import FIELDS
 from voice_app.twiml.vocabulary import Vocabulary
 
 Write = Callable[..., Path]
@@ -91,7 +91,7 @@ def test_a_misspelt_variable_is_named_with_the_right_one(write: Write) -> None:
 
 def test_a_variable_that_is_like_none_is_answered_with_all_of_them(write: Write) -> None:
     (finding,) = lint_path(write(answer__xml=_response("<Say>{{ zzz }}</Say>")))
-    assert all(field.name in finding.fix for field in fields(Context))
+    assert all(name in finding.fix for name in FIELDS)
 
 
 def test_a_missing_template_is_named_with_a_near_one(write: Write) -> None:
@@ -364,10 +364,10 @@ def test_an_allowed_attribute_is_allowed_in_templates(write: Write) -> None:
 
 
 def test_the_samples_set_every_field_and_leave_out_every_field_that_may_be() -> None:
-    for field in fields(Context):
-        values = [getattr(sample.context, field.name) for sample in samples({})]
-        assert any(values), f"samples.FULL has no {field.name}"
-        assert getattr(BARE, field.name) in values
+    for name in FIELDS:
+        values = [getattr(sample.context, name) for sample in samples({})]
+        assert any(values), f"samples.FULL has no {name}"
+        assert getattr(BARE, name) in values
     assert FULL.conversation_id is None
     assert JOINED.conversation_configuration is None
 

@@ -23,7 +23,7 @@ WITHHELD_WORDS: Final = frozenset(
 _KEYPAD: Final = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")
 _SPELT: Final = frozenset(word.translate(_KEYPAD) for word in WITHHELD_WORDS)
 """The same words typed on a keypad, as Twilio shows them: ``+266696687`` is ``anonymous``."""
-_NORTH_AMERICAN: Final = re.compile(r"\+1[2-9]\d{9}")
+_NORTH_AMERICAN: Final = re.compile(r"\+1[2-9]\d{9}", re.ASCII)
 _SIP_USER: Final = re.compile(r"sips?:(?:([^@;?]*)@)?([^;?:]*)", re.IGNORECASE)
 MAX_SPOKEN: Final = 80
 """Characters of a name or an address that are read aloud."""
@@ -45,6 +45,8 @@ class CallerAddress:
     @classmethod
     def read(cls, text: str) -> Self:
         """Tell what an address is. Anything may be one."""
+        if _NORTH_AMERICAN.fullmatch(text):
+            return cls(text, "number", text)
         scheme, colon, rest = text.partition(":")
         match scheme.lower() if colon else "":
             case "client":

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from secrets import token_urlsafe
 
 
 class TicketError(Exception):
@@ -47,7 +47,7 @@ class Tickets:
 
     def issue(self, call_sid: str) -> str:
         """A token for one session of this call."""
-        signed = f"{call_sid}.{token_urlsafe(6)}.{_packed(int(time.time()))}"
+        signed = f"{call_sid}.{_base64(os.urandom(6))}.{_packed(int(time.time()))}"
         return f"{signed}.{_signature(self._keys[0], signed)}"
 
     def read(self, token: str) -> Ticket:

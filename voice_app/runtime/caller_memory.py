@@ -1,8 +1,9 @@
-"""The caller's memory: asked for when the call comes in, there when the agent first speaks, never in the way.
+"""The caller's memory: asked for when the call begins, there when the agent first speaks, never in the way.
 
-The look-up starts at the voice webhook and has until a deadline that counts from there. TwiML and socket do
-not wait for it. The agent's first turn does, for what is left of that time: nothing, as a rule, since the
-greeting was spoken before. What was found by the deadline is used, and a failure means no memory.
+The look-up starts with the session, or at the voice webhook where no greeting gives it time, and has until a
+deadline that counts from there. TwiML and socket do not wait for it. The agent's first turn does, for what is
+left of that time: nothing, as a rule, since the greeting was spoken before. What was found by the deadline is
+used, and a failure means no memory.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class CallerMemory:
             await self._store(named).id()
 
     def look_up(self, call_sid: str, caller: str, named: str) -> None:
-        """A call comes in: start to look its caller up. Returns at once."""
+        """Start to look the caller of a call up. Returns at once."""
         self._caller(call_sid, caller, named)
 
     def attach(self, call: Call, caller: str, agent: Agent, named: str) -> Agent:

@@ -147,7 +147,7 @@ class Settings(ModelSettings, NumberSettings):
         0.8,
         ge=0,
         le=10,
-        description="how long the caller's memory is waited for, from the webhook; 0: no memory",
+        description="how long a look-up of the caller's memory may take; 0: no memory",
     )
     memory_trait_groups: str = Field(
         "Contact", description="groups of the caller's traits that the agent may know, separated by commas"

@@ -51,7 +51,7 @@ def words(value: object) -> Any:
 def plain_address(address: str) -> str:
     """An address as tables are keyed by it: ``whatsapp:+1 555 010 0002`` is ``+15550100002``."""
     plain = address.strip().removeprefix("whatsapp:")
-    return re.sub(r"[\s().-]", "", plain) if plain.startswith("+") else plain
+    return plain if not plain.startswith("+") or plain[1:].isdecimal() else re.sub(r"[\s().-]", "", plain)
 
 
 def reportable(url: str) -> str:

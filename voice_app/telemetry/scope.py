@@ -6,8 +6,6 @@ A task has the scope of the code that started it. Scopes hold ids and times only
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -38,12 +36,17 @@ CALL: Final[ContextVar[CallScope | None]] = ContextVar("CALL", default=None)
 TURN: Final[ContextVar[TurnScope | None]] = ContextVar("TURN", default=None)
 
 
-@contextmanager
-def about(call_sid: str) -> Iterator[CallScope]:
+class about:  # noqa: N801 - a `with` block reads like a sentence
     """While the block runs, it is about this call."""
-    scope = CallScope(call_sid)
-    token = CALL.set(scope)
-    try:
-        yield scope
-    finally:
-        CALL.reset(token)
+
+    __slots__ = ("_scope", "_token")
+
+    def __init__(self, call_sid: str) -> None:
+        self._scope = CallScope(call_sid)
+
+    def __enter__(self) -> CallScope:
+        self._token = CALL.set(self._scope)
+        return self._scope
+
+    def __exit__(self, *raised: object) -> None:
+        CALL.reset(self._token)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
 from jinja2.loaders import split_template_path
 
@@ -40,8 +39,7 @@ _CHECKOUT = Path(__file__).parents[2] / FOLDER
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What every template can use. `None` and `""` mean: leave the attribute out."""
 
     call_sid: str = ""
@@ -108,13 +106,11 @@ class Context:
     reason_line: str = ""
     queue_position: int = 0
     """The caller's place in the queue; 0: unknown."""
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = {}
     """Name and value of each ``<Parameter>``; they come back in the session's ``setup``."""
 
 
-_NAMES: Final = tuple(item.name for item in fields(Context))
-_values: Final[Callable[[Context], tuple[Any, ...]]] = attrgetter(*_NAMES)
-FIELDS: Final = frozenset(_NAMES)
+FIELDS: Final = frozenset(Context.__struct_fields__)
 """The names that templates know a context's values by."""
 
 
@@ -270,4 +266,4 @@ def _of_language(number: NumberSettings, switched_to: str | None, *names: str) -
 
 def variables(context: Context) -> dict[str, Any]:
     """The fields of a context under the names that templates use."""
-    return dict(zip(_NAMES, _values(context), strict=True))
+    return msgspec.structs.asdict(context)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Final
 
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from voice_app.agents import cleaned

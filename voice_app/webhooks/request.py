@@ -89,12 +89,14 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
         webhook: dict[str, str] = {}
         fields: dict[str, Any] = {"webhook": webhook}
         for name, value in form.items():
-            if _fits(name, value):
+            if name in _TEXTS or _fits(name, value):
                 fields[name] = value
             elif name in WEBHOOK_FIELDS or name.startswith("SipHeader_"):
                 webhook[name] = value[:MAX_WEBHOOK_VALUE]
-        fields |= {f"query {name}": value for name, value in query.items() if _fits(f"query {name}", value)}
-        fields |= {f"path {name}": value for name, value in path.items() if _fits(f"path {name}", value)}
+        for place, values in ("query", query), ("path", path):
+            for name, value in values.items():
+                if _fits(own := f"{place} {name}", value):
+                    fields[own] = value
         return msgspec.convert(fields, cls, strict=False)
 
     @property
@@ -125,28 +127,20 @@ def _is_flag(value: str) -> bool:
     return value in ("true", "false")
 
 
-def _is_text(value: str) -> bool:
-    return True
-
-
 _SHAPES: Final[dict[Any, Callable[[str], bool]]] = {
-    str: _is_text,
-    str | None: _is_text,
     int: _is_number,
     float | None: _is_number,
     bool: _is_flag,
 }
-_FIELDS: Final = {
-    field.encode_name: _SHAPES[field.type]
-    for field in msgspec.structs.fields(CallRequest)
-    if field.type in _SHAPES
-}
+_TYPES: Final = {field.encode_name: field.type for field in msgspec.structs.fields(CallRequest)}
+_TEXTS: Final = frozenset(name for name, type_ in _TYPES.items() if type_ in (str, str | None))
+_FIELDS: Final = {name: _SHAPES[type_] for name, type_ in _TYPES.items() if type_ in _SHAPES}
 
 
 def _fits(name: str, value: str) -> bool:
     """Whether a request has a field of this name, and the value its shape."""
     shape = _FIELDS.get(name)
-    return shape is not None and shape(value)
+    return name in _TEXTS if shape is None else shape(value)
 
 
 @dataclass(slots=True, frozen=True)

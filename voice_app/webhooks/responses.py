@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass, replace
 from typing import Final
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+import msgspec
 from cachetools import LRUCache
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from voice_app.agents import cleaned
@@ -113,8 +114,7 @@ def serve_document(
     return twiml(document), served
 
 
-@dataclass(slots=True, frozen=True)
-class _Facts:
+class _Facts(msgspec.Struct, frozen=True):
     """What a document says that we have to know, too."""
 
     greeting: str

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 from starlette.background import BackgroundTask
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -132,7 +133,8 @@ class SignedRoutes:
         services = self._services
         if request.ended:
             services.registry.call_ended(request.call_sid)
-        with about(request.about), metrics.STAGE_SECONDS.labels("webhook").time():
+        began = time.perf_counter()
+        with about(request.about):
             try:
                 response = await handler(services, request)
             except Exception:
@@ -141,7 +143,8 @@ class SignedRoutes:
             if services.journal.shared:
                 # Twilio may put its next question, which follows from this answer, to another server.
                 await services.journal.settle(SETTLE_SECONDS)
-            return response
+        metrics.STAGE_SECONDS.labels("webhook").observe(time.perf_counter() - began)
+        return response
 
     async def _handle(self, path: str, handler: NoticeHandler, notice: Notice) -> None:
         """Twilio has its answer: a failure can only be logged."""
@@ -187,12 +190,16 @@ def _refuse(request: Request, error: RequestRefusedError) -> Response:
 
 async def read_body(request: Request, limit: int) -> bytes | None:
     """The body as it came; None if it has more than ``limit`` bytes."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
+    body, more = b"", True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
         if len(body) > limit:
             return None
-    return bytes(body)
+        more = message.get("more_body", False)
+    return body
 
 
 def _json_object(body: bytes) -> Mapping[str, Any] | None:

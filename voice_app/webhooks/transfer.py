@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import replace
 from typing import Final
 
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from voice_app.calls import CallState, Handoff, HandoffState, HandoffStep

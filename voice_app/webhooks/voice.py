@@ -7,10 +7,10 @@ changed its status. ``/voice/fallback``: an answer of ours did not help Twilio.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from voice_app.agents import Call, Transfer
@@ -91,10 +91,6 @@ async def _connect(services: Services, request: CallRequest, state: CallState | 
         return turned
     metrics.CALLS.inc()
     line = services.line(parties.number)
-    memory, named = services.memory, services.documents.named_by(parties.number)
-    named = named or line.conversation_configuration or ""
-    if memory is not None and line.answer == "agent":
-        memory.look_up(request.call_sid, parties.caller, named)  # while it is decided
     decided = await _decided(services, request)
     if line.answer == "people" or (decided is not None and decided.people):
         return await _to_people(services, request, state, Transfer("people first"), decided)
@@ -105,8 +101,10 @@ async def _connect(services: Services, request: CallRequest, state: CallState | 
         return serve(services, "reject.xml", context)
     context = context_for(services, request.call_sid, state, "answer")
     response, served = serve_document(services, line.template, context)
-    if memory is not None:
-        memory.look_up(request.call_sid, parties.caller, served.configuration or served.conversation)
+    if services.memory is not None and not served.greeting:  # a greeting gives time from the socket on
+        services.memory.look_up(
+            request.call_sid, parties.caller, served.configuration or served.conversation
+        )
     return response
 
 
