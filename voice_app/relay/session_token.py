@@ -33,6 +33,32 @@ class Ticket:
     """Seconds since the epoch."""
 
 
+class SigningKey:
+    """A secret to sign with: HMAC (RFC 2104) whose two hashes have taken the key in already.
+
+    `hmac.digest` does so for each message, and needs twice as long for it as for the message.
+    """
+
+    def __init__(self, secret: bytes, digest: str = "sha1") -> None:
+        hashed = hashlib.new(digest)
+        block = (secret if len(secret) <= hashed.block_size else _hashed(hashed, secret)).ljust(
+            hashed.block_size, b"\0"
+        )
+        self._inner, self._outer = hashed.copy(), hashed.copy()
+        self._inner.update(bytes(byte ^ 0x36 for byte in block))
+        self._outer.update(bytes(byte ^ 0x5C for byte in block))
+
+    def sign(self, message: bytes) -> bytes:
+        """The code that proves that a message is of somebody who has the key."""
+        return _hashed(self._outer, _hashed(self._inner, message))
+
+
+def _hashed(begun: hashlib._Hash, data: bytes) -> bytes:
+    hashed = begun.copy()
+    hashed.update(data)
+    return hashed.digest()
+
+
 class Tickets:
     """Issues, reads and redeems tickets: ``CallSid.nonce.time.signature``.
 
@@ -76,15 +102,16 @@ class Tickets:
         self._used[ticket.nonce] = None
 
 
-def _key(secret: str) -> bytes:
-    return hashlib.sha1(b"voice-app.relaysigner" + secret.encode()).digest()  # noqa: S324 - only for HMAC
+def _key(secret: str) -> SigningKey:
+    derived = hashlib.sha1(b"voice-app.relaysigner" + secret.encode()).digest()  # noqa: S324 - only for HMAC
+    return SigningKey(derived)
 
 
-def _signature(key: bytes, signed: str) -> str:
-    return _base64(hmac.digest(key, signed.encode(), "sha1"))
+def _signature(key: SigningKey, signed: str) -> str:
+    return _base64(key.sign(signed.encode()))
 
 
-def _matches(key: bytes, signed: str, signature: str) -> bool:
+def _matches(key: SigningKey, signed: str, signature: str) -> bool:
     return hmac.compare_digest(_signature(key, signed), signature)
 
 

@@ -23,6 +23,8 @@ from twilio.request_validator import (
     get_signature_algorithm,
 )
 
+from voice_app.relay.session_token import SigningKey
+
 MAX_FIELDS: Final = 500
 _DIGESTS: Final = {HMAC_SHA1: "sha1", HMAC_SHA256: "sha256"}
 _HEADER: Final = SIGNATURE_HEADER.lower()
@@ -56,8 +58,12 @@ class Signatures:
     ) -> None:
         self._origin = origin
         self._socket_origin = socket_origin
-        self._tokens = [token.encode() for token in tokens]
-        self._shared = {key: secret.encode() for key, secret in shared_keys.items()}
+        self._tokens = [SigningKey(token.encode()) for token in tokens]
+        self._shared = {
+            (key, algorithm): SigningKey(secret.encode(), digest)
+            for key, secret in shared_keys.items()
+            for algorithm, digest in _DIGESTS.items()
+        }
 
     def check_request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Form:
         """The fields of a request that Twilio signed: of its form, or of its query.
@@ -110,11 +116,11 @@ class Signatures:
         given = headers.get(_HEADER, "")
         if not given:
             raise RequestRefusedError("there is no X-Twilio-Signature")
-        keys, digest = self._keys(headers.get(_SETTINGS_HEADER, ""))
+        keys = self._keys(headers.get(_SETTINGS_HEADER, ""))
         wanted = given.encode("utf-8", "replace")
         for candidate in candidates:
             for key in keys:
-                computed = base64.b64encode(hmac.digest(key, candidate.encode(), digest))
+                computed = base64.b64encode(key.sign(candidate.encode()))
                 if hmac.compare_digest(computed, wanted):
                     return
         raise RequestRefusedError(
@@ -122,19 +128,19 @@ class Signatures:
             "TWILIO_VOICE_PUBLIC_DOMAIN or TWILIO_AUTH_TOKEN is not what Twilio uses"
         )
 
-    def _keys(self, settings: str) -> tuple[list[bytes], str]:
-        """The keys that may have signed, and how. Without the settings header: the auth token, SHA-1."""
+    def _keys(self, settings: str) -> list[SigningKey]:
+        """The keys that may have signed. Without the settings header: the auth token, SHA-1."""
         if not settings:
-            return self._tokens, _DIGESTS[HMAC_SHA1]
+            return self._tokens
         algorithm = get_signature_algorithm(settings).upper()
         if algorithm not in _DIGESTS:
             raise RequestRefusedError("the signature's algorithm is not known")
         key = dict(part.strip().partition("=")[::2] for part in settings.split(",")).get("key", "")
-        if key not in self._shared:
+        if (key, algorithm) not in self._shared:
             raise RequestRefusedError(
                 "it is signed with a shared key that is not in TWILIO_WEBHOOK_SHARED_KEYS"
             )
-        return [self._shared[key]], _DIGESTS[algorithm]
+        return [self._shared[key, algorithm]]
 
 
 def _pairs(encoded: str) -> list[tuple[str, str]]:

@@ -102,9 +102,7 @@ async def _connect(services: Services, request: CallRequest, state: CallState | 
     context = context_for(services, request.call_sid, state, "answer")
     response, served = serve_document(services, line.template, context)
     if services.memory is not None and not served.greeting:  # a greeting gives time from the socket on
-        services.memory.look_up(
-            request.call_sid, parties.caller, served.configuration or served.conversation
-        )
+        services.memory.look_up(request.call_sid, parties.caller, served.configuration or served.conversation)
     return response
 
 
