@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Engine, Table, case, func, literal_column
+from sqlalchemy import ColumnElement, Connection, Engine, Table, TextClause, case, func, literal_column
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from voice_app.journal.tables import calls, servers
@@ -90,6 +90,18 @@ class Database(ABC):
     @abstractmethod
     def add_events(self, connection: Connection, rows: Sequence[EventRow]) -> None:
         """Add events, those that are there already (by id or by key) excepted."""
+
+    @abstractmethod
+    def add_said(self, connection: Connection, rows: Sequence[tuple[int, str, str]]) -> None:
+        """Index what was said: the number of the call, the id of the event, and the words."""
+
+    @abstractmethod
+    def remove_said(self, connection: Connection, numbers: Sequence[int]) -> None:
+        """Take what was said on these calls out of the index."""
+
+    @abstractmethod
+    def has_said(self, connection: Connection, words: str) -> TextClause:
+        """Whether somebody said all these words at once on a call (of the table ``calls``)."""
 
     @abstractmethod
     def tell(self, connection: Connection, server_id: str, ids: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, Select, and_, delete, exists, not_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from voice_app.journal import search
 from voice_app.journal.database import Database
 from voice_app.journal.entries import Forgotten, decode, encode
 from voice_app.journal.events import Called, Conversed
@@ -32,7 +33,7 @@ def forget(database: Database, address: str) -> Forgotten:
     found = database.write(partial(_mark, database, address), unhurried=True)
     # The calls last: as long as they are there, to forget again finds what is left.
     for some in _portions([*found.conversation_ids, *found.call_sids]):
-        database.write(partial(_erase_named, some), unhurried=True)
+        database.write(partial(_erase_named, database, some), unhurried=True)
     with database.failing("write"):
         database.scrub()
     return found
@@ -49,7 +50,7 @@ def purge(database: Database, before: float, limit: int) -> int:
         old, recent = (exists().where(events.c.call_id == calls.c.id, age) for age in _ages(before))
         over = _locked(connection, and_(_IS_CALL, not_(recent)), before, limit)
         others = _locked(connection, and_(not_(_IS_CALL), or_(old, not_(recent))), before, limit)
-        _erase(connection, [*over, *others], before)
+        _erase(database, connection, [*over, *others], before)
         return len(over)
 
     return database.write(erase, unhurried=True)
@@ -107,10 +108,10 @@ def _about(connection: Connection, call_sids: Iterable[str]) -> set[str]:
     return found
 
 
-def _erase_named(subjects: Sequence[str], connection: Connection) -> None:
+def _erase_named(database: Database, subjects: Sequence[str], connection: Connection) -> None:
     # Locked first: who adds an event to one of these calls meanwhile waits, and then finds it gone.
     query = select(calls.c.id).where(calls.c.call_sid.in_(subjects)).order_by(calls.c.id)
-    _erase(connection, list(connection.scalars(query.with_for_update())), None)
+    _erase(database, connection, list(connection.scalars(query.with_for_update())), None)
 
 
 def _locked(connection: Connection, condition: ColumnElement[bool], before: float, limit: int) -> list[int]:
@@ -119,7 +120,7 @@ def _locked(connection: Connection, condition: ColumnElement[bool], before: floa
     return list(connection.scalars(query.with_for_update(skip_locked=True)))
 
 
-def _erase(connection: Connection, numbers: Sequence[int], before: float | None) -> None:
+def _erase(database: Database, connection: Connection, numbers: Sequence[int], before: float | None) -> None:
     if not numbers:
         return
     condition = events.c.call_id.in_(numbers)
@@ -127,7 +128,9 @@ def _erase(connection: Connection, numbers: Sequence[int], before: float | None)
         delete(events).where(condition if before is None else condition & (events.c.at < before))
     )
     left = exists().where(events.c.call_id == calls.c.id)
-    connection.execute(delete(calls).where(calls.c.id.in_(numbers), not_(left)))
+    gone = list(connection.scalars(select(calls.c.id).where(calls.c.id.in_(numbers), not_(left))))
+    search.remove(database, connection, gone)
+    connection.execute(delete(calls).where(calls.c.id.in_(gone)))
 
 
 def _portions(items: Sequence[str]) -> Iterable[Sequence[str]]:

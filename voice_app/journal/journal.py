@@ -235,15 +235,22 @@ class Journal:
         return [*entries]
 
     async def select(
-        self, selection: Selection = EVERY, *, limit: int | None = None, newest_first: bool = True
+        self,
+        selection: Selection = EVERY,
+        *,
+        limit: int | None = None,
+        newest_first: bool = True,
+        after: CallRecord | None = None,
     ) -> AsyncIterator[CallRecord]:
         """The calls that are meant, in the order of their opening, read page by page.
+
+        Where one is given, those that come ``after`` it: its SID and the time of its opening tell which.
 
         Raises:
             JournalError: the database cannot be read.
         """
         await self.settle(_PATIENCE_SECONDS)
-        last: CallRecord | None = None
+        last = after
         while limit is None or limit > 0:
             page = _PAGE if limit is None else min(limit, _PAGE)
             found = await self._breaker.ask(

@@ -12,7 +12,19 @@ from typing import Any, ClassVar, Final, TypeVar
 import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import URL, ColumnElement, Connection, Double, Engine, Table, cast, create_engine, event
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Double,
+    Engine,
+    Table,
+    TextClause,
+    cast,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy import func as sql
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -21,9 +33,10 @@ from sqlalchemy.exc import DBAPIError
 
 from voice_app.journal.database import CHANNEL, Database, EventRow, OnNotice, Verb, malformed
 from voice_app.journal.notifications import Notifications
-from voice_app.journal.tables import has_key, key_index
+from voice_app.journal.tables import has_key, is_open, key_index, open_index
 
 key_index.dialect_kwargs["postgresql_where"] = has_key
+open_index.dialect_kwargs["postgresql_where"] = is_open
 
 _T = TypeVar("_T")
 _encode: Final = msgspec.json.Encoder().encode
@@ -119,6 +132,17 @@ class PostgreSQL(Database):
         for start in range(0, len(rows), _ROWS):
             connection.exec_driver_sql(_INSERTION, (_encode(rows[start : start + _ROWS]).decode(),))
 
+    def add_said(self, connection: Connection, rows: Sequence[tuple[int, str, str]]) -> None:
+        connection.exec_driver_sql(_SAID, [(event_id, call_id, words) for call_id, event_id, words in rows])
+
+    def remove_said(self, connection: Connection, numbers: Sequence[int]) -> None:
+        connection.exec_driver_sql("DELETE FROM said WHERE call_id = ANY(%b)", (list(numbers),))
+
+    def has_said(self, connection: Connection, words: str) -> TextClause:
+        # Whether to begin with the words or with the newest calls is for its planner, which has statistics.
+        found = "SELECT 1 FROM said WHERE call_id = calls.id AND words @@ plainto_tsquery('simple', :words)"
+        return text(f"EXISTS ({found})").bindparams(words=words)
+
     def tell(self, connection: Connection, server_id: str, ids: Sequence[str]) -> None:
         notices = [
             json.dumps({"from": server_id, "ids": ids[start : start + _NOTICE]})
@@ -158,6 +182,10 @@ _FORGOTTEN: Final = "SELECT call_sid FROM forgotten WHERE call_sid = ANY(%b)"
 _INSERTION: Final = (
     "INSERT INTO events (id, call_id, at, kind, data, key) SELECT * FROM json_to_recordset(%s) AS row "
     "(id text, call_id bigint, at double precision, kind text, data text, key text) ON CONFLICT DO NOTHING"
+)
+_SAID: Final = (
+    "INSERT INTO said (event_id, call_id, words) VALUES (%s, %s, to_tsvector('simple', %s)) "
+    "ON CONFLICT DO NOTHING"
 )
 _NOTIFICATION: Final = "SELECT pg_notify(%s, notice) FROM unnest(%b) AS notice"
 

@@ -11,14 +11,25 @@ from pathlib import Path
 from typing import ClassVar, Final, cast
 
 from msgspec.structs import astuple
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    TextClause,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy import func as sql
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from voice_app.journal.database import Database, EventRow, NoticeListener, OnNotice, Verb, malformed
-from voice_app.journal.tables import events
+from voice_app.journal.tables import FEW, events
 
 _BUSY_SECONDS: Final = 1.0
 """How long SQLite waits for another process's lock, unless the URL ends in ``?timeout=``. The writer tries
@@ -76,6 +87,26 @@ class SQLite(Database):
             values = tuple(value for row in chunk for value in astuple(row))
             connection.exec_driver_sql(_insertion(len(chunk)), values)
 
+    def add_said(self, connection: Connection, rows: Sequence[tuple[int, str, str]]) -> None:
+        connection.exec_driver_sql(
+            _SAID, [(*[call_id * _SAID_ROWS] * 4, words) for call_id, _, words in rows]
+        )
+
+    def remove_said(self, connection: Connection, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            first = number * _SAID_ROWS
+            connection.exec_driver_sql(
+                "DELETE FROM said WHERE rowid BETWEEN ? AND ?", (first, first + _SAID_ROWS - 1)
+            )
+
+    def has_said(self, connection: Connection, words: str) -> TextClause:
+        # Words as people say them, and no operators of FTS5's: each in quotation marks.
+        wanted = " ".join('"{}"'.format(word.replace('"', '""')) for word in words.split())
+        few = connection.exec_driver_sql(_SAID_OFTEN, (wanted, FEW)).scalar() or 0
+        # What many have said is said on one of the next calls, too; what few have said is looked up first.
+        found = _SAID_BY_FEW if few < FEW else _SAID_BY_MANY
+        return text(found).bindparams(words=wanted)
+
     def tell(self, connection: Connection, server_id: str, ids: Sequence[str]) -> None:
         """Nothing to do: other processes on this file are commands that read once."""
 
@@ -88,6 +119,15 @@ class SQLite(Database):
     def scrub(self) -> None:
         with self.engine.connect() as connection:
             driver = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+            # What was said stands in the index's segments until they are merged: a few pages at a time, so
+            # that nobody waits long for the lock. https://sqlite.org/fts5.html#the_merge_command
+            pages = -_MERGED_PAGES
+            while True:
+                before = driver.total_changes
+                driver.execute("INSERT INTO said (said, rank) VALUES ('merge', ?)", (pages,))
+                if driver.total_changes - before < 2:
+                    break
+                pages = _MERGED_PAGES
             driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def collided(self, error: DBAPIError) -> bool:
@@ -104,6 +144,19 @@ class SQLite(Database):
             driver.execute(f"PRAGMA busy_timeout = {before}")
 
 
+_MERGED_PAGES: Final = 500
+_SAID_ROWS: Final = 65_536
+"""How many rows a call may have in the index of words."""
+_SAID: Final = (
+    "INSERT OR REPLACE INTO said (rowid, text) VALUES ((SELECT min(coalesce(max(rowid) + 1, ?), ? + 65535) "
+    "FROM said WHERE rowid BETWEEN ? AND ? + 65535), ?)"
+)
+_SAID_OFTEN: Final = "SELECT count(*) FROM (SELECT 1 FROM said WHERE said MATCH ? LIMIT ?)"
+_SAID_BY_FEW: Final = "calls.id IN (SELECT rowid / 65536 FROM said WHERE said MATCH :words)"
+_SAID_BY_MANY: Final = (
+    "EXISTS (SELECT 1 FROM said WHERE said MATCH :words "
+    "AND rowid BETWEEN calls.id * 65536 AND calls.id * 65536 + 65535)"
+)
 _NUMBERS: Final = "SELECT call_sid, id FROM calls WHERE call_sid IN (SELECT value FROM json_each(?))"
 _FORGOTTEN: Final = "SELECT call_sid FROM forgotten WHERE call_sid IN (SELECT value FROM json_each(?))"
 

@@ -8,11 +8,12 @@ from typing import Any, Final
 import uuid_utils
 from sqlalchemy import Connection, Select, delete, func, select
 
-from voice_app.journal import erasure, schema
+from voice_app.journal import erasure, schema, search
 from voice_app.journal.database import Database, EventRow, JournalError, malformed, unsupported
 from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server, decode, encode, kind
 from voice_app.journal.events import Closed, Opened, UnknownEvent
-from voice_app.journal.tables import Selection, beyond, calls, events, servers
+from voice_app.journal.search import storable as _storable
+from voice_app.journal.tables import Selection, beyond, calls, events, labels, servers
 
 
 class Store:
@@ -108,17 +109,15 @@ class Store:
         newest_first: bool = True,
     ) -> list[CallRecord]:
         """Calls in the order of their opening: the first ``limit``, or those that come ``after`` one."""
-        order = (calls.c.opened_at, calls.c.call_sid)
-        query = _CALLS.where(*selection.conditions()).limit(limit)
-        query = query.order_by(*(column.desc() for column in order) if newest_first else order)
-        if after is not None:
-            query = query.where(beyond(after, newest_first=newest_first))
-        return self._records(query)
+        with self.database.reading() as connection:
+            query = self._selecting(connection, selection, after, newest_first)
+            return [CallRecord(*row) for row in connection.execute(query.limit(limit))]
 
     def call(self, call_sid: str) -> CallRecord | None:
         """What is known of a call, or ``None``."""
-        records = self._records(_CALLS.where(calls.c.call_sid == _storable(call_sid)))
-        return records[0] if records else None
+        with self.database.reading() as connection:
+            row = connection.execute(_CALLS.where(calls.c.call_sid == _storable(call_sid))).first()
+        return None if row is None else CallRecord(*row)
 
     def forget(self, address: str) -> Forgotten:
         """Erase all that is kept of the calls from and to an address, for good; see ``erasure.forget``.
@@ -162,15 +161,36 @@ class Store:
         statement = delete(servers).where(servers.c.id == (server_id or self.server_id))
         self.database.write(lambda connection: connection.execute(statement))
 
+    def _selecting(
+        self, connection: Connection, selection: Selection, after: CallRecord | None, newest_first: bool
+    ) -> Select[Any]:
+        query = _CALLS.where(*selection.conditions())
+        opened_at = calls.c.opened_at
+        wanted = search.rarest_first(connection, selection.labels)
+        # Few calls are open: to begin with them is quicker than with any label.
+        if wanted and selection.closed is not False:
+            query = query.join(labels, labels.c.call_id == calls.c.id).where(labels.c.label == wanted.pop(0))
+            opened_at = labels.c.opened_at
+        query = query.where(*map(search.has_label, wanted))
+        if selection.said.split():
+            query = query.where(self.database.has_said(connection, _storable(selection.said)))
+        if after is not None:
+            query = query.where(beyond(after, opened_at, newest_first=newest_first))
+        order = (opened_at, calls.c.call_sid)
+        return query.order_by(*(column.desc() for column in order) if newest_first else order)
+
     def _append(self, connection: Connection, entries: Sequence[Entry]) -> None:
         numbers = self._number(connection, entries)
-        rows = [
-            _event(entry, number)
+        kept = [
+            (entry, number)
             for entry in entries
             if (number := numbers.get(_storable(entry.call_sid))) is not None
         ]
-        if rows:
+        if kept:
+            rows = [_event(entry, number) for entry, number in kept]
             self.database.add_events(connection, rows)
+            found = ((number, entry.id, entry.event) for entry, number in kept)
+            search.add(self.database, connection, found)
             self.database.tell(connection, self.server_id, [row.id for row in rows])
 
     def _number(self, connection: Connection, entries: Sequence[Entry]) -> dict[str, int]:
@@ -189,6 +209,8 @@ class Store:
                 named.add(call_sid)
         if rows:
             self.database.add_calls(connection, rows)
+            if numbers:
+                search.reopened(connection, sorted(numbers.values()))
         return numbers | self.database.numbers(connection, unknown) if unknown else numbers
 
     def _entries(self, query: Select[Any]) -> list[Entry]:
@@ -197,10 +219,6 @@ class Store:
         return [
             Entry(row.id, row.at, row.call_sid, decode(row.kind, row.data), row.key or "") for row in rows
         ]
-
-    def _records(self, query: Select[Any]) -> list[CallRecord]:
-        with self.database.reading() as connection:
-            return [CallRecord(*row) for row in connection.execute(query)]
 
 
 _ENTRIES: Final = select(
@@ -252,11 +270,6 @@ def _call(entry: Entry) -> dict[str, str | float | None]:
         case _:
             pass
     return row
-
-
-def _storable(text: str) -> str:
-    """The text as any database takes it: PostgreSQL has no NUL, and neither has half a surrogate pair."""
-    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def place(url: str) -> str:

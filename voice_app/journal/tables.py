@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Column,
     ColumnElement,
@@ -21,6 +22,8 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
+    event,
     exists,
     or_,
     tuple_,
@@ -89,6 +92,38 @@ forgotten: Final = Table(
 """What was erased at somebody's wish: an event that comes late must not bring it back."""
 
 
+labels: Final = Table(
+    "labels",
+    metadata,
+    Column("call_id", _Number, ForeignKey(calls.c.id), primary_key=True),
+    Column("label", _Id, primary_key=True),
+    Column("opened_at", Double, nullable=False),
+    Index("ix_labels_newest", "label", "opened_at"),
+    sqlite_with_rowid=False,
+)
+"""What calls are found by: see ``search``. The time of their opening is in the index: the newest calls with a
+label are found at once among a million others."""
+
+is_open: Final = calls.c.closed_at.is_(None)
+open_index: Final = Index("ix_calls_open", calls.c.opened_at, sqlite_where=is_open)
+
+SAID: Final = {
+    "sqlite": ("CREATE VIRTUAL TABLE said USING fts5(text, tokenize = 'unicode61 remove_diacritics 2')",),
+    "postgresql": (
+        "CREATE TABLE said (event_id varchar(36) PRIMARY KEY, "
+        "call_id bigint NOT NULL REFERENCES calls (id), words tsvector NOT NULL)",
+        "CREATE INDEX ix_said_words ON said USING gin (words)",
+        "CREATE INDEX ix_said_call_id ON said (call_id)",
+    ),
+}
+"""The words that were said, as each database searches them. SQLite's has no column for the call: its rows
+begin at the number of the call times 65,536."""
+for _dialect, _statements in SAID.items():
+    for _statement in _statements:
+        _made = DDL(_statement)  # type: ignore[no-untyped-call]
+        event.listen(metadata, "after_create", _made.execute_if(dialect=_dialect))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Calls of the journal. What is left out does not matter."""
@@ -110,6 +145,10 @@ class Selection:
 
     sid_prefix: str = ""
     """How their CallSid begins."""
+    labels: frozenset[str] = frozenset()
+    """With each of these labels; see ``search.labels_of``."""
+    said: str = ""
+    """Somebody said all of these words on it, at once."""
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
         """The same in SQL."""
@@ -132,16 +171,20 @@ class Selection:
 
 
 EVERY: Final = Selection()
+FEW: Final = 2_000
+"""Rows that are counted to find out whether there are many."""
 
 
 def _has_event(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return exists().where(events.c.call_id == calls.c.id, condition)
 
 
-def beyond(call: CallRecord, *, newest_first: bool) -> ColumnElement[bool]:
+def beyond(call: CallRecord, opened_at: ColumnElement[float], *, newest_first: bool) -> ColumnElement[bool]:
     """What comes after this call when calls are read in the order of their opening, page by page.
 
     The SID decides between two that were opened at once: a page may end between them.
     """
-    place, last = tuple_(calls.c.opened_at, calls.c.call_sid), (call.opened_at, call.call_sid)
-    return place < last if newest_first else place > last
+    place, last = tuple_(opened_at, calls.c.call_sid), (call.opened_at, call.call_sid)
+    if newest_first:  # the first half says nothing new, but every database finds it in its index
+        return and_(opened_at <= call.opened_at, place < last)
+    return and_(opened_at >= call.opened_at, place > last)

@@ -1,0 +1,150 @@
+"""What calls are found by: labels, and the words that were said. Both are derived from the events.
+
+A label is a short text such as ``address:+15550100001``, ``agent:billing`` or ``flag:voicemail``; a call has
+each once. The index of labels has the time of the call's opening in it, so that the newest calls with a label
+are found at once among a million others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, delete, exists, func, select, text, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from voice_app.journal.database import Database
+from voice_app.journal.events import (
+    Acted,
+    Alerted,
+    AnswerDecided,
+    CallbackWanted,
+    Event,
+    Failed,
+    HandedOff,
+    Heard,
+    Opened,
+    Prompted,
+    Replied,
+    Transcribed,
+    TurnedAway,
+    UnknownEvent,
+    Voicemail,
+)
+from voice_app.journal.tables import FEW, calls, labels
+
+MAX_LABEL: Final = 200
+"""Characters."""
+FLAGS: Final[dict[str, str]] = {
+    "agent-failed": "the agent failed in a turn",
+    "alert": "Twilio's Debugger reported something",
+    "callback": "the caller wants to be called back",
+    "failure": "something else failed",
+    "handoff": "a person was asked for",
+    "interrupted": "the caller cut in",
+    "silence": "the call was ended because nobody spoke",
+    "turned-away": "this server did not take the call",
+    "voicemail": "the caller left a message",
+}
+
+
+def labels_of(event: Event | UnknownEvent) -> Iterator[str]:
+    """What this event tells of its call, as labels."""
+    match event:
+        case Opened(from_=from_, to=to):
+            yield from (f"address:{address}" for address in dict.fromkeys((from_, to)) if address)
+        case AnswerDecided(agent=agent) if agent:
+            yield f"agent:{agent}"
+        case Acted(action="become", detail=agent):
+            yield f"agent:{agent}"
+        case Acted(action="end-call", detail="silence"):
+            yield "flag:silence"
+        case HandedOff(step="requested", reason=reason):
+            yield "flag:handoff"
+            yield f"reason:{reason}"
+        case Voicemail():
+            yield "flag:voicemail"
+        case Heard(played_ms=played) if played is not None:
+            yield "flag:interrupted"
+        case TurnedAway():
+            yield "flag:turned-away"
+        case CallbackWanted():
+            yield "flag:callback"
+        case Alerted():
+            yield "flag:alert"
+        case Failed(what="agent"):
+            yield "flag:agent-failed"
+        case Failed():
+            yield "flag:failure"
+        case _:
+            pass
+
+
+def words_of(event: Event | UnknownEvent) -> str:
+    """What was said with this event, once it is complete."""
+    match event:
+        case Prompted(text=text) | Replied(text=text, done=True) | Transcribed(text=text, final=True):
+            return text
+        case Voicemail(text=text):
+            return text
+        case _:
+            return ""
+
+
+def add(
+    database: Database, connection: Connection, found: Iterable[tuple[int, str, Event | UnknownEvent]]
+) -> None:
+    """Index events: each with the number of its call and its own id."""
+    wanted: dict[tuple[int, str], None] = {}
+    said: list[tuple[int, str, str]] = []
+    for call_id, event_id, item in found:
+        for label in labels_of(item):
+            wanted[call_id, storable(label)[:MAX_LABEL]] = None
+        if words := words_of(item).strip():
+            said.append((call_id, event_id, storable(words)))
+    if wanted:
+        rows = [{"of": call_id, "new": label} for call_id, label in sorted(wanted)]
+        connection.execute(_LABEL, rows)
+    if said:
+        database.add_said(connection, said)
+
+
+_LABEL: Final = text(
+    "INSERT INTO labels (call_id, label, opened_at) SELECT id, :new, opened_at FROM calls WHERE id = :of "
+    "ON CONFLICT DO NOTHING"
+)
+
+
+def reopened(connection: Connection, call_ids: Sequence[int]) -> None:
+    """These calls may have been opened earlier than it was known: events may come in any order."""
+    opened_at = select(calls.c.opened_at).where(calls.c.id == labels.c.call_id).scalar_subquery()
+    connection.execute(
+        update(labels)
+        .where(labels.c.call_id.in_(call_ids), labels.c.opened_at > opened_at)
+        .values(opened_at=opened_at)
+    )
+
+
+def remove(database: Database, connection: Connection, call_ids: Sequence[int]) -> None:
+    """Take calls out of the index."""
+    connection.execute(delete(labels).where(labels.c.call_id.in_(call_ids)))
+    database.remove_said(connection, call_ids)
+
+
+def has_label(label: str) -> ColumnElement[bool]:
+    """Whether a call has a label."""
+    one = labels.alias()
+    return exists().where(one.c.call_id == calls.c.id, one.c.label == label)
+
+
+def rarest_first(connection: Connection, wanted: Iterable[str]) -> list[str]:
+    """The labels, those first that few calls have: so few are looked at."""
+    query = select(func.count()).select_from(
+        select(labels.c.call_id).where(labels.c.label == bindparam("label")).limit(FEW).subquery()
+    )
+    return sorted(wanted, key=lambda label: connection.scalar(query, {"label": label}) or 0)
+
+
+def storable(text: str) -> str:
+    """The text as any database takes it: PostgreSQL has no NUL, and neither has half a surrogate pair."""
+    return text.replace("\0", "").encode(errors="replace").decode()
