@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import Final
 
@@ -57,6 +57,8 @@ from voice_app.twilio import Calls, Configurations, Conversations, Credentials, 
 from voice_app.twiml import VOCABULARY, CheckedTemplates, Documents, Vocabulary, default_folder
 from voice_app.webhooks import ShortWays, webhook_routes
 
+OWN_AGENT: Final = "default"
+"""The variant that is the number's own agent."""
 READ_SECONDS: Final = 1.0
 """How long the events of a call may take to be read: somebody is on the line."""
 
@@ -178,6 +180,8 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
     remembering = settings.model_copy(
         update={"conversation_configuration": next(iter(documents.named.values()), None)}
     )
+    named_settings = agent_settings(settings)
+    _check_variants({"": settings, **lines}, named_settings)
     rhythm = Rhythm(pause=settings.followup_seconds)
     return Services(
         settings=settings,
@@ -198,8 +202,7 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         background=background,
         followups=Followups(journal, tasks, calls, settings.database_url, rhythm),
         named_agents={
-            name: NamedAgent(load_named(remembering, named), named)
-            for name, named in agent_settings(settings).items()
+            name: NamedAgent(load_named(remembering, named), named) for name, named in named_settings.items()
         },
         answer_hooks=_answer_hooks(settings, lines, agent, agents),
         conversations=conversations,
@@ -248,6 +251,16 @@ def _agents(
                 made[key] = load_agent(wanted)
         found[number] = made[key]
     return found
+
+
+def _check_variants(lines: Mapping[str, NumberSettings], named: Container[str]) -> None:
+    """Raises `SettingsError` for a variant that is no agent."""
+    for number, line in lines.items():
+        unknown = [name for name in line.variants if name not in named and name != OWN_AGENT]
+        if unknown:
+            with _blaming(number):
+                told = f"VOICE_APP_VARIANTS: there is no agent {unknown[0]} in VOICE_APP_AGENTS"
+                raise SettingsError([f"{told}; name one of its tables, or {OWN_AGENT} for VOICE_APP_AGENT"])
 
 
 def _answer_hooks(

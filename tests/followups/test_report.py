@@ -183,6 +183,7 @@ def test_what_else_is_known() -> None:
     assert document.duration_s == 88.0
 
 
+st.register_type_strategy(Opened, st.builds(Opened, webhook=st.dictionaries(st.text(), st.text())))
 EVENTS = st.lists(st.one_of([st.from_type(kind) for kind in get_args(Event)]), max_size=30)
 
 

@@ -31,6 +31,12 @@ SAMPLES: list[events.Event] = [
     events.Transcribed("GT1", 3, "person", "Anna here."),
     events.Transcription("GT1", "started", "google"),
     events.Voicemail("RE1", "https://x.example/RE1", 7.0, "Call me."),
+    events.Alerted(
+        "64102", "error", "Unable to connect", "CA1", "wss://x.example/relay/…", "502", "2026-11-01"
+    ),
+    events.VariantChosen("polite", "polite"),
+    events.AgentAssigned("polite", "0123456789ab"),
+    events.Reconfigured("ttsProvider=Google"),
     events.Failed("agent", "timeout"),
     events.Disconnected("VX1", 1006),
     events.SessionEnded("VX1", "failed", 3.5, "64105", "closed", "{}"),

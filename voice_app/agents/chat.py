@@ -30,6 +30,7 @@ from voice_app.agents.messages import Round
 from voice_app.agents.prompt import PromptTemplate
 from voice_app.agents.protocol import Action, Break, Call, EndCall, Message, Piece, Transfer, Turn
 from voice_app.agents.shapes import ChatEntry
+from voice_app.agents.text import fingerprint
 from voice_app.agents.toolbox import Late, ToolBox, ToolRun
 from voice_app.agents.tools import Tool
 
@@ -67,6 +68,14 @@ class Chat:
         self._tools = ToolBox(tools, late=late)
         self._client = ModelClient(settings, self._tools, http)
         self._summaries: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def version(self) -> str:
+        """A hash of prompt, models and tools: another agent has another one."""
+        settings = self.settings
+        models = [(item.model, item.where) for item in settings.endpoints]
+        parts = (self._prompt.text, models, settings.temperature, settings.max_tokens, settings.extra)
+        return fingerprint(repr(parts).encode(), bytes(self._tools.definitions))
 
     async def __call__(self, call: Call, turn: Turn) -> AsyncGenerator[Piece]:
         spoke = False  # anything was heard or done in this turn, a filler included

@@ -23,9 +23,12 @@ from voice_app.agents.prompt import PromptError
 from voice_app.agents.protocol import Agent, Call
 from voice_app.agents.receptionist import FaqError, Receptionist
 from voice_app.agents.runner import in_thread
+from voice_app.agents.text import fingerprint
 from voice_app.settings import AgentSettings, Settings
 
 BUILT_IN: Final = ("receptionist", "chat")
+MAX_VERSION: Final = 64
+"""Characters that are kept of an agent's own ``version``."""
 _WANTED: Final = "write it as `async def agent(call, turn): yield ...`"
 
 AnswerFunction: TypeAlias = Callable[[Call], Awaitable[object]]
@@ -82,6 +85,22 @@ def load_answer(settings: Settings, agent: Agent) -> AnswerFunction | None:
         if _answers(found):
             return cast(AnswerFunction, found)
     return None
+
+
+def version_of(agent: Agent, name: str) -> str:
+    """What tells an agent from what it was before it was changed; empty if nothing does.
+
+    Its own ``version``, which the built-in ones have: a hash of prompt, model and tools. Of somebody's own
+    agent without one, a hash of the module's file. ``name`` is what the settings call it.
+    """
+    own = getattr(agent, "version", None)
+    if isinstance(own, str):
+        return own[:MAX_VERSION]
+    path = getattr(sys.modules.get(name.partition(":")[0]), "__file__", None)
+    try:
+        return fingerprint(Path(path).read_bytes()) if path is not None else ""
+    except OSError:
+        return ""
 
 
 def _answers(function: object) -> bool:

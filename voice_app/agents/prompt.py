@@ -26,6 +26,8 @@ class PromptTemplate:
     """Instructions that are filled in for every turn."""
 
     def __init__(self, text: str, *, where: str = "the prompt") -> None:
+        self.text = text
+        """As it was written."""
         # It becomes no HTML: a caller called O'Neill is to stay one.
         environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701
         try:

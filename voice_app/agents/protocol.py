@@ -276,7 +276,8 @@ class Agent(Protocol):
 
     It may have attributes: ``keys`` (`Keys`), how key presses are collected from the start;
     ``answer(call)``, a coroutine function that decides how a call is answered (`Answer`, `Reject` or None);
-    ``warm(call)``, one that is run when a call begins; ``close()``, one that is run when the server stops.
+    ``warm(call)``, one that is run when a call begins; ``close()``, one that is run when the server stops;
+    ``version``, a text that is kept with each of its calls, so that changes of it can be compared.
     """
 
     def __call__(self, call: Call, turn: Turn, /) -> AsyncIterator[Piece]: ...

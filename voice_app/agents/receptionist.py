@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from voice_app.agents.protocol import Call, EndCall, Keys, Piece, Transfer, Turn
+from voice_app.agents.text import fingerprint
 from voice_app.settings import TomlError, read_toml, unknown_keys
 
 SURE = 0.5
@@ -84,6 +85,11 @@ class Receptionist:
     def from_file(cls, path: Path | None) -> Receptionist:
         """Read a TOML file, or the one that ships. Raises `FaqError`."""
         return cls(_read(path))
+
+    @property
+    def version(self) -> str:
+        """A hash of its questions and answers."""
+        return fingerprint(repr(self._faq).encode())
 
     async def __call__(self, call: Call, turn: Turn, /) -> AsyncIterator[Piece]:
         faq, text = self._faq, turn.text

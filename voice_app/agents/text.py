@@ -7,6 +7,7 @@ joined again; what stays half is dropped, as are control characters and terminal
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -83,3 +84,11 @@ def _is_whole(end: str) -> bool:
     """Whether the bytes at the end of a text are a character already."""
     needed = 2 if end[0] < "\udce0" else 3 if end[0] < "\udcf0" else 4
     return end[0] >= "\udc80" and len(end) >= needed
+
+
+def fingerprint(*parts: bytes) -> str:
+    """Twelve hexadecimal digits that tell these parts from any others."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8) + part)
+    return digest.hexdigest()[:12]

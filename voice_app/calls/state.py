@@ -22,6 +22,7 @@ from voice_app.calls.transcript import CallTranscript
 from voice_app.journal.entries import Entry
 from voice_app.journal.events import (
     Acted,
+    AgentAssigned,
     Alerted,
     Analysed,
     AnswerAwaited,
@@ -42,6 +43,7 @@ from voice_app.journal.events import (
     Pressed,
     Prompted,
     Recognised,
+    Reconfigured,
     Reconnected,
     Replied,
     Served,
@@ -52,6 +54,7 @@ from voice_app.journal.events import (
     ToolReturned,
     Transcription,
     Typing,
+    VariantChosen,
     Voicemail,
 )
 
@@ -65,18 +68,8 @@ _E = TypeVar("_E", bound=Event)
 
 _KEPT: Final[frozenset[type]] = frozenset(
     {
-        *(
-            Acted,
-            Alerted,
-            Analysed,
-            CallbackWanted,
-            Called,
-            CalledBack,
-            Closed,
-            Conversed,
-            Failed,
-            FollowedUp,
-        ),
+        *(Acted, AgentAssigned, Alerted, Analysed, CallbackWanted, Called, CalledBack, Closed, Conversed),
+        *(Failed, FollowedUp, Reconfigured),
         *(HandedOff, Noted, Pressed, Recognised, Served, SocketOpened, Speculated, Stored, Transcription),
         *(Voicemail,),
     }
@@ -87,7 +80,7 @@ _OWN: Final[frozenset[type]] = frozenset(
     {
         *(Opened, Served, SocketOpened, Connected, Reconnected, Prompted, Pressed, Typing, KeysAwaited),
         *(Acted, HandedOff, ToolCalled, ToolReturned, Transcription, AnswerDecided),
-        *(AnswerAwaited, Replied, Failed),
+        *(AnswerAwaited, Replied, Failed, VariantChosen),
     }
 )
 """The kinds that change what `CallState` itself holds. A call has thousands of events of other kinds."""
@@ -119,6 +112,8 @@ class CallState:
         """How the agent's author wants this call to be answered."""
         self.agent = ""
         """Which of ``VOICE_APP_AGENTS`` has the call; empty: that of the number."""
+        self.variant = ""
+        """Which of ``VOICE_APP_VARIANTS`` the call was given to; empty: to none."""
         self.becoming = False
         """Whether that agent is still to get a session of its own, or may have gone on in the one before."""
         self.webhook: Mapping[str, str] = {}
@@ -322,6 +317,8 @@ class CallState:
                 self.webhook = event.webhook
             case AnswerDecided() as event:
                 self.answer, self.agent = event, event.agent
+            case VariantChosen() as event:
+                self.variant, self.agent = event.variant, event.agent
             case Served(greeting=greeting, engine=engine):
                 self.greeting, self.engine = greeting, cast(Engine, engine)
             case SocketOpened():

@@ -15,6 +15,7 @@ from voice_app.calls import CallerAddress, CallState, SpokenLine
 from voice_app.cli.output import plain, printable
 from voice_app.journal import CallRecord, Entry
 from voice_app.journal.events import (
+    AgentAssigned,
     Alerted,
     Connected,
     Event,
@@ -39,6 +40,13 @@ _WHO: Final = {
     "person": Text("person", "magenta"),
 }
 
+_TOLD: Final = {
+    "CallerName": "caller's name",
+    "ForwardedFrom": "forwarded from",
+    "StirVerstat": "caller verified",
+    "ParentCallSid": "parent call",
+}
+"""What of the voice webhook people want to know, beside SIP headers."""
 _WITHIN: Final = (Prompted, Replied, Played, Heard, Typing, Transcribed, SocketOpened)
 """What the dialogue tells already, or what nobody wants to read."""
 
@@ -57,7 +65,8 @@ def document(call: CallRecord, entries: Sequence[Entry]) -> dict[str, Any]:
 
 def sheet(call: CallRecord, entries: Sequence[Entry]) -> Group:
     """One call: what is known of it, then who said what, and what happened in between."""
-    return Group(_summary(call), "", _dialogue_table(call, entries))
+    state = CallState.of(entries)
+    return Group(_summary(call, state), "", _dialogue_table(call, entries, state))
 
 
 def table(calls: Iterable[CallRecord]) -> Table:
@@ -80,11 +89,13 @@ def table(calls: Iterable[CallRecord]) -> Table:
     return grid
 
 
-def _summary(call: CallRecord) -> Table:
+def _summary(call: CallRecord, state: CallState) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    for name, value in (
+    assigned = state.last(AgentAssigned)
+    agent = "" if assigned is None else f"{assigned.agent} (version {assigned.version or 'unknown'})"
+    rows = [
         ("call", call.call_sid),
         ("from", CallerAddress.read(call.from_).shown),
         ("to", CallerAddress.read(call.to).shown),
@@ -92,18 +103,30 @@ def _summary(call: CallRecord) -> Table:
         ("status", call.status),
         ("opened", time_of(call.opened_at)),
         ("length", _length(call.duration_s)),
-    ):
+        *(
+            (_TOLD.get(name, name), value)
+            for name, value in state.webhook.items()
+            if _is_worth_it(name, value)
+        ),
+        ("agent", agent),
+        ("variant", state.variant),
+    ]
+    for name, value in filter(lambda row: row[1], rows):
         grid.add_row(name, plain(value))
     return grid
 
 
-def _dialogue_table(call: CallRecord, entries: Sequence[Entry]) -> Table:
+def _is_worth_it(name: str, value: str) -> bool:
+    return bool(value) and (name in _TOLD or name.startswith("SipHeader_"))
+
+
+def _dialogue_table(call: CallRecord, entries: Sequence[Entry], state: CallState) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(justify="right", style="dim", no_wrap=True)
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_column(justify="right", style="dim", no_wrap=True)
-    lines = {line.entry_id: line for line in CallState.of(entries).transcript.lines()}
+    lines = {line.entry_id: line for line in state.transcript.lines()}
     for entry in entries:
         at = _length(max(0.0, entry.at - call.opened_at))
         if line := lines.get(entry.id):
@@ -152,6 +175,7 @@ def _note(event: Event | UnknownEvent) -> str:
         case _:
             fields = msgspec.to_builtins(event)
             kind = fields.pop("kind")
+            fields.pop("webhook", None)  # stands above
             details = ", ".join(f"{name} {value}" for name, value in fields.items() if value != "")
             return f"{kind}: {details}" if details else kind
 

@@ -20,6 +20,7 @@ from voice_app.followups.revisions import Revisions, entries_of
 from voice_app.journal import CallRecord, Entry, Journal
 from voice_app.journal.events import (
     Acted,
+    AgentAssigned,
     Alerted,
     Analysed,
     Closed,
@@ -190,6 +191,13 @@ class CallReport(_Part, kw_only=True, rename={"from_": "from"}):
     closed_at: float | None
     duration_s: float | None
     """As Twilio counts it, if it told; else from the first event to the last."""
+    webhook: dict[str, str]
+    """What else Twilio told of it: ``StirVerstat``, ``CallerName``, ``ForwardedFrom``, ``SipHeader_…``."""
+    agent: str
+    """Who had the call last, as the settings name it; empty if no agent had it."""
+    agent_version: str
+    variant: str
+    """Which of ``VOICE_APP_VARIANTS`` the call was given to; empty: to none."""
     conversation_id: str | None
     configuration_id: str | None
     profile_id: str | None
@@ -220,7 +228,7 @@ async def report_of(journal: Journal, call_sid: str) -> CallReport | None:
 def call_report(record: CallRecord, entries: Sequence[Entry]) -> CallReport:
     """The report of a call. ``entries``: what was written of it, and of its conversations."""
     state = CallState.of(entries)
-    said = state.transcript.lines()
+    said, assigned = state.transcript.lines(), state.last(AgentAssigned)
     told = [event.duration_s for event in state.events(Closed) if event.duration_s is not None]
     return CallReport(
         revision=Revisions.of(entries).current,
@@ -232,6 +240,10 @@ def call_report(record: CallRecord, entries: Sequence[Entry]) -> CallReport:
         opened_at=record.opened_at,
         closed_at=record.closed_at,
         duration_s=told[-1] if told else record.duration_s,
+        webhook=dict(state.webhook),
+        agent="" if assigned is None else assigned.agent,
+        agent_version="" if assigned is None else assigned.version,
+        variant=state.variant,
         conversation_id=state.conversation_id,
         configuration_id=state.configuration_id,
         profile_id=state.profile_id,

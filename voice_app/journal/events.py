@@ -55,6 +55,24 @@ class Served(_Event, tag="served", frozen=True):
     """What it has said before anything else, and the caller has to hear."""
 
 
+class VariantChosen(_Event, tag="variant", frozen=True):
+    """``VOICE_APP_VARIANTS`` gave this call to one of its agents."""
+
+    variant: str
+    """As the setting names it: one of ``VOICE_APP_AGENTS``, or ``default``."""
+    agent: str = ""
+    """One of ``VOICE_APP_AGENTS``; empty: that of the number."""
+
+
+class AgentAssigned(_Event, tag="agent", frozen=True):
+    """Who talks with the caller from now on."""
+
+    agent: str
+    """As the settings name it: one of ``VOICE_APP_AGENTS``, a built-in, or ``module:name``."""
+    version: str = ""
+    """A hash of what it is made of: prompt, model and tools. It changes when they do."""
+
+
 class SocketOpened(_Event, tag="socket", frozen=True):
     """The ticket in a session's address was used: it opens no other session."""
 
@@ -75,6 +93,13 @@ class Reconnected(_Event, tag="reconnected", frozen=True):
     """Twilio came back to a session whose socket was lost (``applicationReconnect``)."""
 
     session_id: str
+
+
+class Reconfigured(_Event, tag="config-updated", frozen=True):
+    """How a session speaks or listens was changed: by a frame of ours, or because a provider failed."""
+
+    detail: str = ""
+    """What is in force now, as Twilio tells it. Its layout is not documented."""
 
 
 class Conversed(_Event, tag="conversation", frozen=True):
@@ -407,9 +432,12 @@ Event: TypeAlias = (
     Opened
     | AnswerDecided
     | Served
+    | VariantChosen
+    | AgentAssigned
     | SocketOpened
     | Connected
     | Reconnected
+    | Reconfigured
     | Conversed
     | Prompted
     | Pressed

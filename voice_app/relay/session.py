@@ -46,6 +46,8 @@ MAX_MALFORMED = 10
 """So many malformed frames in a row end the session (the bound that Twilio keeps for ours)."""
 REFUSED_FRAME = "64107"
 """Twilio's code for a frame that it does not take: it is dropped, and the session goes on."""
+MAX_CONFIG = 500
+"""Characters that are kept of what Twilio tells of a session's configuration."""
 SECONDS_OF_GRACE = 5.0
 """How much longer than estimated the last words may take before the call is ended regardless."""
 SECONDS_TO_CLOSE = 10.0
@@ -416,8 +418,11 @@ class Session:
                 self._clock.caller_speaking(False, now)
                 self._listen(now)
                 self._turns.caller_is_quiet(now)
+            case "configUpdated":
+                told = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+                self._record(events.Reconfigured(told[:MAX_CONFIG]))
             case _:
-                pass  # round-trip times, changed configurations, and whatever is subscribed to
+                pass  # round-trip times, and whatever is subscribed to
 
     def _receive_key(self, key: str, now: float) -> None:
         if self.state not in (State.LIVE, State.LEAVING):

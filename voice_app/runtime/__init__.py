@@ -1,6 +1,6 @@
 """What runs beside requests: services, capacity, transfers, conversations, callers' memory, a watchdog."""
 
-from voice_app.runtime.answering import AnswerError, AnswerHook, HttpAnswerHook, decide
+from voice_app.runtime.answering import AnswerError, AnswerHook, HttpAnswerHook, decide, variant_for
 from voice_app.runtime.background import BackgroundTasks
 from voice_app.runtime.call_transfer import CallTransfer
 from voice_app.runtime.caller_memory import CallerMemory
@@ -30,4 +30,5 @@ __all__ = [
     "Services",
     "ServingState",
     "decide",
+    "variant_for",
 ]

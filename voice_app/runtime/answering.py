@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
+from hashlib import blake2b
 from typing import Annotated, Final, Literal, TypeAlias
 
 import aiohttp
 import msgspec
 
 from voice_app.agents import Answer, Call, Reject, cleaned, is_cancelled
+from voice_app.calls import Parties
 from voice_app.followups.delivery import signed
 from voice_app.handoff import TargetError, from_addresses
 from voice_app.journal.events import AnswerDecided
@@ -31,6 +33,21 @@ AnswerHook: TypeAlias = Callable[[Call], Awaitable[object]]
 """Gives an `Answer`, a `Reject` or None; what else it gives is an error."""
 
 log = logging.getLogger(__name__)
+
+
+def variant_for(variants: Mapping[str, int], parties: Parties, call_sid: str) -> str:
+    """Which of the variants has this call. A caller always gets the same one, on any number and any server.
+
+    Who withholds the number gets one for each call. Another set of names deals anew.
+    """
+    who = parties.caller if parties.caller_address.kind != "withheld" else call_sid
+    digest = blake2b(f"{' '.join(variants)}\0{who}".encode(errors="replace"), digest_size=8).digest()
+    place = int.from_bytes(digest) % sum(variants.values())
+    for name, weight in variants.items():
+        place -= weight
+        if place < 0:
+            return name
+    raise AssertionError("the weights add up to more than any place")
 
 
 class AnswerError(Exception):

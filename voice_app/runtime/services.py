@@ -12,12 +12,13 @@ from typing import Final
 from cachetools import LRUCache
 
 from voice_app.agents import Agent
+from voice_app.agents.loader import version_of
 from voice_app.calls import CallState, Parties
 from voice_app.followups import Followups
 from voice_app.guard import Watch
 from voice_app.handoff import Target, from_addresses
 from voice_app.journal import Entry, Journal, JournalError
-from voice_app.journal.events import Closed
+from voice_app.journal.events import AgentAssigned, Closed
 from voice_app.relay.session_token import Tickets
 from voice_app.runtime.answering import AnswerHook
 from voice_app.runtime.background import BackgroundTasks
@@ -83,6 +84,8 @@ class Services:
     """The agents of ``VOICE_APP_AGENTS``, by name."""
     answer_hooks: Mapping[str, AnswerHook] = field(default_factory=dict)
     """Who decides how a call is answered, by the number of ours; under an empty one for every other."""
+    versions: dict[int, str] = field(default_factory=dict)
+    """What `assigned` has found out, by the agent's `id`."""
     memory: CallerMemory | None = None
     """`None` where it is switched off: then nobody is looked up."""
     deliveries: LRUCache[str, bool] = field(default_factory=lambda: LRUCache(MAX_DELIVERIES))
@@ -119,6 +122,19 @@ class Services:
         """Who has this call."""
         named = self.named_agents.get(state.agent)
         return self.agent_for(state.parties.number) if named is None else named.agent
+
+    def assigned(self, state: CallState, agent: str | None = None) -> AgentAssigned:
+        """Who has this call, and in which version. ``agent`` is as in `line_of`."""
+        name = state.agent if agent is None else agent
+        if (named := self.named_agents.get(name)) is not None:
+            told, found = name, named.agent
+            source = named.settings.agent or self.settings.agent
+        else:
+            found = self.agent_for(state.parties.number)
+            told = source = self.line(state.parties.number).agent
+        if (version := self.versions.get(id(found))) is None:
+            version = self.versions[id(found)] = version_of(found, source)
+        return AgentAssigned(told, version)
 
     def agent_for(self, number: str) -> Agent:
         """Who talks with the callers of this number of ours."""

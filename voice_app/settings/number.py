@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -11,6 +12,7 @@ from pydantic_settings import NoDecode
 
 from voice_app.settings.values import ConfigurationId, OptionalLine, PhoneNumber, words
 
+_VARIANTS: Final = "it should look like default=80, polite=20: names with weights, not all of them 0"
 NUMBER_KEYS: Final[Mapping[str, str]] = {"configuration": "conversation_configuration"}
 """Shorter names of settings in the tables of ``VOICE_APP_NUMBERS``."""
 
@@ -39,6 +41,12 @@ class NumberSettings(BaseModel):
         None, description="the Orchestrator configuration that calls are written to"
     )
     agent: str = Field("receptionist", description="a built-in agent, or module:name")
+    variants: dict[str, int] = Field(
+        default_factory=dict,
+        description="agents that share the calls, to be compared: names of `VOICE_APP_AGENTS`, or `default` "
+        "for `VOICE_APP_AGENT`, each with a weight, as `default=80, polite=20`; a caller always gets the "
+        "same one",
+    )
     receptionist: Path | None = Field(None, description="TOML file of questions and answers")
     prompt: Path | None = Field(None, description="file with the instructions of the agent `chat`")
     handoff_to: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -178,6 +186,24 @@ class NumberSettings(BaseModel):
     @classmethod
     def _addresses(cls, value: object) -> object:
         return words(value)
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _weights(cls, value: object) -> object:
+        """``default=80, polite=20``, or a table."""
+        if not isinstance(value, str):
+            return value
+        pairs = [re.fullmatch(r"([\w-]{1,64})\s*=\s*(\d{1,6})", part) for part in words(value)]
+        if None in pairs:
+            raise ValueError(_VARIANTS)
+        return {pair[1]: int(pair[2]) for pair in pairs if pair is not None}
+
+    @field_validator("variants")
+    @classmethod
+    def _some_weight(cls, value: dict[str, int]) -> dict[str, int]:
+        if value and (min(value.values()) < 0 or not sum(value.values())):
+            raise ValueError(_VARIANTS)
+        return value
 
     @model_validator(mode="after")
     def _one_engine_only(self) -> Self:

@@ -17,6 +17,8 @@ from voice_app.agents import Agent, Call, Keys, hook, messages
 from voice_app.calls import GIVEN_UP, CallState, Parties
 from voice_app.journal import Journal
 from voice_app.journal.events import (
+    Acted,
+    AgentAssigned,
     Connected,
     Conversed,
     Event,
@@ -97,7 +99,10 @@ class RelayEndpoint:
         await send({"type": "websocket.accept"})
         over = asyncio.Event()
         self._start_beside(session.call, state, over)
-        record = CallLog(services.journal, call_sid).write
+        now = services.assigned(state)
+        if now != state.last(AgentAssigned):
+            services.journal.write(call_sid, now)
+        record = CallLog(services.journal, call_sid, partial(services.assigned, state)).write
         named = {name: found.agent for name, found in services.named_agents.items()}
         direct = scope.get("extensions", {}).get(DIRECT_SOCKET)
         connection = Connection(receive, send, session, agent, record, named, direct)
@@ -167,7 +172,7 @@ class RelayEndpoint:
             webhook=state.webhook,
             keys=keys,
             filler=line.filler,
-            log=CallLog(services.journal, call_sid),
+            log=CallLog(services.journal, call_sid, partial(services.assigned, state)),
         )
         if not self._restore_notes(call, state.sockets if rejoin else state.sockets + 1):
             messages.restore(call, state.tools.values())
@@ -244,6 +249,8 @@ class CallLog:
 
     journal: Journal
     call_sid: str
+    becomes: Callable[[str], AgentAssigned]
+    """Tells what an agent of ``VOICE_APP_AGENTS`` is in which version."""
 
     def write(self, event: Event) -> None:
         """Write an event, and count what is worth counting."""
@@ -251,6 +258,8 @@ class CallLog:
         match event:
             case Connected() if (scope := CALL.get()) is not None:
                 scope.session_id = event.session_id
+            case Acted(action="become", detail=agent):
+                self.journal.write(self.call_sid, self.becomes(agent))
             case Failed(what="agent"):
                 metrics.AGENT_FAILURES.inc()
             case Failed(what="frame"):

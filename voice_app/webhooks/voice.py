@@ -17,8 +17,8 @@ from voice_app.agents import Call, Transfer
 from voice_app.calls import CallState
 from voice_app.findings import refuses
 from voice_app.handoff import BUSY, choose
-from voice_app.journal.events import AnswerDecided, CallbackWanted, Failed, TurnedAway
-from voice_app.runtime import AnswerError, CallTransfer, Services, ServingState, decide
+from voice_app.journal.events import AnswerDecided, CallbackWanted, Failed, TurnedAway, VariantChosen
+from voice_app.runtime import AnswerError, CallTransfer, Services, ServingState, decide, variant_for
 from voice_app.runtime.addresses import VOICE, VOICE_CALLBACK
 from voice_app.telemetry import metrics
 from voice_app.twiml import Context, lint_text
@@ -99,6 +99,10 @@ async def _connect(services: Services, request: CallRequest, state: CallState | 
     if decided is not None and decided.reject:
         context = context_for(services, request.call_sid, state, decided.reject)
         return serve(services, "reject.xml", context)
+    if line.variants and not state.agent:
+        variant = variant_for(line.variants, parties, request.call_sid)
+        chosen = VariantChosen(variant, variant if variant in services.named_agents else "")
+        state.take(services.journal.write(request.call_sid, chosen))
     context = context_for(services, request.call_sid, state, "answer")
     response, served = serve_document(services, line.template, context)
     if services.memory is not None and not served.greeting:  # a greeting gives time from the socket on
