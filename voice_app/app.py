@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import Final
@@ -38,6 +39,7 @@ from voice_app.runtime import (
     NamedAgent,
     Peers,
     ProcessGauges,
+    Refusals,
     Services,
     ServingState,
 )
@@ -56,6 +58,8 @@ from voice_app.telemetry import metrics
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
 from voice_app.twiml import VOCABULARY, CheckedTemplates, Documents, Vocabulary, default_folder
 from voice_app.webhooks import ShortWays, webhook_routes
+
+log = logging.getLogger(__name__)
 
 OWN_AGENT: Final = "default"
 """The variant that is the number's own agent."""
@@ -338,11 +342,18 @@ def build(services: Services) -> Starlette:
             }
         )
 
+    strangers = Refusals("path", log, "requests for what there is not")
+
+    async def nothing_there(request: Request, error: Exception) -> Response:
+        await strangers.add("refused %s %s: there is no such route", request.method, request.url.path)
+        return PlainTextResponse("Not Found", 404)
+
     own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", exposition)]
     if services.settings.in_sandbox:
         own.append(Route("/sandbox.json", sandbox))
     routes, short_ways = webhook_routes(services)
-    return _Application(short_ways, [*own, *routes, *console.console_routes(services)], lifespan)
+    all_routes = [*own, *routes, *console.console_routes(services)]
+    return _Application(short_ways, all_routes, lifespan, nothing_there)
 
 
 class _Application(Starlette):
@@ -353,8 +364,9 @@ class _Application(Starlette):
         short_ways: ShortWays,
         routes: Sequence[BaseRoute],
         lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]],
+        nothing_there: Callable[[Request, Exception], Awaitable[Response]],
     ) -> None:
-        super().__init__(routes=routes, lifespan=lifespan)
+        super().__init__(routes=routes, lifespan=lifespan, exception_handlers={404: nothing_there})
         self._short_ways = short_ways
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -152,6 +153,81 @@ async def test_a_socket_opens_on_the_machine_that_takes_it(
             assert [await socket.recv(), await socket.recv()] == ["b", "hello"]
             await socket.close()
     assert machines[0].asked[:1] == ["GET /relay/token"]
+
+
+# --- who sends too much, or too little -------------------------------------------------------------
+
+
+ELSEWHERE = "127.0.0.2"
+"""An address that the site limits, as any but this machine's own."""
+
+
+async def test_a_client_has_so_many_requests_a_second(
+    tmp_path: Path, machines: tuple[Backend, Backend]
+) -> None:
+    connector = aiohttp.TCPConnector(local_addr=(ELSEWHERE, 0), limit=20)
+    async with proxied(tmp_path, machines[0].base) as base_url:
+        async with aiohttp.ClientSession(connector=connector) as flood:
+            events = [asked(flood, base_url, "/orchestrator/events") for _ in range(500)]
+            calls = [asked(flood, base_url, "/voice") for _ in range(500)]
+            answers = await asyncio.gather(*events, *calls)
+        assert {status for status, _ in answers[:500]} == {200, 503}
+        assert {status for status, _ in answers[500:]} == {200}
+        assert any("<Say>We are sorry" in document for _, document in answers[500:])
+        async with aiohttp.ClientSession() as twilio:
+            assert {await asked(twilio, base_url, "/voice") for _ in range(600)} == {(200, "<a/>")}
+
+
+async def test_a_client_has_so_many_connections(tmp_path: Path, machines: tuple[Backend, Backend]) -> None:
+    machines[0].holds = asyncio.Event()
+    connector = aiohttp.TCPConnector(local_addr=(ELSEWHERE, 0), limit=0)
+    async with (
+        proxied(tmp_path, machines[0].base) as base_url,
+        aiohttp.ClientSession(connector=connector) as flood,
+    ):
+        requests = [asyncio.create_task(asked(flood, base_url, "/x")) for _ in range(120)]
+        await until(lambda: sum(task.done() for task in requests) == 20, "those that are too many")
+        machines[0].holds.set()
+        statuses = [status for status, _ in await asyncio.gather(*requests)]
+    assert (statuses.count(200), statuses.count(503)) == (100, 20)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (f"GET /voice HTTP/1.1\r\nHost: x\r\nX: {'x' * 20_000}\r\n\r\n", "400"),
+        (f"GET /{'x' * 20_000} HTTP/1.1\r\nHost: x\r\n\r\n", "414"),
+        ("POST /voice HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n", "413"),
+    ],
+    ids=["header", "url", "body"],
+)
+async def test_what_is_too_large_never_reaches_a_machine(
+    tmp_path: Path, machines: tuple[Backend, Backend], sent: str, status: str
+) -> None:
+    async with proxied(tmp_path, machines[0].base) as base_url:
+        host, port = base_url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(sent.encode())
+        async with asyncio.timeout(10):
+            assert (await reader.readline()).decode().split()[1] == status
+        writer.close()
+    assert machines[0].asked == []
+
+
+async def test_half_a_request_ends_at_the_proxy(tmp_path: Path, machines: tuple[Backend, Backend]) -> None:
+    site = tmp_path / "site.conf"
+    site.write_text(re.sub(r"(client_\w+_timeout) 10s", r"\1 1s", SITE.read_text("utf-8")))
+    (tmp_path / "nginx").mkdir()
+    halves = ("GET /voice HT", "POST /voice HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
+    address = f"127.0.0.1:{unused_port()}"
+    async with nginx(site, tmp_path / "nginx", address, [machines[0].base]), asyncio.timeout(20):
+        for half in halves:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rpartition(":")[2]))
+            writer.write(half.encode())
+            with suppress(ConnectionResetError):
+                assert b" 200 " not in await reader.read()
+            writer.close()
+    assert machines[0].asked == []
 
 
 # --- the whole -------------------------------------------------------------------------------------

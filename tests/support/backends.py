@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,10 +22,14 @@ class Backend:
     """What everything is answered with, an upgrade too."""
     breaks: bool = False
     """Close the connection instead of answering."""
+    holds: asyncio.Event | None = None
+    """Answers wait until it is set."""
     base: str = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(f"{request.method} {request.raw_path}")
+        if self.holds is not None:
+            await self.holds.wait()
         if self.breaks and request.transport is not None:
             request.transport.close()
         if self.status != 200:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import re
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +20,7 @@ from support.sandbox import sandbox
 from support.waiting import until
 from voice_app.journal import Journal
 from voice_app.runtime import Admission, CallRegistry, CollectorPauses, Peers, ProcessGauges
+from voice_app.runtime.gauges import FEW_DESCRIPTORS, Descriptors
 from voice_app.sandbox.phone import Person
 from voice_app.telemetry import metrics
 from voice_app.telemetry.families import MAX_SERIES, OTHER, MetricSet
@@ -244,3 +248,29 @@ def test_metrics_are_named_as_prometheus_wants_them() -> None:
         assert family.name.endswith("_total") == (family.kind == "counter"), family.name
         assert family.kind != "histogram" or family.name.endswith("_seconds"), family.name
         assert not family.text.endswith("."), family.name
+
+
+def test_the_end_of_descriptors_is_told_once_and_when_it_is_over(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    descriptors = Descriptors()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    for left in (FEW_DESCRIPTORS - 1, 3, 0, FEW_DESCRIPTORS):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, left=left: (free + left, limit[1]))
+        descriptors.tell()
+        assert METRICS.sample("voice_app_descriptors_left") == left
+    few, again = caplog.messages
+    assert few.startswith(f"{FEW_DESCRIPTORS - 1} of {free + FEW_DESCRIPTORS - 1} file descriptors are left")
+    assert again == "there are file descriptors again"
+
+
+def test_no_descriptor_is_left_where_none_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "open", full)
+    Descriptors().tell()
+    assert METRICS.sample("voice_app_descriptors_left") == 0

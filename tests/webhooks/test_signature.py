@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from multidict import MultiDict
 from twilio.request_validator import RequestValidator
 
-from voice_app.webhooks.signature import MAX_FIELDS, RequestRefusedError, Signatures
+from voice_app.webhooks.signature import MAX_BROKEN, QUESTION, RequestRefusedError, Signatures
 
 TOKEN = "12345"
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -218,10 +218,38 @@ def test_no_signature_is_refused() -> None:
         signatures().check_request("POST", "/voice", {"content-type": FORM_TYPE}, post(PUBLISHED))
 
 
-def test_too_many_fields_are_refused() -> None:
-    body = "&".join(f"a{number}=1" for number in range(MAX_FIELDS + 1)).encode()
-    with pytest.raises(RequestRefusedError, match="fields"):
-        signatures().check_request("POST", "/voice", headers("x"), body)
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("&".join(["a=1"] * (QUESTION.fields + 1)), "fields"),
+        ("&" * QUESTION.fields, "fields"),
+        ("a=" + "%41" * (QUESTION.escapes + 1), "escapes"),
+        ("a=" + "%" * (QUESTION.escapes + 1), "escapes"),
+        ("a=" + "%ff" * (MAX_BROKEN + 1), "no UTF-8"),
+        ("a=" + "%" * (MAX_BROKEN + 1), "no UTF-8"),
+    ],
+)
+def test_too_much_is_refused_in_a_form_and_in_a_query(body: str, why: str) -> None:
+    with pytest.raises(RequestRefusedError, match=why):
+        signatures().check_request("POST", "/voice", headers("A" * 28), body.encode())
+    with pytest.raises(RequestRefusedError, match=why):
+        signatures().check_request("GET", f"/voice?{body}", headers("A" * 28), b"")
+
+
+def test_the_head_of_a_request_is_enough_to_refuse_it() -> None:
+    check = signatures().check_head
+    with pytest.raises(RequestRefusedError, match="no X-Twilio-Signature"):
+        check("/voice", {"content-type": FORM_TYPE})
+    for signature in ("A" * 27, "A" * 43, "é" * 29):
+        with pytest.raises(RequestRefusedError, match="length of a signature"):
+            check("/voice", headers(signature))
+    with pytest.raises(RequestRefusedError, match="does not match"):
+        check("/events?bodySHA256=00", headers("A" * 28, "application/json"))
+    for size in ({"content-length": "5"}, {"transfer-encoding": "chunked"}):
+        with pytest.raises(RequestRefusedError, match="text/plain cannot be verified"):
+            check("/voice", headers("A" * 28, "text/plain", **size))
+    check("/voice", headers("A" * 28))
+    check("/voice", headers("A" * 28, "text/plain"))
 
 
 def test_the_host_that_the_client_names_does_not_count() -> None:
@@ -234,7 +262,7 @@ def test_the_host_that_the_client_names_does_not_count() -> None:
 FIELD = st.one_of(st.text("+%&=a é"), st.text(max_size=8))
 
 
-@given(st.lists(st.tuples(FIELD, FIELD), max_size=8), st.text("&=+%2b0é", max_size=30))
+@given(st.lists(st.tuples(FIELD, FIELD), max_size=8), st.text("&=+%25befcadBEF0é\ufffd", max_size=40))
 def test_what_the_package_signs_passes_whatever_the_fields_are(
     pairs: list[tuple[str, str]], more: str
 ) -> None:

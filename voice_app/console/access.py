@@ -30,8 +30,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from voice_app.runtime import Refusals
 from voice_app.settings import SANDBOX_DOMAIN, Role, Settings, SettingsError, Users, read_users
-from voice_app.telemetry import RepeatedLine, metrics
 from voice_app.webhooks import read_body
 
 COOKIE: Final = "voice_app_console"
@@ -151,7 +151,7 @@ class Access:
             try:
                 visitor = await self.admit(request, role)
             except AccessRefusedError as error:
-                return self._refusal(request, error)
+                return await self._refusal(request, error)
             response = await handler(request, visitor)
             response.headers.setdefault("Cache-Control", "no-store")
             return response
@@ -204,9 +204,9 @@ class Access:
             return Visitor("sandbox", Role.ADMIN)
         return self._by_cookie(request) or self._by_proxy(request)
 
-    def _refusal(self, request: Request, error: AccessRefusedError) -> Response:
+    async def _refusal(self, request: Request, error: AccessRefusedError) -> Response:
         if error.status == 401 and self._wrong is not None:
-            return self._wrong.answer(request, error)
+            return await self._wrong.answer(request, error)
         return api_error(error.status, str(error))
 
     # --- signing in ------------------------------------------------------------------------------
@@ -301,15 +301,14 @@ class _WrongTokens:
 
         self._limit = RateLimitItemPerMinute(WRONG_A_MINUTE)
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
-        self._line = RepeatedLine(log, "requests without the right bearer token")
+        self._refusals = Refusals("token", log, "requests without the right bearer token")
 
-    def answer(self, request: Request, error: AccessRefusedError) -> Response:
+    async def answer(self, request: Request, error: AccessRefusedError) -> Response:
         client = request.client.host if request.client else "an unknown address"
-        self._line.warn(
+        await self._refusals.add(
             "refused %s %s of %s: the bearer token is missing or wrong",
             *(request.method, request.url.path, client),
         )
-        metrics.REFUSED.labels("token").inc()
         if self._limiter.hit(self._limit):
             return api_error(401, str(error), {"WWW-Authenticate": "Bearer"})
         again = max(1, round(self._limiter.get_window_stats(self._limit).reset_time - time.time()))

@@ -7,6 +7,7 @@ from voice_app.runtime.caller_memory import CallerMemory
 from voice_app.runtime.capacity import Admission, CallRegistry, ExpectedNext, Peers, ServingState
 from voice_app.runtime.conversation_monitor import ConversationIndex, ConversationMonitor
 from voice_app.runtime.gauges import CollectorPauses, ProcessGauges
+from voice_app.runtime.refusals import Refusals
 from voice_app.runtime.services import NamedAgent, Services
 from voice_app.runtime.watchdog import LoopWatchdog
 
@@ -27,6 +28,7 @@ __all__ = [
     "NamedAgent",
     "Peers",
     "ProcessGauges",
+    "Refusals",
     "Services",
     "ServingState",
     "decide",

@@ -1,19 +1,27 @@
-"""How the process stands, told to the metrics once a second, and the pauses of the garbage collector."""
+"""How the process stands, told to the metrics once a second: calls, descriptors, the collector's pauses."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+import os
+import resource
 import time
 from collections import Counter, deque
 from typing import Any, Final
 
 from voice_app.runtime.capacity import CallRegistry, Peers, ServingState
-from voice_app.telemetry import metrics
+from voice_app.telemetry import LogThrottle, metrics
 
 SECONDS_BETWEEN: Final = 1.0
+FEW_DESCRIPTORS: Final = 64
+"""So many that are left are few: a call has one for its socket, and each request to a model needs one."""
 MAX_PAUSES: Final = 1000
 """Pauses that are remembered until they are told."""
+
+
+log = logging.getLogger(__name__)
 
 
 class CollectorPauses:
@@ -51,6 +59,38 @@ class CollectorPauses:
             self._pauses.append((info["generation"], now - self._began))
 
 
+class Descriptors:
+    """How many more files and sockets the process can open. Without any, connections wait in silence."""
+
+    def __init__(self) -> None:
+        self._few = LogThrottle()
+
+    def tell(self) -> None:
+        """Give the metrics what is left, and the log a line when it is little."""
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        left = limit - _lowest_free(limit)
+        metrics.DESCRIPTORS_LEFT.set(left)
+        if left >= FEW_DESCRIPTORS:
+            if self._few.end():
+                log.warning("there are file descriptors again")
+        elif self._few.is_due():
+            log.error(
+                "%d of %d file descriptors are left: connections of callers will wait in silence. Raise the "
+                "limit (LimitNOFILE= of systemd, ulimit -n), or set VOICE_APP_MAX_CALLS lower",
+                *(left, limit),
+            )
+
+
+def _lowest_free(limit: int) -> int:
+    """The number that the next file would get: all below it are in use."""
+    try:
+        number = os.open(os.devnull, os.O_RDONLY)
+    except OSError:
+        return limit
+    os.close(number)
+    return number
+
+
 class ProcessGauges:
     """What metrics are told regularly: calls by where they are, other servers, the collector's pauses."""
 
@@ -59,6 +99,7 @@ class ProcessGauges:
         self._peers = peers
         self._max_calls = max_calls
         self._pauses = CollectorPauses()
+        self._descriptors = Descriptors()
 
     async def run(self) -> None:
         """Tell until cancelled."""
@@ -84,3 +125,4 @@ class ProcessGauges:
         for state in ServingState:
             metrics.PEERS.labels(state.value).set(states[state.value])
         self._pauses.tell()
+        self._descriptors.tell()

@@ -20,6 +20,7 @@ from voice_app.app import build, build_services
 from voice_app.findings import Finding, Severity, refuses
 from voice_app.runtime import Services
 from voice_app.server.drain import Drain
+from voice_app.server.http_protocol import HttpProtocol
 from voice_app.server.socket_protocol import SocketProtocol
 from voice_app.settings import Settings, SettingsError
 from voice_app.telemetry import trace_export
@@ -44,7 +45,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=HttpProtocol,
                 ws=SocketProtocol,
                 ws_max_size=MAX_FRAME,
                 ws_per_message_deflate=False,

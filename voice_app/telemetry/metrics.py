@@ -37,7 +37,7 @@ RECONNECTED: Final = METRICS.counter(
 )
 RESUMED: Final = METRICS.counter("voice_app_sessions_resumed_total", "Broken sessions taken up again")
 REFUSED: Final = METRICS.counter(
-    "voice_app_requests_refused_total", "Requests that were not Twilio's, or had a wrong `token`", ["what"]
+    "voice_app_requests_refused_total", "Requests that were refused before anything was done", ["what"]
 )
 MALFORMED: Final = METRICS.counter("voice_app_frames_malformed_total", "Frames that were not understood")
 HANDOFFS: Final = METRICS.counter(
@@ -134,6 +134,11 @@ LOOP_BLOCKS: Final = METRICS.counter(
 )
 LOOP_BLOCKED_SECONDS: Final = METRICS.counter(
     "voice_app_loop_blocked_seconds_total", "How long the event loop was blocked in all"
+)
+DESCRIPTORS_LEFT: Final = METRICS.gauge(
+    "voice_app_descriptors_left",
+    "How many more files and sockets the process can open; at 0 connections wait in silence",
+    workers="livemin",
 )
 COLLECTOR_PAUSE: Final = METRICS.histogram(
     "voice_app_collector_pause_seconds",

@@ -31,7 +31,7 @@ from voice_app.relay.connection import DIRECT_SOCKET, Connection, Receive, Send
 from voice_app.relay.session import Session
 from voice_app.relay.session_token import Ticket, TicketError
 from voice_app.relay.turn_clock import Meter
-from voice_app.runtime import Services
+from voice_app.runtime import Refusals, Services
 from voice_app.telemetry import attributes as names
 from voice_app.telemetry import metrics, traces
 from voice_app.telemetry.metrics import Stage
@@ -56,6 +56,7 @@ class RelayEndpoint:
     def __init__(self, services: Services, signatures: Signatures) -> None:
         self._services = services
         self._signatures = signatures
+        self._refusals = Refusals("socket", log, "sockets that were not Twilio's")
         self._states: LRUCache[str, tuple[int, dict[str, Any]]] = LRUCache(MAX_STATES)
         """The notes of agents by CallSid, each with the number of the call's socket that they are of."""
 
@@ -76,8 +77,7 @@ class RelayEndpoint:
             ticket = services.tickets.read(scope["path_params"]["token"])
             state, rejoin = await self._admit(ticket)
         except (RequestRefusedError, TicketError) as error:
-            log.warning("refused the socket /relay: %s", error)
-            metrics.REFUSED.labels("socket").inc()
+            await self._refusals.add("refused the socket /relay: %s", error)
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
         with about(ticket.call_sid):

@@ -10,7 +10,7 @@ from voice_app.runtime import Services, addresses
 from voice_app.webhooks import events, session_ended, transfer, voice
 from voice_app.webhooks.relay_socket import RelayEndpoint
 from voice_app.webhooks.routing import ShortWays, SignedRoutes
-from voice_app.webhooks.signature import Signatures
+from voice_app.webhooks.signature import WITH_DATA, Signatures
 from voice_app.webhooks.transcription import transcription
 
 
@@ -24,7 +24,7 @@ def webhook_routes(services: Services) -> tuple[list[BaseRoute], ShortWays]:
         signed.call(addresses.VOICE_CALLBACK, voice.callback),
         signed.call(addresses.VOICE_STATUS, voice.status),
         signed.call(addresses.VOICE_FALLBACK, voice.fallback),
-        signed.call(addresses.RELAY_ENDED, session_ended.relay_ended),
+        signed.call(addresses.RELAY_ENDED, session_ended.relay_ended, WITH_DATA),
         signed.call(addresses.RESUME, session_ended.resume),
         signed.call(addresses.DIALED, transfer.dialed),
         signed.call(addresses.PULLED, transfer.pulled),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -14,16 +16,16 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from voice_app.runtime import Services
+from voice_app.runtime import Refusals, Services
 from voice_app.telemetry import metrics
 from voice_app.telemetry.scope import about
 from voice_app.twilio.identifiers import CALL_SID
 from voice_app.webhooks.request import CallRequest, Notice
 from voice_app.webhooks.responses import LAST_RESORT, twiml
-from voice_app.webhooks.signature import Form, RequestRefusedError, Signatures
+from voice_app.webhooks.signature import NOTICE, QUESTION, Bounds, Form, RequestRefusedError, Signatures
 
-MAX_BODY: Final = 256 * 1024
-"""Bytes. Twilio's forms have a few kilobytes; handoff data is the largest part."""
+SMALL: Final = 8 * 1024
+"""Bytes. Larger bodies are verified one at a time, so that no number of them holds up calls."""
 SETTLE_SECONDS: Final = 0.25
 """How long an answer waits until other servers can read what it follows from."""
 TOKEN_HEADER: Final = "I-Twilio-Idempotency-Token"  # noqa: S105 - the name of a header
@@ -64,8 +66,10 @@ class SignedRoutes:
         self._services = services
         self._signatures = signatures
         self.short_ways = ShortWays()
+        self._large = asyncio.Lock()
+        self._refusals = Refusals("request", log, "requests that were not Twilio's")
 
-    def call(self, path: str, handler: CallHandler) -> Route:
+    def call(self, path: str, handler: CallHandler, bounds: Bounds = QUESTION) -> Route:
         """A route on which Twilio asks about a call. The handler gets a request with a valid CallSid.
 
         If the handler fails, the caller still hears a polite sentence: the failure goes to our log.
@@ -73,11 +77,14 @@ class SignedRoutes:
 
         async def endpoint(request: Request) -> Response:
             try:
-                form = await self._form(request)
+                found = await self._verified(request, bounds)
+                if found is None:
+                    return _too_large()
+                _, form = found
+                if form.get("AccountSid") not in (None, self._services.settings.account_sid):
+                    raise RequestRefusedError("it is about another account (AccountSid)")
             except RequestRefusedError as error:
-                return _refuse(request, error)
-            if form is None:
-                return PlainTextResponse("Payload too large", 413)
+                return await self._refuse(request, error)
             if CALL_SID.fullmatch(form.get("CallSid", "")) is None:
                 return PlainTextResponse("CallSid is missing or malformed", 400)
             return await self._answer(path, handler, CallRequest.of(form, form.query, request.path_params))
@@ -109,11 +116,11 @@ class SignedRoutes:
 
         async def endpoint(request: Request) -> Response:
             try:
-                found = await self._verified(request)
+                found = await self._verified(request, NOTICE)
             except RequestRefusedError as error:
-                return _refuse(request, error)
+                return await self._refuse(request, error)
             if found is None:
-                return PlainTextResponse("Payload too large", 413)
+                return _too_large()
             body, form = found
             content = _json_object(body) if read is None else read(form)
             if content is None:
@@ -121,7 +128,8 @@ class SignedRoutes:
             if (wrong := problem(content)) is not None:
                 return PlainTextResponse(wrong, 400)
             if _account(content) not in (None, self._services.settings.account_sid):
-                return _refuse(request, RequestRefusedError("it is about another account (accountId)"))
+                other = RequestRefusedError("it is about another account (accountId)")
+                return await self._refuse(request, other)
             notice = Notice(content, f"{path} {request.headers.get(TOKEN_HEADER) or key(content)}")
             if not self._services.is_new(notice.token):
                 return Response()
@@ -153,28 +161,27 @@ class SignedRoutes:
         except Exception:
             log.exception("%s failed after it was answered", path)
 
-    async def _form(self, request: Request) -> Form | None:
-        """The signed fields of a request; None if its body is too large.
+    async def _verified(self, request: Request, bounds: Bounds) -> tuple[bytes, Form] | None:
+        """The body of a request and its signed fields; None if it is too large.
 
-        Raises:
-            RequestRefusedError: it is not Twilio's, or about another account.
+        Whatever can be refused by its head is, before its body is read. Raises `RequestRefusedError`.
         """
-        found = await self._verified(request)
-        if found is None:
-            return None
-        _, form = found
-        account = form.get("AccountSid")
-        if account is not None and account != self._services.settings.account_sid:
-            raise RequestRefusedError("it is about another account (AccountSid)")
-        return form
-
-    async def _verified(self, request: Request) -> tuple[bytes, Form] | None:
-        """The body of a request that Twilio signed, with its fields; None if it is too large."""
-        body = await read_body(request, MAX_BODY)
-        if body is None:
-            return None
         target = raw_target(request.scope["raw_path"], request.scope["query_string"])
-        return body, self._signatures.check_request(request.method, target, request.headers, body)
+        self._signatures.check_head(target, request.headers)
+        if (body := await read_body(request, bounds.size)) is None:
+            return None
+        if len(body) <= SMALL:
+            return body, self._signatures.check_request(request.method, target, request.headers, body, bounds)
+        async with self._large:
+            await asyncio.sleep(0)  # what calls have to do comes between two of them
+            return body, self._signatures.check_request(request.method, target, request.headers, body, bounds)
+
+    async def _refuse(self, request: Request, error: RequestRefusedError) -> Response:
+        path = request.scope["route"].path
+        await self._refusals.add("refused %s %s: %s", request.method, path, error)
+        # What is left of a large body is not worth a moment: the connection ends with the answer.
+        headers = {"Connection": "close"} if _declared_size(request) > SMALL else None
+        return PlainTextResponse("Forbidden", 403, headers)
 
 
 def raw_target(path: bytes, query: bytes) -> str:
@@ -182,14 +189,21 @@ def raw_target(path: bytes, query: bytes) -> str:
     return (path + b"?" + query if query else path).decode("latin-1")
 
 
-def _refuse(request: Request, error: RequestRefusedError) -> Response:
-    log.warning("refused %s %s: %s", request.method, request.scope["route"].path, error)
-    metrics.REFUSED.labels("request").inc()
-    return PlainTextResponse("Forbidden", 403)
+def _too_large() -> Response:
+    return PlainTextResponse("Payload too large", 413, {"Connection": "close"})
+
+
+def _declared_size(request: Request) -> float:
+    """Bytes of the body, as its head tells: infinite where it does not."""
+    if "transfer-encoding" in request.headers:
+        return math.inf
+    return int(request.headers.get("content-length", "0"))
 
 
 async def read_body(request: Request, limit: int) -> bytes | None:
     """The body as it came; None if it has more than ``limit`` bytes."""
+    if limit < _declared_size(request) < math.inf:
+        return None
     body, more = b"", True
     while more:
         message = await request.receive()

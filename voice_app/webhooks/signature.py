@@ -11,9 +11,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
-from urllib.parse import unquote
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl
 
 from twilio.request_validator import (
     HMAC_SHA1,
@@ -22,17 +23,43 @@ from twilio.request_validator import (
     SIGNATURE_SETTINGS_HEADER,
     get_signature_algorithm,
 )
+from yarl._quoting import _Unquoter  # it is C, and as fast
 
 from voice_app.relay.session_token import SigningKey
 
-MAX_FIELDS: Final = 500
+FORM: Final = "application/x-www-form-urlencoded"
+JSON: Final = "application/json"
 _DIGESTS: Final = {HMAC_SHA1: "sha1", HMAC_SHA256: "sha256"}
 _HEADER: Final = SIGNATURE_HEADER.lower()
 _SETTINGS_HEADER: Final = SIGNATURE_SETTINGS_HEADER.lower()
+_LENGTHS: Final = (28, 44)
+"""Characters of a signature in base64, SHA-1 and SHA-256."""
+MAX_BROKEN: Final = 1000
+"""Escapes of a form that are not all UTF-8."""
+_unquoted: Final = _Unquoter(plus=True)
+_REPLACEMENT: Final = re.compile("\ufffd|%EF%BF%BD", re.IGNORECASE)
 
 
 class RequestRefusedError(Exception):
     """The request is not Twilio's. The text is for our log and holds no secret."""
+
+
+class Bounds(NamedTuple):
+    """The most that a request may have in it. Whoever sends more is refused before anything is made of it."""
+
+    size: int = 64 * 1024
+    """Bytes of the body. Twilio's forms have a few kilobytes."""
+    fields: int = 200
+    """In the form, and in the query."""
+    escapes: int = 16_000
+    """``%`` in the form, and in the query."""
+
+
+QUESTION: Final = Bounds()
+WITH_DATA: Final = Bounds(256 * 1024, escapes=256 * 1024)
+"""A form that has handoff data in it, which agents make."""
+NOTICE: Final = Bounds(256 * 1024)
+"""JSON."""
 
 
 class Form(dict[str, str]):
@@ -65,19 +92,39 @@ class Signatures:
             for algorithm, digest in _DIGESTS.items()
         }
 
-    def check_request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Form:
+    def check_head(self, target: str, headers: Mapping[str, str]) -> None:
+        """What can be said before the body of a request is read. Raises `RequestRefusedError`.
+
+        A body of JSON has its hash in the URL, and so the signature is checked here. That of a form is of
+        the right shape.
+        """
+        self._signature(headers)
+        kind = _kind(headers)
+        if kind == JSON:
+            self._check(headers, self._request_candidates(target, ""))
+        elif kind != FORM and _has_body(headers):
+            raise RequestRefusedError(f"a body of the type {kind or 'unknown'} cannot be verified")
+
+    def check_request(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        bounds: Bounds = QUESTION,
+    ) -> Form:
         """The fields of a request that Twilio signed: of its form, or of its query.
 
         ``target`` is the raw path and query as they stand in the request line. A JSON body has no
         fields; it is genuine if its hash is in the signed URL. Raises `RequestRefusedError`.
         """
-        fields = Form(_pairs(target.partition("?")[2]))
+        fields = Form(_pairs(target.partition("?")[2], bounds))
         form = Form()
         if body:
-            kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-            if kind == "application/x-www-form-urlencoded":
-                form = Form(_pairs(body.decode("utf-8", "replace")))
-            elif kind == "application/json":
+            kind = _kind(headers)
+            if kind == FORM:
+                form = Form(_pairs(body.decode("utf-8", "replace"), bounds))
+            elif kind == JSON:
                 _check_hash(body, fields.get("bodySHA256", ""))
             else:
                 raise RequestRefusedError(f"a body of the type {kind or 'unknown'} cannot be verified")
@@ -110,14 +157,10 @@ class Signatures:
                 if query:
                     yield f"{url}?{query}"
                     yield f"{url}?{_sorted(query)}"
-                    yield url + Form(_pairs(query)).signed
+                    yield url + Form(_pairs(query, QUESTION)).signed
 
     def _check(self, headers: Mapping[str, str], candidates: Iterator[str]) -> None:
-        given = headers.get(_HEADER, "")
-        if not given:
-            raise RequestRefusedError("there is no X-Twilio-Signature")
-        keys = self._keys(headers.get(_SETTINGS_HEADER, ""))
-        wanted = given.encode("utf-8", "replace")
+        wanted, keys = self._signature(headers)
         for candidate in candidates:
             for key in keys:
                 computed = base64.b64encode(key.sign(candidate.encode()))
@@ -127,6 +170,15 @@ class Signatures:
             "X-Twilio-Signature does not match: either the request is not Twilio's, or "
             "TWILIO_VOICE_PUBLIC_DOMAIN or TWILIO_AUTH_TOKEN is not what Twilio uses"
         )
+
+    def _signature(self, headers: Mapping[str, str]) -> tuple[bytes, list[SigningKey]]:
+        """What was sent as the signature, and the keys that may have made it."""
+        given = headers.get(_HEADER, "")
+        if not given:
+            raise RequestRefusedError("there is no X-Twilio-Signature")
+        if len(given) not in _LENGTHS:
+            raise RequestRefusedError("X-Twilio-Signature has not the length of a signature")
+        return given.encode("utf-8", "replace"), self._keys(headers.get(_SETTINGS_HEADER, ""))
 
     def _keys(self, settings: str) -> list[SigningKey]:
         """The keys that may have signed. Without the settings header: the auth token, SHA-1."""
@@ -143,12 +195,36 @@ class Signatures:
         return [self._shared[key, algorithm]]
 
 
-def _pairs(encoded: str) -> list[tuple[str, str]]:
+def _kind(headers: Mapping[str, str]) -> str:
+    """The media type of a body, cut: it may be repeated in the log."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()[:100]
+
+
+def _has_body(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def _pairs(encoded: str, bounds: Bounds) -> list[tuple[str, str]]:
     """The fields of a form or a query, as `urllib.parse.parse_qsl` would read them, blank ones included."""
-    if encoded.count("&") >= MAX_FIELDS:
-        raise RequestRefusedError(f"it has more than {MAX_FIELDS} fields")
-    parts = [part.partition("=") for part in encoded.split("&") if part]
-    return [(_text(name), _text(value)) for name, _, value in parts]
+    if encoded.count("&") >= bounds.fields:
+        raise RequestRefusedError(f"it has more than {bounds.fields} fields")
+    if encoded.count("%") > bounds.escapes:
+        raise RequestRefusedError(f"it has more than {bounds.escapes} escapes")
+    pairs: list[tuple[str, str]] = []
+    for part in filter(None, encoded.split("&")):
+        name, _, value = part.partition("=")
+        decoded_name, decoded_value = _text(name), _text(value)
+        if decoded_name is None or decoded_value is None:
+            return _broken_pairs(encoded)
+        pairs.append((decoded_name, decoded_value))
+    return pairs
+
+
+def _broken_pairs(encoded: str) -> list[tuple[str, str]]:
+    """Fields with escapes that are no UTF-8, decoded slowly."""
+    if encoded.count("%") > MAX_BROKEN:
+        raise RequestRefusedError("its escapes are no UTF-8")
+    return parse_qsl(encoded, keep_blank_values=True, errors="replace")
 
 
 def _sorted(query: str) -> str:
@@ -156,14 +232,16 @@ def _sorted(query: str) -> str:
     return "&".join(sorted(query.split("&"), key=lambda part: part.partition("=")[0]))
 
 
-def _text(encoded: str) -> str:
-    if "+" in encoded:
-        encoded = encoded.replace("+", " ")
-    if "%" not in encoded:
+def _text(encoded: str) -> str | None:
+    """What was encoded; None where it has half an escape, or one that is no UTF-8."""
+    if "%" not in encoded and "+" not in encoded:
         return encoded
-    if encoded.startswith("%2B") and encoded[3:].isalnum():  # a telephone number, as most that are encoded
-        return "+" + encoded[3:]
-    return unquote(encoded, errors="replace")
+    text = _unquoted(encoded)
+    if "%" in text and "%" in _unquoted(encoded.replace("%25", "x")):
+        return None
+    if "\ufffd" in text and text.count("\ufffd") != len(_REPLACEMENT.findall(encoded)):
+        return None
+    return text
 
 
 def _check_hash(body: bytes, given: str) -> None:
