@@ -150,6 +150,14 @@ def test_a_session_to_come_back_to_is_known_by_its_id_its_numbers_and_its_parame
     )
 
 
+def test_a_reply_that_was_told_in_parts_is_what_may_still_be_playing() -> None:
+    events = (Prompted("Hi"), Replied(1, "VX1", "Hello. "), Replied(1, "VX1", "How are", begin=7))
+    found = past(*events, Played(1, "VX1", 6), reconnect=True)
+    assert found.reconnect is not None
+    assert found.reconnect.unplayed == [(1, "Hello. How are")]
+    assert found.reconnect.cut_off
+
+
 def test_what_may_still_be_playing_is_not_settled() -> None:
     events = (Prompted("Hi"), Replied(1, "VX1", "Hello.", True), Replied(2, "VX1", "How are you?", True))
     found = past(*events, Played(1, "VX1", 3), reconnect=True)

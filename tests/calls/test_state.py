@@ -56,7 +56,7 @@ any_event: st.SearchStrategy[Event | UnknownEvent] = st.one_of(
     st.builds(Pressed, st.sampled_from(["", "12"])),
     st.builds(Typing, st.sampled_from(["1", "12"])),
     st.builds(KeysAwaited, numbers, st.just("#"), st.just(2.0), st.booleans()),
-    st.builds(Replied, numbers, ids, words, st.booleans(), more=st.booleans()),
+    st.builds(Replied, numbers, ids, words, st.booleans(), more=st.booleans(), begin=numbers),
     st.builds(Played, numbers, ids, st.integers(0, 20)),
     st.builds(Heard, numbers, ids, words),
     st.builds(Acted, st.sampled_from(["transfer", "end-call", "switch-language", INVITED]), words),

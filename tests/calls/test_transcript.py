@@ -44,6 +44,16 @@ def test_a_conversation_reads_in_the_order_in_which_it_began() -> None:
     ) == [("assistant", "Hello!"), ("user", "Are you open?"), ("assistant", "Yes, until five.")]
 
 
+def test_a_growing_reply_is_put_together_from_its_parts() -> None:
+    parts = [Replied(1, "VX1", "We are "), Replied(1, "VX1", "open ", begin=7)]
+    assert spoken(Prompted("Are you open?"), *parts) == [
+        ("user", "Are you open?"),
+        ("assistant", "We are open "),
+    ]
+    whole = Replied(1, "VX1", "We are open until five.", True)
+    assert spoken(*parts, whole) == [("assistant", "We are open until five.")]
+
+
 def test_a_reply_keeps_its_place_when_it_grows_after_the_next_prompt() -> None:
     assert spoken(Replied(1, "VX1", "We are"), Prompted("Wait"), Replied(1, "VX1", "We are open", True)) == [
         ("assistant", "We are open"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.journals import in_parts
 from voice_app.calls import CallState
 from voice_app.journal import Entry
 from voice_app.journal.bounded_queue import BoundedQueue
@@ -34,6 +35,14 @@ def test_under_overload_growing_replies_go_first() -> None:
     assert texts(queue) == ["first", *("a" * size for size in range(3, 11))]
 
 
+def test_under_overload_the_parts_of_a_reply_go_once_it_was_written_whole() -> None:
+    parts = [("CA1", Replied(1, "VX1", "a", begin=size)) for size in range(9)]
+    queue = filled(10, [("CA1", Prompted("first")), *parts, ("CA1", Replied(1, "VX1", "a" * 10, done=True))])
+    assert (queue.superseded, queue.lost) == (2, 0)
+    unfinished = filled(10, [("CA1", Prompted("first")), *parts, ("CA1", Replied(1, "VX1", "a", begin=9))])
+    assert (unfinished.superseded, unfinished.lost) == (0, 2)
+
+
 def test_a_growing_reply_stays_if_the_caller_spoke_before_it_grew() -> None:
     queue = filled(
         3, [("CA1", Replied(1, "VX1", "a")), ("CA1", Prompted("b")), ("CA1", Replied(1, "VX1", "aa"))]
@@ -49,13 +58,20 @@ def test_if_there_is_nothing_else_the_oldest_entries_go_and_are_counted() -> Non
 
 
 calls = st.sampled_from(["CA1", "CA2"])
-replies = st.builds(Replied, st.integers(0, 1), st.just("VX1"), st.text("ab", max_size=3), st.booleans())
+replies = st.builds(
+    Replied,
+    st.integers(0, 1),
+    st.just("VX1"),
+    st.text("ab", max_size=3),
+    st.booleans(),
+    begin=st.integers(0, 5),
+)
 others = st.one_of(
     st.builds(Prompted, st.text("ab", max_size=2)),
     st.builds(Pressed, st.just("1")),
     st.builds(Heard, st.integers(0, 1), st.just("VX1"), st.text("ab", max_size=3)),
 )
-written = st.lists(st.tuples(calls, replies | replies | others), max_size=60)
+written = st.lists(st.tuples(calls, replies | replies | others), max_size=60).map(in_parts)
 
 
 @given(written, st.integers(1, 30))

@@ -5,6 +5,7 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.journals import in_parts
 from voice_app.calls import CallState
 from voice_app.journal import Entry
 from voice_app.journal.call_cache import CallCache
@@ -124,14 +125,32 @@ def test_of_one_endless_call_the_oldest_entries_go() -> None:
     assert not writing.cache.is_whole("CA1")
 
 
-replies = st.builds(Replied, st.integers(0, 1), st.just("VX1"), st.text("ab", max_size=3), st.booleans())
+def test_the_parts_of_a_growing_reply_are_one_entry() -> None:
+    writing = Writing()
+    writing.write("CA1", Opened(), Replied(1, "VX1", "We are "), Replied(1, "VX1", "open ", begin=7))
+    writing.write("CA1", Replied(1, "VX1", "until five.", begin=12))
+    assert writing.events("CA1") == [Opened(), Replied(1, "VX1", "We are open until five.")]
+
+
+replies = st.builds(
+    Replied,
+    st.integers(0, 1),
+    st.just("VX1"),
+    st.text("ab", max_size=3),
+    st.booleans(),
+    begin=st.integers(0, 5),
+)
 others = st.one_of(
     st.builds(Prompted, st.text("ab", max_size=2)),
     st.builds(Heard, st.integers(0, 1), st.just("VX1"), st.text("ab", max_size=3)),
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from(["CA1", "CA2"]), replies | replies | others), max_size=60))
+@given(
+    st.lists(st.tuples(st.sampled_from(["CA1", "CA2"]), replies | replies | others), max_size=60).map(
+        in_parts
+    )
+)
 def test_every_conversation_reads_as_it_was_written(written: list[tuple[str, Event]]) -> None:
     writing = Writing()
     entries: list[Entry] = []

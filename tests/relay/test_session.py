@@ -498,6 +498,24 @@ def test_a_growing_reply_is_recorded_while_it_grows() -> None:
     assert replies[-1].total_ms == pytest.approx(1200)
 
 
+def test_a_growing_reply_is_recorded_in_parts_and_whole_once_it_is_complete() -> None:
+    driver = Driver()
+    driver.prompt("Tell me a story.")
+    for number in range(100):
+        driver.agent(f"word{number} ", done=False)
+        driver.pass_time(0.3)
+    driver.agent()
+    *parts, whole = driver.of(events.Replied)
+    told = ""
+    for part in parts:
+        assert part.begin == len(told)
+        told = part.after(told)
+    assert len(parts) > 10
+    assert whole.text.startswith(told)
+    assert whole.begin == 0
+    assert sum(len(part.text) for part in parts) <= len(whole.text)
+
+
 def test_signs_are_words_in_the_language_that_the_agent_has_switched_to() -> None:
     driver = Driver(line=NumberSettings(language="de-DE"))
     driver.prompt("Gibt es WLAN?")

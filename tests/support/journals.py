@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from voice_app.journal import Journal
 from voice_app.journal.events import Closed, Event, Opened, Prompted, Replied
 
@@ -26,6 +28,20 @@ async def write(
         for call_sid, events in calls.items():
             for event in events:
                 journal.write(call_sid, event)
+
+
+def in_parts(written: Sequence[tuple[str, Event]]) -> list[tuple[str, Event]]:
+    """What was written on some calls, where no part of a reply begins beyond what was told of it before."""
+    known: dict[tuple[str, str, int], str] = {}
+    found: list[tuple[str, Event]] = []
+    for call_sid, event in written:
+        if isinstance(event, Replied):
+            reply = call_sid, event.session_id, event.reply
+            told = known.get(reply, "")
+            event = msgspec.structs.replace(event, begin=min(event.begin, len(told)))
+            known[reply] = event.after(told)
+        found.append((call_sid, event))
+    return found
 
 
 def talk(

@@ -139,9 +139,9 @@ class LatestSession:
 
     def _take_own(self, event: Reconnected | Disconnected | SessionEnded | Replied | Played | Heard) -> None:
         match event:
-            case Replied(reply=reply, text=text):
+            case Replied(reply=reply) as event:
                 self._next_reply = max(self._next_reply, reply + 1)
-                self._texts[reply] = text
+                self._texts[reply] = event.after(self._texts.get(reply, ""))
                 self._exchange.append(event)
             case Played(reply=reply, characters=characters):
                 self._played = (reply, characters)
@@ -195,7 +195,7 @@ class LatestSession:
             match event:
                 case Replied() as reply:
                     next_reply = max(next_reply, reply.reply + 1)
-                    if reply.reply >= answers_from and reply.text != filler:
+                    if reply.reply >= answers_from and (reply.begin or reply.text != filler):
                         questions.clear()
                         cut_off = reply.more or not reply.done
                 case Pressed(digits="") | Prompted(text=""):

@@ -107,7 +107,7 @@ class CallTranscript:
         match entry.event:
             case Replied() as event:
                 line = self._reply(entry, event)
-                line.text, line.interruptible = event.text, event.interruptible
+                line.text, line.interruptible = event.after(line.text), event.interruptible
                 if event.first_token_ms is not None:
                     line.first_token_ms = event.first_token_ms
                 if event.total_ms is not None:

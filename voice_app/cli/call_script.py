@@ -51,7 +51,8 @@ class AgentTurns:
         self._questions = 0
         self._answering = False
         self._last_words = ""
-        self._replies: set[tuple[str, int]] = set()
+        self._texts: dict[tuple[str, int], str] = {}
+        """What is known of each reply."""
         self._before: set[tuple[str, int]] = set()
         """The replies of earlier turns."""
         self._said: list[Replied] = []
@@ -84,17 +85,18 @@ class AgentTurns:
             case Prompted() | Pressed():
                 self._questions += 1
                 self._answering, self._last_words, self.leaving = True, "", ""
-                self._before = self._replies.copy()
+                self._before = set(self._texts)
                 self._said.clear()
             case Overheard():
                 self._questions += 1
             case Replied():
                 reply = event.session_id, event.reply
-                self._replies.add(reply)
-                self._said.append(event)
+                text = event.after(self._texts.get(reply, ""))
+                self._texts[reply] = text
+                self._said.append(msgspec.structs.replace(event, text=text, begin=0))
                 self._answering &= not event.ends_turn
                 if event.ends_turn and reply not in self._before:
-                    self._last_words = event.text
+                    self._last_words = text
             case Failed(what="agent"):
                 self.failures.append(event.detail)
                 self._answering = False

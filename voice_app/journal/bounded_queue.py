@@ -64,8 +64,9 @@ class BoundedQueue:
 def superseded(entries: Sequence[Entry]) -> list[str]:
     """The ids of the entries that later ones make superfluous, oldest first.
 
-    A growing reply can go if the next thing said on its call is more of the same reply: the reply then stays
-    at its place in the conversation. Words that were not final can always go: no conversation has them.
+    A growing reply can go if the next thing said on its call is the same reply as a whole, whatever parts of
+    it come between: the reply then stays at its place in the conversation. Words that were not final can
+    always go: no conversation has them.
     """
     following: dict[str, tuple[str, int] | None] = {}
     found: list[str] = []
@@ -73,9 +74,10 @@ def superseded(entries: Sequence[Entry]) -> list[str]:
         event = entry.event
         if isinstance(event, Replied):
             reply = (event.session_id, event.reply)
-            if not event.done and following.get(entry.call_sid) == reply:
+            told_again = following.get(entry.call_sid) == reply
+            if told_again and not event.done:
                 found.append(entry.id)
-            following[entry.call_sid] = reply
+            following[entry.call_sid] = reply if told_again or not event.begin else None
         elif isinstance(event, Transcribed) and not event.final:
             found.append(entry.id)
         elif isinstance(event, Prompted | Pressed | Heard | Transcribed):

@@ -6,6 +6,8 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import Final
 
+from msgspec.structs import replace
+
 from voice_app.journal.entries import Entry
 from voice_app.journal.events import Closed, Connected, Opened, Replied
 
@@ -110,8 +112,8 @@ class CallCache:
         else:
             self._calls.move_to_end(call_sid)
         entries = call.entries
-        if type(event) is Replied and entries and _grows(entries[-1], event):
-            entries[-1] = entry
+        if type(event) is Replied and entries and (whole := _grown(entries[-1], event)) is not None:
+            entries[-1] = entry if whole is event else replace(entry, event=whole)
         else:
             entries.append(entry)
             self._size += 1
@@ -139,12 +141,17 @@ class CallCache:
             self._size -= excess
 
 
-def _grows(last: Entry, reply: Replied) -> bool:
-    """Whether this is more of the reply that was written last: it repeats all of it."""
+def _grown(last: Entry, reply: Replied) -> Replied | None:
+    """What was written last and this together, if they are the same reply; it was not complete."""
     event = last.event
-    return (
-        type(event) is Replied
-        and not event.done
-        and event.reply == reply.reply
-        and event.session_id == reply.session_id
-    )
+    if (
+        type(event) is not Replied
+        or event.done
+        or event.reply != reply.reply
+        or event.session_id != reply.session_id
+    ):
+        return None
+    if reply.begin <= event.begin:
+        return reply
+    known = event.text[: reply.begin - event.begin]
+    return replace(reply, text=known + reply.text, begin=event.begin)

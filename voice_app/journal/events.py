@@ -165,13 +165,13 @@ class Speculated(_Event, tag="speculated", frozen=True):
 
 
 class Replied(_Event, tag="reply", frozen=True):
-    """The agent's words so far. Repeated with the same ``reply`` while it grows; the last one counts."""
+    """The agent's words. Written with the same ``reply`` while it grows, and whole once it is complete."""
 
     reply: int
     """Number of the reply in its session; 0 is the greeting."""
     session_id: str
     text: str
-    """What was sent to be spoken."""
+    """What was sent to be spoken, from the character ``begin`` on."""
     done: bool = False
     first_token_ms: float | None = None
     """Milliseconds from the prompt to the first token on the wire."""
@@ -183,6 +183,12 @@ class Replied(_Event, tag="reply", frozen=True):
     """False for a disclosure and its like: it has to be heard to its end."""
     ends_turn: bool = False
     """The agent's turn is over with it: that of a filler, or of what is said before slow work, is not."""
+    begin: int = 0
+    """Characters of the reply that were told before; 0: ``text`` is all of it."""
+
+    def after(self, told: str) -> str:
+        """The reply as far as it is known by now. ``told`` is what was known before."""
+        return told[: self.begin] + self.text if self.begin else self.text
 
 
 class Played(_Event, tag="played", frozen=True):

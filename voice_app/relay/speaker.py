@@ -40,6 +40,8 @@ class Speaker:
         self._speech: Speech | None = None
         self._told: events.Replied | None = None
         """What the journal was told last."""
+        self._told_characters = 0
+        """So many of the open stretch it has been told."""
         self._numbers = 1  # 0 is the greeting
         self._asides: list[str] = []
         self._since = 0.0
@@ -223,6 +225,7 @@ class Speaker:
     def _new(self) -> Speech:
         speech = Speech(self._numbers, self.session_id)
         self._numbers += 1
+        self._told_characters = 0
         self._dialogue.add(speech)
         self.playback.add(speech)
         return speech
@@ -232,17 +235,20 @@ class Speaker:
     ) -> None:
         self._recorded = now
         total = (now - self._since) * 1000 if done else None
+        text, begin = speech.sent, 0 if done else self._told_characters
+        self._told_characters = len(text)
         self._record_reply(
             events.Replied(
                 speech.number,
                 speech.session_id,
-                speech.sent,
+                text[begin:],
                 done,
                 self._first_token_ms,
                 total,
                 more,
                 speech.interruptible,
                 ends_turn,
+                begin,
             )
         )
 
