@@ -42,6 +42,7 @@ from voice_app.runtime import (
     Refusals,
     Services,
     ServingState,
+    Supervision,
 )
 from voice_app.runtime.addresses import ORCHESTRATOR_EVENTS
 from voice_app.settings import (
@@ -382,6 +383,7 @@ def _start(services: Services) -> None:
         spawn(keep(services.journal, settings.retention_days), "retention")
     spawn(services.admission.watch(), "admission")
     spawn(services.peers.run(), "peers")
+    spawn(Supervision(services).run(), "acts of people on calls")
     gauges = ProcessGauges(services.registry, services.peers, settings.max_calls)
     spawn(gauges.run(), "gauges")
     if services.memory is not None:

@@ -37,6 +37,7 @@ SAMPLES: list[events.Event] = [
     events.VariantChosen("polite", "polite"),
     events.AgentAssigned("polite", "0123456789ab"),
     events.Reconfigured("ttsProvider=Google"),
+    events.Supervised("say", "anna", "One moment, please."),
     events.Failed("agent", "timeout"),
     events.Disconnected("VX1", 1006),
     events.SessionEnded("VX1", "failed", 3.5, "64105", "closed", "{}"),

@@ -47,6 +47,7 @@ _EVENTS: Final = {
     "keys": "(The caller pressed the keys {}.)",
     "silence": "(The caller has been silent for a while.)",
     "resumed": "(The connection was lost for a moment and is back.)",
+    "note": "(A note from a colleague, which the caller has not heard: {})",
 }
 _BEGIN: Final = "(The call begins.)"
 _UNSAID: Final = "…"

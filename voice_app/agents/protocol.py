@@ -24,7 +24,7 @@ class Message:
     """For the assistant: what the caller heard of it, never more."""
 
 
-TurnKind: TypeAlias = Literal["speech", "keys", "silence", "resumed"]
+TurnKind: TypeAlias = Literal["speech", "keys", "silence", "resumed", "note"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -32,7 +32,8 @@ class Turn:
     """What the agent is asked to answer."""
 
     text: str
-    """What the caller said, or the keys that were pressed. Empty for ``silence`` and ``resumed``."""
+    """What the caller said, or the keys that were pressed; of a ``note`` what somebody of ours wants the
+    agent to know, which the caller has not heard. Empty for ``silence`` and ``resumed``."""
     kind: TurnKind = "speech"
     language: str = ""
     """BCP-47 tag that Twilio recognised, e.g. ``en-US``."""

@@ -94,6 +94,8 @@ class Receptionist:
     async def __call__(self, call: Call, turn: Turn, /) -> AsyncIterator[Piece]:
         faq, text = self._faq, turn.text
         offered = call.state.pop("offered", None)
+        if turn.kind == "note":
+            return  # it knows its answers, and nothing else
         if turn.kind == "silence":
             yield faq.silence
         elif turn.kind == "keys":

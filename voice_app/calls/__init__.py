@@ -4,7 +4,7 @@ from voice_app.calls.handoff import MISSES, Handoff, HandoffState, HandoffStep
 from voice_app.calls.party import CallerAddress, Parties
 from voice_app.calls.resuming import MAX_RECONNECTS, Question, ReconnectState, ResumeState
 from voice_app.calls.sessions import CLOSED_IN_ORDER, GIVEN_UP, SessionRecord, Sessions
-from voice_app.calls.state import INVITED, CallState, Engine, ToolUse
+from voice_app.calls.state import INVITED, CallState, Engine, ToolUse, call_document
 from voice_app.calls.transcript import HIDDEN_WORDS, CallTranscript, HistoryLine, SpokenLine, pressed
 
 __all__ = [
@@ -30,5 +30,6 @@ __all__ = [
     "Sessions",
     "SpokenLine",
     "ToolUse",
+    "call_document",
     "pressed",
 ]

@@ -78,6 +78,8 @@ class ResumeState:
     """What the agent's turn began with, if it was waiting for an answer in the middle of it."""
     decided: Acted | None = None
     """The transfer or the end that the agent had decided on, and that did not come about."""
+    muted: bool = False
+    """The agent is not to be asked for now."""
     tts_language: str | None = None
     """The voice's language, if the agent has switched it."""
     transcription_language: str | None = None

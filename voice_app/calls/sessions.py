@@ -117,6 +117,12 @@ class Sessions:
         return self._sessions.get(session_id)
 
     @property
+    def goes_on(self) -> bool:
+        """Whether the one that began last is not over."""
+        session = self._sessions.get(self._current)
+        return session is not None and session.connected and session.ended_at is None
+
+    @property
     def breaks(self) -> int:
         """How many sessions broke off. One that a server of ours gave up as it stopped is not counted.
 

@@ -10,16 +10,18 @@ itself as it writes it:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Self, TypeAlias, TypeVar, cast
+from typing import Any, Final, Literal, Self, TypeAlias, TypeVar, cast
+
+import msgspec
 
 from voice_app.calls.handoff import Handoff, HandoffStep
 from voice_app.calls.party import Parties
 from voice_app.calls.resuming import LatestSession, ResumeState
 from voice_app.calls.sessions import Sessions
 from voice_app.calls.transcript import CallTranscript
-from voice_app.journal.entries import Entry
+from voice_app.journal.entries import CallRecord, Entry
 from voice_app.journal.events import (
     Acted,
     AgentAssigned,
@@ -50,6 +52,7 @@ from voice_app.journal.events import (
     SocketOpened,
     Speculated,
     Stored,
+    Supervised,
     ToolCalled,
     ToolReturned,
     Transcription,
@@ -71,7 +74,7 @@ _KEPT: Final[frozenset[type]] = frozenset(
         *(Acted, AgentAssigned, Alerted, Analysed, CallbackWanted, Called, CalledBack, Closed, Conversed),
         *(Failed, FollowedUp, Reconfigured),
         *(HandedOff, Noted, Pressed, Recognised, Served, SocketOpened, Speculated, Stored, Transcription),
-        *(Voicemail,),
+        *(Supervised, Voicemail),
     }
 )
 """The kinds that `CallState.events` gives back one by one: what a call has few of."""
@@ -80,7 +83,7 @@ _OWN: Final[frozenset[type]] = frozenset(
     {
         *(Opened, Served, SocketOpened, Connected, Reconnected, Prompted, Pressed, Typing, KeysAwaited),
         *(Acted, HandedOff, ToolCalled, ToolReturned, Transcription, AnswerDecided),
-        *(AnswerAwaited, Replied, Failed, VariantChosen),
+        *(AnswerAwaited, Replied, Failed, Supervised, VariantChosen),
     }
 )
 """The kinds that change what `CallState` itself holds. A call has thousands of events of other kinds."""
@@ -141,6 +144,8 @@ class CallState:
         """The transfer or the end that the agent has decided on, and that has not come about."""
         self.awaited: AnswerAwaited | None = None
         """What the agent's turn began with, while it waits for an answer in the middle of it."""
+        self.muted = False
+        """Whether the agent is not asked, because somebody of ours wants it so."""
         self.sockets = 0
         """How many sockets sessions of this call have had, on all machines."""
         self.tools: dict[tuple[int, str], ToolUse] = {}
@@ -194,6 +199,11 @@ class CallState:
     def connected(self) -> bool:
         """Whether the caller has been connected with the agent."""
         return any(session.connected for session in self.sessions)
+
+    @property
+    def with_agent(self) -> bool:
+        """Whether a session of the agent's goes on, as far as is known."""
+        return self.sessions.goes_on
 
     @property
     def conversation_id(self) -> str | None:
@@ -289,6 +299,7 @@ class CallState:
             tts_language=self.tts_language,
             transcription_language=self.transcription_language,
             stated=self.stated,
+            muted=self.muted,
         )
 
     # --- the fold --------------------------------------------------------------------------------
@@ -347,6 +358,8 @@ class CallState:
                 self._act(event)
             case HandedOff() as event:
                 self._hand_off(event, entry.at)
+            case Supervised(act="mute" | "unmute" as act):
+                self.muted = act == "mute"
             case ToolCalled() as event:
                 use = ToolUse(event, entry.at, self._prompt, self.transcript.with_the_agent)
                 self.tools[event.round, event.id] = use
@@ -384,3 +397,15 @@ class CallState:
         self.handoff = self.handoff.after(event)
         if event.step == HandoffStep.REQUESTED:
             self.handoff_requested_at = at
+
+
+def call_document(call: CallRecord, entries: Sequence[Entry]) -> dict[str, Any]:
+    """All that is known of a call, for JSON.
+
+    ``dialogue`` is who said what, with what of it was heard; ``history`` is the same as a model is told it.
+    """
+    said = CallState.of(entries).transcript
+    told: dict[str, Any] = msgspec.to_builtins(
+        {"call": call, "history": said.as_heard(), "dialogue": said.lines(), "events": entries}
+    )
+    return told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from rich.console import Group
@@ -49,18 +49,6 @@ _TOLD: Final = {
 """What of the voice webhook people want to know, beside SIP headers."""
 _WITHIN: Final = (Prompted, Replied, Played, Heard, Typing, Transcribed, SocketOpened)
 """What the dialogue tells already, or what nobody wants to read."""
-
-
-def document(call: CallRecord, entries: Sequence[Entry]) -> dict[str, Any]:
-    """All that is known of a call, for JSON.
-
-    ``dialogue`` is who said what, with what of it was heard; ``history`` is the same as a model is told it.
-    """
-    said = CallState.of(entries).transcript
-    told: dict[str, Any] = msgspec.to_builtins(
-        {"call": call, "history": said.as_heard(), "dialogue": said.lines(), "events": entries}
-    )
-    return told
 
 
 def sheet(call: CallRecord, entries: Sequence[Entry]) -> Group:

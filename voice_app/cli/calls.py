@@ -66,7 +66,8 @@ def show_call(call_sid: CallSid, as_json: AsJson = False, database_url: Database
 
     Example: voice-app calls show CA0123456789abcdef0123456789abcdef
     """
-    from voice_app.cli.call_tables import document, sheet
+    from voice_app.calls import call_document
+    from voice_app.cli.call_tables import sheet
     from voice_app.cli.journal import ask, calls_named
     from voice_app.cli.output import console, print_json
 
@@ -76,7 +77,7 @@ def show_call(call_sid: CallSid, as_json: AsJson = False, database_url: Database
 
     call, entries = ask(database_url, read)
     if as_json:
-        print_json(document(call, entries))
+        print_json(call_document(call, entries))
     else:
         console(60).print(sheet(call, entries))
 

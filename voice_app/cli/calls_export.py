@@ -20,8 +20,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from voice_app.calls import CallState
-from voice_app.cli.call_tables import document
+from voice_app.calls import CallState, call_document
 from voice_app.cli.journal import calls_named
 from voice_app.cli.options import CallFormat
 from voice_app.cli.output import fail, printable
@@ -80,13 +79,13 @@ async def _read(journal: Journal, calls: AsyncIterator[CallRecord], done: Callab
 
 async def _jsonl(found: _Found, ascii_only: bool) -> AsyncIterator[str]:
     async for call, entries in found:
-        yield json.dumps(document(call, entries), ensure_ascii=ascii_only) + "\n"
+        yield json.dumps(call_document(call, entries), ensure_ascii=ascii_only) + "\n"
 
 
 async def _json(found: _Found, ascii_only: bool) -> AsyncIterator[str]:
     lead = "[\n"
     async for call, entries in found:
-        yield lead + json.dumps(document(call, entries), ensure_ascii=ascii_only)
+        yield lead + json.dumps(call_document(call, entries), ensure_ascii=ascii_only)
         lead = ",\n"
     yield "[]\n" if lead == "[\n" else "\n]\n"
 

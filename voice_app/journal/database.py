@@ -24,6 +24,8 @@ Verb: TypeAlias = Literal["open", "read", "write"]
 
 CHANNEL: Final = "voice_app_journal"
 """Where servers on PostgreSQL tell one another of new events."""
+ACTS: Final = "voice_app_acts"
+"""Where they tell of acts of people on calls, which all servers listen for all the time."""
 
 _T = TypeVar("_T")
 
@@ -104,11 +106,15 @@ class Database(ABC):
         """Whether somebody said all these words at once on a call (of the table ``calls``)."""
 
     @abstractmethod
-    def tell(self, connection: Connection, server_id: str, ids: Sequence[str]) -> None:
+    def tell(
+        self, connection: Connection, server_id: str, ids: Sequence[str], channel: str = CHANNEL
+    ) -> None:
         """Let those who listen know of new events, once the transaction is committed."""
 
     @abstractmethod
-    def listen(self, on_notice: OnNotice, on_connected: Callable[[], None]) -> NoticeListener:
+    def listen(
+        self, on_notice: OnNotice, on_connected: Callable[[], None], channel: str = CHANNEL
+    ) -> NoticeListener:
         """Hear of what any process writes from now on.
 
         Both callbacks are called in the listener's thread. What is written while there is no connection is

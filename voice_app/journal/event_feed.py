@@ -12,7 +12,7 @@ from typing import Final
 from cachetools import LRUCache
 
 from voice_app.journal.circuit_breaker import ReadCircuitBreaker
-from voice_app.journal.database import JournalError
+from voice_app.journal.database import CHANNEL, JournalError
 from voice_app.journal.entries import Entry
 from voice_app.journal.store import Store
 
@@ -30,6 +30,13 @@ _PAUSE_SECONDS: Final = 1.0
 _READ_SECONDS: Final = 10.0
 
 
+class FeedReader(asyncio.Queue[Entry]):
+    """Entries that wait for one reader."""
+
+    lost = 0
+    """How many it was too slow for: the oldest go first."""
+
+
 class EventFeed:
     """Hands entries to readers: our own at once, those of others when the database tells of them.
 
@@ -38,10 +45,11 @@ class EventFeed:
     the entries of different servers not in the order of their ids.
     """
 
-    def __init__(self, store: Store, breaker: ReadCircuitBreaker) -> None:
+    def __init__(self, store: Store, breaker: ReadCircuitBreaker, channel: str = CHANNEL) -> None:
         self._store = store
+        self._channel = channel
         self._breaker = breaker
-        self.readers: set[asyncio.Queue[Entry]] = set()
+        self.readers: set[FeedReader] = set()
         self._listening: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
@@ -52,9 +60,9 @@ class EventFeed:
         self._seen: LRUCache[str, None] = LRUCache(_REMEMBERED)
 
     @contextmanager
-    def follow(self) -> Iterator[asyncio.Queue[Entry]]:
+    def follow(self) -> Iterator[FeedReader]:
         """Everything that is written while the block runs."""
-        queue: asyncio.Queue[Entry] = asyncio.Queue(_BEHIND)
+        queue = FeedReader(_BEHIND)
         self.readers.add(queue)
         if self._store.shared and self._listening is None:
             self._listening = asyncio.create_task(self._listen(), name="journal-live")
@@ -77,6 +85,7 @@ class EventFeed:
         for reader in self.readers:
             if reader.full():
                 reader.get_nowait()
+                reader.lost += 1
             reader.put_nowait(entry)
 
     async def aclose(self) -> None:
@@ -98,7 +107,7 @@ class EventFeed:
         def on_connected() -> None:
             loop.call_soon_threadsafe(self._connected)
 
-        listener = self._store.database.listen(on_notice, on_connected)
+        listener = self._store.database.listen(on_notice, on_connected, self._channel)
         try:
             while True:
                 await self._news.wait()

@@ -308,6 +308,17 @@ class Alerted(_Event, tag="alert", frozen=True):
     """When it happened, as Twilio wrote it."""
 
 
+class Supervised(_Event, tag="supervised", frozen=True):
+    """Somebody of ours acted on the call from outside."""
+
+    act: str
+    """``handoff``, ``end``, ``say``, ``note``, ``mute``, ``unmute`` or ``comment``."""
+    by: str
+    """Who: a user of ``VOICE_APP_USERS``, ``key NAME``, ``api token``, ``sandbox``."""
+    text: str = ""
+    """What is said or noted, or why."""
+
+
 class Failed(_Event, tag="failure", frozen=True):
     """Something went wrong while a caller was on the line."""
 
@@ -462,6 +473,7 @@ Event: TypeAlias = (
     | Transcribed
     | Transcription
     | Voicemail
+    | Supervised
     | Alerted
     | Failed
     | Disconnected

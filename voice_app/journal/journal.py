@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -16,10 +16,10 @@ import uuid_utils
 
 from voice_app.journal.call_cache import CallCache
 from voice_app.journal.circuit_breaker import ReadCircuitBreaker
-from voice_app.journal.database import JournalError
+from voice_app.journal.database import ACTS, JournalError
 from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server
-from voice_app.journal.event_feed import EventFeed
-from voice_app.journal.events import Event
+from voice_app.journal.event_feed import EventFeed, FeedReader
+from voice_app.journal.events import Event, Supervised
 from voice_app.journal.store import Store
 from voice_app.journal.tables import EVERY, Selection
 from voice_app.journal.writer import Disk, Writer
@@ -88,6 +88,7 @@ class Journal:
         self._breaker = ReadCircuitBreaker(self._threads, lambda: self._store.call(""))
         self._cache = CallCache()
         self._feed = EventFeed(self._store, self._breaker)
+        self._acts = EventFeed(self._store, self._breaker, ACTS)
         self._writer = Writer(
             self._store.append,
             thread=self._thread,
@@ -161,6 +162,7 @@ class Journal:
         finally:
             self._open = False
             await self._feed.aclose()
+            await self._acts.aclose()
             await self._breaker.aclose()
             await self._shut()
 
@@ -179,15 +181,23 @@ class Journal:
         self._cache.add(entry)
         if self._feed.readers:
             self._feed.tell(entry)
+        if self._acts.readers and isinstance(event, Supervised):
+            self._acts.tell(entry)
         return entry
 
-    def feed(self) -> AbstractContextManager[asyncio.Queue[Entry]]:
+    def feed(self) -> AbstractContextManager[FeedReader]:
         """Everything that is written while the block runs, as it is written, by this server and all others.
 
         A reader that falls behind by more than a thousand entries loses the oldest. What other servers write
         comes a moment later, and after an interruption of the connection to the database it is made good.
         """
         return self._feed.follow()
+
+    def acts(self) -> AbstractContextManager[FeedReader]:
+        """The same of what people do on calls (`Supervised`) alone; other entries may be among them. It costs
+        next to nothing, so that every server can hear it all the time.
+        """
+        return self._acts.follow()
 
     async def flush(self) -> None:
         """Return when all that was written before is in the database. While the database fails, it waits.
@@ -262,6 +272,23 @@ class Journal:
                 return
             last = found[-1]
             limit = None if limit is None else limit - page
+
+    async def since(self, last_id: str, limit: int) -> list[Entry]:
+        """The first entries after this id, of all servers, as far as they are in the database.
+
+        Raises:
+            JournalError: the database cannot be read.
+        """
+        await self.settle(_PATIENCE_SECONDS)
+        return await self._breaker.ask(self._store.since, last_id, limit, within=_LIST_SECONDS)
+
+    async def labels(self, call_sids: Sequence[str]) -> dict[str, list[str]]:
+        """The labels of these calls; see ``search.labels_of``.
+
+        Raises:
+            JournalError: the database cannot be read.
+        """
+        return await self._breaker.ask(self._store.labels, call_sids, within=_LIST_SECONDS)
 
     async def call(self, call_sid: str) -> CallRecord | None:
         """What is known of a call, or ``None``.

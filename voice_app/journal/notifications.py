@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import psycopg
 
-from voice_app.journal.database import CHANNEL, OnNotice
+from voice_app.journal.database import OnNotice
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ class Notifications:
         connect: opens a connection of its own to the database.
         on_notice: called in this thread; see ``Database.listen``.
         on_connected: called in this thread each time that it begins to listen.
+        channel: where servers tell one another.
     """
 
     def __init__(
@@ -42,10 +43,12 @@ class Notifications:
         connect: Callable[[], psycopg.Connection[Any]],
         on_notice: OnNotice,
         on_connected: Callable[[], None],
+        channel: str,
     ) -> None:
         self._connect = connect
         self._on_notice = on_notice
         self._on_connected = on_connected
+        self._channel = channel
         self._ended = threading.Event()
         self._wake, self._alarm = os.pipe()
         self._thread = threading.Thread(target=self._run, name="journal-notices", daemon=True)
@@ -77,7 +80,7 @@ class Notifications:
 
     def _subscribe(self, connection: psycopg.Connection[Any]) -> None:
         connection.autocommit = True
-        connection.execute(f"LISTEN {CHANNEL}".encode())
+        connection.execute(f"LISTEN {self._channel}".encode())
         self._on_connected()
 
     def _listen(self, connection: psycopg.Connection[Any]) -> None:
@@ -93,6 +96,6 @@ class Notifications:
         try:
             notice = _decode(payload)
         except msgspec.DecodeError:
-            log.warning("journal: a notice on %s is not ours (%d characters)", CHANNEL, len(payload))
+            log.warning("journal: a notice on %s is not ours (%d characters)", self._channel, len(payload))
             return
         self._on_notice(notice.server_id, notice.ids)

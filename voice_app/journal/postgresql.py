@@ -143,15 +143,19 @@ class PostgreSQL(Database):
         found = "SELECT 1 FROM said WHERE call_id = calls.id AND words @@ plainto_tsquery('simple', :words)"
         return text(f"EXISTS ({found})").bindparams(words=words)
 
-    def tell(self, connection: Connection, server_id: str, ids: Sequence[str]) -> None:
+    def tell(
+        self, connection: Connection, server_id: str, ids: Sequence[str], channel: str = CHANNEL
+    ) -> None:
         notices = [
             json.dumps({"from": server_id, "ids": ids[start : start + _NOTICE]})
             for start in range(0, len(ids), _NOTICE)
         ]
-        connection.exec_driver_sql(_NOTIFICATION, (CHANNEL, notices))
+        connection.exec_driver_sql(_NOTIFICATION, (channel, notices))
 
-    def listen(self, on_notice: OnNotice, on_connected: Callable[[], None]) -> Notifications:
-        return Notifications(self.connect, on_notice, on_connected)
+    def listen(
+        self, on_notice: OnNotice, on_connected: Callable[[], None], channel: str = CHANNEL
+    ) -> Notifications:
+        return Notifications(self.connect, on_notice, on_connected, channel)
 
     def only_one(self, connection: Connection) -> None:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_CHANGING,))

@@ -16,6 +16,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from voice_app.journal.database import Database
 from voice_app.journal.events import (
     Acted,
+    AgentAssigned,
     Alerted,
     AnswerDecided,
     CallbackWanted,
@@ -29,6 +30,7 @@ from voice_app.journal.events import (
     Transcribed,
     TurnedAway,
     UnknownEvent,
+    VariantChosen,
     Voicemail,
 )
 from voice_app.journal.tables import FEW, calls, labels
@@ -53,8 +55,10 @@ def labels_of(event: Event | UnknownEvent) -> Iterator[str]:
     match event:
         case Opened(from_=from_, to=to):
             yield from (f"address:{address}" for address in dict.fromkeys((from_, to)) if address)
-        case AnswerDecided(agent=agent) if agent:
+        case AnswerDecided(agent=agent) | AgentAssigned(agent=agent) if agent:
             yield f"agent:{agent}"
+        case VariantChosen(variant=variant):
+            yield f"variant:{variant}"
         case Acted(action="become", detail=agent):
             yield f"agent:{agent}"
         case Acted(action="end-call", detail="silence"):

@@ -28,7 +28,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from voice_app.journal.database import Database, EventRow, NoticeListener, OnNotice, Verb, malformed
+from voice_app.journal.database import CHANNEL, Database, EventRow, NoticeListener, OnNotice, Verb, malformed
 from voice_app.journal.tables import FEW, events
 
 _BUSY_SECONDS: Final = 1.0
@@ -107,10 +107,14 @@ class SQLite(Database):
         found = _SAID_BY_FEW if few < FEW else _SAID_BY_MANY
         return text(found).bindparams(words=wanted)
 
-    def tell(self, connection: Connection, server_id: str, ids: Sequence[str]) -> None:
+    def tell(
+        self, connection: Connection, server_id: str, ids: Sequence[str], channel: str = CHANNEL
+    ) -> None:
         """Nothing to do: other processes on this file are commands that read once."""
 
-    def listen(self, on_notice: OnNotice, on_connected: Callable[[], None]) -> NoticeListener:
+    def listen(
+        self, on_notice: OnNotice, on_connected: Callable[[], None], channel: str = CHANNEL
+    ) -> NoticeListener:
         raise TypeError(f"{self.name} cannot be listened to: one process writes to it")
 
     def only_one(self, connection: Connection) -> None:

@@ -9,9 +9,9 @@ import uuid_utils
 from sqlalchemy import Connection, Select, delete, func, select
 
 from voice_app.journal import erasure, schema, search
-from voice_app.journal.database import Database, EventRow, JournalError, malformed, unsupported
+from voice_app.journal.database import ACTS, Database, EventRow, JournalError, malformed, unsupported
 from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server, decode, encode, kind
-from voice_app.journal.events import Closed, Opened, UnknownEvent
+from voice_app.journal.events import Closed, Opened, Supervised, UnknownEvent
 from voice_app.journal.search import storable as _storable
 from voice_app.journal.tables import Selection, beyond, calls, events, labels, servers
 
@@ -113,6 +113,16 @@ class Store:
             query = self._selecting(connection, selection, after, newest_first)
             return [CallRecord(*row) for row in connection.execute(query.limit(limit))]
 
+    def labels(self, call_sids: Sequence[str]) -> dict[str, list[str]]:
+        """The labels of these calls."""
+        query = select(calls.c.call_sid, labels.c.label).join(calls, labels.c.call_id == calls.c.id)
+        known = [_storable(sid) for sid in call_sids]
+        found: dict[str, list[str]] = {sid: [] for sid in call_sids}
+        with self.database.reading() as connection:
+            for row in connection.execute(query.where(calls.c.call_sid.in_(known)).order_by(labels.c.label)):
+                found[row.call_sid].append(row.label)
+        return found
+
     def call(self, call_sid: str) -> CallRecord | None:
         """What is known of a call, or ``None``."""
         with self.database.reading() as connection:
@@ -192,6 +202,8 @@ class Store:
             found = ((number, entry.id, entry.event) for entry, number in kept)
             search.add(self.database, connection, found)
             self.database.tell(connection, self.server_id, [row.id for row in rows])
+            if acts := [entry.id for entry, _ in kept if isinstance(entry.event, Supervised)]:
+                self.database.tell(connection, self.server_id, acts, ACTS)
 
     def _number(self, connection: Connection, entries: Sequence[Entry]) -> dict[str, int]:
         """Bring the table of calls up to date; the numbers of the calls of these entries."""

@@ -186,15 +186,22 @@ class Connection:
                 session.outcome,
             )
 
-    def leave(self, action: Transfer | EndCall) -> bool:
+    def leave(self, action: Transfer | EndCall, *, goodbye: str = "", at_once: bool = False) -> bool:
         """End the session from outside, once what was said has been played. Returns whether it is live.
 
-        Who goes to a person is told so first: the agent has not announced it.
+        Who goes to a person is told so first: the agent has not announced it. ``goodbye`` is said to who goes
+        nowhere. ``at_once``: what is being said is cut off.
         """
-        line = self._session.line.handoff_line if isinstance(action, Transfer) else ""
-        left = self._session.leave(action, self._now(), line)
+        line = self._session.line.handoff_line if isinstance(action, Transfer) else goodbye
+        left = self._session.leave(action, self._now(), "" if at_once else line, at_once=at_once)
         self._settle()
         return left
+
+    def supervise(self, act: str, text: str = "") -> bool:
+        """Have somebody of ours act on the call; see `Session.supervise`. Returns whether it is live."""
+        done = self._session.supervise(act, text, self._now())
+        self._settle()
+        return done
 
     @property
     def leaving(self) -> bool:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 from voice_app.agents.protocol import Message, Turn, TurnKind
 from voice_app.calls import HIDDEN_WORDS, HistoryLine, Question, pressed
 from voice_app.journal.events import AnswerAwaited, Prompted
 from voice_app.relay.playback import Speech
+
+NOTE: Final = "(a note from a colleague, which the caller has not heard: {})"
+"""How a note stands in the history."""
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +23,8 @@ class Asked:
 
     @property
     def text(self) -> str:
+        if self.turn.kind == "note":
+            return NOTE.format(self.turn.text)
         if self.turn.kind != "keys":
             return HIDDEN_WORDS if self.turn.sensitive else self.turn.text
         return pressed("" if self.turn.sensitive else self.turn.text)

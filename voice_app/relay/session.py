@@ -127,6 +127,7 @@ class Session:
             record=self._record,
             taken=self._take_keys,
         )
+        self._turns.muted = past.muted
         self._silences = 0
         self._end: frames.EndMessage | None = None
         if past.reconnect is None:
@@ -241,10 +242,11 @@ class Session:
         """The end of the session is decided, and perhaps on its way."""
         return self.state in (State.LEAVING, State.ENDING)
 
-    def leave(self, action: Transfer | EndCall, now: float, line: str = "") -> bool:
+    def leave(self, action: Transfer | EndCall, now: float, line: str = "", *, at_once: bool = False) -> bool:
         """Somebody else ends the session, or has the caller handed over. Returns whether that is possible.
 
-        The agent says no more than it has said; ``line`` is said after that.
+        The agent says no more than it has said; ``line`` is said after that. ``at_once``: nothing more is
+        heard of either.
         """
         if self.state is not State.LIVE:
             return False
@@ -252,6 +254,28 @@ class Session:
             self._speaker.finish(now)
             self._speaker.line(line, now)
         self._leave(action, now)
+        if at_once:
+            self._end_now(now)
+        return True
+
+    def supervise(self, act: str, text: str, now: float) -> bool:
+        """Somebody of ours acts on the call. Returns whether that is possible.
+
+        ``say`` has the text spoken after what is being said, ``note`` gives it to the agent as a turn,
+        ``mute`` and ``unmute`` have the agent be silent and answer again.
+        """
+        if self.state is not State.LIVE:
+            return False
+        match act:
+            case "say":
+                self._speaker.line(text, now)
+                self._listen(now)
+            case "note":
+                self._turns.note(text, now)
+            case "mute" if not self._turns.muted:
+                self._turns.mute(now)
+            case "unmute" if self._turns.muted:
+                self._turns.unmute(now)
         return True
 
     def end(self, now: float) -> None:
@@ -457,7 +481,7 @@ class Session:
 
     def _silent(self, now: float) -> None:
         """The caller has said nothing for a while. While the voice speaks on, that is no silence."""
-        if self._turns.busy or self.state is not State.LIVE:
+        if self._turns.busy or self._turns.muted or self.state is not State.LIVE:
             return
         if self._speaker.playback.speaking(now):
             self._listen(now)

@@ -120,6 +120,10 @@ class Turns:
         self._asks = asks
         self._running: _Running | None = None
         self._waiting: list[Turn] = []
+        self._notes: list[Turn] = []
+        """For the agent to know once nothing else waits to be answered."""
+        self.muted = False
+        """The agent is asked nothing: what the caller says waits."""
         self._open_question: _Running | None = None
         self._cut_off: _CutOff | None = None
         self._guesses = Guesses()
@@ -172,7 +176,7 @@ class Turns:
 
     def partial(self, text: str, now: float) -> None:
         """The caller has got so far; perhaps that is all."""
-        if self._line.speculate == "off" or self.expected is not None:
+        if self._line.speculate == "off" or self.expected is not None or self.muted:
             return
         begin = self._guesses.partial(text)
         if self._guesses.outdated():
@@ -218,9 +222,37 @@ class Turns:
         self._timers.cancel(self._go_on)
         self._go_on(now)
 
+    def note(self, text: str, now: float) -> None:
+        """Somebody of ours has something for the agent to know. An answer that it waits for is not this."""
+        self._notes.append(Turn(text, "note"))
+        self.begin_next(now)
+
+    def mute(self, now: float) -> None:
+        """Ask the agent nothing more; what it has not said is left unsaid."""
+        running = self._running
+        self.muted = True
+        if running is not None and running.held is None and not running.answered:
+            self._open_question = running
+        self.stop(now)
+        self._speaker.finish(now)
+        self._timers.cancel(self._go_on)
+
+    def unmute(self, now: float) -> None:
+        """Ask the agent again: first what the caller has said meanwhile, or had not been answered."""
+        self.muted = False
+        self.begin_next(now)
+        if self._running is None:
+            self._go_on(now)
+        if self._running is None:
+            self._idle(now)
+
     def begin_next(self, now: float) -> None:
         """Answer what is waiting, unless the voice has to finish first."""
-        if not self._waiting or self._running is not None:
+        if self._running is not None or self.muted:
+            return
+        if not self._waiting and self.expected is None:
+            self._waiting, self._notes = self._notes, []
+        if not self._waiting:
             return
         playback = self._speaker.playback
         may_cut_in = self._line.interruptible not in ("none", "dtmf") and not playback.uninterruptible
@@ -254,6 +286,7 @@ class Turns:
             self.expected = None
             self._commands.append(StopTurn())
         self._waiting.clear()
+        self._notes.clear()
         self._open_question = None
         self._cut_off = None
         for handler in (self._guess, self.begin_next, self._go_on):
@@ -324,7 +357,8 @@ class Turns:
             return
         self._say(running, running.speakable.flush(), now)
         # What was said before a tool is an answer, too: to deny it after the tool has acted would be wrong.
-        if not running.answered and not running.spoke:
+        # A note need not be answered at all.
+        if not running.answered and not running.spoke and running.asked.turn.kind != "note":
             self.agent_failed(number, "the agent said nothing", now)
             return
         self._failures = 0
@@ -352,7 +386,7 @@ class Turns:
 
     def _begin(self, now: float) -> None:
         """Answer what is waiting, as one turn."""
-        if not self._waiting or self._running is not None:
+        if not self._waiting or self._running is not None or self.muted:
             return
         self._timers.cancel(self.begin_next)
         self._timers.cancel(self._go_on)
@@ -371,6 +405,8 @@ class Turns:
 
     def _go_on(self, now: float) -> None:
         """The caller cut in and then said nothing: the question is still open, or the reply not over."""
+        if self.muted:
+            return
         unanswered, self._open_question = self._open_question, None
         cut_off, self._cut_off = self._cut_off, None
         if self.busy or self._waiting:
@@ -507,7 +543,7 @@ class Turns:
 
     def _begin_guess(self, now: float) -> None:
         """Ask the agent in private about words that are not final."""
-        if self.busy or self._waiting or self._open_question is not None:
+        if self.busy or self.muted or self._waiting or self._open_question is not None:
             return
         self._drop_guess(now)
         self._guesses.begin()
@@ -546,6 +582,6 @@ def _awaited(origin: Turn) -> events.AnswerAwaited:
 
 
 def _joined(turn: Turn, later: Turn) -> Turn:
-    between = glue(turn.text, later.text) if turn.kind == "speech" else ""
+    between = glue(turn.text, later.text) if turn.kind == "speech" else "\n" if turn.kind == "note" else ""
     text = f"{turn.text}{between}{later.text}"
     return Turn(text, turn.kind, later.language, sensitive=turn.sensitive or later.sensitive)

@@ -9,9 +9,11 @@ from voice_app.runtime.conversation_monitor import ConversationIndex, Conversati
 from voice_app.runtime.gauges import CollectorPauses, ProcessGauges
 from voice_app.runtime.refusals import Refusals
 from voice_app.runtime.services import NamedAgent, Services
+from voice_app.runtime.supervision import ActRefusedError, Supervision
 from voice_app.runtime.watchdog import LoopWatchdog
 
 __all__ = [
+    "ActRefusedError",
     "Admission",
     "AnswerError",
     "AnswerHook",
@@ -31,6 +33,7 @@ __all__ = [
     "Refusals",
     "Services",
     "ServingState",
+    "Supervision",
     "decide",
     "variant_for",
 ]
