@@ -21,7 +21,7 @@ from voice_app.calls import call_document
 from voice_app.console import calls
 from voice_app.console.access import Access, Visitor, api_error
 from voice_app.console.feed import feed, live_feed
-from voice_app.console.openapi import Operation, described
+from voice_app.console.openapi import ApiOperation, described
 from voice_app.followups.report import CallReport, report_of
 from voice_app.journal import JournalError
 from voice_app.runtime import ActRefusedError, Services, Supervision
@@ -217,9 +217,9 @@ class ApiRoute:
     media: str = "application/json"
 
     @property
-    def operation(self) -> Operation:
+    def operation(self) -> ApiOperation:
         name = self.answerer.__name__
-        return Operation(
+        return ApiOperation(
             self.method,
             self.path,
             name,

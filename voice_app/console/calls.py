@@ -287,7 +287,7 @@ _SHOWN: Final = (Acted, Alerted, Closed, Failed, HandedOff, SessionEnded, Transc
 """Events that stand between the lines of a dialogue."""
 
 
-class Line(msgspec.Struct, kw_only=True):
+class DialogueLine(msgspec.Struct, kw_only=True):
     """What somebody said, or what happened in between."""
 
     id: str
@@ -314,7 +314,7 @@ class CallDetail(msgspec.Struct, kw_only=True):
     state: Whereabouts
     agent: str
     muted: bool
-    dialogue: list[Line]
+    dialogue: list[DialogueLine]
     tools: list[ReportedTool]
     handoff: ReportedHandoff | None
     voicemail: list[ReportedMessage]
@@ -351,7 +351,7 @@ async def call_detail(journal: Journal, call_sid: str) -> CallDetail | None:
     )
 
 
-def dialogue(state: CallState, entries: Iterable[Entry]) -> list[Line]:
+def dialogue(state: CallState, entries: Iterable[Entry]) -> list[DialogueLine]:
     """Who said what and what was heard of it, and what happened in between, in order."""
     said = {line.entry_id: line for line in state.transcript.lines()}
     lines = []
@@ -359,14 +359,16 @@ def dialogue(state: CallState, entries: Iterable[Entry]) -> list[Line]:
         if (line := said.get(entry.id)) is not None:
             lines.append(_spoken(line))
         elif isinstance(entry.event, _SHOWN):
-            lines.append(Line(id=entry.id, at=entry.at, who="", event=msgspec.to_builtins(entry.event)))
+            lines.append(
+                DialogueLine(id=entry.id, at=entry.at, who="", event=msgspec.to_builtins(entry.event))
+            )
     return lines
 
 
-def _spoken(line: SpokenLine) -> Line:
+def _spoken(line: SpokenLine) -> DialogueLine:
     heard = line.content
     rest = line.text.removeprefix(heard)
-    return Line(
+    return DialogueLine(
         id=line.entry_id,
         at=line.at,
         who=_WHO[line.role],

@@ -23,7 +23,7 @@ REFUSALS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class ApiOperation:
     """One operation as the document describes it."""
 
     method: str
@@ -40,7 +40,7 @@ class Operation:
     media: str
 
 
-def described(prefix: str, operations: Sequence[Operation]) -> dict[str, Any]:
+def described(prefix: str, operations: Sequence[ApiOperation]) -> dict[str, Any]:
     """The document. ``prefix`` stands before every path."""
     types = [wanted for item in operations for wanted in (item.answers, item.takes) if wanted is not None]
     shapes, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
@@ -61,7 +61,7 @@ def described(prefix: str, operations: Sequence[Operation]) -> dict[str, Any]:
     }
 
 
-def _operation(item: Operation, shape_of: Mapping[int, Any]) -> dict[str, Any]:
+def _operation(item: ApiOperation, shape_of: Mapping[int, Any]) -> dict[str, Any]:
     schema = shape_of[id(item.answers)] if item.answers is not None else {"type": "string"}
     done = {"description": "done", "content": {item.media: {"schema": schema}}}
     refusal = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
