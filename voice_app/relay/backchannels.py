@@ -34,10 +34,11 @@ def is_no_turn(
 
     ``cut_off``: a reply was cut off, perhaps by this sound; then the agent goes on.
     """
-    if line.backchannels == "answer" or not is_backchannel(text, language):
+    if line.backchannels == "answer":
         return False
     playback = speaker.playback
-    return cut_off or speaker.talking or (playback.unfinished and playback.speaking(now))
+    speaks_on = cut_off or speaker.talking or (playback.unfinished and playback.speaking(now))
+    return speaks_on and is_backchannel(text, language)
 
 
 def is_backchannel(text: str, language: str) -> bool:

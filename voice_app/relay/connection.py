@@ -31,7 +31,16 @@ from voice_app.agents.protocol import (
 )
 from voice_app.agents.runner import hook, pieces
 from voice_app.journal.events import Event
-from voice_app.relay.commands import Close, ContinueTurn, Pull, Record, StartTurn, StopTurn, SwitchAgent
+from voice_app.relay.commands import (
+    Close,
+    Command,
+    ContinueTurn,
+    Pull,
+    Record,
+    StartTurn,
+    StopTurn,
+    SwitchAgent,
+)
 from voice_app.relay.session import Session
 from voice_app.telemetry import attributes as names
 from voice_app.telemetry import traces
@@ -410,50 +419,54 @@ class Connection:
         await self._continued.wait()
 
     def _settle(self) -> None:
-        """Do what the session commands."""
+        """Do what the session commands, and write what is ready."""
         session = self._session
         for command in session.commands():
-            match command:
-                case Record():
-                    self._record(command.event)
-                case StartTurn() if self._question is not None:
-                    question, self._question = self._question, None
-                    question.answer.number = command.number
-                    if not question.reply.done():
-                        question.reply.set_result(command.turn)
-                case StartTurn():
-                    answer = self._latest = _Answer(command.number)
-                    task = self._loop.create_task(self._answer(answer, command.turn))
-                    self._answering = task
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
-                case StopTurn() if self._question is not None:
-                    question, self._question = self._question, None
-                    if not question.reply.done():
-                        question.reply.set_exception(AskEndedError("the session is over"))
-                    self._answering = None
-                case StopTurn():
-                    if self._answering is not None and self._answering is not asyncio.current_task():
-                        self._answering.cancel()
-                    self._answering = None
-                case SwitchAgent():
-                    self._agent = self._agents[command.name]
-                    if isinstance(keys := getattr(self._agent, "keys", None), Keys):
-                        session.call.keys = keys
-                    if (warm := getattr(self._agent, "warm", None)) is not None:
-                        task = self._loop.create_task(self._warm(command.name, warm))
-                        self._tasks.add(task)
-                        task.add_done_callback(self._tasks.discard)
-                case ContinueTurn():
-                    self._continued.set()
-                    if self._latest is not None:
-                        self._latest.pull = Pull.ON
-                case Close():
-                    self._closing = command
+            if type(command) is Record:  # as most of them are
+                self._record(command.event)
+            else:
+                self._obey(command)
         self._write_ready()
         deadline = session.deadline
         if deadline is not None and (self._timer is None or deadline < self._timer_due):
             self._set_timer(deadline)
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case StartTurn() if self._question is not None:
+                question, self._question = self._question, None
+                question.answer.number = command.number
+                if not question.reply.done():
+                    question.reply.set_result(command.turn)
+            case StartTurn():
+                answer = self._latest = _Answer(command.number)
+                task = self._loop.create_task(self._answer(answer, command.turn))
+                self._answering = task
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case StopTurn() if self._question is not None:
+                question, self._question = self._question, None
+                if not question.reply.done():
+                    question.reply.set_exception(AskEndedError("the session is over"))
+                self._answering = None
+            case StopTurn():
+                if self._answering is not None and self._answering is not asyncio.current_task():
+                    self._answering.cancel()
+                self._answering = None
+            case SwitchAgent():
+                self._agent = self._agents[command.name]
+                if isinstance(keys := getattr(self._agent, "keys", None), Keys):
+                    self._session.call.keys = keys
+                if (warm := getattr(self._agent, "warm", None)) is not None:
+                    task = self._loop.create_task(self._warm(command.name, warm))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+            case ContinueTurn():
+                self._continued.set()
+                if self._latest is not None:
+                    self._latest.pull = Pull.ON
+            case Close():
+                self._closing = command
 
     async def _warm(self, name: str, warm: Callable[[Call], Awaitable[None]]) -> None:
         """Have an agent that has just got the call prepare for it, as the first one was."""

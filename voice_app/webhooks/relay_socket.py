@@ -243,6 +243,10 @@ class SessionMeter(Meter):
         metrics.SILENCES.inc()
 
 
+_NOTABLE: Final = frozenset({Connected, Acted, Failed, Speculated})
+"""The kinds of events that more is done about than to write them."""
+
+
 @dataclass(slots=True, frozen=True)
 class CallLog:
     """The journal of one call, for its session and its agent."""
@@ -255,6 +259,10 @@ class CallLog:
     def write(self, event: Event) -> None:
         """Write an event, and count what is worth counting."""
         self.journal.write(self.call_sid, event)
+        if type(event) in _NOTABLE:
+            self._note(event)
+
+    def _note(self, event: Event) -> None:
         match event:
             case Connected() if (scope := CALL.get()) is not None:
                 scope.session_id = event.session_id
