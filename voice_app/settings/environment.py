@@ -26,12 +26,22 @@ class EnvironmentSource(EnvSettingsSource):
 
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
         super().__init__(settings_cls)
-        fields = {environment_name(name, field): field for name, field in settings_cls.model_fields.items()}
-        self.env_vars = {
-            name.lower(): value
-            for name, value in variables().items()
-            if name in fields and (value or MAY_BE_EMPTY in fields[name].metadata)
+        given = variables()
+        names = {name: environment_name(name, field) for name, field in settings_cls.model_fields.items()}
+        self._given = {
+            name: field
+            for name, field in settings_cls.model_fields.items()
+            if given.get(names[name]) or (names[name] in given and MAY_BE_EMPTY in field.metadata)
         }
+        self.env_vars = {names[name].lower(): given[names[name]] for name in self._given}
+
+    def __call__(self) -> dict[str, Any]:
+        """The values that are given. The class above asks itself how to read every setting there is."""
+        values: dict[str, Any] = {}
+        for name, field in self._given.items():
+            value, key, is_complex = self.get_field_value(field, name)
+            values[key] = self.prepare_field_value(name, field, value, is_complex)
+        return values
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:
