@@ -55,7 +55,7 @@ class _Loaded:
 
 
 _JUDGED: Final[LRUCache[Hashable, _Loaded]] = LRUCache(32)
-"""What was loaded last, by folder, vocabulary and values; never with findings that refuse."""
+"""What was loaded last, by folders, vocabulary and values; never with findings that refuse."""
 _JUDGED_LOCK: Final = Lock()
 
 
@@ -128,7 +128,8 @@ class Documents:
     def _load(self) -> _Loaded:
         distinct = self._distinct()
         values = repr([(numbers, key) for key, (numbers, _) in distinct.items()])
-        place = (self.folder, self.folder.absolute(), shipped_folder())
+        own = (self.folder, self.folder.absolute()) if self.folder.exists() else None  # else where is no matter
+        place = (own, shipped_folder())
         judged: Hashable = (place, id(self._vocabulary), values)
         with _JUDGED_LOCK:
             loaded = _JUDGED.get(judged)
