@@ -173,7 +173,7 @@ async def test_a_server_killed_within_every_step_does_each_once(
         assert outcomes == ALL_WELL
         assert around.requests("PATCH", around.conversation_id) == 1
         assert around.requests("POST", "/Observations") == 1
-        assert len(around.receiver.ids) == 3  # two of them came in as the server died
+        assert len(around.receiver.ids) in (2, 3)  # one or two came in as the server died
         assert len(set(around.receiver.ids)) == 1
         (file,) = (tmp_path / "recordings").iterdir()
         assert file.name == f"{CALL}-{RECORDING}.mp3"

@@ -13,6 +13,8 @@ import aiohttp
 import pytest
 
 from support.waiting import until
+from voice_app.findings import Finding
+from voice_app.guard import CallInspector
 from voice_app.journal import Journal
 from voice_app.journal.events import Failed
 from voice_app.runtime import ConversationMonitor
@@ -49,7 +51,12 @@ class Watched:
 
 @asynccontextmanager
 async def watched(
-    account: SandboxAccount, configuration_id: str = "", *, joined: str = "", soon: float = 60
+    account: SandboxAccount,
+    configuration_id: str = "",
+    *,
+    joined: str = "",
+    soon: float = 60,
+    within: float = 15,
 ) -> AsyncIterator[Watched]:
     """The monitored call, whose session is over at the end of the block.
 
@@ -62,7 +69,7 @@ async def watched(
         conversations = Conversations(api)
         async with Journal("sqlite://") as journal:
             configurations = Configurations(api)
-            monitor = ConversationMonitor(conversations, configurations, journal, within=0.05, soon=soon)
+            monitor = ConversationMonitor(conversations, configurations, journal, within=within, soon=soon)
             monitoring = monitor.watch_joined if joined else monitor.watch
             watching = asyncio.create_task(
                 monitoring(CALL, joined or configuration_id, watched.over, watched.found.append)
@@ -135,7 +142,7 @@ async def test_a_conversation_that_is_joined_and_gone_is_told(account: SandboxAc
 
 
 async def test_a_call_without_a_conversation_is_told(account: SandboxAccount) -> None:
-    async with watched(account, add(account)) as call:
+    async with watched(account, add(account), within=0.05) as call:
         pass
     assert call.found == []
     assert call.alarms == ["CFG201"]
@@ -157,6 +164,28 @@ async def test_it_looks_again_at_the_end_and_says_nothing_twice(account: Sandbox
     async with watched(account, configuration_id, soon=0) as call:
         await until(lambda: any("Communications" in path for _, path, _ in account.requests))
         await LocalTranscriber(account).spoken(CALL, "caller", "what are your opening hours")
+    assert call.alarms == ["STT202"]
+
+
+async def test_what_is_said_while_it_looks_and_the_session_ends_is_looked_at_too(
+    account: SandboxAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration_id = add(account, channelSettings=CAPTURING)
+    await begin(account, configuration_id)
+    inspect, looks = CallInspector.inspect, 0
+    async with watched(account, configuration_id, soon=0) as call:
+
+        async def slow(inspector: CallInspector, *about: Any) -> list[Finding]:
+            nonlocal looks
+            looks += 1
+            found = await inspect(inspector, *about)
+            if looks == 1:
+                await LocalTranscriber(account).spoken(CALL, "caller", "what are your opening hours")
+                call.over.set()
+            return found
+
+        monkeypatch.setattr(CallInspector, "inspect", slow)
+        await call.over.wait()
     assert call.alarms == ["STT202"]
 
 

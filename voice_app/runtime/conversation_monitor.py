@@ -138,7 +138,8 @@ class ConversationMonitor:
     ) -> None:
         """Inspect it soon, and unless something was wrong then, at the end of the session."""
         await _either(over, self._soon)
-        if self._raise(call_sid, await self._inspector.inspect(call_sid, named, known)) or over.is_set():
+        ended = over.is_set()  # what is said while it looks calls for another look
+        if self._raise(call_sid, await self._inspector.inspect(call_sid, named, known)) or ended:
             return
         await over.wait()
         self._raise(call_sid, await self._inspector.inspect(call_sid, named, known))

@@ -128,7 +128,9 @@ class Documents:
     def _load(self) -> _Loaded:
         distinct = self._distinct()
         values = repr([(numbers, key) for key, (numbers, _) in distinct.items()])
-        own = (self.folder, self.folder.absolute()) if self.folder.exists() else None  # else where is no matter
+        own = (
+            (self.folder, self.folder.absolute()) if self.folder.exists() else None
+        )  # else where is no matter
         place = (own, shipped_folder())
         judged: Hashable = (place, id(self._vocabulary), values)
         with _JUDGED_LOCK:

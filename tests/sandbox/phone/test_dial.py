@@ -326,7 +326,7 @@ async def test_a_conference_ends_when_the_one_who_joined_leaves() -> None:
         "participant-leave",
         "conference-end",
     ]
-    assert "Please hold." in [reply.text for reply in call.replies]
+    assert server.forms("/wait")
 
 
 async def test_answers_and_progress_of_a_leg_are_told_to_who_subscribed() -> None:
