@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -19,6 +20,7 @@ from voice_app import console
 from voice_app.agents import Agent, hook
 from voice_app.agents.loader import AgentError, load_answer, load_named
 from voice_app.agents.loader import load as load_agent
+from voice_app.calls import price_list
 from voice_app.followups import Followups, Rhythm, tasks_of
 from voice_app.guard import Allowance, Report, Scope, Watch, check_account, named_in
 from voice_app.handoff import Target, TargetError, from_addresses, from_file
@@ -34,6 +36,7 @@ from voice_app.runtime import (
     CallRegistry,
     ConversationIndex,
     ConversationMonitor,
+    DayBudget,
     HttpAnswerHook,
     LoopWatchdog,
     NamedAgent,
@@ -43,6 +46,7 @@ from voice_app.runtime import (
     Services,
     ServingState,
     Supervision,
+    note_cost,
 )
 from voice_app.runtime.addresses import ORCHESTRATOR_EVENTS
 from voice_app.settings import (
@@ -172,11 +176,13 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         max_lag_ms=settings.max_lag_ms,
         refusal=lambda: watch.alarm if watch.refusing else "",
     )
+    prices = price_list(settings)
     tasks = tasks_of(
         settings,
         api,
         journal,
         calls,
+        partial(note_cost, journal, prices),
         has_room=lambda: admission.state is ServingState.READY,
         configured=bool(_configurations(settings, documents)),
     )
@@ -200,6 +206,7 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         targets=targets(settings),
         agents=agents,
         targets_of_numbers=_targets_of(settings),
+        prices=prices,
         registry=registry,
         admission=admission,
         peers=Peers(journal, admission),
@@ -386,6 +393,10 @@ def _start(services: Services) -> None:
     spawn(Supervision(services).run(), "acts of people on calls")
     gauges = ProcessGauges(services.registry, services.peers, settings.max_calls)
     spawn(gauges.run(), "gauges")
+    if settings.budget_day:
+        alarm = partial(services.watch.tell, "budget")
+        budget = DayBudget(services.journal, settings.budget_day, services.prices.currency, alarm)
+        spawn(budget.run(), "budget")
     if services.memory is not None:
         for named in set(services.documents.named.values()):
             spawn(services.memory.warm(named), "memory store")

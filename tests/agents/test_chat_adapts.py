@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import pytest
@@ -16,6 +17,7 @@ from voice_app.agents.failures import ModelError
 from voice_app.agents.messages import OMITTED, SUMMARY
 from voice_app.agents.protocol import Break, Call, Message, Piece, Turn
 from voice_app.agents.tools import Tool, tool
+from voice_app.journal.events import ModelUsed
 
 MakeChat: TypeAlias = Callable[..., Chat]
 LINE = "Thank you for waiting. What else can I do for you?"
@@ -336,3 +338,55 @@ async def test_a_context_that_is_full_may_be_told_within_the_stream(
     model.say("Yes.")
     model.say("Summary.")
     assert await answer(make(model.base_url), "Now?", long_call(2)) == ["Yes."]
+
+
+class Noted:
+    """The log of a call that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    def write(self, event: Any) -> None:
+        self.events.append(event)
+
+    async def settle(self) -> None:
+        pass
+
+
+async def test_a_server_that_refuses_to_count_tokens_is_not_asked_again_and_they_are_guessed(
+    make: MakeChat, model: ScriptedModel
+) -> None:
+    refuse(model, "Unrecognized request argument supplied: stream_options")
+    model.say("Hello there.")
+    model.say("And again.")
+    chat, log = make(model.base_url), Noted()
+    call = Call("CA1", log=log)
+    assert await answer(chat, call=call) == ["Hello there."]
+    await answer(chat, call=call)
+    assert ["stream_options" in asked for asked in model.requests] == [True, False, False]
+    used = [event for event in log.events if isinstance(event, ModelUsed)]
+    assert [(event.model, event.received, event.estimated) for event in used] == [
+        ("tiny", 3, True),
+        ("tiny", 3, True),
+    ]
+    assert used[0].sent > 20
+
+
+async def test_tokens_are_written_down_as_they_were_counted_and_of_a_cut_answer_as_they_are_guessed(
+    make: MakeChat, model: ScriptedModel
+) -> None:
+    counted = {"prompt_tokens": 1000, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 512}}
+    chunks = [
+        {"choices": [{"delta": {"content": "Hello."}}]},
+        {"choices": [{"delta": {}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": counted},
+    ]
+    model.answers.append(Answer([*(event(chunk) for chunk in chunks), b"data: [DONE]\n\n"]))
+    model.answers.append(Answer([*(event(chunk) for chunk in chunks), b"data: [DONE]\n\n"]))
+    log = Noted()
+    call, chat = Call("CA1", log=log), make(model.base_url)
+    assert await answer(chat, call=call) == ["Hello."]
+    async with aclosing(chat(call, Turn("Again?"))) as pieces:
+        assert await anext(pieces) == "Hello."  # and the caller cuts in
+    assert log.events[0] == ModelUsed("tiny", 1000, 7, 512)
+    assert (log.events[1].received, log.events[1].estimated) == (2, True)

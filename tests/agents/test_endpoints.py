@@ -78,11 +78,7 @@ def test_openai_alone_gets_the_new_name_of_the_limit(base_url: str, is_openai: b
     settings = ChatSettings(model="m", base_url=base_url, max_tokens=9)
     (endpoint,) = settings.endpoints
     assert endpoint.is_openai is is_openai
-    counted = {"stream_options": {"include_usage": True}} if is_openai else {}
-    assert _options(settings, endpoint) == {
-        "max_completion_tokens" if is_openai else "max_tokens": 9,
-        **counted,
-    }
+    assert _options(settings, endpoint) == {"max_completion_tokens" if is_openai else "max_tokens": 9}
 
 
 def test_no_secret_of_an_address_is_shown() -> None:

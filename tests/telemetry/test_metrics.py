@@ -32,6 +32,8 @@ SHOWN_ELSEWHERE: Final = {
     "voice_app_loop_lag_longest_seconds": "runtime/test_capacity.py",
     "voice_app_calls_purged_total": "journal/test_retention.py",
     "voice_app_call_alarms_total": "calls/test_double_billing.py",
+    "voice_app_cost_today": "runtime/test_budget.py",
+    "voice_app_budget_exceeded": "runtime/test_budget.py",
     "voice_app_twilio_alerts_total": "webhooks/test_debugger.py",
     "voice_app_guard_refusals": "guard/test_watch.py",
     "voice_app_findings": "guard/test_watch.py",

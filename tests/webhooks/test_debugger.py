@@ -105,6 +105,7 @@ async def test_an_error_never_makes_a_call_known_that_we_never_had(tmp_path: Pat
             await report(server, payload("11200", "", resource_sid=None), sid="NO2", level="Warning") == 200
         )
         account_sid = server.settings.account_sid or ""
+        await happened(tmp_path, account_sid, events.Alerted, times=2)
     async with Journal(database(tmp_path)) as journal:
         assert [record async for record in journal.select()] == []
     kept = await alerts(tmp_path, account_sid)

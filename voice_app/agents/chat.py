@@ -33,6 +33,7 @@ from voice_app.agents.shapes import ChatEntry
 from voice_app.agents.text import fingerprint
 from voice_app.agents.toolbox import Late, ToolBox, ToolRun
 from voice_app.agents.tools import Tool
+from voice_app.journal.events import ModelUsed
 
 __all__ = ["Chat", "ChatSettings"]
 
@@ -170,6 +171,7 @@ class Chat:
             return model_messages.entries(system, call, turn, rounds, origin=endpoint, begun=begun)
 
         while True:
+            used = len(answer.used)
             try:
                 async with aclosing(self._client.ask(messages, answer, may_be_empty=may_be_empty)) as words:
                     async for text in words:
@@ -183,6 +185,8 @@ class Chat:
                 log.warning("call %s: %d old messages are left out: %s", call.sid, omitted, error)
             else:
                 break
+            finally:
+                _note(call, answer.used[used:])
         if model_messages.to_sum_up(call) and call.sid not in self._summaries:
             task = asyncio.create_task(self._sum_up(call), name=f"summary {call.sid}")
             self._summaries[call.sid] = task
@@ -195,16 +199,20 @@ class Chat:
                 end = call.state[model_messages.OMITTED]
                 if before := call.state.get(model_messages.SUMMARY):
                     lines = [Message("assistant", f"(Before that: {before})"), *lines]
-                call.state[model_messages.SUMMARY] = await self._summary(FOR_ITSELF, lines)
+                call.state[model_messages.SUMMARY] = await self._summary(FOR_ITSELF, lines, call)
                 call.state[model_messages.SUMMED_UP] = end
         except ModelError as error:
             log.warning("call %s: what is left out was not summed up: %s", call.sid, error)
 
-    async def _summary(self, wanted: str, history: Sequence[Message]) -> str:
+    async def _summary(self, wanted: str, history: Sequence[Message], call: Call | None = None) -> str:
         lines = "\n".join(f"{message.role}: {message.content}" for message in history)
-        return await self._client.ask_once(
-            [{"role": "system", "content": wanted}, {"role": "user", "content": lines}]
-        )
+        answer = ModelAnswer()
+        try:
+            return await self._client.ask_once(
+                [{"role": "system", "content": wanted}, {"role": "user", "content": lines}], answer
+            )
+        finally:
+            _note(call, answer.used)
 
     # --- tools -----------------------------------------------------------------------------------
 
@@ -222,6 +230,13 @@ class Chat:
             await self._tools.settle(runs)
         finally:
             self._tools.leave(runs)
+
+
+def _note(call: Call | None, used: Sequence[ModelUsed]) -> None:
+    """Write down what was used for a call."""
+    if call is not None and call.log is not None:
+        for event in used:
+            call.log.write(event)
 
 
 def _actions(call: Call) -> Iterator[Action]:

@@ -20,10 +20,11 @@ import aiohttp
 from voice_app.agents.completions import Completion
 from voice_app.agents.endpoints import ChatSettings, Endpoint
 from voice_app.agents.failures import ModelError
-from voice_app.agents.model_request import ModelRequest
+from voice_app.agents.model_request import ModelRequest, used_by
 from voice_app.agents.shapes import ChatEntry, named_cause, shaped, with_shape
 from voice_app.agents.tool_calls import ToolRequest
 from voice_app.agents.toolbox import ToolBox
+from voice_app.journal.events import ModelUsed
 
 SECONDS_BEFORE_A_RETRY: Final = 0.25
 SECONDS_AWAY: Final = 30.0
@@ -43,6 +44,8 @@ class ModelAnswer:
     """Fields of the message that have to go back with its calls."""
     spoke: bool = False
     """Whether words of it were given out."""
+    used: list[ModelUsed] = field(default_factory=list)
+    """The tokens that it took, of each request that came to something."""
 
 
 class ModelClient:
@@ -97,9 +100,12 @@ class ModelClient:
             else:
                 return
 
-    async def ask_once(self, messages: list[ChatEntry]) -> str:
-        """One whole answer of the endpoint that is best now, without tools. Raises `ModelError`."""
-        endpoint, answer = self._attempts()[0], ModelAnswer()
+    async def ask_once(self, messages: list[ChatEntry], answer: ModelAnswer) -> str:
+        """One whole answer of the endpoint that is best now, without tools; it fills ``answer``.
+
+        Raises `ModelError`.
+        """
+        endpoint = self._attempts()[0]
         async with aclosing(self._ask_in_shape(endpoint, messages, answer, with_options=False)) as words:
             return "".join([text async for text in words]).strip()
 
@@ -129,7 +135,12 @@ class ModelClient:
         self, endpoint: Endpoint, messages: list[ChatEntry], answer: ModelAnswer, *, with_options: bool = True
     ) -> AsyncGenerator[str]:
         """One answer of one endpoint; a refused shape is mended at once, each cause once."""
-        body: dict[str, Any] = {"messages": messages, "model": endpoint.model, "stream": True}
+        body: dict[str, Any] = {
+            "messages": messages,
+            "model": endpoint.model,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
         if with_options:
             body |= {**self._options[endpoint], **self._tools, **self._settings.extra}
         while True:
@@ -144,13 +155,17 @@ class ModelClient:
             said: list[str] = []
             try:
                 with ModelRequest(endpoint, request) as asked:
-                    async with aclosing(completion.stream(self._session(), request)) as words:
-                        async for text in words:
-                            if not said:
-                                asked.first_word()
-                                answer.spoke = True
-                            said.append(text)
-                            yield text
+                    try:
+                        async with aclosing(completion.stream(self._session(), request)) as words:
+                            async for text in words:
+                                if not said:
+                                    asked.first_word()
+                                    answer.spoke = True
+                                said.append(text)
+                                yield text
+                    finally:  # a caller who cuts in pays all the same
+                        if said or completion.usage is not None:
+                            answer.used.append(used_by(completion, request, said))
                     asked.answered(completion, said)
             except ModelError as error:
                 cause = named_cause(error.refusal, request, shape) if error.refusal else None
@@ -191,6 +206,4 @@ def _options(settings: ChatSettings, endpoint: Endpoint) -> dict[str, Any]:
     if settings.max_tokens is not None:
         # OpenAI's newer models refuse the old name, most compatible servers know no other.
         options["max_completion_tokens" if endpoint.is_openai else "max_tokens"] = settings.max_tokens
-    if endpoint.is_openai or "usage" in endpoint.shape:
-        options["stream_options"] = {"include_usage": True}
     return options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -13,12 +13,15 @@ import msgspec
 from voice_app.agents.completions import Completion
 from voice_app.agents.endpoints import Endpoint
 from voice_app.agents.failures import ModelError
+from voice_app.journal.events import ModelUsed
 from voice_app.telemetry import DETAIL, metrics, traces
 from voice_app.telemetry import attributes as names
 from voice_app.telemetry.scope import TURN
 
 log = logging.getLogger(__name__)
 
+CHARACTERS_OF_A_TOKEN: Final = 4
+"""About so many, in English."""
 TOKENS_OF_A_PRICE: Final = 1_000_000
 """A price is for so many tokens."""
 
@@ -100,6 +103,19 @@ class TokenUsage(msgspec.Struct, frozen=True):
         cached = price[2] if len(price) > 2 else sent
         total = (self.input - self.cached) * sent + self.output * received + self.cached * cached
         return total / TOKENS_OF_A_PRICE
+
+
+def used_by(completion: Completion, request: Mapping[str, Any], said: Sequence[str]) -> ModelUsed:
+    """The tokens that a request took: as the endpoint counts them, else guessed from the text."""
+    model, usage = completion.endpoint.model, TokenUsage.read(completion.usage)
+    if usage is not None:
+        return ModelUsed(model, usage.input, usage.output, usage.cached)
+    sent = sum(len(str(entry.get("content") or "")) for entry in request["messages"])
+    sent += len(request["tools"]) if isinstance(request.get("tools"), bytes | msgspec.Raw) else 0
+    received = sum(map(len, said))
+    return ModelUsed(
+        model, -(-sent // CHARACTERS_OF_A_TOKEN), -(-received // CHARACTERS_OF_A_TOKEN), estimated=True
+    )
 
 
 def _count(value: object) -> int:

@@ -15,7 +15,7 @@ so from the start.
 | ``no-temperature`` | has a temperature of its own | none is sent |
 | ``no-stream`` | does not stream | the answer is asked for whole |
 | ``max-tokens``, ``max-completion-tokens`` | knows one name of the limit | that name |
-| ``usage`` | counts tokens if it is asked to, as OpenAI is by default | it is |
+| ``no-usage`` | refuses to be asked for the count of tokens | it is not; the count is guessed |
 | ``thinks-first`` | begins its answers within thoughts | the same; all before ``</think>`` is not spoken |
 """
 
@@ -50,6 +50,7 @@ def _cause(subject: str, *phrases: str) -> str:
 
 _ALTERNATE: Final = (r"roles? must alternate", r"only user(,| and) assistant")
 CAUSES: Final[tuple[tuple[ModelShape, str], ...]] = (
+    ("no-usage", _cause(r"stream_options|include_usage")),
     ("max-completion-tokens", _cause(r"\bmax_tokens\b", r"use .{0,4}max_completion_tokens")),
     ("max-tokens", _cause(r"\bmax_completion_tokens\b")),
     ("no-temperature", _cause(r"temperature", r"temperature.{0,60}(only the default|deprecated)")),
@@ -127,6 +128,8 @@ def _makes_a_difference(wanted: ModelShape, body: Mapping[str, Any]) -> bool:
             return "temperature" in body
         case "no-tools" | "plain-schemas":
             return "tools" in body or any("tool_calls" in entry for entry in body["messages"])
+        case "no-usage":
+            return "stream_options" in body
         case "no-stream":
             return bool(body.get("stream"))
         case "no-system":
@@ -159,6 +162,8 @@ def shaped(body: Mapping[str, Any], shape: frozenset[ModelShape]) -> dict[str, A
         request["tools"] = [_with_plain_schema(item) for item in msgspec.json.decode(request["tools"])]
     if "no-temperature" in shape:
         request.pop("temperature", None)
+    if "no-usage" in shape:
+        request.pop("stream_options", None)
     if "no-stream" in shape:
         request["stream"] = False
         request.pop("stream_options", None)

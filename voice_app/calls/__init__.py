@@ -1,5 +1,6 @@
 """The one fold of a call's events: who calls whom, what was said, what was decided, what comes next."""
 
+from voice_app.calls.cost import CallCost, CostLine, PriceList, cost_of, price_list
 from voice_app.calls.handoff import MISSES, Handoff, HandoffState, HandoffStep
 from voice_app.calls.party import CallerAddress, Parties
 from voice_app.calls.resuming import MAX_RECONNECTS, Question, ReconnectState, ResumeState
@@ -14,15 +15,18 @@ __all__ = [
     "INVITED",
     "MAX_RECONNECTS",
     "MISSES",
+    "CallCost",
     "CallState",
     "CallTranscript",
     "CallerAddress",
+    "CostLine",
     "Engine",
     "Handoff",
     "HandoffState",
     "HandoffStep",
     "HistoryLine",
     "Parties",
+    "PriceList",
     "Question",
     "ReconnectState",
     "ResumeState",
@@ -31,5 +35,7 @@ __all__ = [
     "SpokenLine",
     "ToolUse",
     "call_document",
+    "cost_of",
     "pressed",
+    "price_list",
 ]

@@ -35,14 +35,17 @@ from voice_app.journal.events import (
     Closed,
     Connected,
     Conversed,
+    Costed,
     Event,
     Failed,
     FollowedUp,
     HandedOff,
     KeysAwaited,
+    ModelUsed,
     Noted,
     Opened,
     Pressed,
+    Priced,
     Prompted,
     Recognised,
     Reconfigured,
@@ -72,7 +75,7 @@ _E = TypeVar("_E", bound=Event)
 _KEPT: Final[frozenset[type]] = frozenset(
     {
         *(Acted, AgentAssigned, Alerted, Analysed, CallbackWanted, Called, CalledBack, Closed, Conversed),
-        *(Failed, FollowedUp, Reconfigured),
+        *(Costed, Failed, FollowedUp, Priced, Reconfigured),
         *(HandedOff, Noted, Pressed, Recognised, Served, SocketOpened, Speculated, Stored, Transcription),
         *(Supervised, Voicemail),
     }
@@ -83,7 +86,7 @@ _OWN: Final[frozenset[type]] = frozenset(
     {
         *(Opened, Served, SocketOpened, Connected, Reconnected, Prompted, Pressed, Typing, KeysAwaited),
         *(Acted, HandedOff, ToolCalled, ToolReturned, Transcription, AnswerDecided),
-        *(AnswerAwaited, Replied, Failed, Supervised, VariantChosen),
+        *(AnswerAwaited, Replied, Failed, Supervised, VariantChosen, ModelUsed, Closed),
     }
 )
 """The kinds that change what `CallState` itself holds. A call has thousands of events of other kinds."""
@@ -103,12 +106,34 @@ class ToolUse:
     returned: ToolReturned | None = None
 
 
+@dataclass(slots=True)
+class TokenCount:
+    """What a model took on a call, in tokens."""
+
+    sent: int = 0
+    received: int = 0
+    cached: int = 0
+    """Of those that were sent."""
+    estimated: bool = False
+    """Whether some of it was guessed."""
+
+    def add(self, event: ModelUsed) -> None:
+        self.sent += event.sent
+        self.received += event.received
+        self.cached += event.cached
+        self.estimated |= event.estimated
+
+
 class CallState:
     """Everything that is known of a call after the events that it was given, in the order of writing."""
 
     def __init__(self) -> None:
         self.began_at: float | None = None
         """When the first event was written, in seconds since the epoch; `None` without any."""
+        self.last_at = 0.0
+        """When the latest one was."""
+        self.ended_at: float | None = None
+        """When it was first told that the call is over."""
         self.last_id = ""
         """The id of the entry that was taken last."""
         self.answer: AnswerDecided | None = None
@@ -150,6 +175,8 @@ class CallState:
         """How many sockets sessions of this call have had, on all machines."""
         self.tools: dict[tuple[int, str], ToolUse] = {}
         """By round and id, in the order of calling."""
+        self.tokens: defaultdict[str, TokenCount] = defaultdict(TokenCount)
+        """What models took, by their names."""
         self.sessions = Sessions()
         self.transcript = CallTranscript(self.sessions)
         self._latest = LatestSession()
@@ -308,7 +335,7 @@ class CallState:
         """Add what happened next on the call."""
         if self.began_at is None:
             self.began_at = entry.at
-        self.last_id = entry.id
+        self.last_id, self.last_at = entry.id, entry.at
         kind = type(entry.event)
         if kind in _KEPT:
             self._entries[kind].append(entry)
@@ -365,6 +392,10 @@ class CallState:
                 self.tools[event.round, event.id] = use
             case ToolReturned() as event if (use_ := self.tools.get((event.round, event.id))) is not None:
                 use_.returned = event
+            case ModelUsed() as event:
+                self.tokens[event.model].add(event)
+            case Closed() if self.ended_at is None:
+                self.ended_at = entry.at
             case Transcription(transcription_sid=sid, state="started"):
                 self.transcriptions.add(sid)
             case Transcription(transcription_sid=sid, state="stopped" | "error"):

@@ -11,16 +11,18 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from voice_app.calls import CallerAddress, CallState, SpokenLine
+from voice_app.calls import CallCost, CallerAddress, CallState, PriceList, SpokenLine, cost_of
 from voice_app.cli.output import plain, printable
 from voice_app.journal import CallRecord, Entry
 from voice_app.journal.events import (
     AgentAssigned,
     Alerted,
     Connected,
+    Costed,
     Event,
     FollowedUp,
     Heard,
+    ModelUsed,
     Notified,
     Played,
     Prompted,
@@ -47,14 +49,14 @@ _TOLD: Final = {
     "ParentCallSid": "parent call",
 }
 """What of the voice webhook people want to know, beside SIP headers."""
-_WITHIN: Final = (Prompted, Replied, Played, Heard, Typing, Transcribed, SocketOpened)
+_WITHIN: Final = (Prompted, Replied, Played, Heard, Typing, Transcribed, SocketOpened, ModelUsed, Costed)
 """What the dialogue tells already, or what nobody wants to read."""
 
 
-def sheet(call: CallRecord, entries: Sequence[Entry]) -> Group:
+def sheet(call: CallRecord, entries: Sequence[Entry], prices: PriceList) -> Group:
     """One call: what is known of it, then who said what, and what happened in between."""
     state = CallState.of(entries)
-    return Group(_summary(call, state), "", _dialogue_table(call, entries, state))
+    return Group(_summary(call, state, cost_of(state, prices)), "", _dialogue_table(call, entries, state))
 
 
 def table(calls: Iterable[CallRecord]) -> Table:
@@ -77,7 +79,7 @@ def table(calls: Iterable[CallRecord]) -> Table:
     return grid
 
 
-def _summary(call: CallRecord, state: CallState) -> Table:
+def _summary(call: CallRecord, state: CallState, cost: CallCost) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -98,10 +100,21 @@ def _summary(call: CallRecord, state: CallState) -> Table:
         ),
         ("agent", agent),
         ("variant", state.variant),
+        ("cost", _cost(cost)),
     ]
     for name, value in filter(lambda row: row[1], rows):
         grid.add_row(name, plain(value))
     return grid
+
+
+def _cost(cost: CallCost) -> str:
+    """E.g. ``about 0.16 USD: call 2 minutes 0.02, relay 2 minutes 0.14 (prices of 2026-11 that ship)``."""
+    parts = [f"{line.what} {line.quantity:,.0f} {line.unit} {line.amount:.4f}" for line in cost.lines]
+    ships = " that ship" if cost.shipped_prices else ""
+    told = (
+        f"about {cost.total:.4f} {cost.currency}: {', '.join(parts)} (prices of {cost.prices_as_of}{ships})"
+    )
+    return told if parts else ""
 
 
 def _is_worth_it(name: str, value: str) -> bool:

@@ -66,10 +66,11 @@ def show_call(call_sid: CallSid, as_json: AsJson = False, database_url: Database
 
     Example: voice-app calls show CA0123456789abcdef0123456789abcdef
     """
-    from voice_app.calls import call_document
+    from voice_app.calls import call_document, price_list
     from voice_app.cli.call_tables import sheet
     from voice_app.cli.journal import ask, calls_named
     from voice_app.cli.output import console, print_json
+    from voice_app.settings import load
 
     async def read(journal: Journal) -> tuple[CallRecord, list[Entry]]:
         (call,) = await calls_named(journal, [call_sid])
@@ -79,7 +80,7 @@ def show_call(call_sid: CallSid, as_json: AsJson = False, database_url: Database
     if as_json:
         print_json(call_document(call, entries))
     else:
-        console(60).print(sheet(call, entries))
+        console(60).print(sheet(call, entries, price_list(load())))
 
 
 def report(call_sid: CallSid, database_url: DatabaseUrl = None) -> None:
@@ -87,13 +88,17 @@ def report(call_sid: CallSid, database_url: DatabaseUrl = None) -> None:
 
     Example: voice-app calls report CA0123456789abcdef0123456789abcdef
     """
+    from voice_app.calls import price_list
     from voice_app.cli.journal import ask, calls_named
     from voice_app.cli.output import print_json
     from voice_app.followups import report_of
+    from voice_app.settings import load
+
+    prices = price_list(load())
 
     async def read(journal: Journal) -> CallReport | None:
         (call,) = await calls_named(journal, [call_sid])
-        return await report_of(journal, call.call_sid)
+        return await report_of(journal, call.call_sid, prices)
 
     print_json(ask(database_url, read))
 

@@ -16,8 +16,10 @@ from typing import Final
 
 import aiohttp
 
+from voice_app.calls import PriceList
 from voice_app.followups.callbacks import CallbackTask
 from voice_app.followups.context import BEGUN, Finished, FollowupContext, Retry, Verdict
+from voice_app.followups.outcome import PriceTask
 from voice_app.followups.report import call_report, encode
 from voice_app.followups.revisions import NOTHING_NEW, REPORT, Revisions, entries_of
 from voice_app.journal import Journal
@@ -42,15 +44,24 @@ class DeliveryTask:
     kinds = None
 
     def __init__(
-        self, journal: Journal, url: str, key: bytes, *, wait_s: float = 0.0, gather_s: float = 0.0
+        self,
+        journal: Journal,
+        url: str,
+        key: bytes,
+        *,
+        wait_s: float = 0.0,
+        gather_s: float = 0.0,
+        prices: PriceList | None = None,
     ) -> None:
         """
         Args:
             wait_s: how long the first report waits for what the call's documents asked for.
             gather_s: how long a later revision waits for more news.
+            prices: what things cost; without them a report tells no cost.
         """
         self._wait_s = wait_s
         self._gather_s = gather_s
+        self._prices = prices
         self._journal = journal
         self._url = url
         self._key = key
@@ -65,7 +76,7 @@ class DeliveryTask:
             return Finished(NOTHING_NEW, until=until)
         if (pause := self._pause(context, revisions)) > 0:
             return Retry(after_s=pause)
-        document = call_report(context.record, entries)
+        document = call_report(context.record, entries, self._prices)
         body = encode(document)
         if len(body) > MAX_BYTES:
             return Finished("too long", f"{len(body)} bytes", good=False, until=until)
@@ -129,5 +140,5 @@ def _others_are_under_way(context: FollowupContext) -> bool:
     begun = next((event.detail for event in context.state.events(FollowedUp) if event.step == BEGUN), "")
     over = {event.step for event in context.state.events(FollowedUp)}
     return not over.issuperset(
-        name for name in begun.split() if name not in (DeliveryTask.name, CallbackTask.name)
+        name for name in begun.split() if name not in (DeliveryTask.name, CallbackTask.name, PriceTask.name)
     )

@@ -18,11 +18,13 @@ from typing import Final
 
 from cachetools import LRUCache
 
+from voice_app.calls import price_list
 from voice_app.followups.callbacks import CallbackTask
 from voice_app.followups.context import FollowupTask, Work
 from voice_app.followups.delivery import DeliveryTask
 from voice_app.followups.durable import Begun, Durable, WorkflowTables
 from voice_app.followups.orchestrator import ClosingTask, FactsTask
+from voice_app.followups.outcome import PriceTask
 from voice_app.followups.recordings import RecordingsTask
 from voice_app.journal import CallRecord, Journal, JournalError, Selection
 from voice_app.journal.events import Closed
@@ -230,7 +232,7 @@ class Followups:
         """At the start: a server may have been lost between the news of a call and its report's revision."""
         if self._looked_for_news or not self._work.reports:
             return
-        kinds = frozenset({"voicemail", "analysed", "alert"})
+        kinds = frozenset({"voicemail", "analysed", "alert", "price"})
         async for record in self._journal.select(Selection(since=since, closed=True, having=kinds)):
             self.news(record.call_sid)
         self._looked_for_news = True
@@ -280,14 +282,15 @@ def tasks_of(
     api: TwilioApi,
     journal: Journal,
     calls: Calls,
+    account: Callable[[str], Awaitable[None]],
     has_room: Callable[[], bool],
     *,
     configured: bool,
 ) -> list[FollowupTask]:
     """What the settings want done after calls.
 
-    ``has_room``: whether this server would take a new call now. ``configured``: whether any of its documents
-    names a configuration of Orchestrator.
+    ``account`` writes down anew what a call cost. ``has_room``: whether this server would take a new call
+    now. ``configured``: whether any of its documents names a configuration of Orchestrator.
     """
     account_sid, default = settings.account_sid or "", settings.conversation_configuration
     configurations = Configurations(api)
@@ -302,8 +305,19 @@ def tasks_of(
         )
     if settings.recordings is not None:
         found.append(RecordingsTask(api, account_sid, settings.recordings, journal))
+    if settings.prices is not None or settings.budget_day:
+        found.append(PriceTask(calls, journal, account))
     if settings.report_url is not None and settings.report_secret is not None:
         key = webhook_key(settings.report_secret.get_secret_value())
         wait_s, gather_s = settings.report_wait, settings.followup_seconds
-        found.append(DeliveryTask(journal, settings.report_url, key, wait_s=wait_s, gather_s=gather_s))
+        found.append(
+            DeliveryTask(
+                journal,
+                settings.report_url,
+                key,
+                wait_s=wait_s,
+                gather_s=gather_s,
+                prices=price_list(settings),
+            )
+        )
     return found

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from voice_app.calls import CallState, HandoffState, SpokenLine
+from voice_app.calls import CallCost, CallState, HandoffState, PriceList, SpokenLine, cost_of
 from voice_app.followups.revisions import Revisions, entries_of
 from voice_app.journal import CallRecord, Entry, Journal
 from voice_app.journal.events import (
@@ -214,18 +214,20 @@ class CallReport(_Part, kw_only=True, rename={"from_": "from"}):
     failures: list[ReportedNote]
     alerts: list[ReportedAlert]
     analysed: list[ReportedAnalysis]
+    cost: CallCost | None
+    """Where the prices are known to whoever makes the report."""
     follow_ups: list[ReportedNote]
 
 
-async def report_of(journal: Journal, call_sid: str) -> CallReport | None:
+async def report_of(journal: Journal, call_sid: str, prices: PriceList | None = None) -> CallReport | None:
     """The report of a call as the journal knows it now; None if it does not. Raises `JournalError`."""
     record = await journal.call(call_sid)
     if record is None:
         return None
-    return call_report(record, await entries_of(journal, call_sid))
+    return call_report(record, await entries_of(journal, call_sid), prices)
 
 
-def call_report(record: CallRecord, entries: Sequence[Entry]) -> CallReport:
+def call_report(record: CallRecord, entries: Sequence[Entry], prices: PriceList | None = None) -> CallReport:
     """The report of a call. ``entries``: what was written of it, and of its conversations."""
     state = CallState.of(entries)
     said, assigned = state.transcript.lines(), state.last(AgentAssigned)
@@ -281,6 +283,7 @@ def call_report(record: CallRecord, entries: Sequence[Entry]) -> CallReport:
             )
             for event in state.events(Analysed)
         ],
+        cost=None if prices is None else cost_of(state, prices),
         follow_ups=[
             ReportedNote(at=at, what=event.step, detail=f"{event.outcome} {event.detail}".strip())
             for at, event in state.timed(FollowedUp)

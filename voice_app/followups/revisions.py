@@ -18,6 +18,7 @@ from voice_app.journal.events import (
     Closed,
     Conversed,
     FollowedUp,
+    Priced,
     Stored,
     Transcribed,
     Voicemail,
@@ -27,7 +28,7 @@ REPORT: Final = "report"
 """The task that sends a call's report; ``report#2`` sends its second revision."""
 NOTHING_NEW: Final = "nothing new"
 """The outcome of a revision that need not be sent."""
-NEWS: Final = (Alerted, Analysed, Closed, Stored, Transcribed, Voicemail)
+NEWS: Final = (Alerted, Analysed, Closed, Priced, Stored, Transcribed, Voicemail)
 """Events that may come after a report, and that its readers wait for."""
 
 

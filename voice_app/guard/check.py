@@ -211,6 +211,18 @@ class Watch:
         self._known: frozenset[tuple[str, str]] = frozenset()
         self._counted: Counter[tuple[str, str]] = Counter()
         self._doubted = False
+        self._others: dict[str, str] = {}
+
+    def tell(self, topic: str, alarm: str) -> None:
+        """Raise an alarm about something else, for those who watch this one; empty: it is over."""
+        if self._others.get(topic, "") == alarm:
+            return
+        self._others[topic] = alarm
+        self._tell_change()
+
+    def _tell_change(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     @property
     def refusals(self) -> list[str]:
@@ -220,9 +232,8 @@ class Watch:
     @property
     def alarm(self) -> str:
         """What is wrong, for people; empty while nothing is."""
-        if not self._known:
-            return ""
-        return f"speech-to-text is billed twice ({', '.join(self.refusals)}), see voice-app check"
+        told = f"speech-to-text is billed twice ({', '.join(self.refusals)}), see voice-app check"
+        return "; ".join(filter(None, (told if self._known else "", *self._others.values())))
 
     @property
     def refusing(self) -> bool:
@@ -286,8 +297,7 @@ class Watch:
         for rule in self.refusals:
             metrics.GUARD_REFUSALS.labels(rule).set(1)
         if changed:
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self._tell_change()
 
     def _count(self, report: Report) -> None:
         """Tell the metrics what was found; what was found before and is gone is 0."""

@@ -247,6 +247,36 @@ class ToolReturned(_Event, tag="tool-result", frozen=True):
     duration_ms: float | None = None
 
 
+class ModelUsed(_Event, tag="model", frozen=True):
+    """A model answered for this call, and took tokens."""
+
+    model: str
+    sent: int
+    received: int
+    cached: int = 0
+    """Of those that were sent, how many the endpoint had cached."""
+    estimated: bool = False
+    """It was not told how many: they are guessed from the text. An answer that was cut off tells nothing."""
+
+
+class Priced(_Event, tag="price", frozen=True):
+    """What Twilio has charged for the call itself, sessions and legs aside."""
+
+    amount: float
+    """Never negative."""
+    currency: str
+    """ISO 4217, e.g. ``USD``."""
+
+
+class Costed(_Event, tag="cost", frozen=True):
+    """What the call cost, as far as it was known at its end; the last one counts. See ``calls/cost.py``."""
+
+    amount: float
+    currency: str
+    second_engine: float = 0.0
+    """What a second speech-to-text would have cost beside the one that there was."""
+
+
 class HandedOff(_Event, tag="handoff", frozen=True):
     """A step on the way to a person and back; see ``voice_app/calls/handoff.py``."""
 
@@ -469,6 +499,9 @@ Event: TypeAlias = (
     | Acted
     | ToolCalled
     | ToolReturned
+    | ModelUsed
+    | Priced
+    | Costed
     | HandedOff
     | Transcribed
     | Transcription

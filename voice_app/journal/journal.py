@@ -244,6 +244,15 @@ class Journal:
         self._cache.learn(call_sid, entries)
         return [*entries]
 
+    async def of_kind(self, kind: type[Event], since: float) -> list[Entry]:
+        """The entries of one kind of event from then on (seconds since the epoch), of all servers.
+
+        Raises:
+            JournalError: the database cannot be read.
+        """
+        await self.settle(_PATIENCE_SECONDS)
+        return await self._breaker.ask(self._store.of_kind, kind, since, within=_LIST_SECONDS)
+
     async def select(
         self,
         selection: Selection = EVERY,

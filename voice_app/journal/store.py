@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, delete, func, select
 from voice_app.journal import erasure, schema, search
 from voice_app.journal.database import ACTS, Database, EventRow, JournalError, malformed, unsupported
 from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server, decode, encode, kind
-from voice_app.journal.events import Closed, Opened, Supervised, UnknownEvent
+from voice_app.journal.events import Closed, Event, Opened, Supervised, UnknownEvent
 from voice_app.journal.search import storable as _storable
 from voice_app.journal.tables import Selection, beyond, calls, events, labels, servers
 
@@ -100,6 +100,12 @@ class Store:
     def since(self, last_id: str, limit: int) -> list[Entry]:
         """The first entries after this id, of all servers. Their clocks may differ."""
         return self._entries(_ENTRIES.where(events.c.id > _storable(last_id)).limit(limit))
+
+    def of_kind(self, kind: type[Event], since: float) -> list[Entry]:
+        """The entries of one kind of event from then on (seconds since the epoch), in order."""
+        first = f"{int(since * 1000):012x}"  # a UUIDv7 begins with its milliseconds
+        after = events.c.id >= f"{first[:8]}-{first[8:]}"
+        return self._entries(_ENTRIES.where(after, events.c.kind == str(kind.__struct_config__.tag)))
 
     def select(
         self,

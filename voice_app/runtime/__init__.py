@@ -2,6 +2,7 @@
 
 from voice_app.runtime.answering import AnswerError, AnswerHook, HttpAnswerHook, decide, variant_for
 from voice_app.runtime.background import BackgroundTasks
+from voice_app.runtime.budget import DayBudget, DayCost, costs_by_day, note_cost
 from voice_app.runtime.call_transfer import CallTransfer
 from voice_app.runtime.caller_memory import CallerMemory
 from voice_app.runtime.capacity import Admission, CallRegistry, ExpectedNext, Peers, ServingState
@@ -24,6 +25,8 @@ __all__ = [
     "CollectorPauses",
     "ConversationIndex",
     "ConversationMonitor",
+    "DayBudget",
+    "DayCost",
     "ExpectedNext",
     "HttpAnswerHook",
     "LoopWatchdog",
@@ -34,6 +37,8 @@ __all__ = [
     "Services",
     "ServingState",
     "Supervision",
+    "costs_by_day",
     "decide",
+    "note_cost",
     "variant_for",
 ]

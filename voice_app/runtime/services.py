@@ -13,7 +13,7 @@ from cachetools import LRUCache
 
 from voice_app.agents import Agent
 from voice_app.agents.loader import version_of
-from voice_app.calls import CallState, Parties
+from voice_app.calls import CallState, Parties, PriceList
 from voice_app.followups import Followups
 from voice_app.guard import Watch
 from voice_app.handoff import Target, from_addresses
@@ -22,6 +22,7 @@ from voice_app.journal.events import AgentAssigned, Closed
 from voice_app.relay.session_token import Tickets
 from voice_app.runtime.answering import AnswerHook
 from voice_app.runtime.background import BackgroundTasks
+from voice_app.runtime.budget import note_cost
 from voice_app.runtime.caller_memory import CallerMemory
 from voice_app.runtime.capacity import Admission, CallRegistry, Peers
 from voice_app.runtime.conversation_monitor import ConversationIndex, ConversationMonitor
@@ -76,6 +77,8 @@ class Services:
     """What is done after calls."""
     conversations: Conversations
     monitor: ConversationMonitor
+    prices: PriceList
+    """What things cost."""
     agents: Mapping[str, Agent] = field(default_factory=dict)
     """The agents of numbers that have another one than the rest."""
     targets_of_numbers: Mapping[str, Sequence[Target]] = field(default_factory=dict)
@@ -193,6 +196,7 @@ class Services:
         entry = self.journal.write(call_sid, Closed(status, seconds), once=once)
         if self.is_new(f"end of {call_sid}"):
             metrics.CALLS_ENDED.labels(status).inc()
+            self.background.spawn(note_cost(self.journal, self.prices, call_sid), "cost of a call")
             if traces.on():
                 self.background.spawn(self._trace(entry, status), "trace of a call")
         if self.memory is not None:

@@ -14,7 +14,7 @@ from voice_app.settings.values import words
 SOURCES: Final = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", populate_by_name=True)
 ModelShape = Literal[
     "no-tools", "no-system", "no-empty-content", "no-extras", "no-stream", "no-temperature",
-    "short-ids", "plain-schemas", "max-tokens", "max-completion-tokens", "thinks-first", "usage",
+    "short-ids", "plain-schemas", "max-tokens", "max-completion-tokens", "thinks-first", "no-usage",
 ]  # fmt: skip
 """How the requests to a model's endpoint are changed for it: see `voice_app.agents.shapes`."""
 

@@ -185,6 +185,17 @@ class Settings(ModelSettings, NumberSettings):
     recordings: Path | None = Field(
         None, description="folder into which messages left by callers are fetched"
     )
+    prices: Path | None = Field(
+        None,
+        description="TOML file of what minutes, tokens and runs cost; what it leaves out is as in the list "
+        "that ships (`voice_app/calls/prices.toml`)",
+    )
+    budget_day: float = Field(
+        0,
+        ge=0,
+        description="an alarm once the calls of a day (from midnight on this machine) have cost more, in the "
+        "prices' currency; 0: no budget",
+    )
     followup_seconds: float = Field(
         5, ge=0, le=3600, description="so long after a call, when late callbacks are in, its follow-ups begin"
     )

@@ -94,6 +94,15 @@ MODEL_TOKENS: Final = METRICS.counter(
 MODEL_COST: Final = METRICS.counter(
     "voice_app_model_cost_total", "What they cost by `VOICE_APP_MODEL_PRICE`, in its currency", ["model"]
 )
+CALL_COST: Final = METRICS.counter(
+    "voice_app_call_cost_total", "What calls had cost at their end, by the list of prices", ["currency"]
+)
+COST_TODAY: Final = METRICS.gauge(
+    "voice_app_cost_today", "What the calls that ended today cost, where there is a budget", workers="livemax"
+)
+BUDGET_EXCEEDED: Final = METRICS.gauge(
+    "voice_app_budget_exceeded", "Whether that is more than `VOICE_APP_BUDGET_DAY`", workers="livemax"
+)
 TOOL_SECONDS: Final = METRICS.histogram(
     "voice_app_tool_seconds", "How long tools ran", ["tool", "outcome"], buckets=_OF_A_REQUEST
 )

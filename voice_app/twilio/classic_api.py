@@ -39,6 +39,10 @@ class CallResource:
     """Seconds since the epoch."""
     from_: str = ""
     to: str = ""
+    price: float | None = None
+    """What Twilio has charged, a negative number as a rule; None: it is not known yet."""
+    price_unit: str = ""
+    """The currency, ``USD`` …"""
 
     @property
     def over(self) -> bool:
@@ -53,7 +57,14 @@ class CallResource:
             created_at = None
         seconds = float(duration) if duration.isdecimal() else None
         ends = (str(raw.get("from") or ""), str(raw.get("to") or ""))
-        return cls(str(raw.get("sid", "")), str(raw.get("status", "")), seconds, created_at, *ends)
+        told, unit = raw.get("price"), str(raw.get("price_unit") or "").upper()
+        try:
+            price = None if told is None else float(told)
+        except (TypeError, ValueError):
+            price = None
+        return cls(
+            str(raw.get("sid", "")), str(raw.get("status", "")), seconds, created_at, *ends, price, unit
+        )
 
 
 class Calls:

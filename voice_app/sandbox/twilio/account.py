@@ -114,6 +114,8 @@ class SandboxAccount:
         """The calls that are on the line, by CallSid."""
         self.finished: dict[str, SandboxCall] = {}
         """The calls that are over, by CallSid."""
+        self.call_price: str | None = None
+        """What was charged for each call that is over, e.g. ``-0.00850``; None: it is not known yet."""
         self.recordings: dict[str, bytes] = {}
         """The media of recordings, by RecordingSid."""
         self.alerts: list[Json] = []

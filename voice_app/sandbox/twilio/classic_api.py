@@ -204,6 +204,8 @@ def _resource(account: SandboxAccount, call: SandboxCall, status: str = "") -> J
         "to": call.number,
         "status": status or ("in-progress" if call.sid in account.calls else "completed"),
         "direction": call.direction,
+        "price": None if call.sid in account.calls else account.call_price,
+        "price_unit": "USD",
         "api_version": "2010-04-01",
         "date_created": format_datetime(datetime.fromtimestamp(call.created_at or account.clock(), UTC)),
         "date_updated": now,

@@ -60,6 +60,16 @@ async def _connect(request: Request) -> Response:
     return JSONResponse({})
 
 
+class _Price(Body):
+    price: str | None
+
+
+async def _set_price(request: Request) -> Response:
+    """What every call that is over was charged for, from now on."""
+    account_of(request).call_price = accepted(_Price, await json_of(request)).price
+    return JSONResponse({})
+
+
 async def _add_fault(request: Request) -> Response:
     account_of(request).faults.add(accepted(Fault, await json_of(request)))
     return JSONResponse({})
@@ -102,5 +112,6 @@ ROUTES = [
     Route("/calls/{call_sid}/end", _ended, methods=["POST"]),
     Route("/network", _connect, methods=["PUT"]),
     Route("/instructions", _instructions, methods=["GET"]),
+    Route("/price", _set_price, methods=["PUT"]),
     Route("/faults", _add_fault, methods=["POST"]),
 ]
