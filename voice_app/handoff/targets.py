@@ -23,13 +23,15 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from opening_hours import OpeningHours, ParserError  # type: ignore[attr-defined]
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from voice_app.settings import E164, TomlError, read_toml, sentences, unknown_keys
+
+if TYPE_CHECKING:
+    from opening_hours import OpeningHours
 
 Kind = Literal["number", "sip", "client", "whatsapp", "conference", "queue", "workflow", "studio"]
 ALONE: Final[frozenset[Kind]] = frozenset({"whatsapp", "conference", "queue", "workflow", "studio"})
@@ -149,6 +151,8 @@ def _target(table: Any, where: str) -> Target:
 
 
 def _hours(text: str, zone: str) -> OpeningHours:
+    from opening_hours import OpeningHours, ParserError  # type: ignore[attr-defined]  # 4 MB: few need it
+
     try:
         return OpeningHours(text, timezone=ZoneInfo(zone))
     except ParserError as error:
