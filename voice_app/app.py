@@ -21,7 +21,7 @@ from voice_app.agents import Agent, hook
 from voice_app.agents.loader import AgentError, load_answer, load_named
 from voice_app.agents.loader import load as load_agent
 from voice_app.calls import price_list
-from voice_app.followups import Followups, Rhythm, tasks_of
+from voice_app.followups import CallbackRules, Followups, Rhythm, tasks_of
 from voice_app.guard import Allowance, Report, Scope, Watch, check_account, named_in
 from voice_app.handoff import Target, TargetError, from_addresses, from_file
 from voice_app.handoff.targets import kind_of
@@ -44,7 +44,6 @@ from voice_app.runtime import (
     ProcessGauges,
     Refusals,
     Services,
-    ServingState,
     Supervision,
     note_cost,
 )
@@ -177,13 +176,15 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         refusal=lambda: watch.alarm if watch.refusing else "",
     )
     prices = price_list(settings)
+    callbacks = CallbackRules(settings)
     tasks = tasks_of(
         settings,
         api,
         journal,
         calls,
         partial(note_cost, journal, prices),
-        has_room=lambda: admission.state is ServingState.READY,
+        admission,
+        callbacks,
         configured=bool(_configurations(settings, documents)),
     )
     conversations = Conversations(api)
@@ -212,6 +213,7 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         peers=Peers(journal, admission),
         index=ConversationIndex(journal),
         background=background,
+        callbacks=callbacks,
         followups=Followups(journal, tasks, calls, settings.database_url, rhythm),
         named_agents={
             name: NamedAgent(load_named(remembering, named), named) for name, named in named_settings.items()

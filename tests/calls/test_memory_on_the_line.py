@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from support.model import ScriptedModel
 from support.sandbox import Sandbox, happened, recorded, sandbox
 from voice_app.journal import events
 from voice_app.sandbox.phone import PhoneCall
+from voice_app.sandbox.phone.leg import Leg
 from voice_app.twilio import Conversations, Intelligence
 
 
@@ -73,3 +76,24 @@ async def test_without_an_orchestrator_a_model_cannot_note_anything(
     names = {item["function"]["name"] for item in model.requests[0]["tools"]}
     assert "remember" not in names
     assert "end_call" in names
+
+
+@pytest.mark.parametrize(
+    ("verdict", "changes", "knows"),
+    [
+        ("TN-Validation-Passed-A", {}, True),
+        ("No-TN-Validation", {}, True),
+        ("TN-Validation-Failed-C", {}, False),
+        ("TN-Validation-Failed-C", {"memory_unverified": True}, True),
+    ],
+)
+async def test_who_shows_a_number_that_failed_its_attestation_gets_nobodys_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: str, changes: dict[str, bool], knows: bool
+) -> None:
+    form = Leg.form
+    async with sandbox(tmp_path, agent="support.agents:knowing", **changes) as server:
+        first, _ = await a_call(server, "Note Has a dog.")
+        await Conversations(server.api).close(first.conversation_id or "")
+        monkeypatch.setattr(Leg, "form", lambda leg, *of: form(leg, *of) | {"StirVerstat": verdict})
+        _, (answer,) = await a_call(server, "Hello?")
+    assert ("Has a dog." in answer) is knows

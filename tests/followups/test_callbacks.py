@@ -1,31 +1,52 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from support.followups import CALL, CALLER, OURS, Office
-from voice_app.followups.callbacks import CallbackTask
+from voice_app.followups.callbacks import CallbackRules, CallbackTask
 from voice_app.journal.events import CallbackWanted, CalledBack, Closed, Connected, Opened
 from voice_app.sandbox.twilio import Fault, Placement
+from voice_app.settings import Settings
 from voice_app.twilio import Calls
 
 LATER = "CA" + "9" * 32
 HOUR = 3600.0
 
 
-def callbacks(office: Office, has_room: Callable[[], bool] = lambda: True) -> CallbackTask:
+class Lines:
+    """Free lines of a server, and which of them are taken."""
+
+    def __init__(self, free: int = 99) -> None:
+        self.free = free
+        self.taken: list[str] = []
+
+    def reserve(self, key: str) -> bool:
+        if len(self.taken) >= self.free:
+            return False
+        self.taken.append(key)
+        return True
+
+    def placed(self, key: str, call_sid: str) -> None:
+        self.taken[self.taken.index(key)] = call_sid
+
+
+def callbacks(office: Office, lines: Lines | None = None, **changes: Any) -> CallbackTask:
+    rules = CallbackRules(Settings.model_construct(**{"call_back": True, **changes}))
     if not office.account.numbers:
         office.account.add_number(OURS)
     calls = Calls(office.api, office.account.sid)
-    return CallbackTask(calls, office.journal, "https://voice.example.com", has_room, room_s=0.0)
+    return CallbackTask(
+        calls, office.journal, "https://voice.example.com", lines or Lines(), rules, room_s=0.0
+    )
 
 
-def turned_away(office: Office, call_sid: str = CALL) -> None:
+def turned_away(office: Office, call_sid: str = CALL, caller: str = CALLER) -> None:
     """A call that found no free line, and whose caller wants to be called back."""
     office.write(
-        Opened(CALLER, OURS, "inbound"), CallbackWanted(CALLER, OURS), Closed("completed"), call_sid=call_sid
+        Opened(caller, OURS, "inbound"), CallbackWanted(caller, OURS), Closed("completed"), call_sid=call_sid
     )
 
 
@@ -86,7 +107,7 @@ async def test_who_does_not_answer_three_times_is_left_in_peace(office: Office) 
 
 async def test_it_waits_for_a_free_line(office: Office) -> None:
     turned_away(office)
-    assert await office.attempt(callbacks(office, lambda: False)) is not None
+    assert await office.attempt(callbacks(office, Lines(0))) is not None
     assert placed(office) == []
     await office.attempt(callbacks(office), number=1)
     assert len(placed(office)) == 1
@@ -140,6 +161,76 @@ async def test_a_number_that_cannot_be_called_is_given_up(office: Office) -> Non
 
 async def test_it_is_given_up_after_a_day(office: Office) -> None:
     turned_away(office)
-    task = callbacks(office, lambda: False)
+    task = callbacks(office, Lines(0))
     assert await office.attempt(task, asked_at=time.time() - 25 * HOUR) is None
     assert await office.outcome("callback") == ("given up", "it was never time")
+
+
+# --- whom it may cost money to call ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("to", "prefixes", "allowed"),
+    [
+        ("+12125550123", (), True),
+        ("+15550199999", (), True),
+        ("+18765550123", (), False),  # Jamaica, with the same code
+        ("+19005550123", (), False),  # a premium rate
+        ("+4930123456", (), False),
+        ("+4930123456", ("+4930", "+4940"), True),
+        ("+4989123456", ("+4930", "+4940"), False),
+        ("+12125550123", ("+49",), False),
+        ("no number", (), False),
+    ],
+)
+def test_the_country_of_our_number_is_called_or_what_the_settings_name(
+    to: str, prefixes: tuple[str, ...], allowed: bool
+) -> None:
+    rules = CallbackRules(Settings.model_construct(call_back=True, call_back_to=prefixes))
+    assert rules.allows(to, OURS) is allowed
+    assert not CallbackRules(Settings.model_construct(call_back_to=prefixes)).allows(to, OURS)
+
+
+@pytest.mark.parametrize("changes", [{"call_back": False}, {"call_back_to": ("+44",)}])
+async def test_a_wish_that_is_not_allowed_any_more_is_dropped(
+    office: Office, changes: dict[str, Any]
+) -> None:
+    turned_away(office)
+    assert await office.attempt(callbacks(office, **changes)) is None
+    assert await office.outcome("callback") == ("not allowed", "")
+    assert placed(office) == []
+
+
+async def test_a_number_has_so_many_wishes_a_day(office: Office) -> None:
+    sids = [f"CA{number:032x}" for number in range(4)]
+    task = callbacks(office, call_back_per_number=2)
+    for sid in sids:
+        turned_away(office, sid)
+        for number in range(2):
+            if await office.attempt(task, call_sid=sid, number=number) is None:
+                break
+            await ended(office, "completed")
+    outcomes = [(await office.outcome("callback", sid))[0] for sid in sids]
+    assert outcomes == ["called back", "called back", "too often", "too often"]
+    assert len(placed(office)) == 2
+
+
+@pytest.mark.parametrize("limit", ["call_back_per_hour", "call_back_per_day"])
+async def test_so_many_calls_are_placed_in_a_while(office: Office, limit: str) -> None:
+    task = callbacks(office, None, **{limit: 3})
+    waits = []
+    for number in range(5):
+        turned_away(office, sid := f"CA{number:032x}", f"+1212555{number:04}")
+        waits.append(await office.attempt(task, call_sid=sid))
+    assert len(placed(office)) == 3
+    assert [wait == 600 for wait in waits] == [False] * 3 + [True] * 2
+
+
+async def test_each_call_has_a_line_from_before_it_is_placed(office: Office) -> None:
+    lines = Lines(2)
+    task = callbacks(office, lines)
+    for number in range(35):
+        turned_away(office, sid := f"CA{number:032x}", f"+1212555{number:04}")
+        await office.attempt(task, call_sid=sid)
+    assert lines.taken == [call.call_sid for call in placed(office)]
+    assert len(placed(office)) == 2

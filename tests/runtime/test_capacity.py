@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.sandbox import recorded, sandbox
+from support.sandbox import Sandbox, recorded, sandbox
 from voice_app.journal import events
 from voice_app.relay.connection import Connection
 from voice_app.runtime import Admission, CallRegistry, ExpectedNext, ServingState
@@ -199,7 +199,7 @@ def test_a_change_is_published_once() -> None:
 async def test_a_full_server_offers_to_call_back_and_those_who_talk_hear_nothing_of_it(
     tmp_path: Path,
 ) -> None:
-    async with sandbox(tmp_path, max_calls=1) as server, server.call() as call:
+    async with sandbox(tmp_path, call_back=True, max_calls=1) as server, server.call() as call:
         await call.reply()
         async with server.http.get(f"{server.base_url}/readyz") as response:
             assert response.status == 200
@@ -217,7 +217,7 @@ async def test_a_full_server_offers_to_call_back_and_those_who_talk_hear_nothing
 
 
 async def test_a_caller_who_presses_nothing_is_asked_to_call_again(tmp_path: Path) -> None:
-    async with sandbox(tmp_path, max_calls=1) as server, server.call() as call:
+    async with sandbox(tmp_path, call_back=True, max_calls=1) as server, server.call() as call:
         await call.reply()
         async with server.call() as turned_away:
             assert OFFER in (await turned_away.reply()).text
@@ -230,7 +230,7 @@ async def test_a_caller_who_presses_nothing_is_asked_to_call_again(tmp_path: Pat
 
 
 async def test_another_key_brings_the_offer_again(tmp_path: Path) -> None:
-    async with sandbox(tmp_path, max_calls=1) as server, server.call() as call:
+    async with sandbox(tmp_path, call_back=True, max_calls=1) as server, server.call() as call:
         await call.reply()
         async with server.call() as turned_away:
             await turned_away.reply()
@@ -240,7 +240,7 @@ async def test_another_key_brings_the_offer_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("caller", ["client:anna", "sip:anna@example.com", "+266696687", "anonymous"])
 async def test_who_cannot_be_called_back_gets_no_offer(tmp_path: Path, caller: str) -> None:
-    async with sandbox(tmp_path, max_calls=1) as server, server.call() as call:
+    async with sandbox(tmp_path, call_back=True, max_calls=1) as server, server.call() as call:
         await call.reply()
         response = await server.post("/voice", CallSid=OTHER, From=caller, To=server.phone.number)
         document = await response.text()
@@ -252,7 +252,7 @@ async def test_who_cannot_be_called_back_gets_no_offer(tmp_path: Path, caller: s
 
 async def test_when_it_is_full_people_take_the_call(tmp_path: Path) -> None:
     async with (
-        sandbox(tmp_path, max_calls=1, handoff_to=("+15550100010",)) as server,
+        sandbox(tmp_path, call_back=True, max_calls=1, handoff_to=("+15550100010",)) as server,
         server.call() as call,
     ):
         await call.reply()
@@ -266,7 +266,7 @@ async def test_when_it_is_full_people_take_the_call(tmp_path: Path) -> None:
 
 async def test_who_is_not_reached_by_people_does_not_come_to_the_agent_after_all(tmp_path: Path) -> None:
     people: dict[str, Any] = {"handoff_to": ("+15550100010",), "handoff_then": "agent"}
-    async with sandbox(tmp_path, max_calls=1, **people) as server, server.call() as call:
+    async with sandbox(tmp_path, call_back=True, max_calls=1, **people) as server, server.call() as call:
         await call.reply()
         async with server.call(Person("busy")) as turned_away:
             assert "Please leave a message" in (await turned_away.reply()).text
@@ -275,7 +275,7 @@ async def test_who_is_not_reached_by_people_does_not_come_to_the_agent_after_all
 
 async def test_a_line_may_want_the_message_instead_of_people(tmp_path: Path) -> None:
     people: dict[str, Any] = {"handoff_to": ("+15550100010",), "busy": "message"}
-    async with sandbox(tmp_path, max_calls=1, **people) as server, server.call() as call:
+    async with sandbox(tmp_path, call_back=True, max_calls=1, **people) as server, server.call() as call:
         await call.reply()
         async with server.call() as turned_away:
             assert OFFER in (await turned_away.reply()).text
@@ -285,14 +285,14 @@ async def test_a_line_of_people_takes_calls_however_full_the_agent_is(tmp_path: 
     numbers = tmp_path / "numbers.toml"
     numbers.write_text('["+15550100002"]\nanswer = "people"\n')
     options: dict[str, Any] = {"handoff_to": ("+15550100010",), "numbers": numbers, "busy": "message"}
-    async with sandbox(tmp_path, max_calls=1, **options) as server, server.call() as call:
+    async with sandbox(tmp_path, call_back=True, max_calls=1, **options) as server, server.call() as call:
         await call.reply()
         response = await server.post("/voice", CallSid=OTHER, From="+15550199998", To="+15550100002")
         assert "<Dial" in await response.text()
 
 
 async def test_a_call_that_we_place_has_been_admitted(tmp_path: Path) -> None:
-    async with sandbox(tmp_path, max_calls=1) as server, server.call() as call:
+    async with sandbox(tmp_path, call_back=True, max_calls=1) as server, server.call() as call:
         await call.reply()
         form = {"From": server.phone.number, "To": "+15550199998", "Direction": "outbound-api"}
         response = await server.post("/voice", CallSid=OTHER, **form)
@@ -300,7 +300,7 @@ async def test_a_call_that_we_place_has_been_admitted(tmp_path: Path) -> None:
 
 
 async def test_a_broken_socket_is_taken_up_again_however_full_the_server_is(tmp_path: Path) -> None:
-    async with sandbox(tmp_path, max_calls=1) as server, server.call() as call:
+    async with sandbox(tmp_path, call_back=True, max_calls=1) as server, server.call() as call:
         await call.reply()
         await call.drop()
         assert (await call.reply()).text == server.settings.resume_greeting
@@ -308,7 +308,45 @@ async def test_a_broken_socket_is_taken_up_again_however_full_the_server_is(tmp_
 
 
 async def test_a_line_is_free_again_when_a_call_is_over(tmp_path: Path) -> None:
-    async with sandbox(tmp_path, max_calls=1) as server:
+    async with sandbox(tmp_path, call_back=True, max_calls=1) as server:
         for _ in range(3):
             async with server.call() as call:
                 assert (await call.reply()).text == server.settings.greeting
+
+
+async def test_nobody_is_offered_a_call_back_unless_it_is_switched_on(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, max_calls=1) as server, server.call() as call:
+        await call.reply()
+        assert "<Gather" not in await turned_away_document(server)
+
+
+async def test_a_number_that_failed_its_attestation_is_not_called_back(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, call_back=True, max_calls=1) as server, server.call() as call:
+        await call.reply()
+        for verdict, offered in (
+            ("TN-Validation-Passed-A", True),
+            ("No-TN-Validation", True),
+            ("TN-Validation-Failed-A", False),
+            ("TN-Validation-Failed", False),
+        ):
+            document = await turned_away_document(server, StirVerstat=verdict)
+            assert ("<Gather" in document) is offered, verdict
+
+
+async def turned_away_document(server: Sandbox, **form: str) -> str:
+    response = await server.post("/voice", CallSid=OTHER, From="+15550199998", To=server.phone.number, **form)
+    return await response.text()
+
+
+def test_a_call_back_has_a_line_from_before_it_is_placed_until_it_is_over() -> None:
+    registry = CallRegistry()
+    admission = Admission(registry, max_calls=2)
+    assert admission.reserve("one")
+    assert admission.reserve("two")
+    assert not admission.reserve("three")
+    admission.placed("one", "CA1")
+    assert registry.connecting == 2
+    registry.expect("CA1", ExpectedNext.SOCKET)  # answered: the document went out
+    assert registry.connecting == 2
+    registry.call_ended("CA1")
+    assert admission.reserve("three")

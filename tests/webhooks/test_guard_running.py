@@ -73,7 +73,7 @@ async def test_who_refuses_sends_new_calls_to_people_without_a_second_engine(tmp
 
 
 async def test_without_people_a_refused_caller_may_ask_to_be_called_back(tmp_path: Path) -> None:
-    async with guarded(tmp_path, guard_running="refuse") as server:
+    async with guarded(tmp_path, guard_running="refuse", call_back=True) as server:
         await captures(server, RULE)
         document = await answer(server)
         assert "<ConversationRelay" not in document

@@ -2,7 +2,7 @@
 
 from voice_app.calls.cost import CallCost, CostLine, PriceList, cost_of, price_list
 from voice_app.calls.handoff import MISSES, Handoff, HandoffState, HandoffStep
-from voice_app.calls.party import CallerAddress, Parties
+from voice_app.calls.party import CallerAddress, Parties, attestation_failed
 from voice_app.calls.resuming import MAX_RECONNECTS, Question, ReconnectState, ResumeState
 from voice_app.calls.sessions import CLOSED_IN_ORDER, GIVEN_UP, SessionRecord, Sessions
 from voice_app.calls.state import INVITED, CallState, Engine, ToolUse, call_document
@@ -34,6 +34,7 @@ __all__ = [
     "Sessions",
     "SpokenLine",
     "ToolUse",
+    "attestation_failed",
     "call_document",
     "cost_of",
     "pressed",

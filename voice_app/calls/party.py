@@ -7,6 +7,7 @@ written where people read it, and how it is read aloud.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, Self, TypeAlias
 
@@ -27,6 +28,14 @@ _NORTH_AMERICAN: Final = re.compile(r"\+1[2-9]\d{9}", re.ASCII)
 _SIP_USER: Final = re.compile(r"sips?:(?:([^@;?]*)@)?([^;?:]*)", re.IGNORECASE)
 MAX_SPOKEN: Final = 80
 """Characters of a name or an address that are read aloud."""
+
+
+def attestation_failed(webhook: Mapping[str, str]) -> bool:
+    """Whether the caller's number was signed on its way, and the signature is wrong (STIR/SHAKEN).
+
+    ``webhook`` is what Twilio told of the call. Without any signature nothing failed.
+    """
+    return webhook.get("StirVerstat", "").startswith("TN-Validation-Failed")
 
 
 @dataclass(slots=True, frozen=True)

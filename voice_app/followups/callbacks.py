@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Final
+from collections.abc import AsyncIterator
+from typing import Final, Protocol
 
 from voice_app.calls import CallState
 from voice_app.followups.context import Finished, FollowupContext, Retry, Verdict
 from voice_app.journal import CallRecord, Journal, Selection
 from voice_app.journal.events import CallbackWanted, CalledBack, FollowedUp
+from voice_app.settings import Settings
 from voice_app.twilio import ApiError, Calls, Trouble
 
 MAX_CALLS: Final = 3
@@ -26,6 +27,56 @@ _SLACK_S: Final = 60.0
 """By so much Twilio's clock and ours may differ."""
 _SETTLE_S: Final = 10.0
 _DAY_S: Final = 24 * 3600.0
+_MANY_S: Final = 600.0
+"""After so long it is looked again whether a call back may be placed."""
+
+
+class CallbackRules:
+    """Who may be called back: whoever asks for it has us pay for a call to any number they like."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.on = settings.call_back
+        self._prefixes = settings.call_back_to
+        self.per_number = settings.call_back_per_number
+        self.per_hour = settings.call_back_per_hour
+        self.per_day = settings.call_back_per_day
+        if self.on:
+            _country("+15550100001")  # what it needs is loaded before anybody calls
+
+    def allows(self, to: str, from_: str) -> bool:
+        """Whether this number (E.164) may be called from one of ours."""
+        if not self.on:
+            return False
+        if self._prefixes:
+            return to.startswith(self._prefixes)
+        country, costs = _country(to)
+        return not costs and country is not None and country == _country(from_)[0]
+
+
+def _country(number: str) -> tuple[str | None, bool]:
+    """The country of a number, and whether a call to it costs more than to others there."""
+    import phonenumbers  # its metadata take a tenth of a second to load
+
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return None, True
+    kinds = phonenumbers.PhoneNumberType
+    costs = phonenumbers.number_type(parsed) in (
+        *(kinds.PREMIUM_RATE, kinds.SHARED_COST, kinds.UAN, kinds.PERSONAL_NUMBER, kinds.PAGER),
+    )
+    country = phonenumbers.region_code_for_number(parsed)
+    return country or phonenumbers.region_code_for_country_code(parsed.country_code or 0), costs
+
+
+class Places(Protocol):
+    """The lines of this server. Each call back has one from before it is placed."""
+
+    def reserve(self, key: str) -> bool:
+        """Take a free line; False if there is none."""
+
+    def placed(self, key: str, call_sid: str) -> None:
+        """The line that was taken is that of this call."""
 
 
 class CallbackTask:
@@ -41,16 +92,18 @@ class CallbackTask:
         calls: Calls,
         journal: Journal,
         origin: str,
-        has_room: Callable[[], bool],
+        places: Places,
+        rules: CallbackRules,
         *,
         room_s: float = 60.0,
     ) -> None:
-        """``has_room``: whether this server would take a new call now. An attempt waits so long for it."""
+        """An attempt waits ``room_s`` for one of the ``places``."""
         self._room_s = room_s
+        self._rules = rules
         self._calls = calls
         self._journal = journal
         self._origin = origin
-        self._has_room = has_room
+        self._places = places
 
     def wanted(self, context: FollowupContext) -> bool:
         return bool(context.state.events(CallbackWanted))
@@ -72,9 +125,15 @@ class CallbackTask:
             pause = rung[-1][0] + _PAUSES_S[number - 1] - time.time()
             if pause > 0:
                 return Retry(after_s=pause)
+        if not self._rules.allows(wish.to, wish.from_):
+            return Finished("not allowed", good=False)
         if told := await self._is_not_needed(context, wish.to):
             return Finished(told)
-        if not await self._room():
+        if await self._wishes_of(wish.to, context.record.opened_at) > self._rules.per_number:
+            return Finished("too often", good=False)
+        if await self._too_many():
+            return Retry(after_s=_MANY_S)
+        if not await self._room(context.call_sid):
             return Retry()
         await self._call(context, wish, placed)
         return Retry()
@@ -100,6 +159,7 @@ class CallbackTask:
                 status_url=f"{self._origin}/voice/status",
                 ring_seconds=RING_SECONDS,
             )
+        self._places.placed(context.call_sid, sid)
         await self._note(
             context.call_sid, CalledBack(number, sid), f"callback:{context.call_sid}:{number}:sid"
         )
@@ -137,9 +197,28 @@ class CallbackTask:
         async for record in self._journal.select(Selection(address=address, since=since)):
             yield record, CallState.of(await self._journal.events(record.call_sid))
 
-    async def _room(self) -> bool:
+    async def _wishes_of(self, address: str, until: float) -> int:
+        """How often a number has wanted to be called back within a day."""
+        selection = Selection(
+            address=address, since=until - _DAY_S, until=until, having=frozenset({"callback-wanted"})
+        )
+        return 1 + sum([1 async for _ in self._journal.select(selection)])
+
+    async def _too_many(self) -> bool:
+        """Whether so many calls back were placed that the next has to wait."""
+        now, placed = time.time(), []
+        having = frozenset({"callback"})
+        async for record in self._journal.select(Selection(since=now - 2 * _DAY_S, having=having)):
+            state = CallState.of(await self._journal.events(record.call_sid))
+            placed += [at for at, event in state.timed(CalledBack) if event.call_sid]
+        return any(
+            sum(at > now - seconds for at in placed) >= most
+            for seconds, most in ((3600.0, self._rules.per_hour), (_DAY_S, self._rules.per_day))
+        )
+
+    async def _room(self, call_sid: str) -> bool:
         ends = time.monotonic() + self._room_s
-        while not self._has_room():
+        while not self._places.reserve(call_sid):
             if time.monotonic() > ends:
                 return False
             await asyncio.sleep(0.5)

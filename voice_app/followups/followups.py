@@ -19,7 +19,7 @@ from typing import Final
 from cachetools import LRUCache
 
 from voice_app.calls import price_list
-from voice_app.followups.callbacks import CallbackTask
+from voice_app.followups.callbacks import CallbackRules, CallbackTask, Places
 from voice_app.followups.context import FollowupTask, Work
 from voice_app.followups.delivery import DeliveryTask
 from voice_app.followups.durable import Begun, Durable, WorkflowTables
@@ -283,18 +283,19 @@ def tasks_of(
     journal: Journal,
     calls: Calls,
     account: Callable[[str], Awaitable[None]],
-    has_room: Callable[[], bool],
+    places: Places,
+    rules: CallbackRules,
     *,
     configured: bool,
 ) -> list[FollowupTask]:
     """What the settings want done after calls.
 
-    ``account`` writes down anew what a call cost. ``has_room``: whether this server would take a new call
-    now. ``configured``: whether any of its documents names a configuration of Orchestrator.
+    ``account`` writes down anew what a call cost. ``places`` and ``rules`` are for calling back.
+    ``configured``: whether any of its documents names a configuration of Orchestrator.
     """
     account_sid, default = settings.account_sid or "", settings.conversation_configuration
     configurations = Configurations(api)
-    found: list[FollowupTask] = [CallbackTask(calls, journal, settings.origin, has_room)]
+    found: list[FollowupTask] = [CallbackTask(calls, journal, settings.origin, places, rules)]
     if settings.memory_seconds and configured:
         memory, trait = MemoryClient(api), settings.memory_phone_trait
         found.append(FactsTask(memory, configurations, journal, trait, default_configuration=default))

@@ -38,6 +38,8 @@ class ExpectedNext(Enum):
     """It opens the agent's socket, as soon as it has the document."""
     ACTION = 4.0
     """It asks what follows the session, about a second after its end."""
+    CALLED_BACK = 60.0
+    """Somebody whom we ring answers, and it asks for the document."""
     CHOICE = 30.0
     """It tells which key the caller has pressed, after the message that all lines are busy."""
     PEOPLE = 14_400.0
@@ -83,8 +85,8 @@ class CallRegistry:
 
     @property
     def connecting(self) -> int:
-        """How many calls' sockets are about to be opened."""
-        return self._count(ExpectedNext.SOCKET)
+        """How many calls' sockets are about to be opened, those of people whom we ring included."""
+        return self._count(ExpectedNext.SOCKET, ExpectedNext.CALLED_BACK)
 
     @property
     def with_agent(self) -> int:
@@ -195,6 +197,18 @@ class Admission:
     def reason(self) -> str:
         """Why no new calls are taken, for people; empty while they are."""
         return "draining" if self._draining else self._refusal() or self._why_full()
+
+    def reserve(self, key: str) -> bool:
+        """Take a free line for a call back that is about to be placed; False if there is none."""
+        if self.state is not ServingState.READY:
+            return False
+        self._registry.expect(key, ExpectedNext.CALLED_BACK)
+        return True
+
+    def placed(self, key: str, call_sid: str) -> None:
+        """The line that was taken is that of this call."""
+        self._registry.call_ended(key)
+        self._registry.expect(call_sid, ExpectedNext.CALLED_BACK)
 
     def drain(self) -> None:
         """Take no new calls from now on."""

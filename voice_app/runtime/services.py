@@ -13,8 +13,8 @@ from cachetools import LRUCache
 
 from voice_app.agents import Agent
 from voice_app.agents.loader import version_of
-from voice_app.calls import CallState, Parties, PriceList
-from voice_app.followups import Followups
+from voice_app.calls import CallState, Parties, PriceList, attestation_failed
+from voice_app.followups import CallbackRules, Followups
 from voice_app.guard import Watch
 from voice_app.handoff import Target, from_addresses
 from voice_app.journal import Entry, Journal, JournalError
@@ -73,6 +73,8 @@ class Services:
     index: ConversationIndex
     """Which call a conversation is about."""
     background: BackgroundTasks
+    callbacks: CallbackRules
+    """Who may be called back."""
     followups: Followups
     """What is done after calls."""
     conversations: Conversations
@@ -120,6 +122,14 @@ class Services:
         if state.answer is not None and state.answer.people:
             return from_addresses(state.answer.people)
         return self.targets_for(state.parties.number)
+
+    def memory_for(self, webhook: Mapping[str, str]) -> CallerMemory | None:
+        """Where the caller is looked up; `None` where nobody is, or where the number may be somebody else's.
+
+        ``webhook`` is what Twilio told of the call.
+        """
+        unproven = attestation_failed(webhook) and not self.settings.memory_unverified
+        return None if unproven else self.memory
 
     def agent_of(self, state: CallState) -> Agent:
         """Who has this call."""

@@ -199,6 +199,22 @@ class Settings(ModelSettings, NumberSettings):
     followup_seconds: float = Field(
         5, ge=0, le=3600, description="so long after a call, when late callbacks are in, its follow-ups begin"
     )
+    call_back: bool = Field(
+        False, description="whether who finds all lines busy is offered to be called back: calls that you pay"
+    )
+    call_back_to: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="how numbers that may be called back begin, separated by commas, e.g. `+4930, +4940`; "
+        "empty: those of the country of the number that was called, without premium rates",
+    )
+    call_back_per_number: int = Field(2, ge=1, le=100, description="so many wishes of a number a day count")
+    call_back_per_hour: int = Field(20, ge=1, description="so many calls back are placed in an hour")
+    call_back_per_day: int = Field(100, ge=1, description="so many in a day")
+    memory_unverified: bool = Field(
+        False,
+        description="whether a caller gets the memory of a number that failed its attestation (STIR/SHAKEN): "
+        "anybody may be calling",
+    )
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     workers: int = Field(1, ge=1, le=64, description="processes on the port; more than one need PostgreSQL")
@@ -247,10 +263,20 @@ class Settings(ModelSettings, NumberSettings):
             raise ValueError("it should be a host name such as voice.example.com")
         return host.lower()
 
-    @field_validator("guard_allow", "allow_attributes", "allow_elements", "proxy_addresses", mode="before")
+    @field_validator(
+        "call_back_to", "guard_allow", "allow_attributes", "allow_elements", "proxy_addresses", mode="before"
+    )
     @classmethod
     def _separated_by_commas(cls, value: object) -> object:
         return words(value)
+
+    @field_validator("call_back_to")
+    @classmethod
+    def _prefixes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            if re.fullmatch(r"\+[1-9]\d{0,14}", item) is None:
+                raise ValueError("each should look like +4930, the beginning of a number in E.164")
+        return value
 
     @field_validator("guard_allow")
     @classmethod

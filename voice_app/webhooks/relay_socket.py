@@ -176,9 +176,9 @@ class RelayEndpoint:
         )
         if not self._restore_notes(call, state.sockets if rejoin else state.sockets + 1):
             messages.restore(call, state.tools.values())
-        if services.memory is not None:
+        if (memory := services.memory_for(state.webhook)) is not None:
             named = state.joined or state.configuration_id or ""
-            agent = services.memory.attach(call, parties.caller, agent, named)
+            agent = memory.attach(call, parties.caller, agent, named)
         session = Session(
             call,
             line,

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from voice_app.agents import Call, Transfer
-from voice_app.calls import CallState
+from voice_app.calls import CallState, attestation_failed
 from voice_app.findings import refuses
 from voice_app.handoff import BUSY, choose
 from voice_app.journal.events import AnswerDecided, CallbackWanted, Failed, TurnedAway, VariantChosen
@@ -105,8 +105,9 @@ async def _connect(services: Services, request: CallRequest, state: CallState | 
         state.take(services.journal.write(request.call_sid, chosen))
     context = context_for(services, request.call_sid, state, "answer")
     response, served = serve_document(services, line.template, context)
-    if services.memory is not None and not served.greeting:  # a greeting gives time from the socket on
-        services.memory.look_up(request.call_sid, parties.caller, served.configuration or served.conversation)
+    memory = services.memory_for(request.webhook)
+    if memory is not None and not served.greeting:  # a greeting gives time from the socket on
+        memory.look_up(request.call_sid, parties.caller, served.configuration or served.conversation)
     return response
 
 
@@ -202,9 +203,12 @@ def _busy_message(services: Services, request: CallRequest, *, offered: bool) ->
 def _may_call_back(services: Services, request: CallRequest) -> bool:
     """Whether there is somebody to call back, and an agent that would."""
     parties = request.parties
+    phone, ours = parties.caller_address.phone, parties.own_number(services.settings.phone_number)
     return (
         services.line(parties.number).answer == "agent"
         and not parties.outbound
-        and parties.caller_address.phone is not None
-        and parties.own_number(services.settings.phone_number) is not None
+        and phone is not None
+        and ours is not None
+        and not attestation_failed(request.webhook)
+        and services.callbacks.allows(phone, ours)
     )
