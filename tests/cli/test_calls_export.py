@@ -128,6 +128,20 @@ def test_a_link_to_a_file_stays_a_link(run: Run, tmp_path: Path) -> None:
     assert len((tmp_path / "calls.jsonl").read_text().splitlines()) == 3
 
 
+def test_a_link_out_of_the_folder_is_followed_by_force_only(
+    run: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "file"
+    elsewhere.write_text("precious")
+    (tmp_path / "link").symlink_to(elsewhere)
+    refused = run("--output", "link")
+    assert refused.exit_code == 2
+    assert "--force" in refused.stderr
+    assert elsewhere.read_text() == "precious"
+    assert run("--output", "link", "--force").exit_code == 0
+    assert len(elsewhere.read_text().splitlines()) == 3
+
+
 async def test_an_export_that_is_killed_leaves_the_file_of_before(database_url: str, tmp_path: Path) -> None:
     await write(database_url, {f"CA{number}": talk(ANN) for number in range(1000)})
     target = tmp_path / "calls.jsonl"

@@ -10,7 +10,7 @@ import uuid_utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voice_app.journal import Entry, JournalError
+from voice_app.journal import Entry, Journal, JournalError
 from voice_app.journal.entries import Server
 from voice_app.journal.events import Closed, Event, Opened, Prompted, Served, UnknownEvent
 from voice_app.journal.store import Store
@@ -257,3 +257,11 @@ def test_a_database_in_memory_is_the_same_for_every_thread() -> None:
         together = [threads.submit(store.events, "CA1") for _ in range(20)]
         assert [read.result() for read in together] == [[entry(1, INBOUND)]] * 20
     store.close()
+
+
+async def test_the_files_of_a_database_are_their_owners_only(tmp_path: Path) -> None:
+    async with Journal(f"sqlite:///{tmp_path}/voice.db") as journal:
+        journal.write("CA1", Opened("+15550199999", "+15550100001", "inbound"))
+        await journal.events("CA1")
+        modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.glob("voice.db*")}
+    assert modes == {"voice.db": "0o600", "voice.db-wal": "0o600", "voice.db-shm": "0o600"}

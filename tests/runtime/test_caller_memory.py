@@ -75,7 +75,9 @@ async def test_what_is_known_is_there_when_the_agent_first_speaks(
 ) -> None:
     async with serving(tmp_path, account, store_id) as server:
         answer = await first_answer(server)
-    assert answer == f"I know: contact, first name: Ada / 2026-01-02: Likes tea. of {ada.id}"
+    assert answer == (
+        f'I know: contact, first name: "Ada" / 2026-01-02, noted in a conversation: "Likes tea." of {ada.id}'
+    )
 
 
 async def test_the_first_turn_waits_for_it_while_there_is_time(
@@ -105,7 +107,7 @@ async def test_what_came_in_time_is_used_though_the_rest_did_not(
 ) -> None:
     account.faults.add(Fault(path="*/Recall", delay=60))
     async with serving(tmp_path, account, store_id, memory_seconds=3) as server:
-        assert await first_answer(server) == f"I know: contact, first name: Ada of {ada.id}"
+        assert await first_answer(server) == f'I know: contact, first name: "Ada" of {ada.id}'
 
 
 async def test_neither_the_twiml_nor_the_greeting_waits_for_it(

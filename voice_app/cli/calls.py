@@ -118,6 +118,9 @@ def export(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
     ] = STDOUT,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also through a link that leads out of the file's folder.")
+    ] = False,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Export calls, oldest first: what is known of each, who said what, what of it was heard, every event.
@@ -140,7 +143,8 @@ def export(
         raise typer.BadParameter("Give the ids of calls, or say which with --number, --since and --until.")
 
     async def write(journal: Journal) -> int:
-        return await export_calls(journal, call_sids or wanted, format_, None if output == STDOUT else output)
+        file = None if output == STDOUT else output
+        return await export_calls(journal, call_sids or wanted, format_, file, force=force)
 
     done = ask(database_url, write)
     typer.echo(f"{counted(done, 'call')} exported.", err=True)

@@ -43,7 +43,12 @@ _Found: TypeAlias = AsyncIterator[tuple[CallRecord, list[Entry]]]
 
 
 async def export_calls(
-    journal: Journal, wanted: Selection | list[str], format_: CallFormat, output: str | None
+    journal: Journal,
+    wanted: Selection | list[str],
+    format_: CallFormat,
+    output: str | None,
+    *,
+    force: bool = False,
 ) -> int:
     """Write calls, by a selection or their ids, to a file or to standard output. Gives how many there were.
 
@@ -56,7 +61,7 @@ async def export_calls(
     else:
         calls = _listed(await calls_named(journal, wanted))
     write = _WRITERS[format_]
-    with _opened(output) as put, _progress(output) as progress:
+    with _opened(output, force) as put, _progress(output) as progress:
         task = progress.add_task("")
         async for text in write(_read(journal, calls, lambda: progress.advance(task)), output is None):
             put(text)
@@ -101,12 +106,17 @@ _WRITERS: Final = {CallFormat.JSONL: _jsonl, CallFormat.JSON: _json, CallFormat.
 
 
 @contextmanager
-def _opened(output: str | None) -> Iterator[Callable[[str], object]]:
+def _opened(output: str | None, force: bool) -> Iterator[Callable[[str], object]]:
     """Where to write. A file is written under another name, and gets its own when the block is over."""
     if output is None:
         yield sys.stdout.write
         return
-    path = Path(output).resolve()
+    named = Path(output).absolute()
+    path = named.resolve()
+    if path.parent != named.parent.resolve() and not force:
+        raise typer.BadParameter(
+            f"--output: {output} is a link to {path}, in another folder. --force writes there all the same."
+        )
     if path.exists() and not path.is_file():
         raise typer.BadParameter(f"--output: {output} is no file. Name one, or - for standard output.")
     try:

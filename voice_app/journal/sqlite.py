@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import ClassVar, Final, cast
@@ -15,6 +16,7 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
+    Dialect,
     Engine,
     Table,
     TextClause,
@@ -198,9 +200,16 @@ def _engine(url: URL) -> Engine:
         )
     else:
         engine = create_engine(patient, hide_parameters=True)
+        event.listen(engine, "do_connect", _make_private)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _make_private(_: Dialect, __: ConnectionPoolEntry, arguments: list[str], ___: dict[str, object]) -> None:
+    """A new file is for its owner only; those that SQLite puts beside it have the same mode."""
+    with suppress(OSError):  # it is there, or SQLite says why it cannot be made
+        os.close(os.open(arguments[0], os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

@@ -32,7 +32,9 @@ class Recollection:
     observations: Sequence[MemoryObservation] = ()
 
     def lines(self, *, without: Iterable[str] = ()) -> list[str]:
-        """One line for each thing that is known: few, short, and without control characters.
+        """One line for each thing that is known: what it is, and in quotes what somebody said or typed.
+
+        They are few, short, and without control characters; a quotation cannot end before its line.
 
         ``without`` names values that need not be repeated, such as the number that the caller phones from.
         """
@@ -40,8 +42,8 @@ class Recollection:
         traits = [line for line, value in _traits(self.traits) if value not in left_out][:MAX_TRAITS]
         return [
             *traits,
-            *_dated(self.summaries[:MAX_SUMMARIES]),
-            *_dated(self.observations[:MAX_OBSERVATIONS]),
+            *_dated(self.summaries[:MAX_SUMMARIES], "summary of a conversation"),
+            *_dated(self.observations[:MAX_OBSERVATIONS], "noted in a conversation"),
         ]
 
 
@@ -99,7 +101,7 @@ def _traits(traits: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for name, value in values.items() if isinstance(values, Mapping) else ():
             text = _plain(value)
             if text:
-                yield one_line(f"{_words(group)}, {_words(name)}: {text}"), text
+                yield _line(one_line(f"{_words(group)}, {_words(name)}", MAX_CHARACTERS // 2), text), text
 
 
 def _plain(value: Any) -> str:
@@ -118,8 +120,15 @@ def _words(name: Any) -> str:
     return spaced.lower()
 
 
-def _dated(items: Sequence[MemorySummary] | Sequence[MemoryObservation]) -> Iterator[str]:
+def _line(what: str, text: str) -> str:
+    """What something is, and its text in quotes that cannot end in the midst of it."""
+    inner = one_line(text, MAX_CHARACTERS - len(what) - 4).replace('"', "'")
+    return f'{what}: "{inner}"'
+
+
+def _dated(items: Sequence[MemorySummary] | Sequence[MemoryObservation], what: str) -> Iterator[str]:
     for item in items:
         at = moment(item.occurred_at) or moment(item.created_at)
         if item.content.strip():
-            yield one_line(f"{at.date().isoformat()}: {item.content}" if at is not None else item.content)
+            when = f"{at.date().isoformat()}, " if at is not None else ""
+            yield _line(f"{when}{what}", item.content)
