@@ -138,7 +138,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "spool"
 
 
-async def test_as_long_as_the_database_works_the_disk_is_not_touched(shelf: Shelf, folder: Path) -> None:
+async def test_as_long_as_the_database_works_the_disk_is_not_touched(
+    shelf: Shelf, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "_PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(writer_module, "_SPILL_SECONDS", 60.0)
     async with bench(shelf, folder) as made:
         made.say("one", "two")
         await made.writer.flush()
