@@ -44,6 +44,8 @@ GIVEN: list[tuple[str, str, dict[str, str]]] = [
     ("bench", "--stub", {}),
     (f"bench {NOWHERE}/voice --calls 1", NOWHERE, {}),
     ("bench nowhere --calls 1", "nowhere", {}),
+    ("stats --by week", "--by", {}),
+    ("stats", "voice-app.db", {}),
     ("user add anna", "VOICE_APP_USERS", {}),
     ("user add anna --role boss --file users.toml", "--role", {}),
     ("user add an/na --file users.toml", "an/na", {}),

@@ -51,7 +51,7 @@ def test_an_unknown_command_is_a_usage_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "meant"), [(["sevre"], "serve"), (["calls", "lst"], "list"), (["conifg"], "config")]
+    ("arguments", "meant"), [(["docz"], "docs"), (["calls", "lst"], "list"), (["conifg"], "config")]
 )
 def test_a_misspelt_command_is_told_which_was_meant(arguments: list[str], meant: str) -> None:
     result = run(*arguments)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from support.journals import THEN, talk, write
-from support.sandbox import Sandbox, database, sandbox
-from support.visitors import key_of, users_file
+from support.journals import THEN, talk
+from support.sandbox import Sandbox
+from support.visitors import get, key_of, sid, with_calls
 from voice_app.calls import CallState
 from voice_app.console.calls import CallQuery, dialogue, live_call
 from voice_app.journal import CallRecord, Entry
@@ -19,26 +16,6 @@ from voice_app.journal import events as ev
 from voice_app.journal.events import Event
 
 ANN, BOB = "+15550190001", "client:bob"
-
-
-def sid(number: int) -> str:
-    return f"CA{number:032x}"
-
-
-@asynccontextmanager
-async def with_calls(
-    tmp_path: Path, calls: dict[str, list[Event]], url: str = "", **changes: Any
-) -> AsyncIterator[Sandbox]:
-    url = url or database(tmp_path)
-    await write(url, calls, at=THEN, step=10.0)
-    async with sandbox(tmp_path, database_url=url, users=users_file(tmp_path), **changes) as server:
-        yield server
-
-
-async def get(server: Sandbox, path: str, role: str = "act") -> tuple[int, Any]:
-    headers = {"Authorization": f"Bearer {key_of(role)}"}
-    async with server.http.get(f"{server.base_url}/api/v1{path}", headers=headers) as response:
-        return response.status, await response.json()
 
 
 async def listed(server: Sandbox, query: str) -> list[str]:

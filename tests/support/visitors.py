@@ -12,7 +12,9 @@ from typing import Any, Final
 import aiohttp
 from argon2 import PasswordHasher
 
-from support.sandbox import Sandbox
+from support.journals import THEN, write
+from support.sandbox import Sandbox, database, sandbox
+from voice_app.journal.events import Event
 from voice_app.settings import hash_of_key
 
 PASSWORD: Final = "correct horse battery"
@@ -61,3 +63,26 @@ def csrf_in(page: str) -> str:
     found = re.search(r'name="csrf" (?:value|content)="([^"]+)"', page)
     assert found is not None, page
     return found[1]
+
+
+# --- the API ----------------------------------------------------------------------------------------
+
+
+def sid(number: int) -> str:
+    return f"CA{number:032x}"
+
+
+@asynccontextmanager
+async def with_calls(
+    tmp_path: Path, calls: dict[str, list[Event]], url: str = "", **changes: Any
+) -> AsyncIterator[Sandbox]:
+    url = url or database(tmp_path)
+    await write(url, calls, at=THEN, step=10.0)
+    async with sandbox(tmp_path, database_url=url, users=users_file(tmp_path), **changes) as server:
+        yield server
+
+
+async def get(server: Sandbox, path: str, role: str = "act") -> tuple[int, Any]:
+    headers = {"Authorization": f"Bearer {key_of(role)}"}
+    async with server.http.get(f"{server.base_url}/api/v1{path}", headers=headers) as response:
+        return response.status, await response.json()

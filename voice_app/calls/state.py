@@ -228,6 +228,11 @@ class CallState:
         return any(session.connected for session in self.sessions)
 
     @property
+    def is_over(self) -> bool:
+        """Whether the call is known to be over."""
+        return bool(self._entries.get(Closed))
+
+    @property
     def with_agent(self) -> bool:
         """Whether a session of the agent's goes on, as far as is known."""
         return self.sessions.goes_on

@@ -52,6 +52,7 @@ COMMANDS: Final[Commands] = {
     "fleet": Command("fleet:fleet", "Start servers on one PostgreSQL, nginx in front of them."),
     "bench": Command("bench:bench", "Measure a server under load."),
     "top": Command("top:top", "Watch running servers: calls, latencies, lag, alarms."),
+    "stats": Command("stats:stats", "Count calls in groups: what became of them, and how quick."),
     "user": Group(
         "Say who may use the console and the API.",
         {

@@ -6,6 +6,7 @@ mounted from it, and the OpenAPI document is made from it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,17 +14,21 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from voice_app.agents import Transfer
-from voice_app.calls import call_document
-from voice_app.console import calls
+from voice_app.calls import CallState, call_document
+from voice_app.console import calls, health
 from voice_app.console.access import Access, Visitor, api_error
 from voice_app.console.feed import feed, live_feed
+from voice_app.console.figures import CallFigures, FigureQuery, figures
 from voice_app.console.openapi import ApiOperation, described
+from voice_app.console.waiting import LeftMessage, Waiting, voicemails, waiting
 from voice_app.followups.report import CallReport, report_of
 from voice_app.journal import JournalError
+from voice_app.journal.events import Stored
+from voice_app.journal.statistics import GROUPINGS
 from voice_app.runtime import ActRefusedError, Services, Supervision
 from voice_app.runtime.call_transfer import MAX_REASON, MAX_SUMMARY
 from voice_app.settings import Role
@@ -73,6 +78,24 @@ class Accepted(msgspec.Struct):
 
     call_sid: str
     accepted: bool = True
+
+
+class LiveCalls(msgspec.Struct):
+    """The calls that go on."""
+
+    calls: list[calls.LiveCall]
+
+
+class Voicemails(msgspec.Struct):
+    """Messages that callers left, the newest first."""
+
+    voicemails: list[LeftMessage]
+
+
+class Numbers(msgspec.Struct):
+    """Our numbers."""
+
+    numbers: list[health.OwnNumber]
 
 
 class EventPage(msgspec.Struct):
@@ -185,7 +208,12 @@ class Api:
 
     async def comment(self, request: Request, visitor: Visitor) -> Response:
         call_sid, wanted = _call_sid(request), await _body(request, TextAct)
-        await self._supervision.comment(call_sid, visitor.name, _text(wanted.text))
+        await self._supervision.write_down(call_sid, "comment", visitor.name, _text(wanted.text))
+        return _accepted(call_sid)
+
+    async def done(self, request: Request, visitor: Visitor) -> Response:
+        call_sid = _call_sid(request)
+        await self._supervision.write_down(call_sid, "done", visitor.name)
         return _accepted(call_sid)
 
     async def mute(self, request: Request, visitor: Visitor) -> Response:
@@ -197,6 +225,51 @@ class Api:
         call_sid = _call_sid(request)
         await self._supervision.act(call_sid, "unmute", visitor.name)
         return _accepted(call_sid)
+
+    # --- the rest --------------------------------------------------------------------------------
+
+    async def live(self, request: Request, visitor: Visitor) -> Response:
+        return answer(visitor, LiveCalls(await calls.live_calls(self._services.journal)))
+
+    async def waiting(self, request: Request, visitor: Visitor) -> Response:
+        return answer(visitor, await waiting(self._services.journal))
+
+    async def voicemails(self, request: Request, visitor: Visitor) -> Response:
+        return answer(visitor, Voicemails(await voicemails(self._services.journal)))
+
+    async def recording(self, request: Request, visitor: Visitor) -> Response:
+        """The audio of a message, as it was fetched into the folder of the settings."""
+        call_sid, folder = _call_sid(request), self._services.settings.recordings
+        if folder is None:
+            raise _RefusedError(404, "recordings are not fetched: set VOICE_APP_RECORDINGS")
+        state = CallState.of(await self._services.journal.events(call_sid))
+        wanted = request.path_params["recording_sid"]
+        names = [event.file for event in state.events(Stored) if event.recording_sid == wanted]
+        path = folder / names[-1] if names else None
+        # What an event names is a name that we made; one of a folder is none.
+        if path is None or path.name != names[-1] or not await asyncio.to_thread(path.is_file):
+            raise _RefusedError(404, f"there is no recording {wanted[:40]} of the call {call_sid} here")
+        return FileResponse(path, media_type="audio/mpeg")
+
+    async def figures(self, request: Request, visitor: Visitor) -> Response:
+        try:
+            query = FigureQuery.of(request.query_params)
+        except ValueError as error:
+            raise _RefusedError(400, str(error)) from None
+        return answer(visitor, await figures(self._services.journal, query))
+
+    async def status(self, request: Request, visitor: Visitor) -> Response:
+        return answer(visitor, health.status(self._services))
+
+    async def findings(self, request: Request, visitor: Visitor) -> Response:
+        return answer(visitor, health.found_now(self._services.watch.report))
+
+    async def check(self, request: Request, visitor: Visitor) -> Response:
+        return answer(visitor, health.found_now(await self._services.watch.check()))
+
+    async def numbers(self, request: Request, visitor: Visitor) -> Response:
+        # They are ours, and no caller's: nobody has them masked.
+        return answer(Visitor(visitor.name, Role.ACT), Numbers(health.numbers(self._services)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,8 +363,38 @@ ROUTES: Final = (
     ApiRoute("POST", f"{_CALL}/say", Role.ACT, Api.say, "Say something to the caller.", Accepted, TextAct),
     ApiRoute("POST", f"{_CALL}/note", Role.ACT, Api.note, "Tell the agent something.", Accepted, TextAct),
     ApiRoute("POST", f"{_CALL}/comment", Role.ACT, Api.comment, "Write something down.", Accepted, TextAct),
+    ApiRoute("POST", f"{_CALL}/done", Role.ACT, Api.done, "The caller has been seen to.", Accepted),
     ApiRoute("POST", f"{_CALL}/mute", Role.ACT, Api.mute, "Have the agent be silent.", Accepted),
     ApiRoute("POST", f"{_CALL}/unmute", Role.ACT, Api.unmute, "Have the agent answer again.", Accepted),
+    ApiRoute(
+        "GET",
+        f"{_CALL}/recordings/{{recording_sid}}",
+        Role.WATCH,
+        Api.recording,
+        "The audio of a message.",
+        media="audio/mpeg",
+    ),
+    ApiRoute("GET", "/live", Role.WATCH, Api.live, "The calls that go on.", LiveCalls),
+    ApiRoute("GET", "/waiting", Role.WATCH, Api.waiting, "Who waits for somebody.", Waiting),
+    ApiRoute("GET", "/voicemails", Role.WATCH, Api.voicemails, "Messages that callers left.", Voicemails),
+    ApiRoute(
+        "GET",
+        "/figures",
+        Role.WATCH,
+        Api.figures,
+        "Calls in figures.",
+        CallFigures,
+        query={
+            "by": ", ".join(f"`{name}`" for name in GROUPINGS),
+            "from": "opened then or later; a week before `to`, if it is left out",
+            "to": "opened before; a day counts to its end",
+            "offset": "minutes by which days begin before those of UTC",
+        },
+    ),
+    ApiRoute("GET", "/status", Role.WATCH, Api.status, "How the servers are.", health.ServerStatus),
+    ApiRoute("GET", "/findings", Role.WATCH, Api.findings, "What the guard has found.", health.FoundNow),
+    ApiRoute("POST", "/findings", Role.ACT, Api.check, "Have the guard look now.", health.FoundNow),
+    ApiRoute("GET", "/numbers", Role.WATCH, Api.numbers, "Our numbers, and where they lead.", Numbers),
 )
 
 

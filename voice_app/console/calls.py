@@ -173,10 +173,11 @@ async def list_calls(journal: Journal, query: CallQuery) -> CallPage:
     shown = found[: query.limit]
     labels = await journal.labels([call.call_sid for call in shown])
     more = f"{shown[-1].opened_at!r}-{shown[-1].call_sid}" if len(found) > len(shown) else None
-    return CallPage([_row(call, labels[call.call_sid]) for call in shown], more)
+    return CallPage([call_row(call, labels[call.call_sid]) for call in shown], more)
 
 
-def _row(call: CallRecord, labels: Iterable[str]) -> CallRow:
+def call_row(call: CallRecord, labels: Iterable[str]) -> CallRow:
+    """A call with what its labels tell."""
     named: dict[str, list[str]] = {}
     for label in labels:
         kind, _, value = label.partition(":")
@@ -335,7 +336,7 @@ async def call_detail(journal: Journal, call_sid: str) -> CallDetail | None:
     labels = await journal.labels([call_sid])
     state, report = CallState.of(entries), call_report(record, entries)
     return CallDetail(
-        call=_row(record, labels[call_sid]),
+        call=call_row(record, labels[call_sid]),
         state=whereabouts(state),
         agent=state.agent,
         muted=state.muted,

@@ -39,6 +39,11 @@ class ApiOperation:
     """The parameters of the query, with what each says."""
     media: str
 
+    @property
+    def answers_later(self) -> bool:
+        """Whether it is accepted, and done in a moment."""
+        return self.method == "POST" and "{" in self.path
+
 
 def described(prefix: str, operations: Sequence[ApiOperation]) -> dict[str, Any]:
     """The document. ``prefix`` stands before every path."""
@@ -71,7 +76,7 @@ def _operation(item: ApiOperation, shape_of: Mapping[int, Any]) -> dict[str, Any
         "description": f"For the role `{item.role}`, and those above it.",
         "parameters": [*_in_path(item.path), *_in_query(item.query)],
         "responses": {
-            "202" if item.method == "POST" else "200": done,
+            "202" if item.answers_later else "200": done,
             **{status: {"description": text, "content": refusal} for status, text in REFUSALS.items()},
         },
     }

@@ -212,6 +212,8 @@ class Watch:
         self._counted: Counter[tuple[str, str]] = Counter()
         self._doubted = False
         self._others: dict[str, str] = {}
+        self.report: Report | None = None
+        """What the latest look came to; `None` before the first."""
 
     def tell(self, topic: str, alarm: str) -> None:
         """Raise an alarm about something else, for those who watch this one; empty: it is over."""
@@ -253,6 +255,11 @@ class Watch:
             log.warning("the guard did not find out within %g s, and looks on", seconds)
             self.look()
 
+    async def check(self) -> Report:
+        """Look now, and wait for what it comes to."""
+        self._take(report := await self._look())
+        return report
+
     def look(self) -> None:
         """Look now, instead of when it is time."""
         self._wanted.set()
@@ -276,6 +283,7 @@ class Watch:
         self._wanted.clear()
 
     def _take(self, report: Report) -> None:
+        self.report = report
         metrics.GUARD_CHECKS.labels(report.verdict).inc()
         self._count(report)
         self._doubt(report)

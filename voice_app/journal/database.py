@@ -106,6 +106,10 @@ class Database(ABC):
         """Whether somebody said all these words at once on a call (of the table ``calls``)."""
 
     @abstractmethod
+    def json_number(self, column: ColumnElement[str], key: str) -> ColumnElement[float]:
+        """The number under a key of the JSON in a column; NULL where there is none."""
+
+    @abstractmethod
     def tell(
         self, connection: Connection, server_id: str, ids: Sequence[str], channel: str = CHANNEL
     ) -> None:

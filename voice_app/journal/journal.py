@@ -20,6 +20,7 @@ from voice_app.journal.database import ACTS, JournalError
 from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server
 from voice_app.journal.event_feed import EventFeed, FeedReader
 from voice_app.journal.events import Event, Supervised
+from voice_app.journal.statistics import GroupCount, Grouping, count
 from voice_app.journal.store import Store
 from voice_app.journal.tables import EVERY, Selection
 from voice_app.journal.writer import Disk, Writer
@@ -298,6 +299,18 @@ class Journal:
             JournalError: the database cannot be read.
         """
         return await self._breaker.ask(self._store.labels, call_sids, within=_LIST_SECONDS)
+
+    async def count(
+        self, grouping: Grouping, since: float, until: float, offset: int = 0
+    ) -> list[GroupCount]:
+        """Calls counted in groups; see ``statistics.count``.
+
+        Raises:
+            JournalError: the database cannot be read.
+        """
+        await self.settle(_PATIENCE_SECONDS)
+        asked = (self._store.database, grouping, since, until, offset)
+        return await self._breaker.ask(count, *asked, within=_LIST_SECONDS)
 
     async def call(self, call_sid: str) -> CallRecord | None:
         """What is known of a call, or ``None``.

@@ -143,6 +143,10 @@ class PostgreSQL(Database):
         found = "SELECT 1 FROM said WHERE call_id = calls.id AND words @@ plainto_tsquery('simple', :words)"
         return text(f"EXISTS ({found})").bindparams(words=words)
 
+    def json_number(self, column: ColumnElement[str], key: str) -> ColumnElement[float]:
+        # By its text: PostgreSQL takes no JSON in which somebody said a NUL.
+        return cast(sql.substring(column, f'"{key}":(-?[0-9.]+)'), Double)
+
     def tell(
         self, connection: Connection, server_id: str, ids: Sequence[str], channel: str = CHANNEL
     ) -> None:

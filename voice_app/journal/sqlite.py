@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Dialect,
+    Double,
     Engine,
     Table,
     TextClause,
@@ -108,6 +109,9 @@ class SQLite(Database):
         # What many have said is said on one of the next calls, too; what few have said is looked up first.
         found = _SAID_BY_FEW if few < FEW else _SAID_BY_MANY
         return text(found).bindparams(words=wanted)
+
+    def json_number(self, column: ColumnElement[str], key: str) -> ColumnElement[float]:
+        return sql.json_extract(column, f"$.{key}", type_=Double)
 
     def tell(
         self, connection: Connection, server_id: str, ids: Sequence[str], channel: str = CHANNEL

@@ -259,10 +259,15 @@ class Peers:
         self._failing = False
 
     @property
-    def states(self) -> list[str]:
-        """The states of all the other servers, as far as they were heard of lately."""
+    def others(self) -> list[Server]:
+        """All the other servers, as far as they were heard of lately."""
         fresh = time.monotonic() - self._seen_at <= MAX_SILENCE_SECONDS
-        return [server.state for server in self._others] if fresh else []
+        return self._others if fresh else []
+
+    @property
+    def states(self) -> list[str]:
+        """Their states."""
+        return [server.state for server in self.others]
 
     @property
     def ready(self) -> list[Server]:

@@ -72,14 +72,16 @@ class Supervision:
                 raise ActRefusedError(409, f"the agent does not have the call {call_sid}")
         self._services.journal.write(call_sid, Supervised(act, by, text))
 
-    async def comment(self, call_sid: str, by: str, text: str) -> None:
-        """Write something down about a call, also one that is over.
+    async def write_down(
+        self, call_sid: str, act: Literal["comment", "done"], by: str, text: str = ""
+    ) -> None:
+        """Write something down about a call, also one that is over: a comment, or that it is seen to.
 
         Raises:
             ActRefusedError: the call is unknown.
         """
         await self._known(call_sid)
-        self._services.journal.write(call_sid, Supervised("comment", by, text))
+        self._services.journal.write(call_sid, Supervised(act, by, text))
 
     async def hand_over(self, call_sid: str, by: str, wanted: Transfer, *, at_once: bool = False) -> None:
         """Send a call to a person: after what is being said, or ``at_once``.

@@ -1,0 +1,158 @@
+"""Calls in figures: how many, what became of them, how quick the replies were. Console, API and
+``voice-app stats`` ask here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
+
+import msgspec
+
+from voice_app.console.calls import moment
+from voice_app.journal import Journal
+from voice_app.journal.statistics import BUCKET_MS, GROUPINGS, GroupCount, Grouping
+
+DAYS: Final = 7
+"""As many are counted where nothing else is asked for."""
+MOST_DAYS: Final = 400
+_TIMES: Final = {"hour": "%Y-%m-%dT%H:00", "day": "%Y-%m-%d"}
+
+
+class FigureRow(msgspec.Struct, kw_only=True):
+    """One group of calls. A call that several agents had, or that was handed over twice, is in several."""
+
+    key: str
+    """A day, an hour, a number, an agent, a variant, a reason, an outcome; empty in the total."""
+    calls: int
+    live: int
+    contained: int
+    """Over, and neither handed over nor turned away, nor was a message or a call back wanted."""
+    handed_over: int
+    voicemails: int
+    callbacks: int
+    turned_away: int
+    silent: int
+    """Ended because nobody spoke."""
+    interrupted: int
+    """The caller cut in at least once."""
+    agent_failed: int
+    failed: int
+    """Something else failed."""
+    alerts: int
+    mean_seconds: float | None
+    """Of those that are over."""
+    replies: int
+    first_token_p50_ms: float | None
+    first_token_p95_ms: float | None
+
+
+class CallFigures(msgspec.Struct, kw_only=True):
+    """Calls of a time, in groups."""
+
+    by: Grouping
+    since: float
+    until: float
+    """Opened since and before, in seconds since the epoch."""
+    total: FigureRow
+    rows: list[FigureRow]
+
+
+class FigureQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which figures are wanted."""
+
+    by: Grouping = "day"
+    since: float
+    until: float
+    offset: int = 0
+    """By how many seconds hours and days are before those of UTC."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> Self:
+        """What a query string asks for: ``by``, ``from``, ``to``, ``offset`` in minutes.
+
+        Raises:
+            ValueError: something in it cannot be used. The message says what, and what would do.
+        """
+        by, offset = given.get("by", "day"), given.get("offset", "0")
+        if by not in GROUPINGS:
+            raise ValueError(f"by: {by!r} should be {', '.join(GROUPINGS)}")
+        if not offset.lstrip("-").isdecimal() or abs(int(offset[:6])) > 24 * 60:
+            raise ValueError(f"offset: {offset!r} should be minutes, from -1440 to 1440")
+        until = moment("to", given.get("to", ""), end=True) or time.time()
+        since = moment("from", given.get("from", ""))
+        since = until - DAYS * 86_400 if since is None else since
+        if not 0 <= until - since <= MOST_DAYS * 86_400:
+            raise ValueError(f"from, to: they should be at most {MOST_DAYS} days apart, the earlier first")
+        return cls(by=by, since=since, until=until, offset=int(offset) * 60)
+
+    @property
+    def before(self) -> FigureQuery:
+        """The same of the week before, to compare."""
+        week = timedelta(days=7).total_seconds()
+        return msgspec.structs.replace(self, since=self.since - week, until=self.until - week)
+
+
+async def figures(journal: Journal, query: FigureQuery) -> CallFigures:
+    """Count calls. Raises `JournalError`."""
+    asked = (query.since, query.until, query.offset)
+    total = await journal.count("total", *asked)
+    groups = await journal.count(query.by, *asked)
+    return CallFigures(
+        by=query.by,
+        since=query.since,
+        until=query.until,
+        total=_row(total[0] if total else GroupCount(key=""), ""),
+        rows=[_row(group, _key(query, group.key)) for group in groups],
+    )
+
+
+def _key(query: FigureQuery, key: str) -> str:
+    layout = _TIMES.get(query.by)
+    return key if layout is None else datetime.fromtimestamp(int(key) + query.offset, UTC).strftime(layout)
+
+
+def _row(group: GroupCount, key: str) -> FigureRow:
+    flags = group.flags
+    return FigureRow(
+        key=key,
+        calls=group.calls,
+        live=group.calls - group.closed,
+        contained=group.contained or 0,
+        handed_over=flags.get("handoff", 0),
+        voicemails=flags.get("voicemail", 0),
+        callbacks=flags.get("callback", 0),
+        turned_away=flags.get("turned-away", 0),
+        silent=flags.get("silence", 0),
+        interrupted=flags.get("interrupted", 0),
+        agent_failed=flags.get("agent-failed", 0),
+        failed=flags.get("failure", 0),
+        alerts=flags.get("alert", 0),
+        mean_seconds=group.seconds / group.closed if group.closed else None,
+        replies=sum(group.delays.values()),
+        first_token_p50_ms=_percentile(group.delays, 0.5),
+        first_token_p95_ms=_percentile(group.delays, 0.95),
+    )
+
+
+def _percentile(counts: Mapping[int, int], share: float) -> float | None:
+    """Within which this share of delays was: the end of their step."""
+    wanted, seen = share * sum(counts.values()), 0
+    for step in sorted(counts):
+        seen += counts[step]
+        if seen >= wanted:
+            return float((step + 1) * BUCKET_MS)
+    return None
+
+
+def as_csv(rows: Iterable[FigureRow]) -> str:
+    """A table for a spreadsheet. A key that could be a formula there gets an apostrophe."""
+    names = FigureRow.__struct_fields__
+    lines = [",".join(names)]
+    for row in rows:
+        cells = ["" if (value := getattr(row, name)) is None else str(value) for name in names]
+        key = cells[0] if cells[0][:1] not in ("=", "-", "@") else f"'{cells[0]}"
+        cells[0] = '"{}"'.format(key.replace('"', '""'))
+        lines.append(",".join(cells))
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,136 @@
+"""Calls counted by the database, in groups: nothing but the counts leaves it, however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+import msgspec
+from sqlalchemy import Integer, Select, case, cast, exists, func, literal, not_, select, text
+from sqlalchemy.sql.elements import ColumnElement
+
+from voice_app.journal.database import Database
+from voice_app.journal.tables import calls, events, labels
+
+Grouping: TypeAlias = Literal["total", "hour", "day", "number", "agent", "variant", "reason", "outcome"]
+GROUPINGS: Final[tuple[Grouping, ...]] = get_args(Grouping)
+BUCKET_MS: Final = 10
+"""Delays are counted in steps of so many milliseconds."""
+_SECONDS: Final = {"hour": 3600, "day": 86_400}
+_NOT_CONTAINED: Final = ("flag:handoff", "flag:turned-away", "flag:voicemail", "flag:callback")
+
+
+class GroupCount(msgspec.Struct, kw_only=True):
+    """What was counted of one group of calls."""
+
+    key: str
+    """As the grouping has it; of hours and days the seconds since the epoch at which they begin."""
+    calls: int = 0
+    closed: int = 0
+    contained: int = 0
+    """Over, and neither handed over nor turned away, nor was a message or a call back wanted."""
+    seconds: float = 0.0
+    """Of the closed ones, from first event to end."""
+    flags: dict[str, int] = {}
+    """How many calls have each flag."""
+    delays: dict[int, int] = {}
+    """Replies by the time from the prompt to the first token, in steps of `BUCKET_MS`."""
+
+
+def count(
+    database: Database, grouping: Grouping, since: float, until: float, offset: int = 0
+) -> list[GroupCount]:
+    """Count the calls that were opened since then and before, by group, in the order of their keys.
+
+    Args:
+        since: in seconds since the epoch.
+        until: likewise.
+        offset: by how many seconds hours and days are before those of UTC.
+    """
+    found: dict[str, GroupCount] = {}
+
+    def group(key: object) -> GroupCount:
+        return found.setdefault(str(key), GroupCount(key=str(key), flags={}, delays={}))
+
+    with database.reading() as connection:
+        for query, take in _queries(database, grouping, since, until, offset):
+            for row in connection.execute(query):
+                take(group(row[0]), row)
+    return sorted(found.values(), key=lambda item: item.key)
+
+
+def _queries(
+    database: Database, grouping: Grouping, since: float, until: float, offset: int
+) -> Iterator[tuple[Select[Any], Any]]:
+    """What to ask, each with what its rows are for."""
+    key, base = _grouped(grouping, offset)
+    within = (calls.c.opened_at >= since, calls.c.opened_at < until, calls.c.call_sid.startswith("CA"))
+    over = calls.c.closed_at.is_not(None)
+    lost = exists().where(labels.c.call_id == calls.c.id, labels.c.label.in_(_NOT_CONTAINED))
+    yield (
+        base(
+            select(
+                key,
+                func.count(calls.c.id),
+                func.count(calls.c.closed_at),
+                func.sum(case((over & not_(lost), 1), else_=0)),
+                func.sum(func.coalesce(calls.c.closed_at - calls.c.opened_at, 0.0)),
+            )
+        ).where(*within),
+        _take_calls,
+    )
+    flagged = labels.alias()
+    yield (
+        base(select(key, flagged.c.label, func.count()), flagged, flagged.c.call_id == calls.c.id)
+        .where(*within, flagged.c.label >= "flag:", flagged.c.label < "flag;")
+        .group_by(text("2")),
+        _take_flags,
+    )
+    delay = database.json_number(events.c.data, "first_token_ms")
+    ends_turn = events.c.data.contains('"ends_turn":true')  # once for each answer
+    step = cast(func.floor(delay / BUCKET_MS) if database.shared else delay / BUCKET_MS, Integer)
+    yield (
+        base(select(key, step, func.count()), events, events.c.call_id == calls.c.id)
+        .where(*within, events.c.kind == "reply", ends_turn, delay.is_not(None))
+        .group_by(text("2")),
+        _take_delays,
+    )
+
+
+def _take_calls(group: GroupCount, row: Any) -> None:
+    group.calls, group.closed, group.contained, group.seconds = row[1], row[2], row[3], float(row[4])
+
+
+def _take_flags(group: GroupCount, row: Any) -> None:
+    group.flags[row[1].partition(":")[2]] = row[2]
+
+
+def _take_delays(group: GroupCount, row: Any) -> None:
+    group.delays[row[1]] = row[2]
+
+
+def _grouped(grouping: Grouping, offset: int) -> tuple[ColumnElement[Any], Any]:
+    """The key of a group, and what makes a query one by groups."""
+    labelled = labels.alias()
+    key: ColumnElement[Any]
+    match grouping:
+        case "total":
+            key = literal("")
+        case "hour" | "day":
+            seconds = _SECONDS[grouping]
+            moved = cast(calls.c.opened_at + offset, Integer)
+            key = moved - moved % seconds - offset
+        case "number":
+            outbound = calls.c.direction.startswith("outbound")
+            key = case((outbound, calls.c.from_address), else_=calls.c.to_address)
+        case _:
+            key = func.substr(labelled.c.label, len(grouping) + 2)
+
+    def by_group(query: Select[Any], other: Any = None, on: Any = None) -> Select[Any]:
+        joined: Any = calls if other is None else calls.join(other, on)
+        if grouping in ("agent", "variant", "reason", "outcome"):
+            joined = joined.join(labelled, labelled.c.call_id == calls.c.id)
+            query = query.where(labelled.c.label >= f"{grouping}:", labelled.c.label < f"{grouping};")
+        return query.select_from(joined).group_by(text("1"))
+
+    return key, by_group
