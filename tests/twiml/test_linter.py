@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from voice_app.findings import Finding, Severity, refuses
 from voice_app.twiml import RULES, VOCABULARY, lint_path, lint_text
+from voice_app.twiml.linter import lint_bytes
 
 CONFIGURATION = "conv_configuration_01k7abcdefghjkmnpqrstvwxyz"
 CONVERSATION = "conv_conversation_01k7abcdefghjkmnpqrstvwxyz"
@@ -509,3 +510,13 @@ def test_the_templates_that_ship_lint_clean() -> None:
 )
 def test_what_another_attribute_should_be_is_said_in_words(source: str, told: str) -> None:
     assert _only(source).message.endswith(told)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-7", "unicode_escape", "idna", "punycode", "rot13", "no such", "\x00"]
+)
+def test_an_encoding_that_no_xml_has_is_told(encoding: str) -> None:
+    hidden = f'<?xml version="1.0" encoding="{encoding}"?><Response><Say>+ADw-Hangup/+AD4-</Say></Response>'
+    (finding,) = lint_bytes(hidden.encode(), "x")
+    assert finding.rule == "TWI128"
+    assert "There is no encoding" in finding.message

@@ -13,6 +13,7 @@ import pytest
 
 from support.sandbox import Sandbox, database, happened, recorded, sandbox
 from voice_app.journal import Journal, events
+from voice_app.webhooks.events import MAX_RESULTS
 
 EVENTS, RESULTS = "/orchestrator/events", "/intelligence/results"
 CALL = "CA" + "7" * 32
@@ -319,3 +320,18 @@ class TestResults:
         (found,) = await kept(tmp_path, CONVERSATION)
         assert isinstance(found, events.Notified)
         assert json.loads(found.detail) == odd
+
+
+async def test_of_any_number_of_results_a_hundred_are_kept(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as server:
+        body = results(*map(result, range(800)))
+        assert (await tell(server, RESULTS, body)).status == 200
+        assert (await tell(server, RESULTS, results(*({} for _ in range(200_000))))).status == 413
+        await happened(tmp_path, CONVERSATION, events.Analysed, times=MAX_RESULTS)
+    assert len(await recorded(tmp_path, CONVERSATION)) == MAX_RESULTS
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+async def test_json_of_any_depth_is_refused(tmp_path: Path, opening: str) -> None:
+    async with sandbox(tmp_path) as server:
+        assert (await tell(server, RESULTS, None, raw=opening.encode() * 40_000)).status == 400

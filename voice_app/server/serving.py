@@ -184,11 +184,21 @@ def _keep_for_good() -> None:
 def _look_on_demand(services: Services, *, supervised: bool) -> None:
     """SIGHUP has the templates read again and the guard look again, where there is such a signal."""
 
-    def told() -> None:
-        services.background.spawn(_look_again(services, supervised=supervised))
+    wanted = asyncio.Event()
+
+    async def look() -> None:
+        """One look at a time; however many signals come during one, a single one follows."""
+        while True:
+            await wanted.wait()
+            wanted.clear()
+            try:
+                await _look_again(services, supervised=supervised)
+            except Exception:  # the next signal is heard all the same
+                log.exception("the templates could not be read again")
 
     if hasattr(signal, "SIGHUP"):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told)
+        services.background.spawn(look(), "looks on demand")
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, wanted.set)
         hear_hangups()
 
 

@@ -16,6 +16,12 @@ from xml.parsers import expat
 _ATTRIBUTE = re.compile(r"""\s([^\s=<>"']+)\s*=\s*("[^"]*"|'[^']*')""")
 _START = re.compile(r"""<[^\s/>]+(?:\s+[^\s=<>"']+\s*=\s*(?:"[^"]*"|'[^']*'))*""")
 _BARE_AMPERSAND = re.compile(r"&(?![A-Za-z][A-Za-z0-9]*;|#[0-9]+;|#x[0-9A-Fa-f]+;)")
+_ENCODING_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
+"""XML 1.0, production 81."""
+_NOT_OF_XML: Final = frozenset(
+    {"utf-7", "punycode", "idna", "unicode-escape", "raw-unicode-escape", "undefined"}
+)
+"""What Python can decode and an XML parser cannot: in them other text than it looks is hidden."""
 _DECLARED: Final = re.compile(r"""<\?xml\s[^>]*?\bencoding\s*=\s*["']([^"'>]*)["']""")
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -89,10 +95,12 @@ def decode(data: bytes) -> str:
     declared = declared_encoding(data[:200].decode("latin-1"))
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), declared or "utf-8")
     try:
+        if _ENCODING_NAME.fullmatch(encoding) is None or codecs.lookup(encoding).name in _NOT_OF_XML:
+            raise LookupError
         text = data.decode(encoding)
     except LookupError:
         raise _undecodable(
-            f"There is no encoding {encoding!r}, which the XML declaration names.", 0
+            f"There is no encoding {encoding!r} in XML, which the XML declaration names.", 0
         ) from None
     except UnicodeError as error:
         offset = error.start if isinstance(error, UnicodeDecodeError) else 0

@@ -32,6 +32,8 @@ MAX_RESOURCE: Final = 4000
 """Characters that are kept of a resource of an unknown type."""
 MAX_RESULT: Final = 20_000
 """Characters that are kept of one result."""
+MAX_RESULTS: Final = 100
+"""Results of one delivery that are kept: a conversation has a handful of operators."""
 MAX_VALUE: Final = 200
 CONVERSATION_ID: Final = re.compile(r"conv_conversation_[0-9A-Za-z_-]{1,100}")
 RESOURCES: Final = {
@@ -150,7 +152,9 @@ def _analysed(item: dict[str, Any]) -> Analysed | Notified:
 
 def _results(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = body.get("operatorResults")
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+    if not isinstance(found, list):
+        return []
+    return [item for item in found[:MAX_RESULTS] if isinstance(item, dict)]
 
 
 # --- Debugger ----------------------------------------------------------------------------------------
