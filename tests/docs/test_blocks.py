@@ -374,7 +374,7 @@ def test_every_talk_belongs_to_a_block() -> None:
 
 @pytest.mark.parametrize("block", blocks("toml"), ids=str)
 async def test_a_toml_block_is_what_the_setting_above_it_names(block: Block, folder: Path) -> None:
-    setting = re.findall(r"VOICE_APP_(?:NUMBERS|HANDOFF|AGENTS|RECEPTIONIST)\b", block.before)[-1]
+    setting = re.findall(r"VOICE_APP_(?:NUMBERS|HANDOFF|AGENTS|RECEPTIONIST|PRICES)\b", block.before)[-1]
     (folder / "file.toml").write_text(block.text)
     (folder / "billing.md").write_text("You are the billing department.")
     (folder / "my_agent.py").write_text(BILLING)

@@ -38,6 +38,7 @@ SAMPLES: list[events.Event] = [
     events.AgentAssigned("polite", "0123456789ab"),
     events.ModelUsed("m", 1000, 200, 400),
     events.Priced(0.0085, "USD"),
+    events.Concluded("DefaultOutcome", (events.OutcomeField("resolved", "true", "Thanks!"),), ("mood",)),
     events.Costed(0.12, "USD", 0.03),
     events.Reconfigured("ttsProvider=Google"),
     events.Supervised("say", "anna", "One moment, please."),

@@ -244,6 +244,7 @@ async def test_a_model_that_cannot_be_reached_is_a_warning(tmp_path: Path) -> No
         ({"VOICE_APP_MODEL": "small"}, "VOICE_APP_MODEL is set, but the agent is receptionist"),
         ({"VOICE_APP_TEMPERATURE": "1"}, "VOICE_APP_TEMPERATURE is set, but the agent is receptionist"),
         ({"VOICE_APP_FALLBACK_BASE_URL": "http://x"}, "but VOICE_APP_FALLBACK_MODEL is not"),
+        ({"VOICE_APP_OUTCOME": "default"}, "VOICE_APP_OUTCOME is set, but VOICE_APP_MODEL is not"),
         ({"VOICE_APP_REPORT_SECRET": "whsec_" + "A" * 32}, "but VOICE_APP_REPORT_URL is not"),
         (
             {"TWILIO_API_KEY": "SK" + "1" * 32, "TWILIO_API_SECRET": "x"},

@@ -65,7 +65,7 @@ def load(settings: Settings, tools: Sequence[str] = ()) -> Agent:
             f"VOICE_APP_AGENT={name} is no built-in agent ({', '.join(BUILT_IN)}); "
             f"{_near(name, BUILT_IN)}name your own as module:name, e.g. my_agent:agent"
         )
-    return _checked(settings, _imported(name, module_name, attribute))
+    return _checked(settings, imported(name, module_name, attribute))
 
 
 def load_answer(settings: Settings, agent: Agent) -> AnswerFunction | None:
@@ -76,7 +76,7 @@ def load_answer(settings: Settings, agent: Agent) -> AnswerFunction | None:
     name = settings.answer_hook or ""
     if name and "://" not in name:
         module_name, _, attribute = name.partition(":")
-        found = _imported(name, module_name, attribute, "VOICE_APP_ANSWER_HOOK")
+        found = imported(name, module_name, attribute, "VOICE_APP_ANSWER_HOOK")
         if not _answers(found):
             raise AgentError(f"VOICE_APP_ANSWER_HOOK={name}: write it as `async def answer(call): ...`")
         return cast(AnswerFunction, found)
@@ -135,13 +135,14 @@ def _tool(name: str) -> Any:
     from voice_app.agents.tools import Tool
 
     module_name, _, attribute = name.partition(":")
-    found = _imported(name, module_name, attribute, "VOICE_APP_AGENTS, tool ") if attribute else None
+    found = imported(name, module_name, attribute, "VOICE_APP_AGENTS, tool ") if attribute else None
     if not isinstance(found, Tool):
         raise AgentError(f"VOICE_APP_AGENTS: {name} is no tool; name one as module:name, made with @tool")
     return found
 
 
-def _imported(name: str, module_name: str, attribute: str, setting: str = "VOICE_APP_AGENT") -> object:
+def imported(name: str, module_name: str, attribute: str, setting: str = "VOICE_APP_AGENT") -> object:
+    """What a setting names; the working directory is on the path. Raises `AgentError`."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)

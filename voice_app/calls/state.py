@@ -33,6 +33,7 @@ from voice_app.journal.events import (
     Called,
     CalledBack,
     Closed,
+    Concluded,
     Connected,
     Conversed,
     Costed,
@@ -75,7 +76,7 @@ _E = TypeVar("_E", bound=Event)
 _KEPT: Final[frozenset[type]] = frozenset(
     {
         *(Acted, AgentAssigned, Alerted, Analysed, CallbackWanted, Called, CalledBack, Closed, Conversed),
-        *(Costed, Failed, FollowedUp, Priced, Reconfigured),
+        *(Concluded, Costed, Failed, FollowedUp, Priced, Reconfigured),
         *(HandedOff, Noted, Pressed, Recognised, Served, SocketOpened, Speculated, Stored, Transcription),
         *(Supervised, Voicemail),
     }

@@ -17,6 +17,7 @@ from voice_app.journal import CallRecord, Entry
 from voice_app.journal.events import (
     AgentAssigned,
     Alerted,
+    Concluded,
     Connected,
     Costed,
     Event,
@@ -162,6 +163,9 @@ def _note(event: Event | UnknownEvent) -> str:
             return f"{kind} {data}"
         case Connected(session_id=session_id, language=language):
             return f"connected: session_id {session_id}, language {language}"
+        case Concluded(fields=fields):
+            told = "; ".join(f"{field.name} {field.value} (“{field.line}”)" for field in fields)
+            return f"outcome: {told or 'nothing that the call proves'}"
         case Alerted(code=code, text=text, url=url, status=status):
             answered = " ".join(filter(None, [url, f"({status})" if status else ""]))
             told = f"twilio: {code} {meaning(code).what}{f' at {answered}' if answered else ''}"

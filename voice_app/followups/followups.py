@@ -24,7 +24,7 @@ from voice_app.followups.context import FollowupTask, Work
 from voice_app.followups.delivery import DeliveryTask
 from voice_app.followups.durable import Begun, Durable, WorkflowTables
 from voice_app.followups.orchestrator import ClosingTask, FactsTask
-from voice_app.followups.outcome import PriceTask
+from voice_app.followups.outcome import OutcomeTask, PriceTask, outcome_schema
 from voice_app.followups.recordings import RecordingsTask
 from voice_app.journal import CallRecord, Journal, JournalError, Selection
 from voice_app.journal.events import Closed
@@ -306,6 +306,8 @@ def tasks_of(
         )
     if settings.recordings is not None:
         found.append(RecordingsTask(api, account_sid, settings.recordings, journal))
+    if (schema := outcome_schema(settings)) is not None:
+        found.append(OutcomeTask(settings, schema, journal, account))
     if settings.prices is not None or settings.budget_day:
         found.append(PriceTask(calls, journal, account))
     if settings.report_url is not None and settings.report_secret is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -24,6 +24,7 @@ from voice_app.journal.events import (
     Alerted,
     Analysed,
     Closed,
+    Concluded,
     Failed,
     FollowedUp,
     HandedOff,
@@ -153,6 +154,18 @@ class ReportedAlert(_Part, kw_only=True):
     status: str
 
 
+class ReportedOutcome(_Part, kw_only=True):
+    """What came of the call, as a model reads what was heard of it."""
+
+    schema: str
+    """``DefaultOutcome``, or the name of the pydantic model of ``VOICE_APP_OUTCOME``."""
+    values: dict[str, Any]
+    lines: dict[str, str]
+    """What was said on the call that proves each value."""
+    dropped: list[str]
+    """What the model has answered without proof."""
+
+
 class ReportedLatency(_Part, kw_only=True):
     """Of all replies that have one, in milliseconds."""
 
@@ -214,6 +227,7 @@ class CallReport(_Part, kw_only=True, rename={"from_": "from"}):
     failures: list[ReportedNote]
     alerts: list[ReportedAlert]
     analysed: list[ReportedAnalysis]
+    outcome: ReportedOutcome | None
     cost: CallCost | None
     """Where the prices are known to whoever makes the report."""
     follow_ups: list[ReportedNote]
@@ -283,6 +297,7 @@ def call_report(record: CallRecord, entries: Sequence[Entry], prices: PriceList 
             )
             for event in state.events(Analysed)
         ],
+        outcome=_outcome(state),
         cost=None if prices is None else cost_of(state, prices),
         follow_ups=[
             ReportedNote(at=at, what=event.step, detail=f"{event.outcome} {event.detail}".strip())
@@ -377,6 +392,26 @@ def _failures(state: CallState) -> list[ReportedNote]:
         if event.state == "error"
     ]
     return sorted(failures, key=lambda failure: failure.at)
+
+
+def _outcome(state: CallState) -> ReportedOutcome | None:
+    told = state.last(Concluded)
+    if told is None:
+        return None
+    return ReportedOutcome(
+        schema=told.schema,
+        values={field.name: _read(field.value) for field in told.fields},
+        lines={field.name: field.line for field in told.fields},
+        dropped=list(told.dropped),
+    )
+
+
+def _read(value: str) -> Any:
+    """JSON of a journal; what is none, as an older hand may have written it, is text."""
+    try:
+        return msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return value
 
 
 def _voicemail(state: CallState) -> list[ReportedMessage]:

@@ -16,6 +16,7 @@ from voice_app.journal.events import (
     Alerted,
     Analysed,
     Closed,
+    Concluded,
     Conversed,
     FollowedUp,
     Priced,
@@ -28,7 +29,7 @@ REPORT: Final = "report"
 """The task that sends a call's report; ``report#2`` sends its second revision."""
 NOTHING_NEW: Final = "nothing new"
 """The outcome of a revision that need not be sent."""
-NEWS: Final = (Alerted, Analysed, Closed, Priced, Stored, Transcribed, Voicemail)
+NEWS: Final = (Alerted, Analysed, Closed, Concluded, Priced, Stored, Transcribed, Voicemail)
 """Events that may come after a report, and that its readers wait for."""
 
 

@@ -459,6 +459,26 @@ class CalledBack(_Event, tag="callback", frozen=True):
     """The new call; empty if it is only meant to be placed."""
 
 
+class OutcomeField(msgspec.Struct, frozen=True, gc=False):
+    """One thing that is known of how a call went."""
+
+    name: str
+    value: str
+    """JSON."""
+    line: str
+    """What somebody said on the call that proves it: it does occur in what was heard."""
+
+
+class Concluded(_Event, tag="outcome", frozen=True):
+    """What came of the call, as a model reads what was heard of it. See ``VOICE_APP_OUTCOME``."""
+
+    schema: str
+    """The name of the pydantic model that says what is asked."""
+    fields: tuple[OutcomeField, ...] = ()
+    dropped: tuple[str, ...] = ()
+    """Fields that the model has answered without a line that proves it, or with what does not fit."""
+
+
 class FollowedUp(_Event, tag="follow-up", frozen=True):
     """Something that was to be done after the call is done, or given up."""
 
@@ -521,6 +541,7 @@ Event: TypeAlias = (
     | Noted
     | Stored
     | CalledBack
+    | Concluded
     | FollowedUp
     | Called
 )

@@ -7,6 +7,7 @@ are found at once among a million others.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -20,6 +21,7 @@ from voice_app.journal.events import (
     Alerted,
     AnswerDecided,
     CallbackWanted,
+    Concluded,
     Event,
     Failed,
     HandedOff,
@@ -35,6 +37,8 @@ from voice_app.journal.events import (
 )
 from voice_app.journal.tables import FEW, calls, labels
 
+_PLAIN_VALUE: Final = re.compile(r'true|false|-?\d{1,9}|"[\w -]{1,40}"')
+"""What of an outcome calls are found by: yes and no, numbers, and words of a choice, in JSON."""
 MAX_LABEL: Final = 200
 """Characters."""
 FLAGS: Final[dict[str, str]] = {
@@ -74,6 +78,9 @@ def labels_of(event: Event | UnknownEvent) -> Iterator[str]:
             yield "flag:turned-away"
         case CallbackWanted():
             yield "flag:callback"
+        case Concluded(fields=fields):
+            plain = (field for field in fields if _PLAIN_VALUE.fullmatch(field.value))
+            yield from (f"outcome:{field.name}={field.value.strip(chr(34))}" for field in plain)
         case Alerted():
             yield "flag:alert"
         case Failed(what="agent"):

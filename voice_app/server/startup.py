@@ -89,7 +89,7 @@ async def start_findings(settings: Settings) -> list[Finding]:
         for field in unused.fields
         if field in settings.model_fields_set and getattr(settings, field)
     ]
-    if "chat" in agents and settings.model:
+    if ("chat" in agents or settings.outcome is not None) and settings.model:
         from voice_app.agents.endpoints import probe_all  # no other agent needs it
 
         found += [CFG105.finding("OPENAI_BASE_URL", problem) for problem in await probe_all(settings)]
@@ -99,7 +99,9 @@ async def start_findings(settings: Settings) -> list[Finding]:
 def _unused(settings: Settings, agents: set[str]) -> Iterator[_Unused]:
     built_in = not any(":" in agent for agent in agents)  # another one may read any of them
     named = ", ".join(sorted(agents))
-    if built_in and "chat" not in agents:
+    if not settings.model:
+        yield _Unused(("outcome",), "VOICE_APP_MODEL is not: there is no model to ask what came of calls")
+    if built_in and "chat" not in agents and settings.outcome is None:
         chat = (
             "model",
             "model_headers",

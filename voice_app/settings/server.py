@@ -185,6 +185,11 @@ class Settings(ModelSettings, NumberSettings):
     recordings: Path | None = Field(
         None, description="folder into which messages left by callers are fetched"
     )
+    outcome: str | None = Field(
+        None,
+        description="what the model (`VOICE_APP_MODEL`) is asked about each call that is over: `default` "
+        "(resolved, summary, reason, unanswered question, mood), or your own pydantic model as module:Model",
+    )
     prices: Path | None = Field(
         None,
         description="TOML file of what minutes, tokens and runs cost; what it leaves out is as in the list "
@@ -352,6 +357,13 @@ class Settings(ModelSettings, NumberSettings):
         if value is None or re.fullmatch(r"[\w.]+:[A-Za-z_][\w.]*", value):
             return value
         return reportable(value)
+
+    @field_validator("outcome")
+    @classmethod
+    def _a_pydantic_model(cls, value: str | None) -> str | None:
+        if value is not None and value != "default" and not re.fullmatch(r"[\w.]+:[A-Za-z_][\w.]*", value):
+            raise ValueError("it should be default, or look like my_agent:Outcome")
+        return value
 
     @field_validator("report_secret", "answer_secret")
     @classmethod
