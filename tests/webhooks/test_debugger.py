@@ -109,14 +109,14 @@ async def test_an_error_never_makes_a_call_known_that_we_never_had(tmp_path: Pat
     async with Journal(database(tmp_path)) as journal:
         assert [record async for record in journal.select()] == []
     kept = await alerts(tmp_path, account_sid)
-    assert [(event.code, event.level, event.resource) for event in kept] == [
+    assert {(event.code, event.level, event.resource) for event in kept} == {
         ("99999", "error", STRANGER),
         ("11200", "warning", ""),
-    ]
+    }
     assert metrics.METRICS.sample("voice_app_twilio_alerts_total", code="other", level="error") >= 1
 
 
-@pytest.mark.parametrize("wrong", ["", "{", "[]", '"text"', "{}", '{"error_code": "x"}', "[" * 50_000])
+@pytest.mark.parametrize("wrong", ["", "{", "[]", '"text"', "{}", '{"error_code": "x"}', "[" * 5_000])
 async def test_what_is_no_entry_is_a_bad_request(tmp_path: Path, wrong: str) -> None:
     async with sandbox(tmp_path) as server:
         assert await report(server, wrong) == 400
