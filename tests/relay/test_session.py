@@ -7,6 +7,7 @@ from support.driver import CALL, Driver
 from voice_app import Break, EndCall, Message, Piece, Play, SendDigits, SwitchLanguage, Transfer
 from voice_app.calls import HistoryLine
 from voice_app.journal import events
+from voice_app.relay.frames import MalformedError, decode
 from voice_app.relay.session import SECONDS_TO_CLOSE, State
 from voice_app.relay.turns import MAX_FAILURES, SECONDS_TO_SPEAK_UP
 from voice_app.settings import NumberSettings
@@ -546,3 +547,14 @@ def test_the_last_reply_of_a_turn_is_told_from_those_before_it(
     driver.prompt("Where is my order?")
     driver.agent(*pieces)
     assert [(reply.text, reply.ends_turn) for reply in driver.of(events.Replied)] == ending
+
+
+def test_what_is_null_in_a_frame_counts_as_missing() -> None:
+    setup = {"type": "setup", "callSid": "CA1", "accountSid": "AC1"}
+    nulls = {"from": None, "to": None, "sessionId": None, "direction": None, "customParameters": {"a": None}}
+    assert decode(json.dumps(setup | nulls)) == decode(json.dumps(setup))
+    assert decode(json.dumps(setup | {"customParameters": None})) == decode(json.dumps(setup))
+    more: list[dict[str, Any]] = [{"callSid": None}, {"from": 1}, {"customParameters": {"a": {}}}]
+    for broken in more:
+        with pytest.raises(MalformedError):
+            decode(json.dumps(setup | broken))

@@ -6,7 +6,7 @@ fields that we do not know are skipped, so that Twilio can add to its frames.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -102,14 +102,24 @@ def decode(data: str | bytes) -> Incoming:
     return frame
 
 
-def _newer(data: str | bytes, error: msgspec.ValidationError) -> UnknownMessage:
+def _newer(data: str | bytes, error: msgspec.ValidationError) -> Incoming:
+    """A frame of a type that we do not know, or one in which a field is null: it counts as missing."""
     try:
         frame = _typed.decode(data)
+        if frame.type not in _TYPES:
+            return frame
+        known: _Known = msgspec.convert(_without_nulls(msgspec.json.decode(data)), type=_Known)
+        return known
+    except msgspec.ValidationError as still:
+        raise MalformedError(str(still)) from None
     except (msgspec.DecodeError, RecursionError):
         raise MalformedError(str(error)) from None
-    if frame.type in _TYPES:
-        raise MalformedError(f"{frame.type}: {error}") from None
-    return frame
+
+
+def _without_nulls(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_nulls(item) for name, item in value.items() if item is not None}
 
 
 # --- us → Twilio ---------------------------------------------------------------------------------
