@@ -217,6 +217,16 @@ async def test_a_failure_of_both_is_the_failure_of_the_last(
     assert await failure(chat) == ("", "empty")
 
 
+async def test_a_note_is_told_to_the_model_and_need_not_be_answered(
+    model: ScriptedModel, make: MakeChat
+) -> None:
+    model.say("")
+    chat = make(model.base_url)
+    assert [piece async for piece in chat(Call("CA1"), Turn("Order 81 was found.", "note"))] == []
+    told = model.requests[0]["messages"][-1]["content"]
+    assert ("Order 81 was found." in told, "colleague" in told, len(model.requests)) == (True, True, 1)
+
+
 async def test_an_empty_answer_is_asked_for_again(model: ScriptedModel, make: MakeChat) -> None:
     model.events(finish="stop")
     model.say("Hello.")

@@ -98,7 +98,7 @@ class Chat:
             answer = ModelAnswer()
             try:
                 async with aclosing(
-                    self._ask(call, turn, rounds, answer, begun, may_be_empty=answered)
+                    self._ask(call, turn, rounds, answer, begun, may_be_empty=answered or turn.kind == "note")
                 ) as words:
                     async for text in words:
                         said.append(text)
