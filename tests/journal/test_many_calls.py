@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,13 +21,12 @@ from voice_app.journal.store import Store
 
 FEW: Final = 1_000
 PAGE: Final = 50
-NOW: Final = 1e12
 
 
 def wanted(calls: int) -> dict[str, Selection]:
     """What is asked for of so many calls."""
     middle = FIRST + calls // 2 * PAUSE
-    past = {"since": middle - 100 * PAUSE, "until": middle}
+    past: dict[str, Any] = {"since": middle - 100 * PAUSE, "until": middle}
     return {
         "all": Selection(),
         "live": Selection(closed=False, since=FIRST),
@@ -101,12 +101,13 @@ def filled(url: str, calls: int) -> Iterator[Store]:
 
 def work(store: Store, selection: Selection) -> int:
     """What a page of these calls costs."""
-    ask = lambda: store.select(selection, PAGE)  # noqa: E731
+    ask = partial(store.select, selection, PAGE)
     ask()  # what is done once for each connection is done
     return (pages_of_postgresql if store.shared else steps_of_sqlite)(store, ask)
 
 
 def compare(few: Store, many: Store, calls: int) -> None:
+    """Whether a page costs about as much of many calls as of few."""
     dear = {}
     for name, selection in wanted(calls).items():
         before, after = work(few, wanted(FEW)[name]), work(many, selection)
