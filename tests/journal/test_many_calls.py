@@ -111,7 +111,7 @@ def compare(few: Store, many: Store, calls: int) -> None:
     dear = {}
     for name, selection in wanted(calls).items():
         before, after = work(few, wanted(FEW)[name]), work(many, selection)
-        if after > before * 5 + 2_000:
+        if after > before * 2 + 300:
             dear[name] = (before, after)
     assert dear == {}
 

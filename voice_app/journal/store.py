@@ -187,6 +187,7 @@ class Store:
         if wanted and selection.closed is not False:
             query = query.join(labels, labels.c.call_id == calls.c.id).where(labels.c.label == wanted.pop(0))
             opened_at = labels.c.opened_at
+            query = query.where(*selection.within(opened_at))
         query = query.where(*map(search.has_label, wanted))
         if selection.said.split():
             query = query.where(self.database.has_said(connection, _storable(selection.said)))

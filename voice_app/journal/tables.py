@@ -156,10 +156,7 @@ class Selection:
             yield or_(calls.c.from_address == self.address, calls.c.to_address == self.address)
         if self.sid_prefix:
             yield calls.c.call_sid.startswith(self.sid_prefix, autoescape=True)
-        if self.since is not None:
-            yield calls.c.opened_at >= self.since
-        if self.until is not None:
-            yield calls.c.opened_at < self.until
+        yield from self.within(calls.c.opened_at)
         if self.closed is not None:
             yield calls.c.closed_at.is_not(None) if self.closed else calls.c.closed_at.is_(None)
         if self.silent_since is not None:
@@ -168,6 +165,13 @@ class Selection:
             yield _has_event(events.c.kind.in_(sorted(self.having)))
         if self.without is not None:
             yield ~_has_event(events.c.kind == self.without)
+
+    def within(self, opened_at: ColumnElement[float]) -> Iterator[ColumnElement[bool]]:
+        """That a call was opened when it should be. ``opened_at``: where that is kept."""
+        if self.since is not None:
+            yield opened_at >= self.since
+        if self.until is not None:
+            yield opened_at < self.until
 
 
 EVERY: Final = Selection()
