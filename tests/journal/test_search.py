@@ -15,11 +15,15 @@ from voice_app.journal.search import labels_of, words_of
 from voice_app.journal.store import Store
 
 ANN, BOB, OURS = "+15550100001", "client:bob", "+15550100009"
+SORRY, OVER = Replied(1, "VX1", "I am sorry.", done=True), Closed("completed")
 
 
 def write(store: Store, call_sid: str, at: float, *happened: Event, from_: str = ANN) -> None:
-    events = (Opened(from_, OURS, "inbound"), *happened)
-    store.append([Entry(str(uuid_utils.uuid7()), at, call_sid, event) for event in events])
+    append(store, call_sid, at, Opened(from_, OURS, "inbound"), *happened)
+
+
+def append(store: Store, call_sid: str, at: float, *happened: Event) -> None:
+    store.append([Entry(str(uuid_utils.uuid7()), at, call_sid, event) for event in happened])
 
 
 def read(store: Store, page: int = 100, newest_first: bool = True, **wanted: Any) -> list[str]:
@@ -56,9 +60,9 @@ def test_open_calls_are_found_by_their_labels(store: Store) -> None:
 @pytest.mark.parametrize("common", [1, 10_000])
 def test_calls_are_found_by_what_was_said(store: Store, common: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voice_app.journal.sqlite.FEW", common)
-    write(store, "CA1", 1.0, Prompted("My order 81 never came."), Replied(1, "VX1", "I am sorry.", done=True))
-    write(store, "CA2", 2.0, Prompted("Are you open?"), Prompted("Where is my ORDER?"))
-    write(store, "CA3", 3.0, Prompted("order"), Voicemail("RE1", text="Please call back, I am sorry."))
+    write(store, "CA1", 1.0, Prompted("My order 81 never came."), SORRY, OVER)
+    write(store, "CA2", 2.0, Prompted("Are you open?"), Prompted("Where is my ORDER?"), OVER)
+    write(store, "CA3", 3.0, Prompted("order"), Voicemail("RE1", text="Call back, I am sorry."), OVER)
     assert read(store, said="order") == ["CA3", "CA2", "CA1"]
     assert read(store, said="order my") == ["CA2", "CA1"]
     assert read(store, said="sorry") == ["CA3", "CA1"]
@@ -66,17 +70,60 @@ def test_calls_are_found_by_what_was_said(store: Store, common: int, monkeypatch
     assert read(store, said="ord") == []
 
 
+def test_a_server_may_write_the_last_words_while_another_writes_the_end(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = Store(postgres_url), Store(postgres_url)
+    one.create()
+    write(one, "CA1", 1.0)
+    tell = one.database.tell
+
+    def told(*arguments: Any) -> None:
+        tell(*arguments)
+        append(two, "CA1", 2.0, OVER)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one.database, "tell", told)
+        append(one, "CA1", 2.0, Prompted("My order"))
+    assert read(two, said="order") == ["CA1"]
+    one.close()
+    two.close()
+
+
 @pytest.mark.parametrize(
     "words", ['"', "AND", 'a" OR "b', "text:x*", "'; DROP TABLE said", "-", "()", "x\0y", "\ud800"]
 )
 def test_no_words_are_an_operator(store: Store, words: str) -> None:
-    write(store, "CA1", 1.0, Prompted("Hello."))
+    write(store, "CA1", 1.0, Prompted("Hello."), OVER)
     assert read(store, said=words) == []
 
 
+def test_what_is_said_is_indexed_once_the_call_is_over(store: Store) -> None:
+    write(store, "CA1", 1.0, Prompted("My order"))
+    append(store, "CA1", 2.0, SORRY)
+    assert (read(store, said="order"), rows(store, "said")) == ([], 0)
+    append(store, "CA1", 3.0, OVER)
+    assert (read(store, said="order"), read(store, said="sorry"), rows(store, "said")) == (
+        ["CA1"],
+        ["CA1"],
+        2,
+    )
+
+
+def test_what_comes_after_the_end_of_a_call_is_indexed_as_well(store: Store) -> None:
+    write(store, "CA1", 1.0, Prompted("My order"), OVER)
+    append(store, "CA1", 2.0, Voicemail("RE1", text="Please call back."))
+    append(store, "CA1", 3.0, Heard(1, "VX1", "not a word"))
+    assert (read(store, said="order"), read(store, said="please"), rows(store, "said")) == (
+        ["CA1"],
+        ["CA1"],
+        2,
+    )
+
+
 def test_who_is_forgotten_is_found_by_nothing(store: Store) -> None:
-    write(store, "CA1", 1.0, Prompted("confidential"), from_=BOB)
-    write(store, "CA2", 2.0, Prompted("public"))
+    write(store, "CA1", 1.0, Prompted("confidential"), OVER, from_=BOB)
+    write(store, "CA2", 2.0, Prompted("public"), OVER)
     store.forget(BOB)
     assert (read(store, said="confidential"), read(store, said="public")) == ([], ["CA2"])
     assert (rows(store, "labels"), rows(store, "said")) == (2, 1)
@@ -91,6 +138,7 @@ def test_what_was_said_by_who_is_forgotten_is_not_in_the_file(tmp_path: Path) ->
             f"CA{number}",
             1.0,
             Prompted(f"confidential{number} words"),
+            OVER,
             from_=BOB if number % 2 else ANN,
         )
     store.forget(BOB)
@@ -102,8 +150,8 @@ def test_what_was_said_by_who_is_forgotten_is_not_in_the_file(tmp_path: Path) ->
 
 
 def test_what_is_too_old_is_found_by_nothing(store: Store) -> None:
-    write(store, "CA1", 1.0, Prompted("long ago"))
-    write(store, "CA2", 200.0, Prompted("just now"))
+    write(store, "CA1", 1.0, Prompted("long ago"), OVER)
+    write(store, "CA2", 200.0, Prompted("just now"), OVER)
     assert store.purge(100.0) == 1
     assert (read(store, said="ago"), rows(store, "labels"), rows(store, "said")) == ([], 2, 1)
 
@@ -118,11 +166,12 @@ def test_a_call_that_turns_out_to_be_older_moves(store: Store) -> None:
 
 def test_entries_that_come_twice_are_harmless(store: Store) -> None:
     entries = [
-        Entry(str(uuid_utils.uuid7()), 1.0, "CA1", event) for event in (Opened(ANN, OURS), Prompted("Hi"))
+        Entry(str(uuid_utils.uuid7()), 1.0, "CA1", event)
+        for event in (Opened(ANN, OURS), Prompted("Hi"), OVER)
     ]
     store.append(entries)
     store.append(entries)
-    assert (read(store, said="hi"), rows(store, "labels")) == (["CA1"], 2)
+    assert (read(store, said="hi"), rows(store, "labels"), rows(store, "said")) == (["CA1"], 2, 1)
 
 
 @pytest.mark.parametrize(

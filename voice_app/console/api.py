@@ -324,7 +324,7 @@ ROUTES: Final = (
             "flags": "what happened, separated by commas: all of them",
             "from": "opened then or later: `2026-11-22`, `2026-11-22T14:30Z`, or seconds since the epoch",
             "to": "opened before; a day counts to its end",
-            "text": "all of these words were said at once",
+            "text": "all of these words were said at once; of calls that are over",
             "limit": "calls on a page, at most 500",
             "cursor": "the `next` of the page before",
         },

@@ -54,7 +54,7 @@ class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
     until: float | None = None
     """Opened since and before, in seconds since the epoch."""
     said: str = ""
-    """All of these words were said at once."""
+    """All of these words were said at once, on a call that is over."""
     limit: int = 50
     after: tuple[float, str] | None = None
     """The call that was read last: when it was opened, and its SID."""

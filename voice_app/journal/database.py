@@ -95,7 +95,7 @@ class Database(ABC):
 
     @abstractmethod
     def add_said(self, connection: Connection, rows: Sequence[tuple[int, str, str]]) -> None:
-        """Index what was said: the number of the call, the id of the event, and the words."""
+        """Index all that was said on calls: the number of the call, the id of the event, and the words."""
 
     @abstractmethod
     def remove_said(self, connection: Connection, numbers: Sequence[int]) -> None:

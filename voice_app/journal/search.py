@@ -3,24 +3,29 @@
 A label is a short text such as ``address:+15550100001``, ``agent:billing`` or ``flag:voicemail``; a call has
 each once. The index of labels has the time of the call's opening in it, so that the newest calls with a label
 are found at once among a million others.
+
+Words are indexed when a call is over, all of them at once: a full-text index is dear, and nothing of the kind
+is done for a turn that a caller waits for. What comes later, such as the text of a voicemail, is as it comes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, select, text, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from voice_app.journal.database import Database
+from voice_app.journal.entries import decode
 from voice_app.journal.events import (
     Acted,
     AgentAssigned,
     Alerted,
     AnswerDecided,
     CallbackWanted,
+    Closed,
     Concluded,
     Event,
     Failed,
@@ -35,7 +40,7 @@ from voice_app.journal.events import (
     VariantChosen,
     Voicemail,
 )
-from voice_app.journal.tables import FEW, calls, labels
+from voice_app.journal.tables import FEW, calls, events, labels
 
 _PLAIN_VALUE: Final = re.compile(r'true|false|-?\d{1,9}|"[\w -]{1,40}"')
 """What of an outcome calls are found by: yes and no, numbers, and words of a choice, in JSON."""
@@ -102,20 +107,37 @@ def words_of(event: Event | UnknownEvent) -> str:
             return ""
 
 
-def add(
-    database: Database, connection: Connection, found: Iterable[tuple[int, str, Event | UnknownEvent]]
-) -> None:
-    """Index events: each with the number of its call and its own id."""
-    wanted: dict[tuple[int, str], None] = {}
-    said: list[tuple[int, str, str]] = []
-    for call_id, event_id, item in found:
-        for label in labels_of(item):
-            wanted[call_id, storable(label)[:MAX_LABEL]] = None
-        if words := words_of(item).strip():
-            said.append((call_id, event_id, storable(words)))
+def matters_to_words(event: Event | UnknownEvent) -> bool:
+    """Whether a call may have words to index once this is written."""
+    return isinstance(event, Closed) or bool(words_of(event))
+
+
+def add_labels(connection: Connection, found: Iterable[tuple[int, Event | UnknownEvent]]) -> None:
+    """Label calls: each event with the number of its call."""
+    wanted = {(call_id, storable(label)[:MAX_LABEL]) for call_id, item in found for label in labels_of(item)}
     if wanted:
         rows = [{"of": call_id, "new": label} for call_id, label in sorted(wanted)]
         connection.execute(_LABEL, rows)
+
+
+def add_words(database: Database, connection: Connection, call_ids: Collection[int]) -> None:
+    """Index all that was said on those of these calls that are over. To do so again is harmless.
+
+    It is for a transaction after the one that wrote the events: two servers may write the last words of a
+    call and its end at once, and whoever looks last has to see both.
+    """
+    over = select(calls.c.id).where(calls.c.id.in_(call_ids), calls.c.closed_at.is_not(None))
+    # Nobody erases them meanwhile.
+    locked = connection.scalars(over.order_by(calls.c.id).with_for_update(read=True, key_share=True))
+    if not (ended := list(locked)):
+        return
+    query = select(events.c.call_id, events.c.id, events.c.kind, events.c.data).order_by(events.c.id)
+    found = connection.execute(query.where(events.c.call_id.in_(ended), events.c.kind.in_(_SPOKEN)))
+    said = [
+        (row.call_id, row.id, storable(words))
+        for row in found
+        if (words := words_of(decode(row.kind, row.data)).strip())
+    ]
     if said:
         database.add_said(connection, said)
 
@@ -124,6 +146,9 @@ _LABEL: Final = text(
     "INSERT INTO labels (call_id, label, opened_at) SELECT id, :new, opened_at FROM calls WHERE id = :of "
     "ON CONFLICT DO NOTHING"
 )
+
+
+_SPOKEN: Final = [str(item.__struct_config__.tag) for item in (Prompted, Replied, Transcribed, Voicemail)]
 
 
 def reopened(connection: Connection, call_ids: Sequence[int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -91,9 +92,16 @@ class SQLite(Database):
             connection.exec_driver_sql(_insertion(len(chunk)), values)
 
     def add_said(self, connection: Connection, rows: Sequence[tuple[int, str, str]]) -> None:
-        connection.exec_driver_sql(
-            _SAID, [(*[call_id * _SAID_ROWS] * 4, words) for call_id, _, words in rows]
-        )
+        by_call = defaultdict[int, list[str]](list)
+        for call_id, _, words in rows:
+            by_call[call_id].append(words)
+        self.remove_said(connection, list(by_call))
+        numbered = [
+            (call_id * _SAID_ROWS + place, words)
+            for call_id, said in by_call.items()
+            for place, words in enumerate(said[:_SAID_ROWS])
+        ]
+        connection.exec_driver_sql("INSERT INTO said (rowid, text) VALUES (?, ?)", numbered)
 
     def remove_said(self, connection: Connection, numbers: Sequence[int]) -> None:
         for number in numbers:
@@ -157,10 +165,6 @@ class SQLite(Database):
 _MERGED_PAGES: Final = 500
 _SAID_ROWS: Final = 65_536
 """How many rows a call may have in the index of words."""
-_SAID: Final = (
-    "INSERT OR REPLACE INTO said (rowid, text) VALUES ((SELECT min(coalesce(max(rowid) + 1, ?), ? + 65535) "
-    "FROM said WHERE rowid BETWEEN ? AND ? + 65535), ?)"
-)
 _SAID_OFTEN: Final = "SELECT count(*) FROM (SELECT 1 FROM said WHERE said MATCH ? LIMIT ?)"
 _SAID_BY_FEW: Final = "calls.id IN (SELECT rowid / 65536 FROM said WHERE said MATCH :words)"
 _SAID_BY_MANY: Final = (

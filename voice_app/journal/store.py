@@ -86,8 +86,8 @@ class Store:
         Raises:
             JournalError: the database cannot take any entry now. Any other exception: it never takes these.
         """
-        if entries:
-            self.database.write(lambda connection: self._append(connection, entries))
+        if entries and (spoken := self.database.write(lambda connection: self._append(connection, entries))):
+            self.database.write(lambda connection: search.add_words(self.database, connection, spoken))
 
     def events(self, call_sid: str) -> list[Entry]:
         """The events of a call in the order of writing."""
@@ -196,7 +196,8 @@ class Store:
         order = (opened_at, calls.c.call_sid)
         return query.order_by(*(column.desc() for column in order) if newest_first else order)
 
-    def _append(self, connection: Connection, entries: Sequence[Entry]) -> None:
+    def _append(self, connection: Connection, entries: Sequence[Entry]) -> set[int]:
+        """The numbers of the calls that may have words to index by now."""
         numbers = self._number(connection, entries)
         kept = [
             (entry, number)
@@ -206,11 +207,11 @@ class Store:
         if kept:
             rows = [_event(entry, number) for entry, number in kept]
             self.database.add_events(connection, rows)
-            found = ((number, entry.id, entry.event) for entry, number in kept)
-            search.add(self.database, connection, found)
+            search.add_labels(connection, ((number, entry.event) for entry, number in kept))
             self.database.tell(connection, self.server_id, [row.id for row in rows])
             if acts := [entry.id for entry, _ in kept if isinstance(entry.event, Supervised)]:
                 self.database.tell(connection, self.server_id, acts, ACTS)
+        return {number for entry, number in kept if search.matters_to_words(entry.event)}
 
     def _number(self, connection: Connection, entries: Sequence[Entry]) -> dict[str, int]:
         """Bring the table of calls up to date; the numbers of the calls of these entries."""

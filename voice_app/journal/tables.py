@@ -148,7 +148,7 @@ class Selection:
     labels: frozenset[str] = frozenset()
     """With each of these labels; see ``search.labels_of``."""
     said: str = ""
-    """Somebody said all of these words on it, at once."""
+    """Somebody said all of these words on it, at once, and it is over."""
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
         """The same in SQL."""
