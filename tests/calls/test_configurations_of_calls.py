@@ -20,6 +20,7 @@ from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
 
 DESK = "+15550100010"
 KNOWING = "support.agents:knowing"
+LIKES = '2026-01-02, noted in a conversation: "Likes {}."'
 TEMPLATE = """<Response><Connect action="{{ action_url }}">
 <ConversationRelay url="{{ relay_url }}" %s welcomeGreeting="Hello."/></Connect></Response>"""
 
@@ -61,7 +62,7 @@ async def test_two_numbers_have_two_configurations_and_two_memories(
         for number, person, likes in ((FIRST, tea, "tea"), (SECOND, coffee, "coffee")):
             async with calling(server, number) as calls[number]:
                 answer = (await calls[number].ask(f"Note called {number}.")).text
-                assert answer == (f"Noted: True. I know: 2026-01-02: Likes {likes}. of {person.id}"), answer
+                assert answer == f"Noted: True. I know: {LIKES.format(likes)} of {person.id}"
                 await happened(tmp_path, calls[number].sid, Conversed)
         async with calling(server, THIRD) as calls[THIRD]:
             assert (await calls[THIRD].ask("Note this.")).text == "Noted: None. I know: nothing of None"
@@ -136,7 +137,7 @@ async def test_a_configuration_that_only_a_template_names_has_a_memory(
     async with serving(tmp_path, account, agent=KNOWING, templates=folder) as server:
         async with calling(server, FIRST) as call:
             answer = (await call.ask("Note has a dog.")).text
-            assert answer == f"Noted: True. I know: 2026-01-02: Likes tea. of {person.id}"
+            assert answer == f"Noted: True. I know: {LIKES.format('tea')} of {person.id}"
         await happened(tmp_path, call.sid, Acted)
     assert noted(account, person) == ["Likes tea.", "has a dog."]
 
@@ -151,7 +152,7 @@ async def test_a_conversation_that_a_template_names_literally_brings_its_memory(
     async with serving(tmp_path, account, agent=KNOWING, templates=folder) as server:
         async with calling(server, FIRST) as call:
             answer = (await call.ask("Note has a dog.")).text
-            assert answer == f"Noted: True. I know: 2026-01-02: Likes tea. of {person.id}"
+            assert answer == f"Noted: True. I know: {LIKES.format('tea')} of {person.id}"
         await happened(tmp_path, call.sid, Acted)
     assert noted(account, person) == ["Likes tea.", "has a dog."]
 
@@ -168,6 +169,6 @@ async def test_a_template_outweighs_the_setting_also_for_the_memory(
     ) as server:
         async with calling(server, FIRST) as call:
             answer = (await call.ask("Note has a dog.")).text
-            assert answer == f"Noted: True. I know: 2026-01-02: Likes tea. of {person.id}"
+            assert answer == f"Noted: True. I know: {LIKES.format('tea')} of {person.id}"
         await happened(tmp_path, call.sid, Acted)
     assert noted(account, person) == ["Likes tea.", "has a dog."]

@@ -12,7 +12,7 @@ from voice_app import Break, Keys, Message, Ssml, Turn
 from voice_app.calls import HistoryLine
 from voice_app.journal import events
 from voice_app.relay.commands import Pull
-from voice_app.relay.session import State
+from voice_app.relay.session import SECONDS_OF_PARTING, State
 from voice_app.settings import NumberSettings
 
 
@@ -251,6 +251,28 @@ def test_the_longest_call_ends_with_a_warning_and_a_goodbye() -> None:
     long.pass_time(60)
     assert words(long) == ["One minute.", "Bye!"]
     assert long.session.state is State.LEAVING
+
+
+def test_whoever_cuts_into_the_goodbye_of_the_longest_call_does_not_make_it_longer() -> None:
+    long = driver(max_call_seconds=600, max_call_goodbye="Bye now!", silence_seconds=0)
+    long.pass_time(601)
+    long.interrupt("Bye")
+    long.prompt("Wait, one more thing.")
+    long.pass_time(0.1)
+    assert long.session.state is State.ENDING
+
+
+def test_the_longest_call_ends_however_far_the_voice_is_behind() -> None:
+    long = driver(max_call_seconds=600, max_call_goodbye="Bye!", silence_seconds=0, stall_seconds=300)
+    long.pass_time(590)
+    long.prompt("Tell me everything.")
+    long.agent("It is a long story. " * 200)
+    long.info("agentSpeaking", "on")
+    states = []
+    for seconds in (12, SECONDS_OF_PARTING):
+        long.pass_time(seconds)
+        states.append(long.session.state)
+    assert states == [State.LEAVING, State.ENDING]
 
 
 def test_a_warning_waits_for_the_end_of_a_reply() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from voice_app.sandbox.twilio import Fault, SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
-from voice_app.twilio import ApiError, Credentials, Patience, Trouble, TwilioApi
+from voice_app.twilio import ApiError, Credentials, Patience, Trouble, TwilioApi, http
 from voice_app.twilio.errors import seconds_to_wait
 
 LIST = "/v2/Conversations"
@@ -71,6 +71,25 @@ async def test_a_redirect_is_not_followed(api: TwilioApi, account: SandboxAccoun
     assert error.trouble is Trouble.MOVED
     assert error.headers["location"].endswith("/v2/elsewhere")
     assert len(account.requests) == 1
+
+
+@pytest.mark.parametrize(("status", "trouble"), [(200, Trouble.UNREADABLE), (502, Trouble.SERVER)])
+@pytest.mark.parametrize("nested", ["[" * 100_000, '{"message":' * 100_000])
+async def test_json_that_is_nested_without_end_cannot_be_read(
+    api: TwilioApi, account: SandboxAccount, nested: str, status: int, trouble: Trouble
+) -> None:
+    account.faults.add(Fault(status=status, body=nested, times=3))
+    assert (await failure(api)).trouble is trouble
+
+
+async def test_an_answer_has_a_size_that_is_the_most(
+    api: TwilioApi, account: SandboxAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "_MAX_ANSWER_BYTES", 1000)
+    account.faults.add(Fault(status=200, body=f'{{"text": "{"x" * 1000}"}}'))
+    error = await failure(api)
+    assert error.trouble is Trouble.UNREADABLE
+    assert "more than 1000 bytes" in str(error)
 
 
 @pytest.mark.parametrize(("status", "trouble"), [(200, Trouble.UNREADABLE), (502, Trouble.SERVER)])

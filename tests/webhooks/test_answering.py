@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from support.driver import CALL
@@ -127,6 +130,23 @@ async def test_an_endpoint_is_asked_with_a_signature_and_decides(tmp_path: Path)
     (question,) = hook.reports
     assert question["webhook"] == {"CallerName": "Ann"}
     assert question["from"] == "+15550199999"
+
+
+async def test_an_answer_that_comes_in_pieces_is_read_to_its_end(tmp_path: Path) -> None:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for piece in (b'{"greeting": ', b'"In two pieces."}'):
+            await response.write(piece)
+            await asyncio.sleep(0.02)
+        return response
+
+    app = web.Application()
+    app.router.add_post("/", handle)
+    async with TestServer(app) as hook:
+        settings = {"answer_hook": str(hook.make_url("/")), "answer_secret": SecretStr(SECRET)}
+        async with deciding(tmp_path, **settings) as server:
+            assert 'welcomeGreeting="In two pieces."' in await answered(server, "Ann")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from voice_app.agents.failures import ModelError, broken_off, refusal
 from voice_app.agents.sse import Chunk, EventReader, read_chunk, spoken
 from voice_app.agents.text import TextRepair, cleaned_json
 from voice_app.agents.tool_calls import Extras, ToolCallAssembly, ToolRequest
+from voice_app.twilio import read_up_to
 
 MAX_TOKEN: Final = 1 << 16
 """Characters of one piece of text."""
@@ -250,7 +251,7 @@ class Completion:
         return ModelError("stalled", f"no further token of {model} in {self._between_tokens:g} seconds")
 
     async def _refused(self, response: aiohttp.ClientResponse) -> ModelError:
-        body = await response.content.read(_ERROR_BODY)
+        body = await read_up_to(_ERROR_BODY, response.content)
         where, model = self.endpoint.where, self.endpoint.model
         return refusal(where, model, response.status, response.headers, body)
 

@@ -16,6 +16,7 @@ from yarl import URL
 
 from voice_app.agents.failures import ModelError, refusal
 from voice_app.settings import ModelSettings, ModelShape, load_model_settings
+from voice_app.twilio import read_up_to
 
 MAX_REDIRECTS: Final = 3
 MAX_LIST: Final = 1 << 20
@@ -231,7 +232,7 @@ async def probe(endpoint: Endpoint, http: aiohttp.ClientSession) -> str:
             asyncio.timeout(SECONDS_TO_PROBE),
             http.get(endpoint.url("models"), headers=endpoint.headers, allow_redirects=False) as response,
         ):
-            body = await response.content.read(MAX_LIST)
+            body = await read_up_to(MAX_LIST, response.content)
             status, headers = response.status, response.headers
     except TimeoutError:
         return f"{endpoint.where} did not answer in {SECONDS_TO_PROBE:g} seconds: check OPENAI_BASE_URL"

@@ -104,6 +104,8 @@ def from_file(path: Path) -> dict[str, Any]:
         raise typer.BadParameter(f"{path} is not TOML: {error}.") from None
     except json.JSONDecodeError as error:
         raise typer.BadParameter(f"{path} is not JSON: {error}. A TOML file is called ….toml.") from None
+    except RecursionError:
+        raise typer.BadParameter(f"{path} is nested too deeply.") from None
     if not isinstance(fields, dict):
         raise typer.BadParameter(f"{path} holds no object with the fields of a configuration.")
     return fields

@@ -52,6 +52,8 @@ SECONDS_OF_GRACE = 5.0
 """How much longer than estimated the last words may take before the call is ended regardless."""
 SECONDS_TO_CLOSE = 10.0
 """How long Twilio may take to close the socket after ``end``."""
+SECONDS_OF_PARTING = 15.0
+"""So long after the end of the longest call it is ended, whatever is still to be played."""
 SECONDS_OF_WARNING = 60.0
 """So long before the end of the longest call the caller is warned."""
 
@@ -129,6 +131,7 @@ class Session:
         )
         self._turns.muted = past.muted
         self._silences = 0
+        self._overtime = False
         self._end: frames.EndMessage | None = None
         if past.reconnect is None:
             self._timers.set(self._setup_is_late, now + setup_seconds)
@@ -509,17 +512,24 @@ class Session:
             self._speaker.line(self.line.max_call_warning, now)
 
     def _time_is_up(self, now: float) -> None:
+        self._overtime = True
+        self._timers.set(self._end_at_last, now + SECONDS_OF_PARTING)
         if self.state is State.LIVE:
             self._speaker.finish(now)
             self._speaker.line(self.line.max_call_goodbye, now)
             self._leave(EndCall("the longest time for a call is over"), now)
 
+    def _end_at_last(self, now: float) -> None:
+        """Whatever is still to be played: the voice may be minutes behind the agent."""
+        if self.state is State.LEAVING:
+            self._end_now(now)
+
     # --- leaving ---------------------------------------------------------------------------------
 
     @property
     def _may_stay(self) -> bool:
-        """Whether a caller who cuts into the goodbye keeps the agent."""
-        return self._end is not None and self._end.handoff_data is None
+        """Whether a caller who cuts into the goodbye keeps the agent: unless the call has been too long."""
+        return self._end is not None and self._end.handoff_data is None and not self._overtime
 
     def _stay(self) -> bool:
         """Whether the caller is answered: always, but while the agent is leaving only after cutting in."""

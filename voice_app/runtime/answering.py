@@ -22,6 +22,7 @@ from voice_app.calls import Parties
 from voice_app.followups.delivery import signed
 from voice_app.handoff import TargetError, from_addresses
 from voice_app.journal.events import AnswerDecided
+from voice_app.twilio import read_up_to
 
 ANSWER_SECONDS: Final = 1.0
 """How long a decision is waited for: somebody's phone rings, and Twilio gives up after 15 s."""
@@ -91,12 +92,14 @@ class HttpAnswerHook:
         async with self._http.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
             if not 200 <= response.status < 300:
                 raise AnswerError(f"the hook answered {response.status}")
-            content = await response.content.read(MAX_BODY)
+            content = await read_up_to(MAX_BODY + 1, response.content)
+        if len(content) > MAX_BODY:
+            raise AnswerError(f"the hook's answer has more than {MAX_BODY} bytes")
         if not content.strip():
             return None
         try:
             told = msgspec.json.decode(content, type=HttpAnswer)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise AnswerError(f"the hook's JSON cannot be used: {error}") from None
         if told.reject:
             return Reject(told.reject)

@@ -4,7 +4,7 @@ from voice_app.twilio.classic_api import Calls
 from voice_app.twilio.configurations import Configurations
 from voice_app.twilio.conversations import Conversations
 from voice_app.twilio.errors import ApiError, Trouble
-from voice_app.twilio.http import Credentials, Patience, TwilioApi
+from voice_app.twilio.http import Credentials, Patience, TwilioApi, read_up_to
 from voice_app.twilio.intelligence import (
     Intelligence,
     IntelligenceConfiguration,
@@ -32,4 +32,5 @@ __all__ = [
     "Patience",
     "Trouble",
     "TwilioApi",
+    "read_up_to",
 ]

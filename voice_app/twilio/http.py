@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from asyncio import IncompleteReadError
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ _REPEATABLE: Final = frozenset({"GET", "HEAD"})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS: Final = 4
 _CHUNK_BYTES: Final = 64 * 1024
+_MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
+"""Of one answer; the longest page of a list has a hundredth of that."""
 _MAX_REFUSAL_BYTES: Final = 16 * 1024
 """Of the answer to a download that failed."""
 
@@ -269,13 +272,16 @@ class TwilioApi:
                 timeout=aiohttp.ClientTimeout(total=self._timeout),
                 allow_redirects=False,
             ) as response:
-                content = await response.read()
+                content = await read_up_to(_MAX_ANSWER_BYTES + 1, response.content)
         except TimeoutError:
             told = f"no answer within {self._timeout:g} s"
             raise ApiError(Trouble.TIMEOUT, method=method, url=address, message=told) from None
         except (aiohttp.ClientError, OSError) as error:
             told = f"no connection: {error}"
             raise ApiError(Trouble.UNREACHABLE, method=method, url=address, message=told) from None
+        if len(content) > _MAX_ANSWER_BYTES:
+            told = f"an answer of more than {_MAX_ANSWER_BYTES} bytes"
+            raise ApiError(Trouble.UNREADABLE, method=method, url=address, message=told)
         return _read(method, address, response.status, response.headers, content)
 
     def object_of(self, reply: ApiReply, method: str, product: str, path: str) -> dict[str, Any]:
@@ -335,13 +341,21 @@ def _read(method: str, url: str, status: int, headers: CIMultiDictProxy[str], co
         return ApiReply(status, headers, None)
     try:
         return ApiReply(status, headers, msgspec.json.decode(content))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise unreadable(method, url, status, headers, content) from None
+
+
+async def read_up_to(limit: int, content: aiohttp.StreamReader) -> bytes:
+    """A body as a whole, or its first ``limit`` bytes. What came in one packet is not the whole yet."""
+    try:
+        return await content.readexactly(limit)
+    except IncompleteReadError as end:
+        return end.partial
 
 
 async def _content(response: aiohttp.ClientResponse, address: str, max_bytes: int) -> AsyncIterator[bytes]:
     if response.status != 200:
-        body = await response.content.read(_MAX_REFUSAL_BYTES)
+        body = await read_up_to(_MAX_REFUSAL_BYTES, response.content)
         raise from_reply("GET", address, response.status, response.headers, body)
     size = 0
     async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
