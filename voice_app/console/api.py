@@ -355,7 +355,10 @@ ROUTES: Final = (
         Role.WATCH,
         Api.feed,
         "What happens on the calls, as server-sent events.",
-        query={"call": "one call: first what has happened, then what happens"},
+        query={
+            "call": "one call: first what has happened, then what happens",
+            "after": "as `Last-Event-ID`, where that cannot be sent",
+        },
         media="text/event-stream",
     ),
     ApiRoute("POST", f"{_CALL}/handoff", Role.ACT, Api.handoff, "Send to a person.", Accepted, HandoffAct),

@@ -23,7 +23,7 @@ from voice_app.journal import Entry, JournalError
 from voice_app.runtime import Services
 
 HEARTBEAT_SECONDS: Final = 15.0
-"""A line is sent at least this often, so that a proxy keeps the connection."""
+"""Something is sent at least this often, so that a proxy keeps the connection, and a page knows."""
 OVERLAP_SECONDS: Final = 10.0
 """By so much the clocks of servers may differ."""
 MAX_GAP_SECONDS: Final = 3600.0
@@ -36,9 +36,10 @@ _PAGE: Final = 500
 async def feed(services: Services, request: Request, visitor: Visitor) -> Response:
     """``GET /api/v1/feed``: everything, or with ``?call=`` what has happened on one call, and goes on."""
     call_sid = request.query_params.get("call", "")
-    last = request.headers.get("last-event-id", "")
+    # A browser cannot send the header with its first request: a page says where it ends by `after`.
+    last = request.headers.get("last-event-id") or request.query_params.get("after", "")
     if last and _written_at(last) is None:
-        return api_error(400, "Last-Event-ID: it should be the id of an event of this feed")
+        return api_error(400, "Last-Event-ID, after: it should be the id of an event of this feed")
     try:
         if call_sid and not await services.journal.events(call_sid):
             return api_error(404, f"no call {call_sid} is known here")
@@ -93,7 +94,7 @@ class _Following:
                         alarm = asyncio.create_task(services.watch.changed())
                         yield _alarm(services.watch.alarm)
                     elif not coming.done():
-                        yield ": still here\n\n"
+                        yield _BEAT
                     else:
                         entry, coming = coming.result(), None
                         if self._call_sid in ("", entry.call_sid) and entry.id not in self._sent:
@@ -147,6 +148,8 @@ class _Following:
         return f"id: {entry.id}\ndata: {self._visitor.shown(msgspec.json.encode(told).decode())}\n\n"
 
 
+_BEAT: Final = "event: beat\ndata: {}\n\n"
+"""Still here: whoever hears nothing for longer has lost us."""
 _GAP: Final = 'event: gap\ndata: {"gap": true}\n\n'
 """More has happened than can be told: what was read of lists before has to be read again."""
 

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Mount
 
 from voice_app.console.access import Access, SecurityHeaders
 from voice_app.console.api import api_routes
+from voice_app.console.live import live_routes
 from voice_app.console.pages import Pages, static_files
 from voice_app.console.sign_in import SignInForm, sign_in_routes
 from voice_app.runtime import Services
@@ -25,6 +26,7 @@ def console_routes(services: Services) -> list[BaseRoute]:
     routes = [
         static_files(),
         *sign_in_routes(services.settings, access, show_sign_in),
+        *live_routes(pages, services),
     ]
     return [
         Mount("/console", routes=routes, middleware=[Middleware(SecurityHeaders)]),

@@ -100,8 +100,217 @@ document.addEventListener("click", async (event) => {
   }
 });
 
+// --- the feed ---------------------------------------------------------------------------------------
+
+const SILENT_SECONDS = 40; // the server says something every 15
+
+/** Follow the feed from the entry `after` on; says since when it is gone, and goes on where it was. */
+function follow(query, after, take, lost) {
+  const place = $("#stale");
+  let last = after;
+  let timer;
+  const gone = () => {
+    if (place.hidden) place.textContent = `Stale since ${FORMS.clock.format(new Date())}: the server does not answer.`;
+    place.hidden = false;
+  };
+  const heard = (source) => {
+    place.hidden = true;
+    clearTimeout(timer);
+    timer = setTimeout(() => { gone(); source.close(); open(); }, SILENT_SECONDS * 1000);
+  };
+  const open = () => {
+    const source = new EventSource(`/api/v1/feed?${new URLSearchParams({ ...query, after: last })}`);
+    source.onopen = () => heard(source);
+    source.onmessage = (event) => {
+      heard(source);
+      last = event.lastEventId;
+      take(JSON.parse(event.data));
+    };
+    source.addEventListener("beat", () => heard(source));
+    source.addEventListener("gap", lost);
+    source.addEventListener("alarm", (event) => {
+      const { alarm } = JSON.parse(event.data);
+      $("#alarm").textContent = alarm;
+      $("#alarm").hidden = !alarm;
+    });
+    source.onerror = () => {
+      gone();
+      if (source.readyState === EventSource.CLOSED) setTimeout(open, 2000); // else the browser tries by itself
+    };
+  };
+  addEventListener("offline", gone);
+  open();
+}
+
+/** Calls `work` soon after something has changed, and at most once in so many milliseconds. */
+function paced(milliseconds, work) {
+  let timer, running = false, again = false;
+  const run = async () => {
+    running = true;
+    again = false;
+    await work().catch(() => { again = true; });
+    setTimeout(() => { running = false; if (again) run(); }, milliseconds);
+  };
+  return () => {
+    again = true;
+    if (!running) { clearTimeout(timer); timer = setTimeout(run, 50); }
+  };
+}
+
+async function fetched(address) {
+  const response = await fetch(address, { headers: { Accept: "text/html" } });
+  if (!response.ok || response.redirected) throw new Error(`${address}: ${response.status}`);
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  remember(page);
+  showTimes(page);
+  return page;
+}
+
+const sources = new WeakMap(); // what the server wrote of an element, before times were put into this zone
+
+function remember(root) {
+  for (const element of $$("[id]", root)) sources.set(element, element.outerHTML);
+}
+
+/** Put `fresh` in the place of `old`; the focus stays where it was. */
+function replace(old, fresh) {
+  if (sources.get(old) === sources.get(fresh)) return;
+  const focused = $$("a, button, input, summary", old).indexOf(document.activeElement);
+  const open = $$("details", old).map((details) => details.open);
+  old.replaceWith(fresh);
+  $$("details", fresh).forEach((details, at) => { details.open = open[at] ?? details.open; });
+  if (focused >= 0) $$("a, button, input, summary", fresh)[focused]?.focus();
+}
+
+// --- Live -------------------------------------------------------------------------------------------
+
+/** Entries that change more of a row than its words. */
+const CHANGES = new Set(["opened", "connected", "reconnected", "agent", "variant", "handoff", "closed", "failure",
+  "supervised", "action", "session-ended", "disconnected", "voicemail", "answer", "served"]);
+
+function live(place) {
+  const rows = $("#rows");
+  const changed = new Set();
+  const replies = new Map(); // by call: what was sent of the reply that grows
+  const title = document.title;
+  let unseen = 0;
+
+  const refresh = paced(1000, async () => {
+    const asked = [...changed].slice(0, 100);
+    asked.forEach((sid) => changed.delete(sid));
+    try {
+      merge(asked, await fetched(`/console/live?${new URLSearchParams({ calls: asked.join() })}`));
+    } catch (error) {
+      asked.forEach((sid) => changed.add(sid));
+      throw error;
+    }
+    if (changed.size) refresh();
+  });
+
+  function merge(asked, page) {
+    const first = rows.firstElementChild;
+    for (const sid of asked) {
+      const [old, fresh] = [document.getElementById(sid), page.getElementById(sid)];
+      if (old && fresh) replace(old, fresh);
+      else if (fresh) rows.insertBefore(fresh, first);
+      else { old?.remove(); replies.delete(sid); }
+    }
+    replace($("#tiles"), page.getElementById("tiles"));
+    $("#count-live").textContent = rows.children.length;
+    $("#count-waiting").textContent = $$('[data-state="waiting"]', rows).length;
+    $("#nobody").hidden = rows.children.length > 0;
+    $(".table", place).hidden = rows.children.length === 0;
+  }
+
+  function ask(sid) {
+    changed.add(sid);
+    refresh();
+  }
+
+  function say(row, by, text, at) {
+    $(".by", row).textContent = by;
+    $(".said", row).textContent = text.slice(0, 200);
+    $(".silence time", row).dateTime = new Date(at * 1000).toISOString();
+    sources.delete(row);
+  }
+
+  function take({ call_sid: sid, at, event }) {
+    if (!/^CA/.test(sid)) return;
+    const row = document.getElementById(sid);
+    tell(sid, event, row);
+    if (!row || CHANGES.has(event.kind)) {
+      if (row || event.kind !== "follow-up") ask(sid);
+    } else if (event.kind === "reply") {
+      const known = replies.get(sid);
+      const text = event.begin ? known?.reply === event.reply && known.text.slice(0, event.begin) + event.text : event.text;
+      if (typeof text !== "string") return ask(sid);
+      replies.set(sid, { reply: event.reply, text });
+      say(row, "agent", text, at);
+      if (event.total_ms !== null && row.dataset.failures !== "0") ask(sid);
+    } else if (event.kind === "heard" && event.text) say(row, "agent", event.text, at);
+    else if (event.kind === "prompt") event.text ? say(row, "caller", event.text, at) : ask(sid);
+    else if (event.kind === "keys") ask(sid);
+    else if (event.kind === "transcript" && event.final !== false) say(row, event.speaker, event.text, at);
+  }
+
+  function tell(sid, event, row) {
+    const who = (row && $("th a", row).textContent) || "A caller";
+    if (event.kind === "handoff" && event.step === "requested") notice(sid, "warn", `${who} asks for a person`, event.reason);
+    else if (event.kind === "failure" && event.what === "agent") notice(sid, "bad", `The agent failed: ${who}`, event.detail);
+    else if (event.kind === "failure" && /^STT20[12]$/.test(event.what)) notice(sid, "bad", `${event.what}: ${who}`, event.detail);
+  }
+
+  function notice(sid, kind, text, detail) {
+    const item = document.createElement("li");
+    item.className = `notice ${kind}`;
+    const link = document.createElement("a");
+    link.href = `/console/calls/${sid}`;
+    link.textContent = "Open";
+    const words = document.createElement("bdi");
+    words.className = "text";
+    words.textContent = detail ? `${text} (${detail.slice(0, 120)})` : text;
+    const done = document.createElement("button");
+    done.className = "quiet small";
+    done.textContent = "Dismiss";
+    done.onclick = () => item.remove();
+    item.append(FORMS.clock.format(new Date()), words, link, done);
+    $("#notices").prepend(item);
+    $$("#notices li").slice(5).forEach((old) => old.remove());
+    if (document.hidden) document.title = `(${++unseen}) ${title}`;
+    if ($("#sound").checked) beep();
+    if ($("#notify").checked && window.Notification?.permission === "granted") new Notification(text, { body: detail, tag: sid });
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    unseen = 0;
+    document.title = title;
+  });
+  for (const box of [$("#sound"), $("#notify")]) {
+    box.checked = localStorage.getItem(box.id) === "on";
+    box.onchange = async () => {
+      if (box.id === "notify" && box.checked) box.checked = (await window.Notification?.requestPermission()) === "granted";
+      localStorage.setItem(box.id, box.checked ? "on" : "off");
+    };
+  }
+  follow({}, place.dataset.after, take, () => location.reload());
+  setInterval(() => !document.hidden && refresh(), 15000); // servers come and go without a call
+}
+
+function beep() {
+  const audio = (beep.audio ??= new AudioContext());
+  const [tone, loudness] = [audio.createOscillator(), audio.createGain()];
+  loudness.gain.setValueAtTime(0.15, audio.currentTime);
+  loudness.gain.exponentialRampToValueAtTime(0.001, audio.currentTime + 0.4);
+  tone.frequency.value = 660;
+  tone.connect(loudness).connect(audio.destination);
+  tone.start();
+  tone.stop(audio.currentTime + 0.4);
+}
+
 // --- start ------------------------------------------------------------------------------------------
 
+remember(document);
 showTimes(document);
 countOn();
 setInterval(countOn, 1000);
+if ($("#live")) live($("#live"));
