@@ -35,12 +35,15 @@ def empty(folder: Path) -> dict[str, str]:
 async def test_a_wheel_in_an_empty_environment_writes_an_agent_that_can_be_tested_served_and_phoned(
     tmp_path: Path,
 ) -> None:
-    constraints = ROOT / "scripts/constraints.txt"
     await run(tmp_path, sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", "dist", ROOT)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     await run(tmp_path, sys.executable, "-m", "venv", "env")
     programs = tmp_path / "env/bin"
-    await run(tmp_path, programs / "pip", "install", "-q", "-c", constraints, wheel, "pytest")
+    for pinned in ("requirements.txt", "requirements-dev.txt"):
+        hashed = ("--no-deps", "--require-hashes", "-r", ROOT / "scripts" / pinned)
+        await run(tmp_path, programs / "pip", "install", "-q", *hashed)
+    await run(tmp_path, programs / "pip", "install", "-q", "--no-deps", wheel)
+    await run(tmp_path, programs / "pip", "check")
 
     folder = tmp_path / "mine"
     folder.mkdir()
