@@ -21,7 +21,7 @@ from voice_app.journal.events import Event, Opened, Prompted, Supervised
 CALL = "CA" + "5" * 32
 OPENED = Opened("+15550190001", "+15550100009", "inbound")
 BODIES = {"say": {"text": "Hi."}, "note": {"text": "Hi."}, "comment": {"text": "Hi."}}
-ACTS = ("handoff", "end", "say", "note", "mute", "unmute", "comment")
+ACTS = ("handoff", "end", "say", "note", "mute", "unmute", "comment", "report")
 
 
 async def act(

@@ -75,6 +75,9 @@ async def busy(folder: Path) -> AsyncIterator[tuple[Sandbox, dict[str, str]]]:
             {
                 "sign-in": "/console/sign-in",
                 "live": "/console/",
+                "call": f"/console/calls/{cutting.sid}",
+                "call-handed-over": f"/console/calls/{handed.sid}",
+                "call-over": f"/console/calls/{over.sid}",
             },
         )
 

@@ -216,6 +216,11 @@ class Api:
         await self._supervision.write_down(call_sid, "done", visitor.name)
         return _accepted(call_sid)
 
+    async def send_report(self, request: Request, visitor: Visitor) -> Response:
+        call_sid = _call_sid(request)
+        await self._supervision.report(call_sid, visitor.name)
+        return _accepted(call_sid)
+
     async def mute(self, request: Request, visitor: Visitor) -> Response:
         call_sid = _call_sid(request)
         await self._supervision.act(call_sid, "mute", visitor.name)
@@ -366,6 +371,7 @@ ROUTES: Final = (
     ApiRoute("POST", f"{_CALL}/say", Role.ACT, Api.say, "Say something to the caller.", Accepted, TextAct),
     ApiRoute("POST", f"{_CALL}/note", Role.ACT, Api.note, "Tell the agent something.", Accepted, TextAct),
     ApiRoute("POST", f"{_CALL}/comment", Role.ACT, Api.comment, "Write something down.", Accepted, TextAct),
+    ApiRoute("POST", f"{_CALL}/report", Role.ACT, Api.send_report, "Send the report again.", Accepted),
     ApiRoute("POST", f"{_CALL}/done", Role.ACT, Api.done, "The caller has been seen to.", Accepted),
     ApiRoute("POST", f"{_CALL}/mute", Role.ACT, Api.mute, "Have the agent be silent.", Accepted),
     ApiRoute("POST", f"{_CALL}/unmute", Role.ACT, Api.unmute, "Have the agent answer again.", Accepted),

@@ -20,6 +20,7 @@ from voice_app.journal.events import (
     Failed,
     HandedOff,
     SessionEnded,
+    Supervised,
     Transcription,
 )
 from voice_app.journal.search import FLAGS
@@ -284,7 +285,7 @@ def _failures(state: CallState, lines: Sequence[SpokenLine]) -> int:
 # --- one call ---------------------------------------------------------------------------------------
 
 _WHO: Final = {"user": "caller", "assistant": "agent", "person": "person"}
-_SHOWN: Final = (Acted, Alerted, Closed, Failed, HandedOff, SessionEnded, Transcription)
+_SHOWN: Final = (Acted, Alerted, Closed, Failed, HandedOff, SessionEnded, Supervised, Transcription)
 """Events that stand between the lines of a dialogue."""
 
 

@@ -14,6 +14,7 @@ a caller in it goes through ``| shown``. `_parts.html` has what pages are put to
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from voice_app.calls import HIDDEN_WORDS, pressed
 from voice_app.console.access import Access, AccessRefusedError, Handler, Visitor
 from voice_app.journal import JournalError
 from voice_app.runtime import Services
@@ -53,6 +55,7 @@ class Pages:
         )
         self._templates.filters |= {
             "shown": _shown,
+            "as_said": as_said,
             "clock": clock,
             "date_time": date_time,
             "since": since,
@@ -124,6 +127,14 @@ def _shown(context: Context, text: str) -> str:
     """Text as this visitor may see it: for some the numbers in it are masked."""
     visitor: Visitor = context["visitor"]
     return visitor.shown(text)
+
+
+def as_said(text: str) -> str | Markup:
+    """A line of a dialogue: keys as keys, and what is a secret as dots."""
+    if text == HIDDEN_WORDS or text == pressed(""):
+        return Markup('<kbd aria-label="hidden">••••</kbd>')
+    keys = re.fullmatch(r"\(pressed (.*)\)", text)
+    return text if keys is None else Markup("<kbd>{}</kbd>").format(keys[1])
 
 
 def clock(at: float) -> Markup:

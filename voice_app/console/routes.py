@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Mount
 
 from voice_app.console.access import Access, SecurityHeaders
 from voice_app.console.api import api_routes
+from voice_app.console.call_page import call_routes
 from voice_app.console.live import live_routes
 from voice_app.console.pages import Pages, static_files
 from voice_app.console.sign_in import SignInForm, sign_in_routes
@@ -27,6 +28,7 @@ def console_routes(services: Services) -> list[BaseRoute]:
         static_files(),
         *sign_in_routes(services.settings, access, show_sign_in),
         *live_routes(pages, services),
+        *call_routes(pages, services),
     ]
     return [
         Mount("/console", routes=routes, middleware=[Middleware(SecurityHeaders)]),

@@ -18,10 +18,13 @@ from voice_app.journal.events import (
     Closed,
     Concluded,
     Conversed,
+    Event,
     FollowedUp,
     Priced,
     Stored,
+    Supervised,
     Transcribed,
+    UnknownEvent,
     Voicemail,
 )
 
@@ -48,12 +51,12 @@ class Revisions:
         sent, told_until = 0, ""
         for entry in entries:
             match entry.event:
-                case FollowedUp(step=step, outcome=outcome, until=until) if task_of(step) == REPORT:
+                case FollowedUp(outcome=outcome, until=until) as event if is_report(event):
                     sent += outcome != NOTHING_NEW
                     told_until = max(told_until, until or entry.id)
                 case _:
                     pass
-        return cls(sent, any(entry.id > told_until and isinstance(entry.event, NEWS) for entry in entries))
+        return cls(sent, any(entry.id > told_until and _is_news(entry.event) for entry in entries))
 
     @property
     def current(self) -> int:
@@ -64,6 +67,15 @@ class Revisions:
     def owed(self) -> str | None:
         """The step that is to send what came after the last report; None before the first one, too."""
         return f"{REPORT}#{self.sent + 1}" if self.sent and self.news else None
+
+
+def is_report(event: FollowedUp) -> bool:
+    """Whether this tells of a report that was sent, or given up."""
+    return task_of(event.step) == REPORT
+
+
+def _is_news(event: Event | UnknownEvent) -> bool:
+    return isinstance(event, NEWS) or (isinstance(event, Supervised) and event.act == "report")
 
 
 def task_of(step: str) -> str:

@@ -13,8 +13,9 @@ from typing import Final, Literal, TypeAlias
 
 from voice_app.agents import EndCall, Transfer
 from voice_app.calls import CallState, HandoffState
+from voice_app.followups import is_report
 from voice_app.journal import JournalError
-from voice_app.journal.events import Closed, Supervised
+from voice_app.journal.events import Closed, FollowedUp, Supervised
 from voice_app.runtime.call_transfer import CallTransfer
 from voice_app.runtime.services import Services
 from voice_app.twilio import ApiError
@@ -82,6 +83,20 @@ class Supervision:
         """
         await self._known(call_sid)
         self._services.journal.write(call_sid, Supervised(act, by, text))
+
+    async def report(self, call_sid: str, by: str) -> None:
+        """Send the report of a call once more, as a further revision.
+
+        Raises:
+            ActRefusedError: no report of this call was sent, or given up.
+        """
+        state = await self._known(call_sid)
+        if self._services.settings.report_url is None:
+            raise ActRefusedError(409, "reports are not sent: set VOICE_APP_REPORT_URL")
+        if not any(is_report(event) for event in state.events(FollowedUp)):
+            raise ActRefusedError(409, f"the first report of the call {call_sid} is still to be sent")
+        self._services.journal.write(call_sid, Supervised("report", by))
+        self._services.followups.news(call_sid)
 
     async def hand_over(self, call_sid: str, by: str, wanted: Transfer, *, at_once: bool = False) -> None:
         """Send a call to a person: after what is being said, or ``at_once``.

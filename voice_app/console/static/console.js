@@ -60,10 +60,9 @@ function fieldsOf(form) {
   }));
 }
 
-async function act(form) {
-  const button = $("button:not([type=button])", form);
+async function act(form, button) {
   button.disabled = true;
-  const problem = await post(form.dataset.act, fieldsOf(form));
+  const problem = await post(button.dataset.act ?? form.dataset.act, fieldsOf(form));
   button.disabled = false;
   const place = $(".problem", form);
   if (place) place.textContent = problem;
@@ -78,9 +77,10 @@ async function act(form) {
 }
 
 document.addEventListener("submit", (event) => {
-  if (!event.target.dataset.act) return;
+  const button = event.submitter ?? $("button:not([type=button])", event.target);
+  if (!event.target.dataset.act && !button.dataset.act) return;
   event.preventDefault();
-  act(event.target);
+  act(event.target, button);
 });
 
 document.addEventListener("click", async (event) => {
@@ -307,6 +307,48 @@ function beep() {
   tone.stop(audio.currentTime + 0.4);
 }
 
+// --- a call -----------------------------------------------------------------------------------------
+
+/** Make a list what `fresh` is, by the ids of its items; what stays the same is left alone. */
+function mergeList(list, fresh) {
+  const place = list.parentElement;
+  const atEnd = place.scrollHeight - place.scrollTop - place.clientHeight < 60;
+  const kept = new Set([...fresh.children].map((item) => item.id));
+  for (const item of [...list.children]) if (!kept.has(item.id)) item.remove();
+  let next = list.firstElementChild;
+  for (const item of [...fresh.children]) {
+    const old = document.getElementById(item.id);
+    if (!old) {
+      list.insertBefore(item, next);
+      continue;
+    }
+    if (old === next) next = next.nextElementSibling;
+    else list.insertBefore(old, next);
+    replace(old, item);
+  }
+  if (atEnd) place.scrollTop = place.scrollHeight;
+}
+
+function call(place) {
+  const list = $("#dialogue");
+  const refresh = paced(400, async () => {
+    const page = await fetched(place.dataset.parts);
+    for (const fresh of $$("[data-part]", page)) {
+      const old = document.getElementById(fresh.id);
+      const typed = $$("input", old).some((input) => input === document.activeElement || input.value);
+      if (!typed) replace(old, fresh); // what somebody types is not taken away
+    }
+    mergeList(list, page.getElementById("dialogue"));
+  });
+  list.parentElement.scrollTop = list.parentElement.scrollHeight;
+  follow({ call: place.dataset.call }, place.dataset.after, refresh, refresh);
+}
+
+document.addEventListener("toggle", async ({ target }) => {
+  const place = target.open && target.dataset?.loads && $(".loaded", target);
+  if (place) place.replaceChildren(...(await fetched(target.dataset.loads)).body.children);
+}, true);
+
 // --- start ------------------------------------------------------------------------------------------
 
 remember(document);
@@ -314,3 +356,4 @@ showTimes(document);
 countOn();
 setInterval(countOn, 1000);
 if ($("#live")) live($("#live"));
+if ($("#call")) call($("#call"));

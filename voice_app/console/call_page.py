@@ -1,0 +1,162 @@
+"""One call, live or over: ``/console/calls/{call_sid}``, and its parts as they change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from voice_app.calls import CallState
+from voice_app.console.access import Visitor
+from voice_app.console.calls import CallDetail, DialogueLine, call_detail
+from voice_app.console.pages import Pages
+from voice_app.followups.report import CallReport, ReportedTool, report_of
+from voice_app.journal import Entry
+from voice_app.journal.events import Connected, Heard, Noted, Opened, Replied, Served, Transcribed
+from voice_app.runtime import Services
+from voice_app.settings import Role
+
+MOST_EVENTS: Final = 2000
+"""Events of a call that are shown one by one; the API gives them all."""
+
+
+class TimedStep(msgspec.Struct, kw_only=True):
+    """What took time on a call."""
+
+    at: float
+    what: str
+    first_ms: float | None = None
+    """Until the first token was on the wire."""
+    total_ms: float | None = None
+    note: str = ""
+
+
+class GrowingLine(msgspec.Struct):
+    """What is being said, or pressed, and may still change."""
+
+    who: str
+    text: str
+
+
+class CallView(msgspec.Struct, kw_only=True):
+    """All that the page shows."""
+
+    detail: CallDetail
+    report: CallReport
+    lines: list[DialogueLine | ReportedTool]
+    """What was said and done, in order."""
+    partial: str
+    """The line whose end is still to come."""
+    growing: list[GrowingLine]
+    steps: list[TimedStep]
+    served: list[tuple[float, Served]]
+    noted: list[str]
+
+
+def call_routes(pages: Pages, services: Services) -> list[BaseRoute]:
+    """Under ``/console``."""
+
+    async def page(request: Request, visitor: Visitor) -> Response:
+        return pages.show(request, visitor, "call.html", **await shown(request))
+
+    async def parts(request: Request, visitor: Visitor) -> Response:
+        return pages.show(request, visitor, "call-parts.html", **await shown(request))
+
+    async def shown(request: Request) -> dict[str, Any]:
+        view = await call_view(services, request.path_params["call_sid"])
+        return {
+            "view": view,
+            "call": view.detail.call,
+            "live": view.detail.state != "over",
+            "reports": services.settings.report_url is not None,
+            "recordings": services.settings.recordings is not None,
+        }
+
+    async def events(request: Request, visitor: Visitor) -> Response:
+        entries = await services.journal.events(request.path_params["call_sid"])
+        told = [(entry.at, msgspec.to_builtins(entry.event)) for entry in entries[:MOST_EVENTS]]
+        return pages.show(request, visitor, "call-events.html", events=told, more=len(entries) > len(told))
+
+    path = "/calls/{call_sid}"
+    return [
+        pages.route(path, Role.WATCH, page),
+        pages.route(f"{path}/parts", Role.WATCH, parts),
+        pages.route(f"{path}/events", Role.WATCH, events),
+    ]
+
+
+async def call_view(services: Services, call_sid: str) -> CallView:
+    """A call as it is known now. Raises `HTTPException` if it is not, and `JournalError`."""
+    detail = await call_detail(services.journal, call_sid)
+    report = await report_of(services.journal, call_sid, services.prices)
+    if detail is None or report is None:
+        raise HTTPException(404, f"No call {call_sid[:40]} is known here.")
+    entries = await services.journal.events(call_sid)
+    state = CallState.of(entries)
+    live = detail.state != "over"
+    return CallView(
+        detail=detail,
+        report=report,
+        lines=sorted([*detail.dialogue, *detail.tools], key=attrgetter("at")),
+        partial=_partial(detail.dialogue, entries) if live else "",
+        growing=list(_growing(state, entries)) if live else [],
+        steps=sorted(_steps(detail, entries), key=attrgetter("at")),
+        served=state.timed(Served),
+        noted=[event.text for event in state.events(Noted)],
+    )
+
+
+def _partial(dialogue: Sequence[DialogueLine], entries: Sequence[Entry]) -> str:
+    """The id of the agent's line that grows."""
+    last = next(
+        (entry.event for entry in reversed(entries) if isinstance(entry.event, Replied | Heard)), None
+    )
+    if not isinstance(last, Replied) or last.done:
+        return ""
+    return next((line.id for line in reversed(dialogue) if line.who == "agent"), "")
+
+
+def _growing(state: CallState, entries: Iterable[Entry]) -> Iterator[GrowingLine]:
+    heard: dict[tuple[str, int], Transcribed] = {}
+    for entry in entries:
+        if isinstance(entry.event, Transcribed):
+            key = entry.event.transcription_sid, entry.event.sequence
+            if key not in heard or not heard[key].final:
+                heard[key] = entry.event
+    yield from (GrowingLine(event.speaker, event.text) for event in heard.values() if not event.final)
+    if state.digits:
+        yield GrowingLine("caller", f"(pressed {state.digits})")
+
+
+def _steps(detail: CallDetail, entries: Iterable[Entry]) -> Iterator[TimedStep]:
+    asked: float | None = None
+    answered: float | None = None
+    for entry in entries:
+        match entry.event:
+            case Opened():
+                asked = entry.at
+            case Served() if asked is not None:
+                yield TimedStep(at=asked, what="webhook", total_ms=(entry.at - asked) * 1000)
+                asked, answered = None, entry.at
+            case Connected() if answered is not None:
+                took = (entry.at - answered) * 1000
+                yield TimedStep(at=answered, what="until the session began", total_ms=took)
+                answered = None
+            case Heard(played_ms=played) if played is not None:
+                note = f"after {played / 1000:.1f} s of speech"
+                yield TimedStep(at=entry.at, what="the caller cut in", note=note)
+            case _:
+                pass
+    for line in detail.dialogue:
+        if line.who == "agent" and (line.first_token_ms is not None or line.total_ms is not None):
+            yield TimedStep(
+                at=line.at, what="reply", first_ms=line.first_token_ms, total_ms=line.total_ms, note=line.text
+            )
+    for tool in detail.tools:
+        yield TimedStep(at=tool.at, what=f"tool {tool.name}", total_ms=tool.duration_ms)
