@@ -154,7 +154,7 @@ async def test_a_wish_to_be_called_back_is_seen_to(tmp_path: Path, account: Sand
     account.add_number(OURS)
     events: list[Event] = [Opened(CALLER, OURS, "inbound"), CallbackWanted(CALLER, OURS), Closed("completed")]
     await write(database(tmp_path), {CALL: events}, at=_hours_ago(0.1))
-    async with serving(tmp_path, account) as server:
+    async with serving(tmp_path, account, call_back=True) as server:
         async with asyncio.timeout(20):
             await account.instructions.arrive(0)
         placement = account.instructions.given[0].placement

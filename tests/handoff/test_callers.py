@@ -133,7 +133,7 @@ async def test_a_withheld_number_is_no_digits_for_a_task_either(tmp_path: Path) 
 async def test_only_who_shows_a_number_is_offered_a_call_back(
     tmp_path: Path, caller: str, offered: bool
 ) -> None:
-    changes: dict[str, Any] = {"max_calls": 1, "busy": "message"}
+    changes: dict[str, Any] = {"max_calls": 1, "busy": "message", "call_back": True}
     async with sandbox(tmp_path, **changes) as server, server.call() as first:
         await first.reply()
         async with server.call(caller=caller) as call:
@@ -142,7 +142,7 @@ async def test_only_who_shows_a_number_is_offered_a_call_back(
 
 
 async def test_who_called_a_sip_address_is_called_back_from_our_number(tmp_path: Path) -> None:
-    changes: dict[str, Any] = {"max_calls": 1, "busy": "message"}
+    changes: dict[str, Any] = {"max_calls": 1, "busy": "message", "call_back": True}
     async with sandbox(tmp_path, **changes) as server, server.call() as first:
         await first.reply()
         server.phone.number = "sip:desk@sip.example.com"

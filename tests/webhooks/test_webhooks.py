@@ -148,7 +148,8 @@ async def test_the_status_callback_closes_the_record_early_late_and_twice(tmp_pa
             assert response.status == 204
         await twiml(server, "/voice")
     entries = await recorded(tmp_path, CALL)
-    assert [entry.event for entry in entries[:2]] == [events.Closed("completed", 7.0)] * 2
+    closed = [entry.event for entry in entries if isinstance(entry.event, events.Closed)]
+    assert closed == [events.Closed("completed", 7.0)] * 2
 
 
 async def test_an_answer_that_twilio_could_not_use_ends_in_an_apology(tmp_path: Path) -> None:

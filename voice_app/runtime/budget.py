@@ -38,10 +38,15 @@ class DayCost(msgspec.Struct):
     """What a second speech-to-text would have cost beside the one that there was."""
 
 
-async def note_cost(journal: Journal, prices: PriceList, call_sid: str) -> None:
-    """Write down what a call that is over has cost, as far as it is known. Never raises `JournalError`."""
+async def note_cost(
+    journal: Journal, prices: PriceList, call_sid: str, state: CallState | None = None
+) -> None:
+    """Write down what a call that is over has cost, as far as it is known. Never raises `JournalError`.
+
+    ``state``: what is known of it, if that was read just now.
+    """
     try:
-        state = CallState.of(await journal.events(call_sid))
+        state = state or CallState.of(await journal.events(call_sid))
     except JournalError as error:
         log.warning("call %s: what it cost is not written down: %s", call_sid, error)
         return

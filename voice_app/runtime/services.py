@@ -183,13 +183,17 @@ class Services:
                 if entry.id > state.last_id:
                     state.take(entry)
 
-    async def _trace(self, entry: Entry, status: str) -> None:
-        """Record the span of a whole call, unless another server told its end before."""
+    async def _settle(self, end: Entry, status: str, state: CallState | None) -> None:
+        """Write down what the call cost, and record its span unless another server told its end before."""
         with suppress(JournalError):
-            state = CallState.of(await self.journal.events(entry.call_sid))
+            if state is None:
+                state = CallState.of(await self.journal.events(end.call_sid))
+            elif end.id > state.last_id:
+                state.take(end)
+            await note_cost(self.journal, self.prices, end.call_sid, state)
             ends = state.timed(Closed)
-            if state.began_at is not None and (not ends or ends[0][0] == entry.at):
-                traces.call_over(entry.call_sid, state.began_at, entry.at, {names.CALL_STATUS: status})
+            if traces.on() and state.began_at is not None and (not ends or ends[0][0] == end.at):
+                traces.call_over(end.call_sid, state.began_at, end.at, {names.CALL_STATUS: status})
 
     def is_new(self, delivery: str) -> bool:
         """Whether this delivery is the first of its token here. From now on it is not.
@@ -201,14 +205,24 @@ class Services:
         self.deliveries[delivery] = True
         return True
 
-    def call_ended(self, call_sid: str, status: str, seconds: float | None = None, *, once: str = "") -> None:
-        """Twilio told us that a call is over; it may tell us several times."""
+    def call_ended(
+        self,
+        call_sid: str,
+        status: str,
+        seconds: float | None = None,
+        *,
+        once: str = "",
+        state: CallState | None = None,
+    ) -> None:
+        """Twilio told us that a call is over; it may tell us several times.
+
+        ``state`` is what is known of the call, if that was read just now.
+        """
         entry = self.journal.write(call_sid, Closed(status, seconds), once=once)
         if self.is_new(f"end of {call_sid}"):
             metrics.CALLS_ENDED.labels(status).inc()
-            self.background.spawn(note_cost(self.journal, self.prices, call_sid), "cost of a call")
-            if traces.on():
-                self.background.spawn(self._trace(entry, status), "trace of a call")
+            known = state if state is not None and state.opened else None
+            self.background.spawn(self._settle(entry, status, known), "cost of a call")
         if self.memory is not None:
             self.memory.forget(call_sid)
         self.followups.begin(call_sid)

@@ -60,7 +60,7 @@ async def dialed(services: Services, request: CallRequest) -> Response:
     transfer = CallTransfer(services, call_sid, state)
     if request.ended:
         transfer.abandon()
-        services.call_ended(call_sid, request.call_status, once=f"closed:{call_sid}")
+        services.call_ended(call_sid, request.call_status, once=f"closed:{call_sid}", state=state)
         return twiml(NOTHING)
     if transfer.handoff.attempt == request.attempt:
         if transfer.handoff.state in UNFINISHED and (why := _failure(request)):
@@ -135,7 +135,7 @@ async def recorded(services: Services, request: CallRequest) -> Response:
     _keep_recording(services, request)
     CallTransfer(services, call_sid, state).take(HandoffStep.RECORDED)
     if request.ended:
-        services.call_ended(call_sid, request.call_status, once=f"closed:{call_sid}")
+        services.call_ended(call_sid, request.call_status, once=f"closed:{call_sid}", state=state)
         return twiml(NOTHING)
     return serve_goodbye(services, call_sid, state, "message")
 

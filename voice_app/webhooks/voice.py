@@ -61,9 +61,9 @@ async def callback(services: Services, request: CallRequest) -> Response:
 async def status(services: Services, request: CallRequest) -> Response:
     """Close the record of a call that is over. Repeated or early reports do no harm."""
     if request.ended:
-        services.call_ended(request.call_sid, request.call_status, request.call_duration)
         state = await services.call_state(request.call_sid, request.parties)
         CallTransfer(services, request.call_sid, state).abandon()
+        services.call_ended(request.call_sid, request.call_status, request.call_duration, state=state)
     return Response(status_code=204)
 
 
