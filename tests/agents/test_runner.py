@@ -5,18 +5,36 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from voice_app import Break, Call, EndCall, Piece, Ssml, Transfer, Turn
-from voice_app.agents.runner import AgentExitError, hook, in_thread, pieces
+from voice_app.agents.runner import AgentExitError, ReadyWords, hook, in_thread, run
 
 
-async def ran(agent: Any) -> list[Piece]:
-    return [piece async for piece in pieces(agent, Call("CA1"), Turn("Hi"))]
+async def ran(agent: Any, said: list[Piece] | None = None) -> list[Piece]:
+    """What an agent says, each piece taken by itself."""
+    taken: list[Piece] = [] if said is None else said
+    ready = ReadyWords()
+    await run(agent, Call("CA1"), Turn("Hi"), ready, lambda piece: taken.extend(ready.parts(piece)))
+    return taken
+
+
+async def first_piece(agent: Any, meanwhile: Callable[[], Awaitable[None]] | None = None) -> Piece:
+    """Have an agent say one thing, and ask it for no more."""
+    said: list[Piece] = []
+
+    async def take(piece: Piece) -> bool:
+        said.append(piece)
+        if meanwhile is not None:
+            await meanwhile()
+        return False
+
+    await run(agent, Call("CA1"), Turn("Hi"), ReadyWords(), take)
+    assert len(said) == 1
+    return said[0]
 
 
 async def halves(call: Call, turn: Turn) -> AsyncIterator[Piece]:
@@ -83,10 +101,10 @@ async def exits_in_a_group(call: Call, turn: Turn) -> AsyncIterator[Piece]:
 @pytest.mark.parametrize("agent", [exits, is_cancelled, cancels, interrupts, gives_up, exits_in_a_group])
 async def test_what_would_stop_the_server_stops_the_turn(agent: Any) -> None:
     async def turn() -> None:
-        answer = pieces(agent, Call("CA1"), Turn("Hi"))
-        assert await anext(answer) == "Well, "
+        said: list[Piece] = []
         with pytest.raises(AgentExitError):
-            await anext(answer)
+            await ran(agent, said)
+        assert said == ["Well, "]
 
     await asyncio.create_task(turn())
 
@@ -138,8 +156,7 @@ async def test_what_fails_while_it_is_closed_is_logged_and_nothing_more(
         finally:
             raise error
 
-    async with aclosing(pieces(agent, Call("CA1"), Turn("Hi"))) as answer:
-        assert await anext(answer) == "One"
+    assert await first_piece(agent) == "One"
     assert "while it was closed" in caplog.text
 
 
@@ -187,10 +204,8 @@ async def test_a_generator_that_blocks_holds_up_nobody() -> None:
 async def test_it_goes_no_further_than_it_is_asked_to() -> None:
     blocking = Blocking()
     blocking.go.set()
-    async with aclosing(pieces(in_thread(blocking.__call__), Call("CA1"), Turn("Hi"))) as answer:
-        assert await anext(answer) == "one "
-        await asyncio.sleep(0.02)
-        assert blocking.steps == ["one"]
+    assert await first_piece(in_thread(blocking.__call__), lambda: asyncio.sleep(0.02)) == "one "
+    assert blocking.steps == ["one"]
     assert await asyncio.to_thread(blocking.closed.wait, 30)
 
 

@@ -27,11 +27,10 @@ from voice_app import (
     Transfer,
     Turn,
 )
-from voice_app.agents.runner import MAX_PIECE
+from voice_app.agents.runner import MAX_PIECE, MAX_READY
 from voice_app.calls.scripts import seconds_to_speak
 from voice_app.journal import events
 from voice_app.relay import connection
-from voice_app.relay.connection import MAX_READY_CHARACTERS
 from voice_app.settings import NumberSettings
 
 GOODBYE = {"type": "websocket.disconnect", "code": 1000}
@@ -183,7 +182,7 @@ async def test_an_agent_that_never_ends_is_asked_for_no_more_than_the_voice_can_
     running = asyncio.create_task(wire.connection.run())
     wire.prompt("Tell me everything.")
     await until(lambda: wire.spoken, "words")
-    at_most = seconds_to_speak("x" * MAX_READY_CHARACTERS) + 10
+    at_most = seconds_to_speak("x" * MAX_READY) + 10
     first = seconds_to_speak(wire.spoken)
     assert 8 <= first <= at_most
     wire.receive(type="interrupt", utteranceUntilInterrupt="and", durationUntilInterruptMs=400)

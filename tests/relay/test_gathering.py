@@ -72,6 +72,34 @@ async def test_words_leave_in_time_though_no_more_come() -> None:
     await running
 
 
+async def test_words_that_wait_for_those_that_gather_leave_though_these_have_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said, never = asyncio.Event(), asyncio.Event()
+
+    async def agent(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+        yield OPENING
+        await asyncio.sleep(0.01)
+        yield "These gather. "
+        await asyncio.sleep(0.01)
+        yield "These wait for them."
+        said.set()
+        await never.wait()
+
+    wire = Wire(agent, NumberSettings(gather_ms=LONG))
+    running = asyncio.create_task(wire.connection.run())
+    wire.prompt("Tell me.")
+    await said.wait()
+    assert wire.spoken == OPENING
+    monkeypatch.setattr(wire.session, "may_gather", lambda now: False)  # the voice has caught up
+    wire.connection.supervise("note", "Ring the bell.")  # something happens in which no words are taken
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert wire.spoken.endswith("These wait for them.")
+    wire.incoming.put_nowait(GOODBYE)
+    await running
+
+
 async def test_an_interruption_takes_back_what_has_gathered() -> None:
     said, never = asyncio.Event(), asyncio.Event()
 

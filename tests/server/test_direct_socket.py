@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
+from unittest.mock import Mock, patch
 
 import pytest
 import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
+from uvicorn.server import ServerState
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+from websockets.uri import parse_uri
 
 from support.waiting import until
 from voice_app.relay.connection import DIRECT_SOCKET, DirectSocket
@@ -60,6 +68,62 @@ async def test_a_text_in_fragments_is_handed_over_once_whole_and_in_its_place() 
         await client.send(["Hel", "lo"])
         await client.send("there")
         assert [await client.recv(), await client.recv()] == ["Hello", "there"]
+
+
+@given(st.data())
+def test_it_makes_no_difference_how_what_comes_is_cut(data: st.DataObject) -> None:
+    kinds = st.sampled_from(["text", "long text", "fragments", "ping"])
+    wanted, frames = [], []
+    for number, kind in enumerate(data.draw(st.lists(kinds, max_size=6))):
+        # Without a mask these are the bytes C3 81 C3 81 …: from the second on, a text frame.
+        text = "Á" * (100 if kind == "long text" else 45) + str(number)
+        if kind == "fragments":
+            frames += [
+                Frame(Opcode.TEXT, text[:9].encode(), fin=False),
+                Frame(Opcode.PING, b"between"),
+                Frame(Opcode.CONT, text[9:].encode()),
+            ]
+        else:
+            frames.append(Frame(Opcode.PING if kind == "ping" else Opcode.TEXT, text.encode()))
+        wanted += [] if kind == "ping" else [text]
+    stream = _serialized(*frames)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    assert asyncio.run(received_of(stream[a:b] for a, b in pairwise([0, *cuts, len(stream)]))) == wanted
+
+
+async def test_a_text_within_the_fragments_of_another_is_not_taken() -> None:
+    begun = _serialized(Frame(Opcode.TEXT, b"Hel", fin=False))
+    assert await received_of([begun, _serialized(Frame(Opcode.TEXT, b"there"))]) == []
+
+
+def _serialized(*frames: Frame) -> bytes:
+    """These frames as a client sends them, with a mask that changes nothing."""
+    with patch("websockets.frames.secrets.token_bytes", return_value=bytes(4)):
+        return b"".join(frame.serialize(mask=True) for frame in frames)
+
+
+async def received_of(chunks: Iterable[bytes]) -> list[str]:
+    """The texts that are handed over when these bytes come, one chunk after the other."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        scope["extensions"][DIRECT_SOCKET].on_text = received.append
+        await receive()
+
+    received: list[str] = []
+    config = uvicorn.Config(app, ws=SocketProtocol, ws_per_message_deflate=False, lifespan="off")
+    protocol = SocketProtocol(config=config, server_state=ServerState(), app_state={})
+    protocol.connection_made(Mock(spec=asyncio.Transport, **{"is_closing.return_value": False}))
+    client = ClientProtocol(parse_uri("ws://localhost/"))
+    client.send_request(client.connect())
+    protocol.data_received(b"".join(client.data_to_send()))
+    await until(lambda: protocol.on_text is not None, "the application")
+    for chunk in chunks:
+        protocol.data_received(chunk)
+    protocol.connection_lost(None)
+    await asyncio.gather(*protocol.tasks)
+    return received
 
 
 async def test_what_is_written_together_arrives_as_messages_of_their_own() -> None:

@@ -55,7 +55,7 @@ from voice_app.agents.text import (
 
 if TYPE_CHECKING:
     from voice_app.agents.failures import ModelError
-    from voice_app.agents.runner import hook, is_cancelled, pieces
+    from voice_app.agents.runner import hook, is_cancelled, run
 
 __all__ = [
     "Action",
@@ -98,14 +98,14 @@ __all__ = [
     "cleaned",
     "hook",
     "is_cancelled",
-    "pieces",
+    "run",
 ]
 
 _LOADED_LATER = {
     "ModelError": "voice_app.agents.failures",
     "hook": "voice_app.agents.runner",
     "is_cancelled": "voice_app.agents.runner",
-    "pieces": "voice_app.agents.runner",
+    "run": "voice_app.agents.runner",
 }
 
 

@@ -16,18 +16,22 @@ import logging
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextvars import ContextVar
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from voice_app.agents.protocol import Agent, Break, Call, Piece, Turn
 from voice_app.agents.text import TextRepair, cleaned
 
 MAX_PIECE: Final = 2_000
 """Characters. A longer text goes on in parts: each waits until the voice can take it."""
+MAX_READY: Final = 200
+"""So many characters that are ready together wait for each other at most."""
 _OVER: Final = object()
 _LOOP: Final[ContextVar[asyncio.AbstractEventLoop]] = ContextVar("_LOOP")
 """In the thread of an agent: the event loop that runs the call."""
 
 T = TypeVar("T")
+Take: TypeAlias = Callable[[Piece], Awaitable[bool] | None]
+"""Takes a piece of an agent's. Where the agent has to wait: what tells whether to ask it for more."""
 
 log = logging.getLogger(__name__)
 
@@ -36,34 +40,68 @@ class AgentExitError(Exception):
     """The agent tried to stop more than its turn: `sys.exit`, a cancellation that nobody asked for."""
 
 
-async def pieces(agent: Agent, call: Call, turn: Turn) -> AsyncGenerator[Piece]:
-    """What an agent yields in a turn, fit to be encoded.
+class ReadyWords:
+    """Words that an agent has said and nobody has taken yet: what is ready together is taken as one piece.
+
+    An agent may yield without end and await nothing, so there is a bound: `MAX_READY`.
+    """
+
+    __slots__ = ("_repair", "size", "words")
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self.size = 0
+        """Their characters."""
+        self._repair = TextRepair()
+
+    def add(self, text: str) -> bool:
+        """Add words, if there is room for them. Returns whether there was."""
+        if self.size + len(text) > MAX_READY:
+            return False
+        self.words.append(text)
+        self.size += len(text)
+        return True
+
+    def take(self) -> str:
+        """All of them, repaired. What they leave unfinished is kept for those that follow."""
+        if not self.words:
+            return ""
+        text = "".join(self.words)
+        self.words.clear()
+        self.size = 0
+        return self._repair.feed(text)
+
+    def parts(self, piece: Piece) -> list[Piece]:
+        """What comes after them, fit to be encoded, in as many parts as it takes."""
+        if not isinstance(piece, str):
+            self._repair.drop()
+            return [_cleaned(piece)]
+        text = self._repair.feed(piece)
+        return [text[at : at + MAX_PIECE] for at in range(0, len(text), MAX_PIECE)]
+
+
+async def run(agent: Agent, call: Call, turn: Turn, ready: ReadyWords, take: Take) -> None:
+    """Ask an agent for a turn, and give ``take`` what it yields, but for words that join those in ``ready``.
 
     Raises:
         AgentExitError: it raised what is no `Exception`.
-        Exception: it raised that.
+        Exception: it raised that, or ``take`` did.
     """
-    repair = TextRepair()
+    words = ready.words
     iterator: AsyncIterator[Piece] | None = None
     try:
-        iterator = _guarded(lambda: aiter(agent(call, turn)))
-        while True:
-            try:  # as in `hook`, which would cost a coroutine for each word
-                piece = await anext(iterator)
-            except StopAsyncIteration:
+        iterator = aiter(agent(call, turn))
+        async for piece in iterator:
+            # A turn has hundreds of words, so that nothing is called for the usual one.
+            if words and type(piece) is str and (size := ready.size + len(piece)) <= MAX_READY:
+                words.append(piece)
+                ready.size = size
+            elif (wait := take(piece)) is not None and not await wait:
                 return
-            except BaseException as error:
-                if _is_for_us(error):
-                    raise
-                raise _exit(error) from error
-            if not isinstance(piece, str):
-                repair.drop()
-                yield _cleaned(piece)
-            elif len(text := repair.feed(piece)) > MAX_PIECE:
-                for at in range(0, len(text), MAX_PIECE):
-                    yield text[at : at + MAX_PIECE]
-            elif text:
-                yield text
+    except BaseException as error:
+        if _is_for_us(error):
+            raise
+        raise _exit(error) from error
     finally:
         if isinstance(iterator, AsyncGenerator):
             await _close(iterator, call)
@@ -81,15 +119,6 @@ async def hook(work: Awaitable[T]) -> T:
     except BaseException as error:
         if _is_for_us(error):
             raise
-        raise _exit(error) from error
-
-
-def _guarded(make: Callable[[], T]) -> T:
-    try:
-        return make()
-    except Exception:
-        raise
-    except BaseException as error:
         raise _exit(error) from error
 
 

@@ -35,7 +35,7 @@ class TextRepair:
 
     def feed(self, text: str) -> str:
         """The text that is whole now; perhaps none."""
-        if not self._rest and _SUSPECT.search(text) is None:
+        if not self._rest and ((text.isascii() and text.isprintable()) or _SUSPECT.search(text) is None):
             return text
         text = _HIGH_THEN_LOW.sub(_joined_pair, self._rest + text)
         end = _OPEN_END.search(text) or _ESCAPED_END.search(text)

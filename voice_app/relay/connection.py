@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, Protocol
 
 from voice_app.agents.failures import ModelError
@@ -29,7 +29,7 @@ from voice_app.agents.protocol import (
     Transfer,
     Turn,
 )
-from voice_app.agents.runner import hook, pieces
+from voice_app.agents.runner import ReadyWords, hook, run
 from voice_app.journal.events import Event
 from voice_app.relay.commands import (
     Close,
@@ -55,8 +55,6 @@ SECONDS_TO_TAKE_A_FRAME: Final = 10.0
 """A peer that has read nothing for this long of what was to be written is gone."""
 DIRECT_SOCKET: Final = "voice_app.direct_socket"
 """The ASGI extension of a server that has a `DirectSocket`."""
-MAX_READY_CHARACTERS: Final = 200
-"""So much text that is ready together waits for each other at most: an agent may yield without end."""
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +79,8 @@ class _Answer:
 
     number: int
     """Of the turn that it belongs to now."""
-    words: list[str] = field(default_factory=list)
-    """Ready, and not given to the session yet: it gets all that are ready together as one piece."""
-    ready: int = 0
-    """Their characters."""
+    ready: ReadyWords = field(default_factory=ReadyWords)
+    """What is said and not given to the session yet."""
     pull: Pull = Pull.ON
     """What the session has said of the latest piece."""
     over: bool = False
@@ -285,11 +281,11 @@ class Connection:
         self._settle()
 
     def _flush_soon(self) -> None:
-        """Say and write what is ready, together with what else is so in this turn of the event loop."""
         if self._flushing is None and self._gathering is None:
             self._flushing = self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
+        """Say and write what is ready, together with what else is so in this turn of the event loop."""
         self._flushing = None
         if self._latest is not None:
             self._say(self._latest)
@@ -297,16 +293,14 @@ class Connection:
 
     def _say(self, answer: _Answer) -> None:
         """Give the session the agent's words that are ready."""
-        if words := answer.words:
-            text = "".join(words)
-            words.clear()
-            answer.ready = 0
+        if text := answer.ready.take():
             self._give(answer, text)
 
-    def _give(self, answer: _Answer, piece: Piece) -> None:
-        answer.pull = self._session.agent_yielded(answer.number, piece, self._now())
-        if answer.pull is Pull.WAIT:
+    def _give(self, answer: _Answer, piece: Piece) -> Pull:
+        pull = answer.pull = self._session.agent_yielded(answer.number, piece, self._now())
+        if pull is Pull.WAIT:
             self._continued.clear()
+        return pull
 
     def _write_ready(self) -> None:
         """Write what is ready, unless it had better wait for more of it."""
@@ -331,6 +325,8 @@ class Connection:
         if self._gathering is not None:
             self._gathering.cancel()
             self._gathering = None
+            if self._latest is not None and self._latest.ready.words:  # they relied on it
+                self._flush_soon()
         if socket is not None and session.has_data and socket.is_writable:
             socket.write_texts(list(iter(session.data_to_send, None)))
         if session.has_data or self._closing is not None:
@@ -371,47 +367,60 @@ class Connection:
         with traces.span("invoke_agent", told, level="turn") as span:
             if not turn.sensitive:
                 span.content(names.INPUT_MESSAGES, lambda: traces.messages([("user", turn.text)]))
-            await self._ask_agent(answer, turn, span)
-
-    async def _ask_agent(self, answer: _Answer, turn: Turn, span: traces.Span) -> None:
-        session = self._session
-        try:
-            async with aclosing(pieces(self._agent, session.call, turn)) as found:
+            try:
                 try:
-                    async for piece in found:
-                        if answer.pull is Pull.WAIT:
-                            await self._continued.wait()
-                        if isinstance(piece, str) and len(piece) + answer.ready <= MAX_READY_CHARACTERS:
-                            answer.words.append(piece)
-                            answer.ready += len(piece)
-                            self._flush_soon()
-                            continue
-                        self._say(answer)
-                        self._give(answer, piece)
-                        self._settle()
-                        if answer.pull is Pull.STOP:
-                            return
-                        if answer.pull is Pull.WAIT:
-                            await self._continued.wait()
+                    take = partial(self._take_piece, answer)
+                    await run(self._agent, self._session.call, turn, answer.ready, take)
                 finally:
                     self._say(answer)
-        except AskEndedError:
-            log.info("call %s: a question of the agent's was not answered", session.call.sid)
-            session.agent_failed(answer.number, "AskEndedError", self._now())
-            span.fail("AskEndedError")
-        except ModelError as error:
-            log.warning("call %s: the model failed: %s", session.call.sid, error)
-            session.agent_failed(answer.number, f"model: {error.kind}", self._now())
-            span.fail(error.kind)
-        except Exception as error:
-            log.exception("call %s: the agent failed", session.call.sid)
-            session.agent_failed(answer.number, type(error).__name__, self._now())
-            span.fail(type(error).__name__)
+            except Exception as error:
+                span.fail(self._agent_failed(answer, error))
+            else:
+                self._session.agent_finished(answer.number, self._now())
+            finally:
+                answer.over = True
+            if self._latest is answer and self._flushing is not None:  # all is said
+                self._flushing.cancel()
+                self._flushing = None
+            self._settle()
+
+    def _take_piece(self, answer: _Answer, piece: Piece) -> Awaitable[bool] | None:
+        """Take what the agent has yielded. Words wait for those that are ready at the same moment."""
+        if not isinstance(piece, str) or answer.pull is Pull.WAIT or not answer.ready.add(piece):
+            return self._take_in_order(answer, piece)
+        self._flush_soon()
+        return None
+
+    async def _take_in_order(self, answer: _Answer, piece: Piece) -> bool:
+        """Take what has to come after the words before it, or wait. Returns whether the turn goes on."""
+        if answer.pull is Pull.WAIT:
+            await self._continued.wait()
+            answer.pull = Pull.ON
+            later = self._take_piece(answer, piece)
+            return later is None or await later
+        self._say(answer)
+        for part in answer.ready.parts(piece):
+            pull = self._give(answer, part)
+            self._settle()
+            if pull is Pull.STOP:
+                return False
+            if pull is Pull.WAIT:
+                await self._continued.wait()
+        return True
+
+    def _agent_failed(self, answer: _Answer, error: Exception) -> str:
+        """The agent has raised an error. Returns its kind."""
+        sid = self._session.call.sid
+        kind = told = type(error).__name__
+        if isinstance(error, AskEndedError):
+            log.info("call %s: a question of the agent's was not answered", sid)
+        elif isinstance(error, ModelError):
+            log.warning("call %s: the model failed: %s", sid, error)
+            kind, told = error.kind, f"model: {error.kind}"
         else:
-            session.agent_finished(answer.number, self._now())
-        finally:
-            answer.over = True
-        self._settle()
+            log.error("call %s: the agent failed", sid, exc_info=error)
+        self._session.agent_failed(answer.number, told, self._now())
+        return kind
 
     async def _may_continue(self) -> None:
         """Return once the session has commanded that the turn may go on."""

@@ -6,14 +6,19 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import apply_mask  # type: ignore[attr-defined]  # in C, where there is a wheel
 from websockets.http11 import Request
 from websockets.protocol import State
+from websockets.streams import StreamReader
 
 from voice_app.relay.connection import DIRECT_SOCKET
 
 _TEXT: Final = 0x81
 """The first byte of a text frame that is a whole message (RFC 6455, section 5.2)."""
-
+_MASKED: Final = 0x80
+"""In the second one: a client's frame. The rest of it is the size; 126 and 127 mean that it follows."""
+_BETWEEN_FRAMES: Final = StreamReader.at_eof.__code__
+"""What websockets' reader is in while it waits for a frame to begin."""
 
 SECONDS_TO_TAKE_THE_REST: Final = 15.0
 """How long the peer of a WebSocket that is over may take to read what was written and to close."""
@@ -46,6 +51,27 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def write_texts(self, texts: Iterable[str]) -> None:
         self.transport.write(b"".join([_text_frame(text.encode()) for text in texts]))
 
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come. Whole texts take the short way; everything else is read by websockets."""
+        at, size = 0, len(data)
+        if self._is_between_messages:
+            while at < size and (take := self.on_text) is not None and (found := _text_in(data, at)):
+                text, at = found
+                take(text)
+        if at < size:
+            super().data_received(data[at:] if at else data)
+
+    @property
+    def _is_between_messages(self) -> bool:
+        """Whether the next byte begins a message: websockets is not in the middle of one, nor of a frame."""
+        conn = self.conn
+        if self.close_sent or conn.state is not State.OPEN or conn.current_size is not None:
+            return False
+        reading: Any = conn.parser
+        while (inner := reading.gi_yieldfrom) is not None:
+            reading = inner
+        return reading.gi_code is _BETWEEN_FRAMES
+
     def send_receive_event_to_app(self) -> None:
         """A whole message has come: hand it over, or queue it as ASGI has it."""
         if self.on_text is None or self.close_sent or self.curr_msg_data_type != "text":
@@ -69,6 +95,28 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """To close a connection waits until everything was written, and that would be never."""
         if not self.disconnected:
             self.transport.abort()
+
+
+def _text_in(data: bytes, at: int) -> tuple[str, int] | None:
+    """The text whose frame begins at a place of what was read, and where that frame ends.
+
+    None where websockets has to look at it: at another kind of frame, at one that has not come whole, breaks
+    the protocol, or is of 64 KiB and more.
+    """
+    begin = at + 6  # behind two bytes, and the four of the mask
+    if begin > len(data) or data[at] != _TEXT or not _MASKED <= data[at + 1] <= _MASKED + 126:
+        return None
+    size = data[at + 1] - _MASKED
+    if size == 126:
+        size = int.from_bytes(data[at + 2 : at + 4])
+        begin += 2
+    end = begin + size
+    if end > len(data):
+        return None
+    try:
+        return apply_mask(data[begin:end], data[begin - 4 : begin]).decode(), end
+    except UnicodeDecodeError:
+        return None
 
 
 def _text_frame(data: bytes) -> bytes:
