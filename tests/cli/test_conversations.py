@@ -374,6 +374,7 @@ def test_export_writes_a_vcon_file(run: Run, account: SandboxAccount, called: Ca
     set_status(account, account.conversations[conversation_id], "CLOSED")
     result = run("export", conversation_id, "--format", "vcon", "-o", "call.vcon")
     assert (result.exit_code, result.stdout) == (0, "")
+    assert Path("call.vcon").stat().st_mode & 0o777 == 0o600
     document = json.loads(Path("call.vcon").read_text())
     assert UUID(document["uuid"]).version == 8
     assert [party["tel"] for party in document["parties"]] == [f"tel:{CALLER}", f"tel:{NUMBER}"]

@@ -37,6 +37,7 @@ async def test_a_message_is_fetched_into_the_folder(office: Office, tmp_path: Pa
     name = f"{CALL}-{RECORDING}.mp3"
     assert [path.name for path in (tmp_path / "kept").iterdir()] == [name]
     assert (tmp_path / "kept" / name).read_bytes() == AUDIO
+    assert [path.stat().st_mode & 0o077 for path in (tmp_path / "kept", tmp_path / "kept" / name)] == [0, 0]
     stored = [e.event for e in await office.journal.events(CALL) if isinstance(e.event, Stored)]
     assert stored == [Stored(RECORDING, name, len(AUDIO), hashlib.sha256(AUDIO).hexdigest())]
 

@@ -270,6 +270,66 @@ async def test_what_a_full_disk_costs_in_the_end_is_lost_aloud(
     assert "could not be written and are lost" in caplog.text
 
 
+async def test_a_database_that_is_moved_away_is_told_and_has_everything_when_it_is_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    here, away = tmp_path / "here", tmp_path / "away"
+    here.mkdir()
+    async with Journal(f"sqlite:///{here}/journal.db", spool=tmp_path / "spool") as journal:
+        journal.write("CA1", Opened("+15550100001"))
+        journal.write("CA1", Prompted("one"))
+        await journal.flush()
+        here.rename(away)
+        journal.write("CA1", Prompted("two"))
+        journal.write("CA2", Opened("+15550100001"))
+        await until(lambda: on_disk(journal) == 2)
+        assert said(await journal.events("CA1")) == ["one", "two"]
+        with pytest.raises(JournalError, match=r"was moved or deleted under the server.* Put it back"):
+            await anext(journal.select())
+        assert not here.exists()
+        away.rename(here)
+        await journal.flush()
+        assert said(journal._store.events("CA1")) == ["one", "two"]
+        await until(lambda: "can be read again" in caplog.text)
+        assert sorted([call.call_sid async for call in journal.select()]) == ["CA1", "CA2"]
+    assert "journal.db was moved or deleted under the server" in caplog.text
+    assert journal.lost == 0
+
+
+async def test_a_database_that_is_deleted_under_the_server_loses_nothing_of_what_comes_then(
+    tmp_path: Path,
+) -> None:
+    url, spool = f"sqlite:///{tmp_path}/journal.db", tmp_path / "spool"
+    async with Journal(url, spool=spool) as journal:
+        journal.write("CA1", Prompted("one"))
+        await journal.flush()
+        for file in tmp_path.glob("journal.db*"):
+            file.unlink()
+        journal.write("CA1", Prompted("two"))
+        await until(lambda: on_disk(journal) == 1)
+        assert not list(tmp_path.glob("journal.db*"))
+    async with Journal(url, spool=spool) as heir:
+        await until(lambda: not spool.exists())
+        assert said(await heir.events("CA1")) == ["two"]
+
+
+async def test_a_database_that_is_put_in_the_place_of_another_is_the_one_that_is_written(
+    tmp_path: Path,
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    async with Journal(f"sqlite:///{new}") as made:
+        made.write("CA1", Prompted("kept"))
+    async with Journal(f"sqlite:///{old}", spool=tmp_path / "spool") as journal:
+        journal.write("CA1", Prompted("one"))
+        await journal.flush()
+        for file in tmp_path.glob("old-*"):
+            file.unlink()
+        new.replace(old)
+        journal.write("CA1", Prompted("two"))
+        await journal.flush()
+        assert said(journal._store.events("CA1")) == ["kept", "two"]
+
+
 async def test_a_call_is_forgotten_by_memory_once_it_is_over_and_kept(tmp_path: Path) -> None:
     async with Journal(f"sqlite:///{tmp_path}/journal.db") as journal:
         happened: list[Event] = [Opened("+15550100001"), Prompted("one"), Closed("completed")]

@@ -265,3 +265,22 @@ async def test_the_files_of_a_database_are_their_owners_only(tmp_path: Path) -> 
         await journal.events("CA1")
         modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.glob("voice.db*")}
     assert modes == {"voice.db": "0o600", "voice.db-wal": "0o600", "voice.db-shm": "0o600"}
+
+
+def test_a_database_that_others_could_read_is_its_owners_only_once_it_is_opened(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "voice.db"
+    with sqlite3.connect(path) as former:
+        former.execute("PRAGMA journal_mode = WAL")
+        former.execute("CREATE TABLE t (x)")
+        files = sorted(tmp_path.iterdir())
+        assert len(files) == 3
+        for file in files:
+            file.chmod(0o644)
+        store = Store(f"sqlite:///{path}")
+        store.database.engine.connect().close()
+        assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 3
+        store.close()
+    former.close()
+    assert f"{path} was not for its owner only" in caplog.text

@@ -5,25 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from statistics import median
 from typing import Final, TypeAlias
 
-import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from voice_app.calls import CallState, call_document
 from voice_app.cli.journal import calls_named
 from voice_app.cli.options import CallFormat
-from voice_app.cli.output import fail, printable
+from voice_app.cli.output import printable, written
 from voice_app.journal import CallRecord, Entry, Journal, Selection
 from voice_app.journal.events import HandedOff
 
@@ -61,7 +57,7 @@ async def export_calls(
     else:
         calls = _listed(await calls_named(journal, wanted))
     write = _WRITERS[format_]
-    with _opened(output, force) as put, _progress(output) as progress:
+    with written(output, force) as put, _progress(output) as progress:
         task = progress.add_task("")
         async for text in write(_read(journal, calls, lambda: progress.advance(task)), output is None):
             put(text)
@@ -103,37 +99,6 @@ async def _csv(found: _Found, ascii_only: bool) -> AsyncIterator[str]:
 
 
 _WRITERS: Final = {CallFormat.JSONL: _jsonl, CallFormat.JSON: _json, CallFormat.CSV: _csv}
-
-
-@contextmanager
-def _opened(output: str | None, force: bool) -> Iterator[Callable[[str], object]]:
-    """Where to write. A file is written under another name, and gets its own when the block is over."""
-    if output is None:
-        yield sys.stdout.write
-        return
-    named = Path(output).absolute()
-    path = named.resolve()
-    if path.parent != named.parent.resolve() and not force:
-        raise typer.BadParameter(
-            f"--output: {output} is a link to {path}, in another folder. --force writes there all the same."
-        )
-    if path.exists() and not path.is_file():
-        raise typer.BadParameter(f"--output: {output} is no file. Name one, or - for standard output.")
-    try:
-        descriptor, name = tempfile.mkstemp(".part", f".{path.name}.", path.parent)
-    except OSError as error:
-        raise typer.BadParameter(f"--output: {output} cannot be written: {error.strerror}.") from None
-    part = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            yield file.write
-            file.flush()
-            os.fsync(descriptor)
-        part.replace(path)
-    except OSError as error:
-        raise fail(f"{output} was not written: {error.strerror}.", 3) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

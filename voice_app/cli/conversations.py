@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -187,8 +186,9 @@ def export(
         ConversationFormat, typer.Option("--format", help="json, or vcon (draft-ietf-vcon-vcon-core-04).")
     ] = (ConversationFormat.JSON),
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file; without, to standard output.")
+        str | None, typer.Option("--output", "-o", help="Write to this file; without, to standard output.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Follow a link out of the file's folder.")] = False,
     url: Url = None,
 ) -> None:
     """Export a conversation with everything that was said and what operators made of it.
@@ -196,7 +196,7 @@ def export(
     Example: voice-app conversations export conv_conversation_… --format vcon --output call.vcon
     """
     from voice_app.cli.account import ask
-    from voice_app.cli.output import print_json
+    from voice_app.cli.output import print_json, written
     from voice_app.twilio import Conversations
     from voice_app.twilio.vcon import vcon
 
@@ -222,10 +222,8 @@ def export(
     if output is None:
         print_json(document)
         return
-    try:
-        output.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", "utf-8")
-    except OSError as error:
-        raise typer.BadParameter(f"{output} cannot be written: {error.strerror}.") from None
+    with written(output, force) as put:
+        put(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
     typer.echo(f"Written to {output}.", err=True)
 
 

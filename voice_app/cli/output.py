@@ -6,12 +6,15 @@ import asyncio
 import difflib
 import gc
 import json
+import os
 import re
 import sys
+import tempfile
 import unicodedata
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, TextIO, TypeVar, cast
 
 import msgspec
@@ -131,6 +134,47 @@ def console(least_width: int = WIDE, *, stderr: bool = False) -> Console:
         return found
     stream = cast("IO[str]", _WithoutPadding(sys.stderr if stderr else sys.stdout))
     return Console(highlight=False, file=stream, width=MAX_COLUMNS)
+
+
+@contextmanager
+def written(output: str | None, force: bool) -> Iterator[Callable[[str], object]]:
+    """Where to write: a file that only its owner can read, or standard output.
+
+    A file is written under another name, and gets its own when the block is over.
+
+    Args:
+        force: follow a link out of the file's folder.
+
+    Raises:
+        typer.BadParameter: it cannot be written there.
+        typer.Exit: 3, the disk did not take it.
+    """
+    if output is None:
+        yield sys.stdout.write
+        return
+    named = Path(output).absolute()
+    path = named.resolve()
+    if path.parent != named.parent.resolve() and not force:
+        raise typer.BadParameter(
+            f"--output: {output} is a link to {path}, in another folder. --force writes there all the same."
+        )
+    if path.exists() and not path.is_file():
+        raise typer.BadParameter(f"--output: {output} is no file. Name one, or - for standard output.")
+    try:
+        descriptor, name = tempfile.mkstemp(".part", f".{path.name}.", path.parent)
+    except OSError as error:
+        raise typer.BadParameter(f"--output: {output} cannot be written: {error.strerror}.") from None
+    part = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            yield file.write
+            file.flush()
+            os.fsync(descriptor)
+        part.replace(path)
+    except OSError as error:
+        raise fail(f"{output} was not written: {error.strerror}.", 3) from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 # --- before something is changed ------------------------------------------------------------------

@@ -57,7 +57,7 @@ class RecordingsTask:
     async def _fetch(self, sid: str, name: str) -> Stored:
         path = self._folder / name
         if not await asyncio.to_thread(path.exists):
-            await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
+            await asyncio.to_thread(self._folder.mkdir, 0o700, parents=True, exist_ok=True)
             await self._download(sid, path)
         size, digest = await asyncio.to_thread(_measure, path)
         return Stored(sid, name, size, digest)
@@ -66,7 +66,7 @@ class RecordingsTask:
         """Into a name of its own first, so that a half of it never looks like the whole."""
         part = path.with_suffix(".part")
         media = f"/2010-04-01/Accounts/{self._account_sid}/Recordings/{sid}.mp3"
-        file = await asyncio.to_thread(part.open, "wb")
+        file = await asyncio.to_thread(open, part, "wb", opener=_private)
         try:
             async for chunk in self._api.download(PRODUCT, media, max_bytes=MAX_BYTES):
                 await asyncio.to_thread(file.write, chunk)
@@ -74,6 +74,10 @@ class RecordingsTask:
         finally:
             await asyncio.to_thread(file.close)
         await asyncio.to_thread(os.replace, part, path)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def _settle(file: BinaryIO) -> None:

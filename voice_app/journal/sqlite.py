@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 from collections import defaultdict
@@ -29,11 +30,22 @@ from sqlalchemy import (
 )
 from sqlalchemy import func as sql
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 
-from voice_app.journal.database import CHANNEL, Database, EventRow, NoticeListener, OnNotice, Verb, malformed
+from voice_app.journal.database import (
+    CHANNEL,
+    Database,
+    EventRow,
+    JournalError,
+    NoticeListener,
+    OnNotice,
+    Verb,
+    malformed,
+)
 from voice_app.journal.tables import FEW, events
+
+log = logging.getLogger(__name__)
 
 _BUSY_SECONDS: Final = 1.0
 """How long SQLite waits for another process's lock, unless the URL ends in ``?timeout=``. The writer tries
@@ -208,16 +220,62 @@ def _engine(url: URL) -> Engine:
         )
     else:
         engine = create_engine(patient, hide_parameters=True)
-        event.listen(engine, "do_connect", _make_private)
+        file = _File(url)
+        event.listen(engine, "do_connect", file.ready)
+        event.listen(engine, "connect", file.opened)
+        event.listen(engine, "checkout", file.check)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
 
 
-def _make_private(_: Dialect, __: ConnectionPoolEntry, arguments: list[str], ___: dict[str, object]) -> None:
-    """A new file is for its owner only; those that SQLite puts beside it have the same mode."""
-    with suppress(OSError):  # it is there, or SQLite says why it cannot be made
-        os.close(os.open(arguments[0], os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+class _File:
+    """The file of a database: for its owner only, and the one that was opened as long as it is open."""
+
+    def __init__(self, url: URL) -> None:
+        self._path = Path(url.database or "")
+        self._name = url.render_as_string()
+        self._known = False
+
+    def ready(self, _: Dialect, __: ConnectionPoolEntry, ___: list[str], ____: dict[str, object]) -> None:
+        """Before a connection: a new file is private, and one of ours that is not is made so.
+
+        What SQLite puts beside a file has the file's mode.
+        """
+        if self._known:
+            self._identity()
+            return
+        with suppress(OSError):  # it is there, or SQLite says why it cannot be made
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        for path in (self._path, *(self._path.with_name(self._path.name + end) for end in ("-wal", "-shm"))):
+            with suppress(OSError):
+                found = path.stat()
+                if found.st_uid == os.geteuid() and found.st_mode & 0o077:
+                    path.chmod(0o600)
+                    log.warning("journal: %s was not for its owner only, and now is", path)
+
+    def opened(self, _: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
+        entry.info["file"] = self._identity()
+        self._known = True
+
+    def check(self, _: sqlite3.Connection, entry: ConnectionPoolEntry, __: PoolProxiedConnection) -> None:
+        """SQLite would go on with a file that nobody finds any more, and what it writes would be lost.
+
+        Nor is another made in its place: the log beside it (``-wal``) would be taken for the new one's.
+        """
+        if self._identity() != entry.info["file"]:
+            raise DisconnectionError(f"{self._path} is another file now")
+
+    def _identity(self) -> tuple[int, int]:
+        try:
+            found = self._path.stat()
+        except OSError as error:
+            raise JournalError(
+                f"The journal at {self._name} was moved or deleted under the server, or its folder was "
+                f"({error.strerror}). Put it back with the files beside it, or start the server again to "
+                "begin a new one."
+            ) from None
+        return found.st_dev, found.st_ino
 
 
 def _prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
