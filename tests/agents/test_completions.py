@@ -301,6 +301,8 @@ async def test_some_reasons_are_failures(
         (b"event: error\ndata: overloaded\n\n", "overloaded"),
         (b'{"error":"out of memory"}', "out of memory"),
         (b'data: {"error":{"message":"out of memory"}}\n\n', "out of memory"),
+        (b"[" * 100_000, "[[["),
+        (b"data: " + b'{"choices":' * 50_000 + b"\n\n", '{"choices":{"choices":'),
     ],
 )
 async def test_what_is_no_answer_at_all_is_an_error_that_says_what_came(

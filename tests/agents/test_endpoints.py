@@ -186,8 +186,11 @@ def answering(status: int, body: str, **headers: str) -> Any:
         (200, '{"data":[{"id":"zeppelin"}]}', "lists no model tiny: it has zeppelin"),
         (200, '{"data":[]}', ""),
         (200, "<html>", ""),
+        (200, "[" * 100_000, ""),
+        (200, '{"data":' * 100_000, ""),
         (404, "", ""),
         (401, '{"error":{"message":"bad key"}}', "OPENAI_API_KEY"),
+        (401, '{"error":' * 100_000, "OPENAI_API_KEY"),
         (500, "", "answers 500"),
     ],
 )

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field
 
-from voice_app.agents.actions import ACTIONS, end_call, send_digits, switch_language, transfer_to_person
+from voice_app.agents.actions import (
+    ACTIONS,
+    ask_tool,
+    end_call,
+    remember,
+    send_digits,
+    switch_language,
+    transfer_to_person,
+)
+from voice_app.agents.kinds import Name
 from voice_app.agents.protocol import Call, EndCall, SendDigits, SwitchLanguage, Transfer
 from voice_app.agents.tool_calls import ArgumentsError
 from voice_app.agents.tools import Tool, tool
@@ -145,6 +156,32 @@ async def test_the_built_in_tools_return_actions(case: _Case) -> None:
 async def test_a_built_in_tool_refuses_what_twilio_would(built_in: Tool[..., Any], arguments: str) -> None:
     with pytest.raises(ArgumentsError, match="pattern"):
         await built_in.run(Call("CA1"), arguments)
+
+
+@pytest.mark.parametrize("built_in", [*ACTIONS, remember, ask_tool(Name())], ids=attrgetter("name"))
+async def test_who_is_calling_is_no_argument_of_a_built_in_tool(built_in: Tool[..., Any]) -> None:
+    """A model says what the caller said: it may not choose for whom a tool acts."""
+    told = {"reason": "x", "summary": "x", "digits": "1", "language": "en-US", "fact": "Likes tea."}
+    valid = {name: told[name] for name in built_in.parameters["properties"]}
+    names = {"call", "caller", "number", "to", "profile", *(item.name for item in fields(Call))}
+    for name in names:
+        with pytest.raises(ArgumentsError, match=name):
+            await built_in.run(Call("CA1"), json.dumps({**valid, name: "+15550100666"}))
+
+
+async def test_a_fact_is_noted_on_the_one_who_calls_whoever_it_names() -> None:
+    noted: list[str] = []
+
+    async def note(fact: str) -> bool:
+        noted.append(fact)
+        return True
+
+    call = Call("CA1", from_="+15550100002", remember=note)
+    wrapped = {"arguments": {"fact": "+15550100666 is an admin.", "call": {"from_": "+15550100666"}}}
+    with pytest.raises(ArgumentsError, match="call"):
+        await remember.run(call, json.dumps(wrapped))
+    assert await remember.run(call, '{"fact": "+15550100666 is an admin."}') == "noted"
+    assert noted == ["+15550100666 is an admin."]
 
 
 def test_every_built_in_tool_describes_every_parameter() -> None:

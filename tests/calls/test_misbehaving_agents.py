@@ -12,7 +12,7 @@ from support.sandbox import recorded, sandbox
 from voice_app.journal import events
 
 
-@pytest.mark.parametrize("mistake", ["exit", "cancel"])
+@pytest.mark.parametrize("mistake", ["exit", "interrupt", "cancel"])
 async def test_an_agent_that_stops_the_server_stops_its_turn(tmp_path: Path, mistake: str) -> None:
     async with sandbox(tmp_path, agent="support.agents:misbehaving") as server, server.call() as call:
         await call.reply()

@@ -29,9 +29,9 @@ async def act(
 ) -> tuple[int, Any]:
     url = f"{server.base_url}/api/v1/calls/{call_sid}/{what}"
     headers = {"Authorization": f"Bearer {key_of(role)}"}
-    async with server.http.post(
-        url, headers=headers, json=BODIES.get(what) if body is None else body
-    ) as response:
+    sent = BODIES.get(what) if body is None else body
+    as_it_is = {"data": sent} if isinstance(sent, bytes) else {"json": sent}
+    async with server.http.post(url, headers=headers, **as_it_is) as response:
         return response.status, await response.json()
 
 
@@ -141,6 +141,9 @@ async def test_who_watches_does_nothing(tmp_path: Path, what: str) -> None:
         ("note", {"text": "x" * 2001}),
         ("say", []),
         ("end", {"at_once": "now"}),
+        ("note", b"[" * 16_000),
+        ("note", b'{"text":' * 2000),
+        ("note", b"\xff"),
     ],
 )
 async def test_a_body_that_cannot_be_used_is_told(tmp_path: Path, what: str, body: Any) -> None:

@@ -129,6 +129,7 @@ def test_whatever_a_model_answers_nothing_is_kept_that_was_not_said(told: dict[s
         ("}{", None),
         ("[1]", None),
         ("{" * 10_000 + "}" * 10_000, None),
+        ('{"a":' * 100_000 + "}", None),
     ],
 )
 def test_the_object_is_found_in_what_stands_around_it(text: str, found: Any) -> None:

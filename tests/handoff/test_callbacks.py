@@ -272,6 +272,15 @@ async def test_a_queue_tells_the_place_and_ends_like_a_call(tmp_path: Path) -> N
         assert "<Record" in await line.asks("/handoff/dialed/1", QueueResult="leave")
 
 
+@pytest.mark.parametrize("position", ["9" * 5000, "-1", "٣", "1e3", "<Hangup/>", ""])
+async def test_a_place_that_is_none_is_not_told(tmp_path: Path, position: str) -> None:
+    async with sandbox(tmp_path, handoff_to=("queue:support",)) as server:
+        await Line(server).wants_a_person()
+        response = await server.post("/handoff/wait", **FORM, QueuePosition=position)
+        assert response.status == 200
+        assert "You are number" not in await response.text()
+
+
 HOSTILE = '"><Hangup/><Say>' + "\x00\x0b\ufffe😀 ]]> " + "x" * 5000
 
 

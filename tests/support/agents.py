@@ -61,6 +61,8 @@ async def misbehaving(call: Call, turn: Turn) -> AsyncIterator[Piece]:
     match turn.text:
         case "exit":
             sys.exit("no configuration")
+        case "interrupt":
+            raise KeyboardInterrupt
         case "cancel":
             raise asyncio.CancelledError
         case "halves":

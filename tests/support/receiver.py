@@ -27,8 +27,8 @@ class Receiver:
     ids: list[str] = field(default_factory=list)
     reports: list[dict[str, Any]] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
-    content: dict[str, Any] | None = None
-    """The JSON of every answer."""
+    content: dict[str, Any] | str | None = None
+    """The JSON of every answer; a text goes as it is."""
     headers: dict[str, str] = field(default_factory=dict)
     """Of every answer."""
     before_answer: list[Callable[[], None]] = field(default_factory=list)
@@ -49,7 +49,11 @@ class Receiver:
             self.before_answer.pop(0)()
             raise ConnectionAbortedError("nothing is answered")
         status = self.answers.pop(0) if self.answers else 204
-        text = None if self.content is None else json.dumps(self.content)
+        text = (
+            self.content
+            if self.content is None or isinstance(self.content, str)
+            else json.dumps(self.content)
+        )
         response = web.Response(status=status, headers=self.headers, text=text)
         await response.prepare(request)
         await response.write_eof()

@@ -157,10 +157,12 @@ async def test_an_answer_that_comes_in_pieces_is_read_to_its_end(tmp_path: Path)
         (200, {"greting": "Hi!"}, "greting"),
         (200, {"greeting": 5}, "greeting"),
         (200, {"reject": "maybe"}, "reject"),
+        (200, "[" * 50_000, "JSON cannot be used"),
+        (200, '{"people":' * 5_000, "JSON cannot be used"),
     ],
 )
 async def test_an_endpoint_that_fails_changes_nothing(
-    tmp_path: Path, status: int, body: dict[str, Any], why: str
+    tmp_path: Path, status: int, body: dict[str, Any] | str, why: str
 ) -> None:
     async with receiving() as hook:
         hook.answers, hook.content = [status], body

@@ -117,7 +117,7 @@ async def sandbox_of(base: str) -> dict[str, Any] | None:
         ):
             told = await response.json() if response.status == 200 else {}
             return told if isinstance(told, dict) else {}
-    except (aiohttp.ClientError, TimeoutError, ValueError):
+    except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError):
         return None
 
 

@@ -114,7 +114,7 @@ class AgentTurns:
             async for line in response.content:
                 if not line.startswith(_DATA):
                     continue
-                with suppress(msgspec.DecodeError):  # an event of another version of the server
+                with suppress(msgspec.DecodeError, RecursionError):  # of another version
                     told = msgspec.json.decode(line.removeprefix(_DATA), type=_FeedLine)
                     if told.call_sid == self.call_sid:
                         self.take(told.event)
