@@ -47,7 +47,7 @@ from voice_app.runtime import (
     Supervision,
     note_cost,
 )
-from voice_app.runtime.addresses import ORCHESTRATOR_EVENTS
+from voice_app.runtime.addresses import ORCHESTRATOR_EVENTS, JoinLinks
 from voice_app.settings import (
     SANDBOX_ACCOUNT_SID,
     NumberSettings,
@@ -208,6 +208,7 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         agents=agents,
         targets_of_numbers=_targets_of(settings),
         prices=prices,
+        join_links=JoinLinks(settings),
         registry=registry,
         admission=admission,
         peers=Peers(journal, admission),

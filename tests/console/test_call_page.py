@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +16,12 @@ from pydantic import SecretStr
 from support.chromium import check_accessible, visit
 from support.journals import write
 from support.receiver import SECRET, receiving
-from support.sandbox import database, sandbox
+from support.sandbox import REAL, database, sandbox
 from support.visitors import sid, users_file
 from voice_app.journal import events as ev
+from voice_app.runtime.addresses import JoinLinks
 from voice_app.sandbox.phone import Person
+from voice_app.settings import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -153,3 +156,43 @@ async def test_an_unknown_call_is_said_to_be_one(browser: Browser, tmp_path: Pat
     path = f"/console/calls/{sid(9)}"
     async with serving(tmp_path) as server, visit(browser, server, path, "act", lost="404") as page:
         await expect(page.get_by_text(f"No call {sid(9)} is known here.")).to_be_visible()
+
+
+async def test_the_person_reads_the_call_and_gives_it_back(browser: Browser, tmp_path: Path) -> None:
+    robin = Person(says=("Hello, this is Robin.",))
+    async with (
+        serving(tmp_path, handoff_to=["client:robin"]) as server,
+        server.call(robin, caller="+15550190001") as call,
+    ):
+        await call.reply()
+        await call.ask("I want to speak to a person about order 81.")
+        await call.bridged()
+        rung = next(text for text in call.documents if "<Client" in text)
+        told = re.search(r'<Parameter name="join" value="https?://[^/]+(/console/join/[^"]+)"', rung)
+        assert told is not None, rung
+        async with visit(browser, server, told[1]) as page:
+            await expect(page.get_by_role("heading", name="+15550190001")).to_be_visible()
+            await expect(page.locator("#call-handoff")).to_contain_text("order 81")
+            await expect(lines(page, "caller").first).to_contain_text("about order 81")
+            await call.say("It has not come yet.")
+            await expect(lines(page, "caller").nth(1)).to_contain_text("It has not come yet.")
+            await check_accessible(page)
+            await page.get_by_role("button", name="Give back").click()
+            await expect(page.locator("#call-head")).to_contain_text("with the agent")
+            while (reply := await call.reply()).text != server.settings.handoff_back_line:
+                assert reply.text
+            assert "open" in (await call.ask("What are your hours?")).text
+            assert call.engine_overlaps == []
+            await expect(page.get_by_role("button", name="Give back")).to_have_count(0)
+
+
+async def test_a_link_that_is_not_ours_shows_nothing(browser: Browser, tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        for code in (
+            "x",
+            f'"{sid(1)}".aaaaaa.bbbb',
+            JoinLinks(Settings.model_construct(**REAL)).path(sid(1)),
+        ):
+            path = code if code.startswith("/") else f"/console/join/{code}"
+            async with visit(browser, server, path, lost="404") as page:
+                await expect(page.get_by_text("This link is not good any more.")).to_be_visible()

@@ -16,6 +16,7 @@ from typing import Any, Final
 from support.chromium import chromium, visit
 from support.sandbox import Sandbox, sandbox
 from support.visitors import users_file
+from voice_app.runtime.addresses import JoinLinks
 from voice_app.sandbox.phone import Person, PhoneCall
 
 LOOKS: Final[dict[str, dict[str, Any]]] = {
@@ -34,7 +35,7 @@ async def main(folder: Path, wanted: list[str]) -> None:
                 if wanted and name not in wanted:
                     continue
                 for look, profile in LOOKS.items():
-                    role = "" if name == "sign-in" else "act"
+                    role = "" if name in ("sign-in", "join") else "act"
                     async with visit(browser, server, path, role, **profile) as page:
                         await page.wait_for_timeout(300)
                         await page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
@@ -77,6 +78,7 @@ async def busy(folder: Path) -> AsyncIterator[tuple[Sandbox, dict[str, str]]]:
                 "live": "/console/",
                 "call": f"/console/calls/{cutting.sid}",
                 "call-handed-over": f"/console/calls/{handed.sid}",
+                "join": JoinLinks(server.settings).path(handed.sid),
                 "call-over": f"/console/calls/{over.sid}",
             },
         )

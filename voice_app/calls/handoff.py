@@ -1,7 +1,7 @@
 """The way to a person and back, as a table.
 
     REQUESTED ──rang──▶ RINGING ──accepted──▶ TALKING ──finished──▶ OVER
-        │                │    ▲
+        │                │    ▲                  └──returned──▶ WITH_AGENT
         │   busy, no answer,  │ rang (the next target)
         │   declined, failed  │
         │                ▼    │
@@ -62,6 +62,7 @@ TABLE: Final[dict[tuple[HandoffState, HandoffStep], HandoffState]] = {
     (HandoffState.RINGING, HandoffStep.DECLINED): HandoffState.MISSED,
     (HandoffState.RINGING, HandoffStep.FAILED): HandoffState.MISSED,
     (HandoffState.TALKING, HandoffStep.FAILED): HandoffState.MISSED,
+    (HandoffState.TALKING, HandoffStep.RETURNED): HandoffState.WITH_AGENT,
     (HandoffState.TALKING, HandoffStep.FINISHED): HandoffState.OVER,
     (HandoffState.MISSED, HandoffStep.RANG): HandoffState.RINGING,
     (HandoffState.MISSED, HandoffStep.RETURNED): HandoffState.WITH_AGENT,

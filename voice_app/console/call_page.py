@@ -1,4 +1,7 @@
-"""One call, live or over: ``/console/calls/{call_sid}``, and its parts as they change."""
+"""One call, live or over: ``/console/calls/{call_sid}``, and its parts as they change.
+
+``/console/join/{code}`` is the same call for the person who takes it: the code in the link is all they need.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,18 @@ from typing import Any, Final
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from voice_app.calls import CallState
-from voice_app.console.access import Visitor
+from voice_app.console.access import Visitor, api_error, same_origin
 from voice_app.console.calls import CallDetail, DialogueLine, call_detail
+from voice_app.console.feed import feed
 from voice_app.console.pages import Pages
 from voice_app.followups.report import CallReport, ReportedTool, report_of
 from voice_app.journal import Entry
 from voice_app.journal.events import Connected, Heard, Noted, Opened, Replied, Served, Transcribed
-from voice_app.runtime import Services
+from voice_app.runtime import ActRefusedError, Services, Supervision
 from voice_app.settings import Role
 
 MOST_EVENTS: Final = 2000
@@ -76,6 +80,7 @@ def call_routes(pages: Pages, services: Services) -> list[BaseRoute]:
             "live": view.detail.state != "over",
             "reports": services.settings.report_url is not None,
             "recordings": services.settings.recordings is not None,
+            "join": services.join_links.url(view.detail.call.call_sid),
         }
 
     async def events(request: Request, visitor: Visitor) -> Response:
@@ -85,9 +90,54 @@ def call_routes(pages: Pages, services: Services) -> list[BaseRoute]:
 
     path = "/calls/{call_sid}"
     return [
+        *_join_routes(pages, services),
         pages.route(path, Role.WATCH, page),
         pages.route(f"{path}/parts", Role.WATCH, parts),
         pages.route(f"{path}/events", Role.WATCH, events),
+    ]
+
+
+def _join_routes(pages: Pages, services: Services) -> list[BaseRoute]:
+    """What somebody may with the link to one call: read it, follow it, and give the caller back."""
+    person = Visitor("the person", Role.ACT)
+    supervision = Supervision(services)
+
+    def call_of(request: Request) -> str:
+        if (call_sid := services.join_links.call_of(request.path_params["code"])) is None:
+            raise HTTPException(404, "This link is not good any more.")
+        return call_sid
+
+    async def shown(request: Request, template: str) -> Response:
+        view = await call_view(services, call_of(request))
+        path = request.url.path.removesuffix("/parts")
+        context: dict[str, Any] = {"view": view, "call": view.detail.call, "here": path, "nav": False}
+        return pages.show(request, person, template, **context)
+
+    async def page(request: Request) -> Response:
+        return await shown(request, "join.html")
+
+    async def parts(request: Request) -> Response:
+        return await shown(request, "join-parts.html")
+
+    async def followed(request: Request) -> Response:
+        return await feed(services, request, person, call_of(request))
+
+    async def give_back(request: Request) -> Response:
+        call_sid = call_of(request)
+        if not same_origin(request):
+            return api_error(403, "it was sent by a page of another site")
+        try:
+            await supervision.give_back(call_sid, person.name)
+        except ActRefusedError as error:
+            return api_error(error.status, str(error))
+        return JSONResponse({"accepted": True}, 202)
+
+    path = "/join/{code}"
+    return [
+        Route(path, pages.guarded(page)),
+        Route(f"{path}/parts", pages.guarded(parts)),
+        Route(f"{path}/feed", pages.guarded(followed)),
+        Route(f"{path}/return", pages.guarded(give_back), methods=["POST"]),
     ]
 
 

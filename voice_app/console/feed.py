@@ -33,9 +33,9 @@ MAX_MISSED: Final = 10_000
 _PAGE: Final = 500
 
 
-async def feed(services: Services, request: Request, visitor: Visitor) -> Response:
+async def feed(services: Services, request: Request, visitor: Visitor, call_sid: str = "") -> Response:
     """``GET /api/v1/feed``: everything, or with ``?call=`` what has happened on one call, and goes on."""
-    call_sid = request.query_params.get("call", "")
+    call_sid = call_sid or request.query_params.get("call", "")
     # A browser cannot send the header with its first request: a page says where it ends by `after`.
     last = request.headers.get("last-event-id") or request.query_params.get("after", "")
     if last and _written_at(last) is None:

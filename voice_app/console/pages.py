@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +31,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from voice_app.calls import HIDDEN_WORDS, pressed
-from voice_app.console.access import Access, AccessRefusedError, Handler, Visitor
+from voice_app.console.access import Access, AccessRefusedError, Endpoint, Handler, Visitor
 from voice_app.journal import JournalError
 from voice_app.runtime import Services
 from voice_app.settings import Role
@@ -71,15 +72,30 @@ class Pages:
         """A page at this path under ``/console``, for this role."""
 
         async def handled(request: Request, visitor: Visitor) -> Response:
-            try:
-                return await handler(request, visitor)
-            except HTTPException as error:
-                return self._problem(request, visitor, error.status_code, error.detail)
-            except JournalError as error:
-                told = f"The journal cannot be read, so try again in a moment: {error}"
-                return self._problem(request, visitor, 503, told)
+            return await self._answer(request, visitor, handler(request, visitor))
 
         return Route(path, self._access.page(role, handled, self._refused), methods=[method])
+
+    def guarded(self, endpoint: Endpoint) -> Endpoint:
+        """A page for whoever has its link: what goes wrong is shown, and nobody keeps it."""
+
+        async def handled(request: Request) -> Response:
+            response = await self._answer(request, None, endpoint(request))
+            response.headers.setdefault("Cache-Control", "no-store")
+            return response
+
+        return handled
+
+    async def _answer(
+        self, request: Request, visitor: Visitor | None, answer: Awaitable[Response]
+    ) -> Response:
+        try:
+            return await answer
+        except HTTPException as error:
+            return self._problem(request, visitor, error.status_code, error.detail)
+        except JournalError as error:
+            told = f"The journal cannot be read, so try again in a moment: {error}"
+            return self._problem(request, visitor, 503, told)
 
     def show(
         self, request: Request, visitor: Visitor | None, template: str, status: int = 200, **context: Any
@@ -87,6 +103,7 @@ class Pages:
         """The page that this template makes. Nobody has signed in where there is no ``visitor``."""
         common = {
             "visitor": visitor,
+            "nav": visitor is not None,
             "csrf": "" if visitor is None else visitor.csrf,
             "open": self._access.open,
             "path": request.url.path,

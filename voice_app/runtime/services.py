@@ -20,6 +20,7 @@ from voice_app.handoff import Target, from_addresses
 from voice_app.journal import Entry, Journal, JournalError
 from voice_app.journal.events import AgentAssigned, Closed
 from voice_app.relay.session_token import Tickets
+from voice_app.runtime.addresses import JoinLinks
 from voice_app.runtime.answering import AnswerHook
 from voice_app.runtime.background import BackgroundTasks
 from voice_app.runtime.budget import note_cost
@@ -81,6 +82,8 @@ class Services:
     monitor: ConversationMonitor
     prices: PriceList
     """What things cost."""
+    join_links: JoinLinks
+    """To the pages of calls for those who take them over."""
     agents: Mapping[str, Agent] = field(default_factory=dict)
     """The agents of numbers that have another one than the rest."""
     targets_of_numbers: Mapping[str, Sequence[Target]] = field(default_factory=dict)

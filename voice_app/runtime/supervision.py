@@ -12,7 +12,7 @@ import time
 from typing import Final, Literal, TypeAlias
 
 from voice_app.agents import EndCall, Transfer
-from voice_app.calls import CallState, HandoffState
+from voice_app.calls import CallState, HandoffState, HandoffStep
 from voice_app.followups import is_report
 from voice_app.journal import JournalError
 from voice_app.journal.events import Closed, FollowedUp, Supervised
@@ -105,6 +105,23 @@ class Supervision:
             ActRefusedError: it is not possible.
         """
         await self._leave(call_sid, wanted, Supervised("handoff", by, wanted.reason), at_once=at_once)
+
+    async def give_back(self, call_sid: str, by: str) -> None:
+        """Send the caller, who talks with a person, back to the agent.
+
+        Raises:
+            ActRefusedError: it is not possible.
+        """
+        state = await self._known(call_sid)
+        if state.handoff.state is not HandoffState.TALKING:
+            raise ActRefusedError(409, f"no person has the call {call_sid}")
+        self._services.journal.write(call_sid, Supervised("return", by))
+        transfer = CallTransfer(self._services, call_sid, state)
+        transfer.take(HandoffStep.RETURNED)
+        try:
+            await transfer.redirect()
+        except ApiError as error:
+            raise ActRefusedError(_STATUSES.get(error.status or 0, 502), str(error)) from None
 
     async def end(self, call_sid: str, by: str, *, goodbye: str = "", at_once: bool = False) -> None:
         """End a call: after what is being said, and a ``goodbye``, or ``at_once``.

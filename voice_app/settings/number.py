@@ -117,6 +117,10 @@ class NumberSettings(BaseModel):
         "I am sorry, none of my colleagues is free right now. What can I do for you?",
         description="what the agent says when a caller comes back to it",
     )
+    handoff_back_line: str = Field(
+        "I am with you again. What else can I do for you?",
+        description="what the agent says when a person has given the caller back to it",
+    )
     continue_line: OptionalLine = Field(
         "As I was saying,",
         description="what is said before a reply goes on that a noise had cut off; empty: it does not go on",

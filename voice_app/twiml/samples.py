@@ -23,6 +23,7 @@ BARE = Context(
     action_url="https://voice.example.com/voice/relay-ended",
     target="people",
     people=(("number", "+14155550177"), ("sip", "sip:desk@example.com"), ("client", "anna")),
+    join_url="https://voice.example.com/console/join/sample",
     caller_id="+14155550100",
 )
 """Only what every call has, and every handoff."""

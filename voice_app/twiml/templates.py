@@ -92,6 +92,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     ring_seconds: int = 25
     whisper_url: str = ""
     """What a person hears before they are connected; empty: they are connected at once."""
+    join_url: str = ""
+    """The page of this call for the person who takes it: dialogue, summary, what is said now."""
     wait_url: str = ""
     recording_url: str = ""
     transcribe_message: bool = False

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from voice_app.agents import cleaned
-from voice_app.calls import CallState
+from voice_app.calls import CallState, HandoffStep
 from voice_app.handoff import NextStep, ReturnToAgent, RingTarget, SayGoodbye, TakeMessage, Target
 from voice_app.handoff.targets import kind_of
+from voice_app.journal.events import HandedOff
 from voice_app.runtime import Services
 from voice_app.runtime.addresses import (
     DIALED,
@@ -56,7 +57,9 @@ def serve_step(
             return serve(services, "handoff.xml", context, state)
         case ReturnToAgent():
             # What the agent says first tells both what happened.
-            greeting = services.line_of(state).handoff_return_line
+            line, steps = services.line_of(state), [event.step for event in state.events(HandedOff)]
+            given_back = steps[-2:] == [HandoffStep.ACCEPTED, HandoffStep.RETURNED]
+            greeting = line.handoff_back_line if given_back else line.handoff_return_line
             return serve_agent(services, call_sid, state, "returned", greeting)
         case TakeMessage():
             context = transfer_context(services, call_sid, state, "voicemail", RECORDED)
@@ -103,6 +106,7 @@ def _ringing(services: Services, call_sid: str, state: CallState, ring: RingTarg
         wait_url=origin + QUEUE_WAIT,
         transcribe=not base.transcribing and _may_transcribe(services, base.number),
         transcription_url=origin + TRANSCRIPTION,
+        join_url=services.join_links.url(call_sid),
     )
     address = target.to[0].partition(":")[2]
     match target.kind:
@@ -159,5 +163,6 @@ def _task(services: Services, call_sid: str, state: CallState) -> str:
             "profile_id": services.memory.profile_id(call_sid) if services.memory else None,
             "reason": state.handoff.reason,
             "summary": state.handoff.summary,
+            "join": services.join_links.url(call_sid),
         }
     )

@@ -104,8 +104,8 @@ document.addEventListener("click", async (event) => {
 
 const SILENT_SECONDS = 40; // the server says something every 15
 
-/** Follow the feed from the entry `after` on; says since when it is gone, and goes on where it was. */
-function follow(query, after, take, lost) {
+/** Follow a feed from the entry `after` on; says since when it is gone, and goes on where it was. */
+function follow(address, after, take, lost) {
   const place = $("#stale");
   let last = after;
   let timer;
@@ -119,7 +119,7 @@ function follow(query, after, take, lost) {
     timer = setTimeout(() => { gone(); source.close(); open(); }, SILENT_SECONDS * 1000);
   };
   const open = () => {
-    const source = new EventSource(`/api/v1/feed?${new URLSearchParams({ ...query, after: last })}`);
+    const source = new EventSource(`${address}${address.includes("?") ? "&" : "?"}after=${last}`);
     source.onopen = () => heard(source);
     source.onmessage = (event) => {
       heard(source);
@@ -130,8 +130,10 @@ function follow(query, after, take, lost) {
     source.addEventListener("gap", lost);
     source.addEventListener("alarm", (event) => {
       const { alarm } = JSON.parse(event.data);
-      $("#alarm").textContent = alarm;
-      $("#alarm").hidden = !alarm;
+      const bar = $("#alarm");
+      if (!bar) return; // not for the person who takes a call
+      bar.textContent = alarm;
+      bar.hidden = !alarm;
     });
     source.onerror = () => {
       gone();
@@ -292,7 +294,7 @@ function live(place) {
       localStorage.setItem(box.id, box.checked ? "on" : "off");
     };
   }
-  follow({}, place.dataset.after, take, () => location.reload());
+  follow("/api/v1/feed", place.dataset.after, take, () => location.reload());
   setInterval(() => !document.hidden && refresh(), 15000); // servers come and go without a call
 }
 
@@ -341,7 +343,7 @@ function call(place) {
     mergeList(list, page.getElementById("dialogue"));
   });
   list.parentElement.scrollTop = list.parentElement.scrollHeight;
-  follow({ call: place.dataset.call }, place.dataset.after, refresh, refresh);
+  follow(place.dataset.feed, place.dataset.after, refresh, refresh);
 }
 
 document.addEventListener("toggle", async ({ target }) => {
