@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.commands import served
 from voice_app.cli.main import COMMANDS, Commands, Group
 from voice_app.journal.store import Store
 from voice_app.sandbox.twilio import SandboxAccount, double_app
@@ -108,11 +107,17 @@ async def test_a_server_with_an_account_imports_nothing_of_the_sandbox(tmp_path:
         "TWILIO_CONVERSATION_CONFIGURATION_ID": named,
         "VOICE_APP_AGENT": "watching:agent",
     }
-    async with (
-        serve(double_app(twilio)) as base_url,
-        served(tmp_path, VOICE_APP_TWILIO_BASE_URL=base_url, **settings),
-    ):
-        pass
+    async with serve(double_app(twilio)) as base_url:
+        server = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "voice_app", "serve", "--port", "0"),
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "VOICE_APP_TWILIO_BASE_URL": base_url, **settings},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert server.stdout is not None
+        await server.stdout.readuntil(b"Listening on")
+        server.terminate()
+        await server.communicate()
     modules = set((tmp_path / "modules").read_text().split())
     assert "voice_app.server.serving" in modules
     assert not modules & {

@@ -10,7 +10,6 @@ import asyncio
 import os
 import signal
 import time
-from asyncio.subprocess import Process
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ import pytest
 from support.commands import served
 from support.figures import Record, show
 from support.journals import write
+from support.preloaded import CommandProcess
 from support.receiver import SECRET, Receiver, receiving
 from support.traps import Trap, Trapped
 from voice_app.journal import Journal
@@ -201,7 +201,7 @@ async def test_what_a_killed_server_had_begun_goes_on_at_another_one(
         assert len(set(around.receiver.ids)) == 1
 
 
-async def killed_when(caught: asyncio.Event, process: Process) -> None:
+async def killed_when(caught: asyncio.Event, process: CommandProcess) -> None:
     async with asyncio.timeout(60):
         await caught.wait()
         process.kill()

@@ -23,6 +23,7 @@ from weakref import WeakKeyDictionary
 
 from typer.testing import CliRunner
 
+from support.preloaded import CommandProcess
 from voice_app import server
 from voice_app.cli.main import app
 from voice_app.settings import Settings, load
@@ -125,17 +126,15 @@ async def serving(folder: Path, **environment: str) -> AsyncIterator[str]:
 @asynccontextmanager
 async def served(
     folder: Path, *arguments: str, **environment: str
-) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+) -> AsyncIterator[tuple[str, CommandProcess]]:
     """Run ``voice-app serve`` while the block runs: the base URL that it prints, and the process."""
     process = await _start(folder, ("serve", "--port", "0", *arguments), environment)
-    assert process.stdout is not None
     try:
         async with asyncio.timeout(_HANGS):
             async for line in process.stdout:
                 if b"Listening on" in line:
                     break
             else:
-                assert process.stderr is not None
                 raise AssertionError((await process.stderr.read()).decode())
         yield line.split()[-1].decode(), process
     finally:
@@ -146,9 +145,7 @@ async def served(
 
 
 @asynccontextmanager
-async def started(
-    folder: Path, *arguments: str, **environment: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
+async def started(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[CommandProcess]:
     """Run a command while the block runs; it is killed if it is not over by then."""
     process = await _start(folder, arguments, environment)
     try:
@@ -159,18 +156,8 @@ async def started(
         await process.communicate()
 
 
-async def _start(
-    folder: Path, arguments: tuple[str, ...], environment: dict[str, str]
-) -> asyncio.subprocess.Process:
+async def _start(folder: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> CommandProcess:
     kept = {name: value for name, value in os.environ.items() if not _ours(name)}
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "voice_app",
-        *arguments,
-        cwd=folder,
-        env={**kept, **_QUIET, "PYTHONPATH": str(TESTS), **environment},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = CommandProcess(folder, arguments, {**kept, **_QUIET, "PYTHONPATH": str(TESTS), **environment})
+    await process.connect()
+    return process

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import signal
 from abc import ABC, abstractmethod
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, chdir, contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 import aiohttp
 
 from support.commands import served, settings_of
+from support.preloaded import CommandProcess
 from support.waiting import until
 from voice_app import server
 from voice_app.app import build_services
@@ -90,7 +90,7 @@ class StoppableServer(ABC):
 class Server(StoppableServer):
     """A process that serves. It is told to stop by a signal."""
 
-    process: Process
+    process: CommandProcess
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
