@@ -130,6 +130,19 @@ async def test_the_next_machine_is_asked_where_one_breaks_or_is_gone(
     assert machines[0].asked
 
 
+async def test_machines_that_have_all_failed_are_asked_again_at_once(
+    tmp_path: Path, http: aiohttp.ClientSession, machines: tuple[Backend, Backend]
+) -> None:
+    async with proxied(tmp_path, *(machine.base for machine in machines)) as base_url:
+        for machine in machines:
+            machine.breaks = True
+        for _ in range(8):
+            await asked(http, base_url, "/voice")
+        for machine in machines:
+            machine.breaks = False
+        assert {(await asked(http, base_url, "/voice"))[1] for _ in range(4)} == {"<a/>", "<b/>"}
+
+
 @pytest.mark.parametrize("path", ["/voice", "/voice/relay-ended", "/handoff/wait"])
 async def test_a_caller_hears_a_sentence_where_nobody_answers(
     tmp_path: Path, http: aiohttp.ClientSession, path: str
@@ -285,7 +298,11 @@ def test_the_addresses_of_a_site_are_replaced() -> None:
     lines = [line.strip() for line in site.splitlines()]
     assert "listen 127.0.0.1:1;" in lines
     servers = [line for line in lines if line.startswith("server ") and line.endswith(";")]
-    assert servers == [f"server 10.0.0.{number}:2 max_fails=3 fail_timeout=5s;" for number in (1, 2)]
+    assert servers == [
+        f"server 10.0.0.{number}:2 {how};"
+        for how in ("max_fails=3 fail_timeout=5s", "max_fails=0 backup")
+        for number in (1, 2)
+    ]
 
 
 def test_a_site_without_places_for_them_is_refused() -> None:

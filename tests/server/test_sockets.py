@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import uvicorn
@@ -32,6 +35,30 @@ async def test_a_peer_that_reads_nothing_is_let_go_of(monkeypatch: pytest.Monkey
         except TimeoutError:
             stuck.set()
 
+    async with connected(app) as (server, reader, writer):
+        writer.write(HANDSHAKE.encode())
+        await reader.readline()  # and nothing more: the transport stops to read by itself
+        await stuck.wait()
+        await until(lambda: not server.server_state.connections, "the end of the connection")
+
+
+async def test_a_socket_that_is_refused_with_an_answer_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: object, receive: object, send: object) -> None:
+        await send({"type": "websocket.http.response.start", "status": 503, "headers": []})  # type: ignore[operator]
+        await send({"type": "websocket.http.response.body", "body": b""})  # type: ignore[operator]
+
+    async with connected(app) as (_, reader, writer):
+        writer.write(HANDSHAKE.encode())
+        assert b" 503 " in await reader.readline()
+        await reader.read()
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@asynccontextmanager
+async def connected(
+    app: Any,
+) -> AsyncIterator[tuple[uvicorn.Server, asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A server of this application, and a connection to it."""
     config = uvicorn.Config(app, ws=SocketProtocol, lifespan="off", log_config=None, ws_ping_interval=None)
     server = uvicorn.Server(config)
     config.load()
@@ -40,10 +67,7 @@ async def test_a_peer_that_reads_nothing_is_let_go_of(monkeypatch: pytest.Monkey
     await server.startup([listener])
     reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1024)
     try:
-        writer.write(HANDSHAKE.encode())
-        await reader.readline()  # and nothing more: the transport stops to read by itself
-        await stuck.wait()
-        await until(lambda: not server.server_state.connections, "the end of the connection")
+        yield server, reader, writer
     finally:
         writer.close()
         await server.shutdown([listener])

@@ -105,7 +105,8 @@ def addressed(site: str, listen: str, machines: Sequence[str]) -> str:
     found = _MACHINE.search(site)
     if found is None or _LISTEN.search(site) is None:
         raise ChildError("the site needs a `listen` and, in its `upstream`, a `server` with parameters")
-    ours = "".join(f"{found[1]}{urlsplit(machine).netloc}{found[2]}\n" for machine in machines)
+    ways = dict.fromkeys(_MACHINE.findall(site))  # each machine in each of them, e.g. as a backup, too
+    ours = "".join(f"{start}{urlsplit(machine).netloc}{end}\n" for start, end in ways for machine in machines)
     first, rest = site[: found.start()], _MACHINE.sub("", site[found.start() :])
     return _LISTEN.sub(rf"\g<1>{listen};", first + ours + rest, count=1)
 

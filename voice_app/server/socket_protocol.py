@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import apply_mask  # type: ignore[attr-defined]  # in C, where there is a wheel
 from websockets.http11 import Request
@@ -85,6 +86,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             return
         self.frames = []
         self.on_text(text)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True  # it was refused with an answer: to uvicorn it looks forgotten
 
     async def run_asgi(self) -> None:
         await super().run_asgi()

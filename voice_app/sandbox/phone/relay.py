@@ -322,6 +322,17 @@ class RelaySession:
         self._observer.heard(HeardReply(heard, self._take_first_token(), interrupted=True))
         return heard
 
+    async def acknowledged(self) -> bool:
+        """Wait until the server has read all that was sent so far, and had a round trip's time to act on it.
+
+        Whether it has: the socket may be lost. What it had written before has arrived then.
+        """
+        with suppress(ConnectionClosed):
+            for _ in range(2):
+                await (await self._socket.ping())
+            return True
+        return False
+
     async def said(self, text: str) -> None:
         """Return when the voice has said all that has come, and ``text`` has."""
         while text not in self.received:

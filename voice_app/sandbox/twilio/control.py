@@ -75,6 +75,12 @@ async def _add_fault(request: Request) -> Response:
     return JSONResponse({})
 
 
+async def _end_faults(request: Request) -> Response:
+    """None is waiting any more."""
+    account_of(request).faults.waiting.clear()
+    return JSONResponse({})
+
+
 async def _instructions(request: Request) -> Response:
     """The instructions after those that a phone has already, as soon as there are any.
 
@@ -114,4 +120,5 @@ ROUTES = [
     Route("/instructions", _instructions, methods=["GET"]),
     Route("/price", _set_price, methods=["PUT"]),
     Route("/faults", _add_fault, methods=["POST"]),
+    Route("/faults", _end_faults, methods=["DELETE"]),
 ]
