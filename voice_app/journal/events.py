@@ -342,8 +342,8 @@ class Supervised(_Event, tag="supervised", frozen=True):
     """Somebody of ours acted on the call from outside."""
 
     act: str
-    """``handoff``, ``end``, ``say``, ``note``, ``mute``, ``unmute``, ``comment``, ``return`` (the agent gets the
-    caller back), ``report`` (it is sent again), or ``done``: the caller, who had reached nobody, is seen to."""
+    """``handoff``, ``end``, ``say``, ``note``, ``mute``, ``unmute``, ``comment``, ``return`` (the agent gets
+    the caller back), ``report`` (it is sent again), or ``done``: who had reached nobody is seen to."""
     by: str
     """Who: a user of ``VOICE_APP_USERS``, ``key NAME``, ``api token``, ``sandbox``."""
     text: str = ""
