@@ -58,7 +58,6 @@ from voice_app.settings import (
     read_users,
     webhook_key,
 )
-from voice_app.telemetry import metrics
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
 from voice_app.twiml import VOCABULARY, CheckedTemplates, Documents, Vocabulary, default_folder
 from voice_app.webhooks import ShortWays, webhook_routes
@@ -338,10 +337,6 @@ def build(services: Services) -> Starlette:
         alarm = services.watch.alarm
         return PlainTextResponse(f"ready, but {alarm}\n" if alarm else "ready\n")
 
-    async def exposition(request: Request) -> Response:
-        metrics.TASKS.set(len(asyncio.all_tasks()))
-        return Response(metrics.METRICS.exposition(), media_type="text/plain; version=0.0.4")
-
     async def sandbox(request: Request) -> Response:
         told = services.settings
         return JSONResponse(
@@ -359,7 +354,7 @@ def build(services: Services) -> Starlette:
         await strangers.add("refused %s %s: there is no such route", request.method, request.url.path)
         return PlainTextResponse("Not Found", 404)
 
-    own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", exposition)]
+    own = [Route("/healthz", healthz), Route("/readyz", readyz)]
     if services.settings.in_sandbox:
         own.append(Route("/sandbox.json", sandbox))
     routes, short_ways = webhook_routes(services)

@@ -17,9 +17,11 @@ from starlette.responses import PlainTextResponse, Response
 
 from support.sandbox import REAL, sandbox
 from support.visitors import PASSWORD, ROLES, browser, key_of, sign_in, users_file
+from voice_app.console import health
 from voice_app.console.access import COOKIE, CSRF_HEADER, Access, AccessRefusedError, Visitor, masked
 from voice_app.console.sign_in import PER_NAME
 from voice_app.settings import Role, Settings, SettingsError, read_users
+from voice_app.telemetry import metrics
 
 END = f"/api/calls/CA{'1' * 32}/end"
 TOKEN = "a token that is long enough"
@@ -373,3 +375,50 @@ def test_a_date_is_an_expiry(tmp_path: Path) -> None:
     assert read_users(users_file(tmp_path, expires=date(2027, 1, 31))).keys["act"].expires == date(
         2027, 1, 31
     )
+
+
+# --- metrics --------------------------------------------------------------------------------------
+
+
+async def exposed(gate: Access, asked: Request) -> int:
+    async def told(_: Request, __: Visitor) -> Response:
+        return PlainTextResponse("up 1")
+
+    return (await gate.near(Role.WATCH, told)(asked)).status_code
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "10.1.2.3", "172.17.0.1", "192.168.4.5", "fd00::7"])
+async def test_our_own_network_reads_metrics_without_a_token(tmp_path: Path, peer: str) -> None:
+    gate = access(tmp_path, users=None)
+    assert await exposed(gate, request(path="/metrics", peer=peer)) == 200
+    for name in ("X_Forwarded_For", "Forwarded", "Via", "X_Real_IP", "X_Forwarded_Host"):
+        through = request(path="/metrics", peer=peer, **{name: "1"})
+        assert await exposed(gate, through) == 401, name
+
+
+async def test_others_read_metrics_with_a_token(tmp_path: Path) -> None:
+    gate = access(tmp_path)
+    asked: dict[str, Any] = {"path": "/metrics", "peer": "93.184.215.14"}
+    assert await exposed(gate, request(**asked)) == 401
+    assert await exposed(gate, request(**asked, authorization="Bearer va_nobody")) == 401
+    assert await exposed(gate, request(**asked, authorization=f"Bearer {key_of('watch')}")) == 200
+
+
+async def test_metrics_are_written_once_a_second_however_many_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[None] = []
+    exposition = metrics.METRICS.exposition
+
+    def counting() -> bytes:
+        written.append(None)
+        return exposition()
+
+    monkeypatch.setattr(metrics.METRICS, "exposition", counting)
+    monkeypatch.setattr(health, "EXPOSITION_SECONDS", 3600.0)
+    async with sandbox(tmp_path) as server:
+        texts = set()
+        for _ in range(20):
+            async with server.http.get(f"{server.base_url}/metrics") as response:
+                texts.add(await response.text())
+    assert (len(texts), len(written)) == (1, 1)

@@ -55,6 +55,14 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_OF_PROXIES: Final = (
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+)
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1", SANDBOX_DOMAIN})
 _NUMBER: Final = re.compile(r"\+[1-9]\d{6,14}")
@@ -180,6 +188,17 @@ class Access:
             response = await handler(request, visitor)
             response.headers.setdefault("Cache-Control", "no-store")
             return response
+
+        return endpoint
+
+    def near(self, role: Role, handler: Handler) -> Endpoint:
+        """An endpoint that our own network asks without more, and everybody else as `api` has it."""
+        from_afar = self.api(role, handler)
+
+        async def endpoint(request: Request) -> Response:
+            if _is_near(request):
+                return await handler(request, Visitor("our network", role))
+            return await from_afar(request)
 
         return endpoint
 
@@ -322,6 +341,16 @@ class _WrongTokens:
 def api_error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     """What a program is told that cannot have what it asks for."""
     return JSONResponse({"error": message}, status, headers=headers)
+
+
+def _is_near(request: Request) -> bool:
+    """Whether a private address asks, and no proxy or tunnel that does so for others."""
+    if request.client is None or any(name in request.headers for name in _OF_PROXIES):
+        return False
+    try:
+        return ip_address(request.client.host).is_private
+    except ValueError:
+        return False
 
 
 def same_origin(request: Request) -> bool:

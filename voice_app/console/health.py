@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Final
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
 
+from voice_app.console.access import Visitor
 from voice_app.findings import Finding, Severity
 from voice_app.guard import Report
 from voice_app.journal import Server
 from voice_app.runtime import Services
 from voice_app.settings import plain_address
+from voice_app.telemetry import metrics
 
+EXPOSITION_SECONDS: Final = 1.0
 _GRAVEST: Final = list(Severity)
+
+
+class Exposition:
+    """What Prometheus reads. To write it takes milliseconds: it is done once a second, however many ask."""
+
+    def __init__(self) -> None:
+        self._written = b""
+        self._written_at = -math.inf
+
+    async def __call__(self, request: Request, visitor: Visitor) -> Response:
+        if (now := time.monotonic()) - self._written_at >= EXPOSITION_SECONDS:
+            metrics.TASKS.set(len(asyncio.all_tasks()))
+            self._written, self._written_at = metrics.METRICS.exposition(), now
+        return Response(self._written, media_type="text/plain; version=0.0.4")
 
 
 class ServerStatus(msgspec.Struct, kw_only=True):

@@ -5,15 +5,17 @@ from __future__ import annotations
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route
 
 from voice_app.console.access import Access, SecurityHeaders
 from voice_app.console.api import api_routes
 from voice_app.console.call_page import call_routes
+from voice_app.console.health import Exposition
 from voice_app.console.live import live_routes
 from voice_app.console.pages import Pages, static_files
 from voice_app.console.sign_in import SignInForm, sign_in_routes
 from voice_app.runtime import Services
+from voice_app.settings import Role
 
 
 def console_routes(services: Services) -> list[BaseRoute]:
@@ -31,6 +33,7 @@ def console_routes(services: Services) -> list[BaseRoute]:
         *call_routes(pages, services),
     ]
     return [
+        Route("/metrics", access.near(Role.WATCH, Exposition())),
         Mount("/console", routes=routes, middleware=[Middleware(SecurityHeaders)]),
         *api_routes(services, access),
     ]
