@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 
 import promql_parser
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from voice_app.agents.failures import Kind
 from voice_app.telemetry.metrics import METRICS, STAGES

@@ -1,8 +1,4 @@
-"""What the caller of `voice-app call` says and presses, and how long they listen between two lines.
-
-When the agent is done answering tells what a server writes of a call in its journal, followed as it happens.
-Frames do not: a filler, and what an agent says before slow work, end with ``last`` as an answer does.
-"""
+"""What the caller of `voice-app call` says and presses, and how long they listen between two lines."""
 
 from __future__ import annotations
 
@@ -14,19 +10,9 @@ from dataclasses import dataclass
 import aiohttp
 import msgspec
 
-from voice_app.journal.events import (
-    Acted,
-    Closed,
-    Disconnected,
-    Event,
-    Failed,
-    Overheard,
-    Pressed,
-    Prompted,
-    Replied,
-    SessionEnded,
-)
+from voice_app.journal.events import Event
 from voice_app.sandbox.phone import PhoneCall
+from voice_app.testing.agent_turns import AgentTurns
 
 _DATA = b"data: "
 
@@ -36,96 +22,17 @@ class _FeedLine(msgspec.Struct):
     event: Event
 
 
-class AgentTurns:
-    """The turns of one call's agent, as far as the server tells of them."""
-
-    def __init__(self) -> None:
-        self.call_sid = ""
-        """The call that is followed; its events count from when this is set."""
-        self.told = False
-        """Whether the server tells anything: its feed may be closed."""
-        self.failures: list[str] = []
-        """Why the agent could not answer, one for each turn."""
-        self.leaving = ""
-        """``transfer`` or ``end-call`` once the agent has done that."""
-        self._questions = 0
-        self._answering = False
-        self._last_words = ""
-        self._texts: dict[tuple[str, int], str] = {}
-        """What is known of each reply."""
-        self._before: set[tuple[str, int]] = set()
-        """The replies of earlier turns."""
-        self._said: list[Replied] = []
-        """What was told of the words of this turn."""
-        self._changed = asyncio.Event()
-
-    async def over(self, questions: int) -> str:
-        """Return when the agent has done with so many questions of the call, or the server tells no more.
-
-        Returns the last words that it sent; empty if it only did something.
-        """
-        while self.told and (self._answering or self._questions < questions):
-            self._changed.clear()
-            await self._changed.wait()
-        return self._last_words
-
-    async def counts(self, words: str) -> bool:
-        """Whether these words, as they begin, are of an answer; the server's filler is none."""
-        while self.told:
-            for reply in reversed(self._said):
-                if _same(reply.text, words):
-                    return not reply.done or reply.more or reply.ends_turn
-            self._changed.clear()
-            await self._changed.wait()
-        return True
-
-    def take(self, event: Event) -> None:
-        """What happened next."""
-        match event:
-            case Prompted() | Pressed():
-                self._questions += 1
-                self._answering, self._last_words, self.leaving = True, "", ""
-                self._before = set(self._texts)
-                self._said.clear()
-            case Overheard():
-                self._questions += 1
-            case Replied():
-                reply = event.session_id, event.reply
-                text = event.after(self._texts.get(reply, ""))
-                self._texts[reply] = text
-                self._said.append(msgspec.structs.replace(event, text=text, begin=0))
-                self._answering &= not event.ends_turn
-                if event.ends_turn and reply not in self._before:
-                    self._last_words = text
-            case Failed(what="agent"):
-                self.failures.append(event.detail)
-                self._answering = False
-            case Acted(action="transfer" | "end-call"):
-                self.leaving, self._answering = event.action, False
-            case Disconnected() | SessionEnded() | Closed():
-                self._answering = False
-            case _:
-                return
-        self._changed.set()
-
-    async def follow(self, response: aiohttp.ClientResponse) -> None:
-        """Take what a feed tells until it breaks off."""
-        with suppress(aiohttp.ClientError):
-            async for line in response.content:
-                if not line.startswith(_DATA):
-                    continue
-                with suppress(msgspec.DecodeError, RecursionError):  # of another version
-                    told = msgspec.json.decode(line.removeprefix(_DATA), type=_FeedLine)
-                    if told.call_sid == self.call_sid:
-                        self.take(told.event)
-        self.told = False
-        self._changed.set()
-
-
-def _same(text: str, other: str) -> bool:
-    """Whether one of them is how the other begins."""
-    text, other = " ".join(text.split()), " ".join(other.split())
-    return text.startswith(other) or other.startswith(text)
+async def _follow(response: aiohttp.ClientResponse, turns: AgentTurns) -> None:
+    """Take what a feed tells until it breaks off."""
+    with suppress(aiohttp.ClientError):
+        async for line in response.content:
+            if not line.startswith(_DATA):
+                continue
+            with suppress(msgspec.DecodeError, RecursionError):  # of another version
+                told = msgspec.json.decode(line.removeprefix(_DATA), type=_FeedLine)
+                if told.call_sid == turns.call_sid:
+                    turns.take(told.event)
+    turns.tells_no_more()
 
 
 @asynccontextmanager
@@ -140,7 +47,7 @@ async def following(base_url: str, token: str) -> AsyncIterator[AgentTurns]:
                 yield turns
                 return
             turns.told = True
-            following = asyncio.create_task(turns.follow(response))
+            following = asyncio.create_task(_follow(response, turns))
             try:
                 yield turns
             finally:
@@ -151,7 +58,7 @@ async def following(base_url: str, token: str) -> AsyncIterator[AgentTurns]:
 # --- the caller, and the script -------------------------------------------------------------------
 
 
-class Caller:
+class ScriptCaller:
     """The one who phones: says a line, and listens until whoever was spoken to has answered it."""
 
     def __init__(self, call: PhoneCall, turns: AgentTurns) -> None:
@@ -238,7 +145,7 @@ class CallScript:
     def __bool__(self) -> bool:
         return bool(self.lines or self.keys or self.drop or self.hang_up)
 
-    async def play(self, caller: Caller) -> None:
+    async def play(self, caller: ScriptCaller) -> None:
         """Raises `CallOverError`."""
         await caller.greeted()
         for number, line in enumerate(self.lines, 1):

@@ -15,7 +15,7 @@ import typer
 from rich.text import Text
 
 from voice_app.cli.account import sandbox_of
-from voice_app.cli.call_script import Caller, CallScript, following
+from voice_app.cli.call_script import CallScript, ScriptCaller, following
 from voice_app.cli.call_transcript import CallOutcome, TranscriptPrinter
 from voice_app.cli.output import complain, fail, print_json
 from voice_app.sandbox.network import Network
@@ -93,11 +93,11 @@ async def phone_server(settings: Settings, order: CallOrder, stand_in: Person) -
         outcome.failures = turns.failures
         try:
             if order.script:
-                await order.script.play(Caller(call, turns))
+                await order.script.play(ScriptCaller(call, turns))
             elif sys.stdin.isatty():
-                await _converse(Caller(call, turns), printer)
+                await _converse(ScriptCaller(call, turns), printer)
             else:
-                await _read_script(Caller(call, turns))
+                await _read_script(ScriptCaller(call, turns))
         except CallOverError as error:
             outcome.cut_short = str(error)
         except LineError as error:
@@ -123,26 +123,26 @@ class PhoneCommand(NamedTuple):
     """What a line that begins with a slash does."""
 
     help: str
-    do: Callable[[Caller, str], Awaitable[None]]
+    do: Callable[[ScriptCaller, str], Awaitable[None]]
     answered: bool = False
     """Whether the agent says something to it."""
 
 
-async def _press(caller: Caller, keys: str) -> None:
+async def _press(caller: ScriptCaller, keys: str) -> None:
     if not keys or set(keys) - set("0123456789*#"):
         raise LineError("/keys needs some of 0-9, * and #, e.g. /keys 12#")
     await caller.press(keys)
 
 
-async def _drop(caller: Caller, _: str) -> None:
+async def _drop(caller: ScriptCaller, _: str) -> None:
     await caller.lose_connection()
 
 
-async def _hang_up(caller: Caller, _: str) -> None:
+async def _hang_up(caller: ScriptCaller, _: str) -> None:
     raise HangUpError
 
 
-async def _help(caller: Caller, _: str) -> None:
+async def _help(caller: ScriptCaller, _: str) -> None:
     typer.echo(HELP, err=True)
 
 
@@ -160,7 +160,7 @@ HELP: Final = "\n".join(
 )
 
 
-async def _do(caller: Caller, line: str) -> bool:
+async def _do(caller: ScriptCaller, line: str) -> bool:
     """Do what a typed line means. Returns whether it will be answered.
 
     Raises:
@@ -178,7 +178,7 @@ async def _do(caller: Caller, line: str) -> bool:
     return bool(line)
 
 
-async def _converse(caller: Caller, printer: TranscriptPrinter | None) -> None:
+async def _converse(caller: ScriptCaller, printer: TranscriptPrinter | None) -> None:
     """Lines of a person at a terminal, each as soon as somebody listens, until the call or the input ends."""
     typer.echo(HELP, err=True)
     over = asyncio.create_task(caller.call.over.wait())
@@ -197,7 +197,7 @@ async def _converse(caller: Caller, printer: TranscriptPrinter | None) -> None:
                 return
 
 
-async def _try(caller: Caller, line: str) -> bool:
+async def _try(caller: ScriptCaller, line: str) -> bool:
     """Do what a typed line means, or say why not. Returns whether the call goes on."""
     try:
         await _do(caller, line)
@@ -210,7 +210,7 @@ async def _try(caller: Caller, line: str) -> bool:
     return True
 
 
-async def _read_script(caller: Caller) -> None:
+async def _read_script(caller: ScriptCaller) -> None:
     """Lines of a pipe: each waits until the one before it was answered.
 
     Raises:

@@ -12,34 +12,7 @@ from rich.text import Text
 
 from voice_app.cli.output import complain, printable
 from voice_app.sandbox.phone import HeardReply, PhoneCall, PhoneEvent
-
-_LABELS = {
-    "session": ("line", "dim"),
-    "agent": ("agent", "bold green"),
-    "interrupt": ("agent", "bold green"),
-    "voice": ("voice", "bold green"),
-    "sound": ("line", "dim"),
-    "transcribing": ("line", "dim"),
-    "rings": ("line", "dim"),
-    "unreached": ("line", "bold yellow"),
-    "whisper": ("whisper", "magenta"),
-    "person-key": ("person", "bold magenta"),
-    "bridged": ("line", "dim"),
-    "person": ("person", "bold magenta"),
-    "left": ("line", "dim"),
-    "queued": ("line", "dim"),
-    "studio": ("line", "dim"),
-    "recorded": ("line", "dim"),
-    "redirected": ("line", "dim"),
-    "caller": ("caller", "bold cyan"),
-    "key": ("caller", "bold cyan"),
-    "dropped": ("line", "bold yellow"),
-    "came-back": ("line", "dim"),
-    "broken": ("line", "bold yellow"),
-    "hung-up": ("caller", "bold cyan"),
-    "ended": ("line", "dim"),
-    "problem": ("problem", "bold red"),
-}
+from voice_app.testing.dialogue import LABELS, sentence
 
 
 class TranscriptPrinter:
@@ -62,13 +35,13 @@ class TranscriptPrinter:
                 self._add_word(happening)
         elif happening.kind in ("agent", "interrupt") and self._speaking:
             self._finish(happening)
-        elif happening.kind in _LABELS:
+        elif happening.kind in LABELS:
             if happening.kind in ("agent", "interrupt") and self.show_speech is not None:
                 self._speech = None
                 self.show_speech(None)
             self._end_line()
             line = self._beginning(happening)
-            line.append(printable(_sentence(happening)))
+            line.append(printable(sentence(happening)))
             if happening.reply is not None:
                 line.append(_figures(happening.reply), "dim")
             self.console.print(line)
@@ -100,53 +73,11 @@ class TranscriptPrinter:
             self.console.print()
 
     def _beginning(self, happening: PhoneEvent) -> Text:
-        label, style = _LABELS["agent" if happening.kind == "word" else happening.kind]
+        label, style = LABELS["agent" if happening.kind == "word" else happening.kind]
         line = Text()
         line.append(f"{happening.at - self._began:6.2f}  ", "dim")
         line.append(f"{label:<8}", style)
         return line
-
-
-def _sentence(happening: PhoneEvent) -> str:
-    match happening.kind:
-        case "session":
-            return f"connected to the agent, session {happening.text}"
-        case "interrupt":
-            return f"{happening.text} —"
-        case "key" | "person-key":
-            return f"presses {happening.text}"
-        case "sound":
-            return f"plays {happening.text}"
-        case "transcribing":
-            return f"a transcription begins: {happening.text}"
-        case "rings":
-            return f"rings {happening.text}"
-        case "unreached":
-            return f"nobody reached: {happening.text}"
-        case "bridged":
-            return "the caller and the person hear each other"
-        case "left":
-            return "they are no longer connected"
-        case "queued":
-            return f"waits in the queue {happening.text}"
-        case "studio":
-            return f"the Studio flow {happening.text} takes the call"
-        case "recorded":
-            return f"recorded: {happening.text}"
-        case "redirected":
-            return f"sent elsewhere by the REST API: {happening.text or 'other TwiML'}"
-        case "dropped":
-            return "the connection to the agent breaks"
-        case "came-back":
-            return "Twilio has come back to the session"
-        case "broken":
-            return f"the agent is gone: {happening.text}"
-        case "hung-up":
-            return "hangs up"
-        case "ended":
-            return "the call is over"
-        case _:
-            return happening.text
 
 
 def _figures(reply: HeardReply) -> str:

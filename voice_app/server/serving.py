@@ -149,8 +149,14 @@ async def serve_on(
 @contextlib.asynccontextmanager
 async def running(settings: Settings, api: TwilioApi) -> AsyncIterator[str]:
     """Serve inside a running event loop while the block runs, and give the base URL. Does not drain."""
-    services = build_services(settings, api)
-    with listen(settings) as listener:
+    async with running_services(build_services(settings, api)) as url:
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def running_services(services: Services) -> AsyncIterator[str]:
+    """The same with parts that are built already."""
+    with listen(services.settings) as listener:
         async with _serving(services, listener):
             yield base_url(listener)
 

@@ -51,7 +51,7 @@ class PhoneEvent:
     kind: PhoneEventKind
     text: str = ""
     reply: HeardReply | None = None
-    at: float = field(default_factory=time.monotonic)
+    at: float = field(default_factory=lambda: time.monotonic())
 
 
 T = TypeVar("T")

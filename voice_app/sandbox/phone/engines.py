@@ -24,7 +24,7 @@ class SttEngine:
 
     name: str
     """The TwiML that started it, and its id."""
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=lambda: time.monotonic())
     stopped: float | None = None
 
 

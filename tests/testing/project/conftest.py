@@ -1,0 +1,6 @@
+import pytest
+
+
+@pytest.fixture
+def voice_app_settings():
+    return {"agent": "an_agent:agent", "greeting": "Hello!"}

@@ -1,0 +1,155 @@
+"""The line that is tested: our server with somebody's agent, in this process, with everything around it.
+
+Nothing of it leaves the process: Twilio is its double, and what is done after a call (reports, traces,
+recordings) is not done. Settings are those of the environment and ``.env``, as `voice-app serve` reads them,
+and those that are given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, cast
+
+import aiohttp
+
+from voice_app import server
+from voice_app.app import build_services, twilio_api, vocabulary_of
+from voice_app.findings import Severity, refuses
+from voice_app.runtime import Services
+from voice_app.sandbox.network import Network
+from voice_app.sandbox.phone import Person, Phone
+from voice_app.sandbox.twilio import WebhookSender, double_app
+from voice_app.sandbox.twilio.app import serve
+from voice_app.server.sandbox import furnished
+from voice_app.settings import Settings, SettingsError, environment_name, load
+from voice_app.testing.caller import Caller
+from voice_app.testing.twilio_double import TwilioDouble
+from voice_app.testing.virtual_time import VirtualLoop
+
+CALLER: Final = "+15550199999"
+"""Who phones where nobody says so."""
+_ACCOUNT: Final = (
+    *("account_sid", "auth_token", "auth_token_secondary", "api_key", "api_secret", "twilio_base_url"),
+    *("region", "edge", "public_domain", "conversation_configuration"),
+)
+_OUTWARD: Final = (
+    "report_url",
+    "trace_url",
+    "recordings",
+    "outcome",
+    "users",
+    "api_token",
+    "proxy_user_header",
+)
+"""What would tell somebody else of a call, or bar the way to it."""
+
+
+def line_settings(folder: Path, given: Mapping[str, Any]) -> Settings:
+    """The settings of a line whose journal is kept in a folder; ``given`` count before the environment.
+
+    They are named as in the environment, or in short: ``VOICE_APP_GREETING`` or ``greeting``.
+
+    Raises:
+        SettingsError: they cannot be used.
+    """
+    settings = load(**{_field(name): value for name, value in given.items()})
+    own: dict[str, Any] = {
+        **dict.fromkeys((*_ACCOUNT, *_OUTWARD)),
+        "host": "127.0.0.1",
+        "port": 0,
+        "workers": 1,
+        "database_url": f"sqlite:///{folder}/journal.db",
+        "spool": folder / "spool",
+        "max_lag_ms": 0,  # phone and double share the server's loop
+        "guard_seconds": 0,
+        "budget_day": 0,
+        "retention_days": 0,
+    }
+    return settings.model_copy(update=own).tried_out().sandboxed()
+
+
+def _field(name: str) -> str:
+    """The field of a setting that somebody has named. Raises `SettingsError`."""
+    from voice_app.settings.problems import unknown_key
+
+    names = {environment_name(field): field for field in Settings.model_fields}
+    if name in names:
+        return names[name]
+    if name not in Settings.model_fields:
+        raise SettingsError([unknown_key(name, Settings.model_fields.keys())])
+    return name
+
+
+@dataclass(slots=True, eq=False)
+class PhoneLine:
+    """A server that can be phoned, and who may be reached on it."""
+
+    settings: Settings
+    services: Services
+    twilio: TwilioDouble
+    phone: Phone
+    loop: VirtualLoop
+    people: list[Person] = field(default_factory=list)
+    """Who is reached when somebody is rung: the first, the second, …; behind the last of them nobody is."""
+    callers: list[Caller] = field(default_factory=list)
+    """All who have phoned, or are about to."""
+
+    @property
+    def url(self) -> str:
+        """The voice webhook."""
+        return f"{self.settings.origin}/voice"
+
+    def caller(self, number: str = CALLER) -> Caller:
+        """Somebody who has this number, and phones as soon as they do something."""
+        made = Caller(self, number)
+        self.callers.append(made)
+        return made
+
+    async def hang_up(self) -> None:
+        """Everybody hangs up."""
+        for caller in self.callers:
+            await caller.close()
+
+
+@asynccontextmanager
+async def open_line(settings: Settings) -> AsyncIterator[PhoneLine]:
+    """Serve while the block runs, on a `VirtualLoop`.
+
+    Raises:
+        SettingsError: the templates or a file that the settings name cannot be used.
+        AgentError: the agent cannot be used.
+    """
+    loop = cast(VirtualLoop, asyncio.get_running_loop())
+    account, configuration_id = furnished(settings)
+    async with (
+        WebhookSender(account),
+        serve(double_app(account)) as twilio_url,
+        aiohttp.ClientSession(trust_env=False) as http,
+    ):
+        settings = settings.model_copy(
+            update={"twilio_base_url": twilio_url, "conversation_configuration": configuration_id}
+        )
+        services = build_services(settings, twilio_api(settings, http))
+        if refuses(services.documents.findings):
+            wrong = [finding for finding in services.documents.findings if finding.severity is Severity.ERROR]
+            raise SettingsError([f"{found.place}: {found.rule}: {found.message}" for found in wrong])
+        async with (
+            server.running_services(services) as base_url,
+            Phone(
+                Network(base_url, settings.origin, settings.signing_tokens[0]),
+                account_sid=settings.account_sid or "",
+                number=settings.phone_number or "",
+                twilio_base_url=twilio_url,
+                vocabulary=vocabulary_of(settings),
+            ) as phone,
+        ):
+            line = PhoneLine(settings, services, TwilioDouble(account, configuration_id), phone, loop)
+            try:
+                yield line
+            finally:
+                with loop.hurrying():
+                    await line.hang_up()
