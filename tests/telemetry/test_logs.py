@@ -17,8 +17,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from support.model import Answer, ScriptedModel
-from support.sandbox import sandbox
+from support.sandbox import happened, sandbox
+from support.visitors import PASSWORD, ROLES, browser, key_of, sign_in, users_file
+from support.waiting import until
 from voice_app import Call, Piece, Turn
+from voice_app.journal.events import FollowedUp
+from voice_app.runtime import budget
 from voice_app.sandbox.phone import Person
 from voice_app.telemetry import DETAIL, configure_logging
 from voice_app.telemetry.log_format import MAX_EVENT, escaped, masked, safe
@@ -216,3 +220,50 @@ async def test_in_a_whole_run_at_debug_nothing_is_said(
     assert f"call {call.sid}: session" in text
     assert "bad_request" in text
     assert "ValueError" in text
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_people_and_alarms_leave_nothing_in_the_log_that_was_said(
+    tmp_path: Path, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch, form: Literal["text", "json"]
+) -> None:
+    """Who signs in, acts and is refused; what Twilio reports, what a call came to, and what it cost."""
+    stream = logged(monkeypatch, form, level="debug")
+    settings: dict[str, Any] = {
+        "phone_number": OURS, "log_level": "debug", "users": users_file(tmp_path),
+        "agent": "chat", "model": "test", "openai_base_url": model.base_url,
+        "outcome": "default", "followup_seconds": 0.0, "budget_day": 0.0001,
+    }  # fmt: skip
+    alert = {
+        "resource_sid": "CA" + "7" * 32, "error_code": "64102", "more_info": {"Msg": WORDS[3]},
+        "webhook": {"request": {"parameters": {"From": CALLER}}, "response": {"body": WORDS[4]}},
+    }  # fmt: skip
+    monkeypatch.setattr(budget, "LOOK_SECONDS", 0.02)
+    async with sandbox(tmp_path, **settings) as server:
+        async with browser(server) as http:
+            assert (await sign_in(http, WORDS[5], SECRETS[0])).status == 401
+            assert (await sign_in(http, "act", SECRETS[0])).status == 401
+            assert (await sign_in(http, "act")).status == 303
+        async with server.call(caller=CALLER) as call:
+            await call.reply()
+            model.say(f"Hello {WORDS[1]}.")
+            await call.ask(f"I say {WORDS[0]}")
+            for act, role, status in (("say", "act", 202), ("note", "watch", 403), ("comment", "act", 202)):
+                url = f"{server.base_url}/api/v1/calls/{call.sid}/{act}"
+                headers = {"Authorization": f"Bearer {key_of(role)}"}
+                async with server.http.post(url, headers=headers, json={"text": WORDS[2]}) as response:
+                    assert response.status == status, act
+            headers = {"Authorization": f"Bearer {SECRETS[1]}"}
+            async with server.http.get(f"{server.base_url}/api/v1/live?{CALLER}", headers=headers) as refused:
+                assert refused.status == 401
+            told = {"Sid": "NO1", "Level": "Error", "PayloadType": "application/json"}
+            await server.post("/twilio/debugger", **told, Payload=json.dumps(alert))
+            model.say(json.dumps({"resolved": {"value": WORDS[1], "line": WORDS[0]}}))
+            model.say(f"{WORDS[3]}, and no JSON")
+            await call.hang_up()
+            await happened(tmp_path, call.sid, FollowedUp, times=2)
+        await until(lambda: "budget" in stream.getvalue().lower(), "the alarm")
+    text = stream.getvalue()
+    for canary in (*NUMBERS, *WORDS, *SECRETS, PASSWORD, *map(key_of, ROLES)):
+        assert canary not in text, canary
+    for line in ("act has signed in", "bearer token is missing or wrong", "Twilio reports error 64102"):
+        assert line in text
