@@ -75,13 +75,14 @@ async def test_words_leave_in_time_though_no_more_come() -> None:
 async def test_words_that_wait_for_those_that_gather_leave_though_these_have_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said, never = asyncio.Event(), asyncio.Event()
+    said, goes_on, never = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def agent(call: Call, turn: Turn) -> AsyncIterator[Piece]:
         yield OPENING
         await asyncio.sleep(0.01)
         yield "These gather. "
-        await asyncio.sleep(0.01)
+        said.set()
+        await goes_on.wait()
         yield "These wait for them."
         said.set()
         await never.wait()
@@ -89,6 +90,11 @@ async def test_words_that_wait_for_those_that_gather_leave_though_these_have_lef
     wire = Wire(agent, NumberSettings(gather_ms=LONG))
     running = asyncio.create_task(wire.connection.run())
     wire.prompt("Tell me.")
+    await said.wait()
+    wire.receive(type="info", name="agentSpeaking", value="on")  # now they are said, and not written
+    await until(wire.incoming.empty, "Twilio's frame")
+    said.clear()
+    goes_on.set()
     await said.wait()
     assert wire.spoken == OPENING
     monkeypatch.setattr(wire.session, "may_gather", lambda now: False)  # the voice has caught up

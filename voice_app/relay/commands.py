@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias
+
+import msgspec
 
 from voice_app.agents.protocol import Turn
 from voice_app.journal.events import Event
@@ -20,41 +21,35 @@ class Pull(Enum):
     STOP = auto()
 
 
-@dataclass(slots=True, frozen=True)
-class StartTurn:
+class StartTurn(msgspec.Struct, frozen=True):
     """Ask the agent; give every piece back with this number."""
 
     number: int
     turn: Turn
 
 
-@dataclass(slots=True, frozen=True)
-class ContinueTurn:
+class ContinueTurn(msgspec.Struct, frozen=True):
     """The turn may go on: the guess was right, or the voice has caught up."""
 
 
-@dataclass(slots=True, frozen=True)
-class StopTurn:
+class StopTurn(msgspec.Struct, frozen=True):
     """Stop asking the agent."""
 
 
-@dataclass(slots=True, frozen=True)
-class SwitchAgent:
+class SwitchAgent(msgspec.Struct, frozen=True):
     """Ask this one of ``VOICE_APP_AGENTS`` from now on."""
 
     name: str
 
 
-@dataclass(slots=True, frozen=True)
-class Close:
+class Close(msgspec.Struct, frozen=True):
     """Close the socket."""
 
     code: int
     reason: str
 
 
-@dataclass(slots=True, frozen=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """Write to the journal."""
 
     event: Event

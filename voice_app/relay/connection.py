@@ -275,13 +275,18 @@ class Connection:
 
     def _take(self, data: str | bytes) -> None:
         """A message has come. What the agent has said before it counts as said, though it has not left."""
-        if self._latest is not None:
+        if self._latest is not None and self._latest.ready.words:
             self._say(self._latest)
         self._session.receive(data, self._now())
         self._settle()
 
     def _flush_soon(self) -> None:
-        if self._flushing is None and self._gathering is None:
+        """Have what is ready said, and written: in this turn of the event loop, or once more has gathered."""
+        if self._flushing is not None or self._gathering is not None:
+            return
+        if self._gather_seconds and self._session.may_wait(self._now()):
+            self._gathering = self._loop.call_later(self._gather_seconds, self._write_gathered)
+        else:
             self._flushing = self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
@@ -305,8 +310,6 @@ class Connection:
     def _write_ready(self) -> None:
         """Write what is ready, unless it had better wait for more of it."""
         session = self._session
-        if self._writer is not None or not (session.has_data or self._closing):
-            return
         if self._gather_seconds and session.may_gather(self._now()):
             if self._gathering is None:
                 self._gathering = self._loop.call_later(self._gather_seconds, self._write_gathered)
@@ -430,12 +433,14 @@ class Connection:
     def _settle(self) -> None:
         """Do what the session commands, and write what is ready."""
         session = self._session
-        for command in session.commands():
-            if type(command) is Record:  # as most of them are
-                self._record(command.event)
-            else:
-                self._obey(command)
-        self._write_ready()
+        if session.has_commands:
+            for command in session.commands():
+                if type(command) is Record:  # as most of them are
+                    self._record(command.event)
+                else:
+                    self._obey(command)
+        if self._writer is None and (session.has_data or self._closing is not None):
+            self._write_ready()
         deadline = session.deadline
         if deadline is not None and (self._timer is None or deadline < self._timer_due):
             self._set_timer(deadline)

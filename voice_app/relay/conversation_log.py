@@ -54,13 +54,14 @@ class Dialogue:
 
     def history(self, without: Asked | None = None) -> list[Message]:
         """The conversation as heard, but for the question that is being answered."""
-        log = self._log
-        settled = 0
-        while settled < len(log) - 1 and log[settled] is not without and _is_settled(log[settled]):
-            settled += 1
-        self._past += _messages(log[:settled])
-        del log[:settled]
-        return self._past + _messages(entry for entry in log if entry is not without)
+        log, past = self._log, self._past
+        while len(log) > 1 and log[0] is not without and _is_settled(log[0]):
+            _tell(log.pop(0), past)
+        told = past[:]
+        for entry in log:
+            if entry is not without:
+                _tell(entry, told)
+        return told
 
 
 def turn_of(question: Question | AnswerAwaited) -> Turn:
@@ -76,6 +77,6 @@ def _is_settled(entry: Asked | Speech) -> bool:
     return isinstance(entry, Asked) or entry.over
 
 
-def _messages(entries: Iterable[Asked | Speech]) -> list[Message]:
-    said = (Message("user" if isinstance(entry, Asked) else "assistant", entry.text) for entry in entries)
-    return [message for message in said if message.content]
+def _tell(entry: Asked | Speech, messages: list[Message]) -> None:
+    if text := entry.text:
+        messages.append(Message("user" if isinstance(entry, Asked) else "assistant", text))

@@ -22,27 +22,30 @@ _UNHEARD: Final = (frames.LanguageMessage, frames.ConfigMessage, frames.HintsMes
 class Outbox:
     """A queue of frames in which words that are ready together become one frame."""
 
-    __slots__ = ("_begun", "_frames", "_sentence_out")
+    __slots__ = ("_begun", "_sentence_out", "frames")
 
     def __init__(self) -> None:
-        self._frames: list[frames.Outgoing] = []
+        self.frames: list[frames.Outgoing] = []
+        """What waits, in order."""
         self._begun = False  # words of a stretch are on the wire, and its last is not
         self._sentence_out = False  # and so is the end of its first sentence
 
-    def __bool__(self) -> bool:
-        return bool(self._frames)
+    @property
+    def is_patient(self) -> bool:
+        """Whether nothing waits, and the voice has a sentence of the open stretch already."""
+        return self._sentence_out and not self.frames
 
     @property
     def patient_words(self) -> str:
         """The words that wait, if nothing else does and the voice has a sentence of their stretch already."""
-        if not self._sentence_out or len(self._frames) != 1:
+        if not self._sentence_out or len(self.frames) != 1:
             return ""
-        frame = self._frames[0]
+        frame = self.frames[0]
         return frame.token if type(frame) is frames.TextMessage and not frame.last else ""
 
     def say(self, text: str) -> None:
         """Add words to the open stretch of speech."""
-        queue = self._frames
+        queue = self.frames
         if queue and type(tail := queue[-1]) is frames.TextMessage and not tail.last:
             tail.token += text
         else:
@@ -50,7 +53,7 @@ class Outbox:
 
     def close(self) -> None:
         """Close the open stretch: with the words that wait, or with an empty token."""
-        queue = self._frames
+        queue = self.frames
         if queue and type(tail := queue[-1]) is frames.TextMessage and not tail.last:
             tail.last = True
         else:
@@ -58,25 +61,25 @@ class Outbox:
 
     def push(self, frame: frames.Outgoing) -> None:
         """Add a frame other than words."""
-        self._frames.append(frame)
+        self.frames.append(frame)
 
     def interrupt(self) -> None:
         """Take back everything that would be heard, and close what is open on the wire."""
-        self._frames = [frame for frame in self._frames if isinstance(frame, _UNHEARD)]
+        self.frames = [frame for frame in self.frames if isinstance(frame, _UNHEARD)]
         if self._begun:
-            self._frames.insert(0, frames.TextMessage("", last=True))
+            self.frames.insert(0, frames.TextMessage("", last=True))
 
     def clear(self) -> None:
         """Take back everything."""
-        self._frames.clear()
+        self.frames.clear()
 
     def next(self) -> str | None:
         """The next frame to write, if there is one. It counts as written.
 
         What comes here was repaired and checked. Should a frame be unfit all the same, the call outlives it.
         """
-        while self._frames:
-            frame = self._frames.pop(0)
+        while self.frames:
+            frame = self.frames.pop(0)
             if type(frame) is frames.TextMessage:
                 self._begun = not frame.last
                 if not self._begun or not self._sentence_out:

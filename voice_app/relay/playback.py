@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from voice_app.calls.scripts import (
+    SECONDS_PER_LETTER,
     SECONDS_TO_FIRST_SOUND,
     characters_spoken,
     seconds_to_speak,
@@ -190,7 +191,9 @@ class Playback:
             return not self._is_done(seconds, now)
         if self._quiet_at - now <= seconds or self._is_done(seconds, now):
             return False
-        return not self._measured or seconds_to_speak(self._unplayed()) > seconds
+        if not self._measured or (self._characters - self._known) * SECONDS_PER_LETTER > seconds:
+            return True  # no character takes less
+        return seconds_to_speak(self._unplayed()) > seconds
 
     def _is_done(self, seconds: float, now: float) -> bool:
         """Whether the voice has no more to say: it is silent, or has given no sign for ``seconds``."""

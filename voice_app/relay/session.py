@@ -108,6 +108,7 @@ class Session:
         self._meter = meter
         self._clock = TurnClock(meter)
         self._speaker = Speaker(self._dialogue, self._record, self._clock)
+        self._outbox = self._speaker.outbox
         self._turns = Turns(
             call,
             line,
@@ -157,7 +158,11 @@ class Session:
 
     @property
     def has_data(self) -> bool:
-        return bool(self._speaker.outbox)
+        return bool(self._outbox.frames)
+
+    def may_wait(self, now: float) -> bool:
+        """Whether words that come now may wait for more of them. See `may_gather`."""
+        return self._speaker.may_wait(now)
 
     def may_gather(self, now: float) -> bool:
         """Whether the data may wait for more of it: Twilio has so much to speak that nobody hears it."""
@@ -165,7 +170,7 @@ class Session:
 
     def data_to_send(self) -> str | None:
         """The next frame to write, if any. One at a time: what is not given out can still be stopped."""
-        return self._speaker.outbox.next()
+        return self._outbox.next()
 
     # --- inputs ----------------------------------------------------------------------------------
 
@@ -183,12 +188,12 @@ class Session:
             self._receive_first(frame, now)
             return
         match frame:
+            case frames.InfoMessage():
+                self._receive_info(frame.name, frame.value, now)
             case frames.PromptMessage():
                 self._receive_prompt(frame, now)
             case frames.InterruptMessage():
                 self._receive_interrupt(frame, now)
-            case frames.InfoMessage():
-                self._receive_info(frame.name, frame.value, now)
             case frames.DtmfMessage():
                 self._receive_key(frame.digit, now)
             case frames.ErrorMessage():

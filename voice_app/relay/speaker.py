@@ -61,6 +61,13 @@ class Speaker:
             return False
         return playback.is_ahead(SECONDS_AHEAD + seconds_to_speak(words), sys.maxsize, now)
 
+    def may_wait(self, now: float) -> bool:
+        """The same of words that are still to be said."""
+        playback = self.playback
+        if playback.ran_dry or not self.outbox.is_patient:
+            return False
+        return playback.is_ahead(SECONDS_AHEAD, sys.maxsize, now)
+
     def greet(self, text: str, now: float) -> None:
         """Twilio speaks the greeting by itself; it is remembered like everything that is said."""
         greeting = Speech(0, self.session_id, [text], closed=True)

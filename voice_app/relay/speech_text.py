@@ -51,7 +51,17 @@ class Speakable(InlineReader):
     Pass SSML around it: its tags would be taken for stray markup.
     """
 
-    __slots__ = ("_calm", "_control", "_fence", "_fence_is_said", "_held", "_passed", "_skips", "_starts")
+    __slots__ = (
+        "_calm",
+        "_control",
+        "_fence",
+        "_fence_is_said",
+        "_held",
+        "_over",
+        "_passed",
+        "_skips",
+        "_starts",
+    )
 
     def __init__(self, language: str = "") -> None:
         super().__init__(language)
@@ -59,6 +69,7 @@ class Speakable(InlineReader):
 
     def _reset(self) -> None:
         self._control = ControlText()
+        self._over = False  # the next text begins a new reply
         self._calm = False  # within a line of plain text: what has no special character passes
         self._starts = True  # the same, at the start of a line
         self._held = ""
@@ -77,6 +88,9 @@ class Speakable(InlineReader):
                 self._passed.append(text)
                 return text
             self._control.line_is_blank = False
+        elif self._over:
+            self._reset()
+            return self.feed(text)
         elif self._starts and _special_at_start(text) is None:
             if text and not text.isspace():
                 self._starts = self._fresh = False
@@ -90,11 +104,10 @@ class Speakable(InlineReader):
 
     def flush(self) -> str:
         """The reply is over: what was held back. The next `feed` begins a new reply."""
-        if self._calm or self._starts:
-            self._reset()
-            return ""
-        rest = self._take(self._held + self._control.flush(), final=True)
-        self._reset()
+        is_plain = self._calm or self._starts or self._over
+        rest = "" if is_plain else self._take(self._held + self._control.flush(), final=True)
+        self._calm = self._starts = False
+        self._over = True
         return rest
 
     # --- reading ---------------------------------------------------------------------------------

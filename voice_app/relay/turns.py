@@ -250,10 +250,10 @@ class Turns:
         """Answer what is waiting, unless the voice has to finish first."""
         if self._running is not None or self.muted:
             return
-        if not self._waiting and self.expected is None:
-            self._waiting, self._notes = self._notes, []
         if not self._waiting:
-            return
+            if not self._notes or self.expected is not None:
+                return
+            self._waiting, self._notes = self._notes, []
         playback = self._speaker.playback
         may_cut_in = self._line.interruptible not in ("none", "dtmf") and not playback.uninterruptible
         if not may_cut_in and playback.speaking(now):
