@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from functools import partial
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import aiohttp
 from starlette import types
@@ -21,6 +21,7 @@ from voice_app.agents import Agent, hook
 from voice_app.agents.loader import AgentError, load_answer, load_named
 from voice_app.agents.loader import load as load_agent
 from voice_app.calls import price_list
+from voice_app.console import PhoneLine
 from voice_app.followups import CallbackRules, Followups, Rhythm, tasks_of
 from voice_app.guard import Allowance, Report, Scope, Watch, check_account, named_in
 from voice_app.handoff import Target, TargetError, from_addresses, from_file
@@ -64,6 +65,7 @@ from voice_app.webhooks import ShortWays, webhook_routes
 
 log = logging.getLogger(__name__)
 
+Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 OWN_AGENT: Final = "default"
 """The variant that is the number's own agent."""
 READ_SECONDS: Final = 1.0
@@ -358,8 +360,30 @@ def build(services: Services) -> Starlette:
     if services.settings.in_sandbox:
         own.append(Route("/sandbox.json", sandbox))
     routes, short_ways = webhook_routes(services)
-    all_routes = [*own, *routes, *console.console_routes(services)]
+    all_routes = [*own, *routes, *console.console_routes(services, _phone(services.settings))]
     return _Application(short_ways, all_routes, lifespan, nothing_there)
+
+
+def _phone(settings: Settings) -> PhoneLine | None:
+    """The sandbox's phone, for its page; `None` where there is no sandbox."""
+    if not settings.in_sandbox:
+        return None
+
+    async def place(base_url: str, incoming: AsyncIterator[str], send: Send) -> None:
+        from voice_app.sandbox.network import Network
+        from voice_app.sandbox.phone import Phone
+        from voice_app.sandbox.phone.booth import PhoneBooth
+
+        async with Phone(
+            Network(base_url, settings.origin, settings.signing_tokens[0]),
+            account_sid=settings.account_sid or "",
+            number=settings.phone_number or "",
+            twilio_base_url=settings.twilio_base_url,
+            vocabulary=vocabulary_of(settings),
+        ) as phone:
+            await PhoneBooth(phone, settings.origin).run(incoming, send)
+
+    return place
 
 
 class _Application(Starlette):

@@ -13,6 +13,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from playwright.async_api import Page
+
 from support.chromium import chromium, visit
 from support.sandbox import Sandbox, sandbox
 from support.visitors import users_file
@@ -37,9 +39,22 @@ async def main(folder: Path, wanted: list[str]) -> None:
                 for look, profile in LOOKS.items():
                     role = "" if name in ("sign-in", "join") else "act"
                     async with visit(browser, server, path, role, **profile) as page:
+                        if name == "phone":
+                            await talk(page)
                         await page.wait_for_timeout(300)
                         await page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
                         sys.stdout.write(f"{folder}/{name}-{look}.png\n")
+
+
+async def talk(page: Page) -> None:
+    """Phone from the page, and cut in."""
+    await page.get_by_label("Words a second").fill("20")
+    await page.get_by_role("button", name="Call", exact=True).click()
+    for words in ("What are your opening hours, and where are you?", "Sorry, only Saturday."):
+        await page.wait_for_timeout(900)
+        await page.get_by_label("What you say").fill(words)
+        await page.keyboard.press("Enter")
+    await page.wait_for_timeout(900)
 
 
 @asynccontextmanager
@@ -78,6 +93,7 @@ async def busy(folder: Path) -> AsyncIterator[tuple[Sandbox, dict[str, str]]]:
                 "live": "/console/",
                 "call": f"/console/calls/{cutting.sid}",
                 "call-handed-over": f"/console/calls/{handed.sid}",
+                "phone": "/console/phone",
                 "join": JoinLinks(server.settings).path(handed.sid),
                 "call-over": f"/console/calls/{over.sid}",
             },

@@ -107,7 +107,7 @@ class CallOutcome:
     _began: float = field(default_factory=time.monotonic)
 
     def __call__(self, event: PhoneEvent) -> None:
-        if event.kind not in ("word", "twiml"):
+        if event.kind not in ("word", "sent", "received"):
             self._events.append(event)
         self.watch(event)
 

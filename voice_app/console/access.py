@@ -26,7 +26,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from itsdangerous import BadSignature, Signer, URLSafeTimedSerializer
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -213,7 +213,7 @@ class Access:
             await self._check_origin(request, visitor)
         return visitor
 
-    def visitor(self, request: Request) -> Visitor | None:
+    def visitor(self, request: HTTPConnection) -> Visitor | None:
         """Who asks; `None` if that is not known. Raises `AccessRefusedError` for what pretends to know."""
         if (given := request.headers.get("authorization")) is not None and not self.open:
             return self._by_token(given)
@@ -258,7 +258,7 @@ class Access:
                 raise AccessRefusedError(401, f"the key {name} has expired on {key.expires}")
         raise AccessRefusedError(401, "the bearer token is missing or wrong")
 
-    def _by_cookie(self, request: Request) -> Visitor | None:
+    def _by_cookie(self, request: HTTPConnection) -> Visitor | None:
         cookie = request.cookies.get(COOKIE)
         if not cookie or len(cookie) > MAX_COOKIE or cookie.startswith("."):  # what is packed is none of ours
             return None
@@ -274,7 +274,7 @@ class Access:
             return None
         return Visitor(name, user.role, self._csrf(cookie), signed_in=True)
 
-    def _by_proxy(self, request: Request) -> Visitor | None:
+    def _by_proxy(self, request: HTTPConnection) -> Visitor | None:
         header, peer = self._settings.proxy_user_header, request.client
         name = request.headers.get(header or "", "")
         if not name or peer is None or not any(ip_address(peer.host) in net for net in self._networks):
@@ -353,7 +353,7 @@ def _is_near(request: Request) -> bool:
         return False
 
 
-def same_origin(request: Request) -> bool:
+def same_origin(request: HTTPConnection) -> bool:
     """Whether a page of ours sent this, or no page at all. Browsers say so and no page can change it."""
     if (site := request.headers.get("sec-fetch-site")) is not None:
         return site in ("same-origin", "none")
@@ -378,7 +378,7 @@ def is_loopback(request: Request) -> bool:
     return _host(request) in _LOOPBACK
 
 
-def _host(request: Request) -> str:
+def _host(request: HTTPConnection) -> str:
     try:
         return (urlsplit(f"//{request.headers.get('host', '')}").hostname or "").lower()
     except ValueError:

@@ -13,11 +13,13 @@ a caller in it goes through ``| shown``. `_parts.html` has what pages are put to
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import time
 from collections.abc import Awaitable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +31,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voice_app.calls import HIDDEN_WORDS, pressed
 from voice_app.console.access import Access, AccessRefusedError, Endpoint, Handler, Visitor
@@ -46,27 +49,6 @@ class Pages:
     def __init__(self, services: Services, access: Access) -> None:
         self._services = services
         self._access = access
-        self._templates = Environment(
-            loader=FileSystemLoader(_FOLDER / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            auto_reload=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters |= {
-            "shown": _shown,
-            "as_said": as_said,
-            "clock": clock,
-            "date_time": date_time,
-            "since": since,
-            "duration": duration,
-            "ms": milliseconds,
-        }
-        self._templates.globals |= {
-            "static": {path.name: _versioned(path) for path in _STATIC.iterdir()},
-            "sandbox": services.settings.in_sandbox,
-        }
 
     def route(self, path: str, role: Role, handler: Handler, method: str = "GET") -> Route:
         """A page at this path under ``/console``, for this role."""
@@ -109,14 +91,57 @@ class Pages:
             "path": request.url.path,
             "alarm": "" if visitor is None else self._services.watch.alarm,
             "now": time.time(),
+            "sandbox": self._services.settings.in_sandbox,
         }
-        return HTMLResponse(self._templates.get_template(template).render(common | context), status)
+        return HTMLResponse(_templates().get_template(template).render(common | context), status)
 
     def _refused(self, request: Request, error: AccessRefusedError) -> Response:
         return self._problem(request, None, error.status, f"{error}.")
 
     def _problem(self, request: Request, visitor: Visitor | None, status: int, text: str) -> Response:
         return self.show(request, visitor, "problem.html", status, problem=text)
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "shown": _shown,
+        "as_said": as_said,
+        "clock": clock,
+        "date_time": date_time,
+        "since": since,
+        "duration": duration,
+        "ms": milliseconds,
+    }
+    environment.globals["static"] = {path.name: _versioned(path) for path in _STATIC.iterdir()}
+    return environment
+
+
+class TemplatesReady:
+    """ASGI middleware: the first page waits until all templates are compiled, in a thread. Calls do not."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._ready = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._ready:
+            await asyncio.to_thread(_compile)
+            self._ready = True
+        await self._app(scope, receive, send)
+
+
+def _compile() -> None:
+    for name in _templates().list_templates():
+        _templates().get_template(name)
 
 
 def static_files() -> BaseRoute:

@@ -351,6 +351,170 @@ document.addEventListener("toggle", async ({ target }) => {
   if (place) place.replaceChildren(...(await fetched(target.dataset.loads)).body.children);
 }, true);
 
+// --- the phone --------------------------------------------------------------------------------------
+
+/** What happens on the line, in words; the rest stands in the dialogue as it is said. */
+const ON_THE_LINE = {
+  session: "The agent is on the line", dropped: "The connection to the agent is broken", "came-back": "The agent's session came back",
+  broken: "The agent's session broke", transcribing: "A transcription begins", rings: "Rings", unreached: "Nobody reached",
+  whisper: "The person hears", "person-key": "The person presses", bridged: "The caller and the person hear each other",
+  left: "The person has left", queued: "In the queue", studio: "A Studio flow has the call", recorded: "Recorded", redirected: "Sent on",
+  sound: "Sound", "hung-up": "You hang up", ended: "The call is over", problem: "Problem", refused: "Not possible",
+};
+const FRAMES_KEPT = 200;
+
+function phone() {
+  const [heard, controls, words, frames] = ["#heard", "#controls", "#words", "#frames"].map((id) => $(id));
+  const latencies = [];
+  const aloud = $("#aloud");
+  let socket, speaking, clause = "";
+
+  const tell = (fields) => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify(fields));
+
+  function line(who, text) {
+    const item = document.createElement("li");
+    item.className = who;
+    if (who !== "event") {
+      const by = document.createElement("span");
+      by.className = "by";
+      by.textContent = who;
+      item.append(by);
+    }
+    const said = document.createElement("bdi");
+    said.className = "said";
+    said.textContent = text;
+    item.append(said);
+    const place = heard.parentElement;
+    const atEnd = place.scrollHeight - place.scrollTop - place.clientHeight < 60;
+    heard.append(item);
+    if (atEnd) place.scrollTop = place.scrollHeight;
+    return said;
+  }
+
+  function say(text, whole) {
+    clause += text;
+    if (!whole && !/[.,!?;:]\s*$/.test(clause)) return;
+    if (aloud.ariaPressed === "true" && clause.trim()) speechSynthesis.speak(new SpeechSynthesisUtterance(clause.trim()));
+    clause = "";
+  }
+
+  function happened({ kind, text, first_token_ms: first }) {
+    if (kind === "word") {
+      speaking ??= line("agent", "");
+      speaking.classList.add("partial");
+      speaking.append(text);
+      say(text, false);
+    } else if (kind === "agent" || kind === "interrupt") {
+      const said = speaking ?? line("agent", text);
+      said.textContent = text;
+      said.classList.remove("partial");
+      if (kind === "interrupt") {
+        const cut = document.createElement("small");
+        cut.textContent = " — cut in";
+        said.after(cut);
+        window.speechSynthesis?.cancel();
+        clause = "";
+      } else say("", true);
+      speaking = undefined;
+      if (first !== null && first !== undefined) latency(first);
+    } else if (kind === "sent" || kind === "received") frame(kind, text);
+    else if (kind === "twiml") document_(text);
+    else if (kind === "call") {
+      $("#open").href = `/console/calls/${text}`;
+      $("#open").hidden = false;
+    } else if (kind === "caller" || kind === "person" || kind === "voice") {
+      line(kind === "voice" ? "agent" : kind, text);
+      if (kind !== "caller") say(text, true);
+    } else if (kind === "key") line("caller", `(pressed ${text})`);
+    else line("event", ON_THE_LINE[kind] + (text && kind !== "session" ? `: ${text}` : ""));
+    if (kind === "bridged" || kind === "left") withPerson(kind === "bridged");
+  }
+
+  function withPerson(on) {
+    $("#person-says").hidden = $("#person-hangs-up").hidden = !on;
+  }
+
+  function latency(milliseconds) {
+    latencies.push(milliseconds);
+    const sorted = [...latencies].sort((one, other) => one - other);
+    const whole = (number) => `${Math.round(number)} ms`;
+    $("#latency").textContent = `last ${whole(milliseconds)}, median ${whole(sorted[Math.floor(sorted.length / 2)])}, worst ${whole(sorted.at(-1))}`;
+  }
+
+  function frame(way, text) {
+    frames.append(`${way === "sent" ? "→" : "←"} ${text}\n`);
+    while (frames.childNodes.length > FRAMES_KEPT) frames.firstChild.remove();
+    frames.scrollTop = frames.scrollHeight;
+  }
+
+  function document_(text) {
+    const shown = document.createElement("pre");
+    shown.tabIndex = 0;
+    shown.textContent = text.trim();
+    $("#documents").prepend(shown);
+  }
+
+  function onTheLine(on) {
+    $("#line").textContent = on ? "on the line" : "not on the line";
+    $("#line").classList.toggle("good", on);
+    controls.disabled = !on;
+    $("#dial button").disabled = on;
+    if (!on) withPerson(false);
+  }
+
+  $("#dial").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const wanted = fieldsOf(event.target);
+    heard.replaceChildren();
+    frames.replaceChildren();
+    $("#documents").replaceChildren();
+    latencies.length = 0;
+    speaking = undefined;
+    socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/console/phone/call`);
+    socket.onopen = () => {
+      onTheLine(true);
+      tell({ do: "call", from: wanted.from, to: wanted.to, people: [wanted.people], silent: wanted.silent, pace: Number(wanted.pace) });
+      words.focus();
+    };
+    socket.onmessage = (event) => happened(JSON.parse(event.data));
+    socket.onclose = () => onTheLine(false);
+  });
+  $("#say").addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (words.value.trim()) tell({ do: event.submitter?.dataset.do ?? "say", text: words.value });
+    words.value = "";
+    words.focus();
+  });
+  controls.addEventListener("click", ({ target }) => {
+    if (target.dataset.key) tell({ do: "press", keys: target.dataset.key });
+    else if (target.dataset.do && target.type === "button") tell({ do: target.dataset.do });
+  });
+
+  if (window.speechSynthesis) {
+    aloud.hidden = false;
+    aloud.onclick = () => {
+      aloud.ariaPressed = String(aloud.ariaPressed !== "true");
+      speechSynthesis.cancel();
+    };
+  }
+  const Recognition = window.SpeechRecognition ?? window.webkitSpeechRecognition;
+  if (Recognition) {
+    const listen = $("#listen");
+    const ear = new Recognition();
+    ear.continuous = true;
+    ear.lang = navigator.language;
+    ear.onresult = ({ results, resultIndex }) => tell({ do: "say", text: results[resultIndex][0].transcript.trim() });
+    ear.onerror = ({ error }) => toast(`The browser does not listen: ${error}`, true);
+    ear.onend = () => { listen.ariaPressed = "false"; };
+    listen.hidden = false;
+    listen.onclick = () => {
+      if (listen.ariaPressed === "true") return ear.stop();
+      ear.start();
+      listen.ariaPressed = "true";
+    };
+  }
+}
+
 // --- start ------------------------------------------------------------------------------------------
 
 remember(document);
@@ -359,3 +523,4 @@ countOn();
 setInterval(countOn, 1000);
 if ($("#live")) live($("#live"));
 if ($("#call")) call($("#call"));
+if ($("#phone")) phone();

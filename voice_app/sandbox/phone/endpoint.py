@@ -14,8 +14,9 @@ from voice_app.sandbox.phone.relay import HeardReply, RelaySession
 from voice_app.sandbox.twilio import Side
 
 PhoneEventKind = Literal[
-    "twiml",
     "session",
+    "sent",
+    "received",
     "word",
     "agent",
     "voice",

@@ -173,6 +173,7 @@ class TwimlInterpreter:
             came_back=lambda: context.emit("came-back", ""),
             spoken=context.engines.spoken,
             word=lambda word: context.emit("word", word),
+            frame=context.emit,
         )
         return RelaySession(
             socket,

@@ -78,6 +78,8 @@ class SessionObserver:
     """Every fragment as the transcript gets it: ``agent`` or ``caller``, and the words."""
     word: Callable[[str], None] = field(default=lambda word: None)
     """Every word of the agent's, as it is spoken, with the space before it."""
+    frame: Callable[[Literal["sent", "received"], str], None] = field(default=lambda way, frame: None)
+    """Every frame, as JSON: ``sent`` to the server, or ``received`` from it."""
 
 
 ReportedInput = Literal["none", "any"]
@@ -220,6 +222,7 @@ class RelaySession:
             self._observer.problem(f"{self._backlog.lost} events were lost while there was no socket")
 
     def _receive(self, data: str | bytes) -> None:
+        self._observer.frame("received", data if isinstance(data, str) else data.decode(errors="replace"))
         try:
             frame = decode(data)
         except RefusedFrameError as error:
@@ -409,6 +412,7 @@ class RelaySession:
     async def _send(self, frame: Mapping[str, Any]) -> None:
         if not self._lost.is_set():
             with suppress(ConnectionClosed):
-                await self._socket.send(json.dumps(frame))
+                await self._socket.send(text := json.dumps(frame))
+                self._observer.frame("sent", text)
                 return
         self._backlog.add(frame)
