@@ -256,7 +256,7 @@ class ChaosCaller:
 
     def _watch(self, event: PhoneEvent) -> None:
         story = self.story
-        if event.kind != "word":
+        if event.kind not in ("word", "sent", "received"):
             story.timeline.append((event.at, event.kind, event.text[:200]))
         match event.kind:
             case "word":
