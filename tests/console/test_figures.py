@@ -26,12 +26,19 @@ def answered(ms: float) -> Event:
 
 
 CALLS: dict[str, list[Event]] = {
-    sid(1): [*talk(ANN), answered(101), answered(102), answered(103), answered(999)],
+    sid(1): [
+        *talk(ANN),
+        *(answered(101), answered(102), answered(103), answered(999)),
+        *(ev.Played(1, "VX1", 2), ev.Played(1, "VX1", 4, 400.0), ev.Played(2, "VX1", 4, 1200.0)),
+        *(ev.Costed(0.5, "USD"), ev.Costed(0.75, "USD")),
+    ],
     sid(2): [*talk(ANN), ev.AgentAssigned("billing"), ev.HandedOff("requested", "angry"), answered(50)],
     sid(3): [
         *talk(OURS, ANN, direction="outbound-api"),
         ev.Heard(1, "VX1", "We", 100.0),
         ev.Voicemail("RE1"),
+        ev.Costed(0.5, "USD"),
+        ev.Concluded("Default", (ev.OutcomeField("unanswered_question", '"When?"', "When?"),)),
     ],
     sid(4): [ev.Opened(ANN, OURS, "inbound"), ev.AgentAssigned("billing"), ev.TurnedAway("full", "message")],
 }
@@ -55,6 +62,7 @@ async def test_calls_are_counted_in_groups(tmp_path: Path, database_url: str) ->
         1,
     )
     assert (row.replies, row.first_token_p50_ms, row.first_token_p95_ms) == (5, 110.0, 1000.0)
+    assert (row.sound_p50_ms, row.sound_p95_ms, row.unanswered, row.cost) == (410.0, 1210.0, 1, "1.25 USD")
     assert (found.total.calls, found.total.replies) == (4, 5)
     assert [(row.key, row.calls, row.handed_over, row.replies) for row in agents.rows] == [
         ("billing", 2, 1, 1)

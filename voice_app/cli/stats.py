@@ -69,7 +69,7 @@ def _table(found: CallFigures) -> Table:
     grid = Table(box=None, pad_edge=False, header_style="bold")
     grid.add_column(found.by.capitalize(), overflow="fold")
     titles = ("Calls", "Contained", "Handed over", "Messages", "Turned away", "Silent", "Length")
-    for title in (*titles, "p50", "p95"):
+    for title in (*titles, "p50", "p95", "Cost"):
         grid.add_column(title, justify="right")
     for row in found.rows:
         grid.add_row(*_cells(row, row.key or "(none)"))
@@ -83,4 +83,4 @@ def _cells(row: FigureRow, name: str) -> list[Text]:
     counts = (row.calls, row.contained, row.handed_over, row.voicemails, row.turned_away, row.silent)
     length = "" if row.mean_seconds is None else f"{row.mean_seconds:.0f} s"
     quick = ["" if ms is None else f"{ms:.0f} ms" for ms in (row.first_token_p50_ms, row.first_token_p95_ms)]
-    return [plain(text) for text in (name, *map(str, counts), length, *quick)]
+    return [plain(text) for text in (name, *map(str, counts), length, *quick, row.cost)]

@@ -152,7 +152,8 @@ class CallRow(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
     """Those that had it."""
     variant: str
     """Which of ``VOICE_APP_VARIANTS`` it was given to; empty: to none."""
-    outcome: str
+    outcomes: list[str]
+    """What came of it, as it is filtered by: ``resolved=true`` …"""
     reasons: list[str]
     """Why a person was asked for."""
     flags: list[str]
@@ -197,7 +198,7 @@ def call_row(call: CallRecord, labels: Iterable[str]) -> CallRow:
         duration_s=call.duration_s,
         agents=named.get("agent", []),
         variant=next(iter(named.get("variant", [])), ""),
-        outcome=next(iter(named.get("outcome", [])), ""),
+        outcomes=named.get("outcome", []),
         reasons=[reason for reason in named.get("reason", []) if reason],
         flags=named.get("flag", []),
     )

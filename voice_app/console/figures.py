@@ -35,6 +35,8 @@ class FigureRow(msgspec.Struct, kw_only=True):
     turned_away: int
     silent: int
     """Ended because nobody spoke."""
+    unanswered: int
+    """A question of the caller's got no answer, as the outcome tells."""
     interrupted: int
     """The caller cut in at least once."""
     agent_failed: int
@@ -46,6 +48,16 @@ class FigureRow(msgspec.Struct, kw_only=True):
     replies: int
     first_token_p50_ms: float | None
     first_token_p95_ms: float | None
+    sound_p50_ms: float | None
+    """From the prompt to the voice, which is what a caller waits: where ``speaker-events`` tell of it."""
+    sound_p95_ms: float | None
+    costs: dict[str, float]
+    """By currency, of the calls that are over."""
+
+    @property
+    def cost(self) -> str:
+        """For people: ``1.25 USD``."""
+        return ", ".join(f"{amount:.2f} {currency}" for currency, amount in sorted(self.costs.items()))
 
 
 class CallFigures(msgspec.Struct, kw_only=True):
@@ -125,6 +137,7 @@ def _row(group: GroupCount, key: str) -> FigureRow:
         callbacks=flags.get("callback", 0),
         turned_away=flags.get("turned-away", 0),
         silent=flags.get("silence", 0),
+        unanswered=flags.get("unanswered", 0),
         interrupted=flags.get("interrupted", 0),
         agent_failed=flags.get("agent-failed", 0),
         failed=flags.get("failure", 0),
@@ -133,6 +146,9 @@ def _row(group: GroupCount, key: str) -> FigureRow:
         replies=sum(group.delays.values()),
         first_token_p50_ms=_percentile(group.delays, 0.5),
         first_token_p95_ms=_percentile(group.delays, 0.95),
+        sound_p50_ms=_percentile(group.sounds, 0.5),
+        sound_p95_ms=_percentile(group.sounds, 0.95),
+        costs=group.costs,
     )
 
 
@@ -151,7 +167,8 @@ def as_csv(rows: Iterable[FigureRow]) -> str:
     names = FigureRow.__struct_fields__
     lines = [",".join(names)]
     for row in rows:
-        cells = ["" if (value := getattr(row, name)) is None else str(value) for name in names]
+        values = [row.cost if name == "costs" else getattr(row, name) for name in names]
+        cells = ["" if value is None else str(value) for value in values]
         key = cells[0] if cells[0][:1] not in ("=", "-", "@") else f"'{cells[0]}"
         cells[0] = '"{}"'.format(key.replace('"', '""'))
         lines.append(",".join(cells))

@@ -110,6 +110,10 @@ class Database(ABC):
         """The number under a key of the JSON in a column; NULL where there is none."""
 
     @abstractmethod
+    def json_word(self, column: ColumnElement[str], key: str) -> ColumnElement[str]:
+        """The text under a key of the JSON in a column, where it is made of letters; else anything."""
+
+    @abstractmethod
     def tell(
         self, connection: Connection, server_id: str, ids: Sequence[str], channel: str = CHANNEL
     ) -> None:

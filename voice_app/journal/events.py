@@ -198,6 +198,8 @@ class Played(_Event, tag="played", frozen=True):
     session_id: str
     characters: int
     """How much of the reply's text has been played to the caller."""
+    sound_ms: float | None = None
+    """Milliseconds from the prompt to the voice, where Twilio tells of it; said once for each answer."""
 
 
 class Heard(_Event, tag="heard", frozen=True):

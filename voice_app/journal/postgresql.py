@@ -148,6 +148,9 @@ class PostgreSQL(Database):
         # By its text: PostgreSQL takes no JSON in which somebody said a NUL.
         return cast(sql.substring(column, f'"{key}":(-?[0-9.]+)'), Double)
 
+    def json_word(self, column: ColumnElement[str], key: str) -> ColumnElement[str]:
+        return sql.substring(column, f'"{key}":"([A-Za-z]*)"')
+
     def tell(
         self, connection: Connection, server_id: str, ids: Sequence[str], channel: str = CHANNEL
     ) -> None:

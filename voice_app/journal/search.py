@@ -55,6 +55,7 @@ FLAGS: Final[dict[str, str]] = {
     "interrupted": "the caller cut in",
     "silence": "the call was ended because nobody spoke",
     "turned-away": "this server did not take the call",
+    "unanswered": "a question of the caller's got no answer (`unanswered_question` of the outcome)",
     "voicemail": "the caller left a message",
 }
 
@@ -86,6 +87,8 @@ def labels_of(event: Event | UnknownEvent) -> Iterator[str]:
         case Concluded(fields=fields):
             plain = (field for field in fields if _PLAIN_VALUE.fullmatch(field.value))
             yield from (f"outcome:{field.name}={field.value.strip(chr(34))}" for field in plain)
+            if any(field.name == "unanswered_question" and field.value != '""' for field in fields):
+                yield "flag:unanswered"
         case Alerted():
             yield "flag:alert"
         case Failed(what="agent"):

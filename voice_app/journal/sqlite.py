@@ -22,6 +22,7 @@ from sqlalchemy import (
     Double,
     Engine,
     Table,
+    Text,
     TextClause,
     create_engine,
     event,
@@ -132,6 +133,9 @@ class SQLite(Database):
 
     def json_number(self, column: ColumnElement[str], key: str) -> ColumnElement[float]:
         return sql.json_extract(column, f"$.{key}", type_=Double)
+
+    def json_word(self, column: ColumnElement[str], key: str) -> ColumnElement[str]:
+        return sql.json_extract(column, f"$.{key}", type_=Text)
 
     def tell(
         self, connection: Connection, server_id: str, ids: Sequence[str], channel: str = CHANNEL

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
-from sqlalchemy import Integer, Select, case, cast, exists, func, literal, not_, select, text
+from sqlalchemy import Integer, Select, case, cast, exists, func, literal, not_, select, text, true
 from sqlalchemy.sql.elements import ColumnElement
 
 from voice_app.journal.database import Database
@@ -35,6 +35,10 @@ class GroupCount(msgspec.Struct, kw_only=True):
     """How many calls have each flag."""
     delays: dict[int, int] = {}
     """Replies by the time from the prompt to the first token, in steps of `BUCKET_MS`."""
+    sounds: dict[int, int] = {}
+    """Likewise by the time from the prompt to the voice, where Twilio tells of it."""
+    costs: dict[str, float] = {}
+    """What the calls cost that are over, by currency."""
 
 
 def count(
@@ -50,7 +54,7 @@ def count(
     found: dict[str, GroupCount] = {}
 
     def group(key: object) -> GroupCount:
-        return found.setdefault(str(key), GroupCount(key=str(key), flags={}, delays={}))
+        return found.setdefault(str(key), GroupCount(key=str(key), flags={}, delays={}, sounds={}, costs={}))
 
     with database.reading() as connection:
         for query, take in _queries(database, grouping, since, until, offset):
@@ -86,14 +90,32 @@ def _queries(
         .group_by(text("2")),
         _take_flags,
     )
-    delay = database.json_number(events.c.data, "first_token_ms")
     ends_turn = events.c.data.contains('"ends_turn":true')  # once for each answer
-    step = cast(func.floor(delay / BUCKET_MS) if database.shared else delay / BUCKET_MS, Integer)
+    for kind, name, once, take in (
+        ("reply", "first_token_ms", ends_turn, _take_delays),
+        ("played", "sound_ms", true(), _take_sounds),
+    ):
+        delay = database.json_number(events.c.data, name)
+        step = cast(func.floor(delay / BUCKET_MS) if database.shared else delay / BUCKET_MS, Integer)
+        yield (
+            base(select(key, step, func.count()), events, events.c.call_id == calls.c.id)
+            .where(*within, events.c.kind == kind, once, delay.is_not(None))
+            .group_by(text("2")),
+            take,
+        )
+    later = events.alias()
+    corrected = exists().where(
+        later.c.call_id == events.c.call_id, later.c.kind == "cost", later.c.id > events.c.id
+    )
+    currency, amount = (
+        database.json_word(events.c.data, "currency"),
+        database.json_number(events.c.data, "amount"),
+    )
     yield (
-        base(select(key, step, func.count()), events, events.c.call_id == calls.c.id)
-        .where(*within, events.c.kind == "reply", ends_turn, delay.is_not(None))
+        base(select(key, currency, func.sum(amount)), events, events.c.call_id == calls.c.id)
+        .where(*within, events.c.kind == "cost", not_(corrected))
         .group_by(text("2")),
-        _take_delays,
+        _take_costs,
     )
 
 
@@ -107,6 +129,14 @@ def _take_flags(group: GroupCount, row: Any) -> None:
 
 def _take_delays(group: GroupCount, row: Any) -> None:
     group.delays[row[1]] = row[2]
+
+
+def _take_sounds(group: GroupCount, row: Any) -> None:
+    group.sounds[row[1]] = row[2]
+
+
+def _take_costs(group: GroupCount, row: Any) -> None:
+    group.costs[row[1]] = float(row[2])
 
 
 def _grouped(grouping: Grouping, offset: int) -> tuple[ColumnElement[Any], Any]:

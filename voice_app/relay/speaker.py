@@ -216,11 +216,15 @@ class Speaker:
         if now - self._progress_recorded >= SECONDS_BETWEEN_RECORDS and (known := self.playback.progress()):
             self._progress_recorded = now
             speech, characters = known
-            self._record(events.Played(speech.number, speech.session_id, characters))
+            self._played(speech, characters)
 
     def _tell_played(self, speech: Speech | None) -> None:
         if speech is not None:
-            self._record(events.Played(speech.number, speech.session_id, len(speech.sent)))
+            self._played(speech, len(speech.sent))
+
+    def _played(self, speech: Speech, characters: int) -> None:
+        sound_ms = self._clock.take_sound()
+        self._record(events.Played(speech.number, speech.session_id, characters, sound_ms))
 
     # --- inside ----------------------------------------------------------------------------------
 

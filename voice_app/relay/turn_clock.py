@@ -35,6 +35,7 @@ class TurnClock:
         "_first_token_at",
         "_meter",
         "_quiet_at",
+        "_sound_ms",
         "_speaking",
         "_spoke_up_at",
     )
@@ -44,6 +45,7 @@ class TurnClock:
         self._began = 0.0
         self._first_token_at = 0.0
         self._awaits_sound = False
+        self._sound_ms: float | None = None
         self._speaking: bool | None = None  # None: the session has no speaker events
         self._quiet_at = 0.0
         self._spoke_up_at: float | None = None
@@ -72,6 +74,12 @@ class TurnClock:
             self._awaits_sound = False
             self._meter.stage("first_token_to_sound", now - self._first_token_at)
             self._meter.stage("prompt_to_sound", now - self._began)
+            self._sound_ms = (now - self._began) * 1000
+
+    def take_sound(self) -> float | None:
+        """Milliseconds from the prompt to the voice; `None` if that is not known, or was taken before."""
+        sound_ms, self._sound_ms = self._sound_ms, None
+        return sound_ms
 
     def caller_speaking(self, on: bool, now: float) -> None:
         """The caller makes a sound, or is quiet again."""
