@@ -23,6 +23,7 @@ from voice_app.agents.loader import load as load_agent
 from voice_app.calls import price_list
 from voice_app.console import PhoneLine
 from voice_app.followups import CallbackRules, Followups, Rhythm, tasks_of
+from voice_app.followups.erasure import AtTwilio
 from voice_app.guard import Allowance, Report, Scope, Watch, check_account, named_in
 from voice_app.handoff import Target, TargetError, from_addresses, from_file
 from voice_app.handoff.targets import kind_of
@@ -60,6 +61,7 @@ from voice_app.settings import (
     webhook_key,
 )
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
+from voice_app.twilio.erasure import Erasure
 from voice_app.twiml import VOCABULARY, CheckedTemplates, Documents, Vocabulary, default_folder
 from voice_app.webhooks import ShortWays, webhook_routes
 
@@ -210,6 +212,9 @@ def build_services(settings: Settings, api: TwilioApi, documents: Documents | No
         targets_of_numbers=_targets_of(settings),
         prices=prices,
         join_links=JoinLinks(settings),
+        at_twilio=partial(
+            AtTwilio, Erasure(api, settings.account_sid or ""), frozenset(scope(settings, documents).named)
+        ),
         registry=registry,
         admission=admission,
         peers=Peers(journal, admission),

@@ -14,6 +14,7 @@ A rule that one function looks for is a decorator over it; one that several plac
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,6 +23,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
+_JOINERS: Final = "\u200c\u200d"
+"""Invisible, but part of how some scripts and emoji are written."""
 MAX_EVIDENCE: Final = 10
 """Facts that a finding lists; the rest is counted."""
 
@@ -172,6 +175,17 @@ def _register(new: Rule) -> Rule:
 def refuses(findings: Iterable[Finding]) -> bool:
     """Whether any of the findings forbids to go on."""
     return any(finding.severity is Severity.ERROR for finding in findings)
+
+
+def printable(text: str) -> str:
+    """Untrusted text without what could steer a terminal; a tab or a new line becomes a space."""
+    if text.isprintable():
+        return text
+    return "".join(
+        " " if character in "\t\n" else character
+        for character in text
+        if character in "\t\n" or character in _JOINERS or not unicodedata.category(character).startswith("C")
+    )
 
 
 def counted(number: int, noun: str) -> str:

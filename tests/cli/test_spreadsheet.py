@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.cli.calls_export import COLUMNS, MAX_CELL, cell, line, row
+from voice_app.calls.spreadsheet import MAX_CELL, cell, line
+from voice_app.cli.calls_export import COLUMNS, row
 from voice_app.journal import CallRecord, Entry
 from voice_app.journal.events import Conversed, Event, HandedOff, Heard, Prompted, Replied, Transcribed
 

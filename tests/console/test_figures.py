@@ -112,7 +112,10 @@ async def test_they_are_printed(tmp_path: Path) -> None:
     assert told["figures"][0]["total"]["calls"] == 4
 
 
-@pytest.mark.parametrize(("key", "cell"), [("=1+1", '"\'=1+1"'), ('a"b', '"a""b"'), (OURS, f'"{OURS}"')])
+@pytest.mark.parametrize(
+    ("key", "cell"),
+    [("=1+1", "'=1+1"), ("+A1", "'+A1"), ("-x", "'-x"), ('a"b', '"a""b"'), ("a, b", '"a, b"'), (OURS, OURS)],
+)
 async def test_a_table_for_a_spreadsheet_has_no_formulas(tmp_path: Path, key: str, cell: str) -> None:
     url = database(tmp_path)
     await write(url, {sid(1): [*talk(ANN), ev.HandedOff("requested", key)]}, at=DAY)

@@ -7,7 +7,7 @@ import pytest
 
 from support.followups import CALL, CALLER, OURS, Office
 from voice_app.followups.callbacks import CallbackRules, CallbackTask
-from voice_app.journal.events import CallbackWanted, CalledBack, Closed, Connected, Opened
+from voice_app.journal.events import CallbackWanted, CalledBack, Closed, Connected, Opened, Supervised
 from voice_app.sandbox.twilio import Fault, Placement
 from voice_app.settings import Settings
 from voice_app.twilio import Calls
@@ -89,8 +89,31 @@ async def test_who_does_not_answer_is_tried_again_later(office: Office, status: 
     await ended(office, status)
     wait = await office.attempt(task, number=1)
     assert wait is not None
-    assert 200 < wait <= 300
+    assert 0 < wait <= 15  # it is looked whether somebody wants it done now
     assert len(placed(office)) == 1
+
+
+async def test_somebody_may_have_it_done_now(office: Office) -> None:
+    turned_away(office)
+    task = callbacks(office)
+    await office.attempt(task)
+    await ended(office, "busy")
+    assert await office.attempt(task, number=1) is not None
+    assert len(placed(office)) == 1
+    office.write(Supervised("call-back", "anna"))
+    assert await office.attempt(task, number=2) is not None
+    assert len(placed(office)) == 2
+    await ended(office, "busy")
+    await office.attempt(task, number=3)  # it was one wish, and is granted
+    assert len(placed(office)) == 2
+
+
+async def test_somebody_may_stop_it(office: Office) -> None:
+    turned_away(office)
+    office.write(Supervised("no-call-back", "anna"))
+    assert await office.attempt(callbacks(office)) is None
+    assert await office.outcome("callback") == ("stopped", "by anna")
+    assert placed(office) == []
 
 
 async def test_who_does_not_answer_three_times_is_left_in_peace(office: Office) -> None:

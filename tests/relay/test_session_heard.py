@@ -46,9 +46,22 @@ def test_silence_tells_that_everything_was_played_with_one_entry() -> None:
     driver.session.line.silence_line = "Hello?"
     driver.prompt("And where?")
     driver.agent("In Mill Lane.")
+    driver.now += 0.5
     driver.info("agentSpeaking", "on")
     driver.falls_silent()
-    assert driver.of(Played) == [Played(2, "VX1", len("In Mill Lane."))]
+    assert driver.of(Played) == [Played(2, "VX1", len("In Mill Lane."), 500.0)]
+
+
+def test_how_long_a_caller_waited_for_the_voice_is_written_down_once() -> None:
+    driver = talking()
+    driver.prompt("And where?")
+    driver.agent("In Mill Lane.")
+    driver.now += 0.5
+    driver.info("agentSpeaking", "on")
+    driver.info("tokensPlayed", "In")
+    driver.now += SECONDS_BETWEEN_RECORDS
+    driver.info("tokensPlayed", "Mill Lane.")
+    assert [event.sound_ms for event in driver.of(Played)] == [500.0, None, None]
 
 
 def test_words_of_a_later_reply_tell_that_an_earlier_one_is_over() -> None:

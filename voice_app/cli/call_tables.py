@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from voice_app.calls import CallCost, CallerAddress, CallState, PriceList, SpokenLine, cost_of
-from voice_app.cli.output import plain, printable
+from voice_app.cli.output import plain
+from voice_app.findings import printable
 from voice_app.journal import CallRecord, Entry
 from voice_app.journal.events import (
     AgentAssigned,

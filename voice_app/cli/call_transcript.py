@@ -10,7 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from voice_app.cli.output import complain, printable
+from voice_app.cli.output import complain
+from voice_app.findings import printable
 from voice_app.sandbox.phone import HeardReply, PhoneCall, PhoneEvent
 from voice_app.testing.dialogue import LABELS, sentence
 

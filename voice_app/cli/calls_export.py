@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from statistics import median
@@ -17,9 +14,11 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from voice_app.calls import CallState, call_document
+from voice_app.calls.spreadsheet import line
 from voice_app.cli.journal import calls_named
 from voice_app.cli.options import CallFormat
-from voice_app.cli.output import printable, written
+from voice_app.cli.output import written
+from voice_app.findings import printable
 from voice_app.journal import CallRecord, Entry, Journal, Selection
 from voice_app.journal.events import HandedOff
 
@@ -28,12 +27,7 @@ COLUMNS: Final = (
     *("caller_turns", "interruptions", "first_token_ms", "handoff", "handoff_reason", "conversation_id"),
     "transcript",
 )
-MAX_CELL: Final = 32_767
-"""Characters of a cell. Spreadsheets take no more."""
-
 _WHO: Final = {"user": "caller", "assistant": "agent", "person": "person"}
-_FORMULA: Final = re.compile("[=+@＝＋－＠-]")
-_NUMBER: Final = re.compile(r"\+\d{1,15}")
 
 _Found: TypeAlias = AsyncIterator[tuple[CallRecord, list[Entry]]]
 
@@ -112,25 +106,6 @@ def _progress(output: str | None) -> Iterator[Progress]:
 
 
 # --- rows of a spreadsheet ----------------------------------------------------------------------
-
-
-def line(cells: Iterable[str | float | None]) -> str:
-    """One row of a CSV file (RFC 4180) in which nothing is a formula."""
-    text = io.StringIO(newline="")
-    csv.writer(text).writerow([cell(value) if isinstance(value, str) else value for value in cells])
-    return text.getvalue()
-
-
-def cell(text: str) -> str:
-    """The text as a spreadsheet may have it: what would be a formula gets an apostrophe in front.
-
-    A phone number begins with a plus too, and stays as it is: it can do nothing, and whoever reads the file
-    with a program wants it unchanged.
-    """
-    safe = "\n".join(printable(part) for part in text.split("\n"))
-    if _FORMULA.match(safe) and not _NUMBER.fullmatch(safe):
-        safe = "'" + safe
-    return safe[:MAX_CELL]
 
 
 def row(call: CallRecord, entries: Sequence[Entry]) -> list[str | float | None]:

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from voice_app.cli.configuration_fields import GROUPING_NAMES
-from voice_app.cli.output import plain, printable
-from voice_app.findings import counted
+from voice_app.cli.output import plain
+from voice_app.findings import counted, printable
 from voice_app.twilio import Configuration
 from voice_app.twilio.configuration_edit import Difference
 

@@ -10,7 +10,6 @@ import os
 import re
 import sys
 import tempfile
-import unicodedata
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from typing import IO, TYPE_CHECKING, Any, Final, TextIO, TypeVar, cast
 
 import msgspec
 import typer
+
+from voice_app.findings import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -34,9 +35,6 @@ WIDE: Final = 120
 """Columns of a terminal for what is folded badly."""
 MAX_COLUMNS: Final = 4_000
 """Columns of a file or a pipe, where nothing is folded: an id or a sentence is in one line."""
-
-_JOINERS: Final = "\u200c\u200d"
-"""Invisible, but part of how some scripts and emoji are written."""
 
 
 def run(main: Coroutine[None, None, T]) -> T:
@@ -68,17 +66,6 @@ def print_findings(findings: list[Finding], *, as_json: bool, error: bool = Fals
 def print_json(value: Any) -> None:
     """One JSON document. It is ASCII: what callers said may hold characters that steer a terminal."""
     typer.echo(json.dumps(msgspec.to_builtins(value)))
-
-
-def printable(text: str) -> str:
-    """Untrusted text without what could steer a terminal; a tab or a new line becomes a space."""
-    if text.isprintable():
-        return text
-    return "".join(
-        " " if character in "\t\n" else character
-        for character in text
-        if character in "\t\n" or character in _JOINERS or not unicodedata.category(character).startswith("C")
-    )
 
 
 def complain(text: str) -> None:

@@ -221,6 +221,16 @@ class Api:
         await self._supervision.report(call_sid, visitor.name)
         return _accepted(call_sid)
 
+    async def call_back(self, request: Request, visitor: Visitor) -> Response:
+        call_sid = _call_sid(request)
+        await self._supervision.call_back(call_sid, visitor.name)
+        return _accepted(call_sid)
+
+    async def no_call_back(self, request: Request, visitor: Visitor) -> Response:
+        call_sid = _call_sid(request)
+        await self._supervision.call_back(call_sid, visitor.name, stop=True)
+        return _accepted(call_sid)
+
     async def mute(self, request: Request, visitor: Visitor) -> Response:
         call_sid = _call_sid(request)
         await self._supervision.act(call_sid, "mute", visitor.name)
@@ -373,6 +383,10 @@ ROUTES: Final = (
     ApiRoute("POST", f"{_CALL}/comment", Role.ACT, Api.comment, "Write something down.", Accepted, TextAct),
     ApiRoute("POST", f"{_CALL}/report", Role.ACT, Api.send_report, "Send the report again.", Accepted),
     ApiRoute("POST", f"{_CALL}/done", Role.ACT, Api.done, "The caller has been seen to.", Accepted),
+    ApiRoute("POST", f"{_CALL}/call-back", Role.ACT, Api.call_back, "Call the caller back now.", Accepted),
+    ApiRoute(
+        "POST", f"{_CALL}/no-call-back", Role.ACT, Api.no_call_back, "Do not call back any more.", Accepted
+    ),
     ApiRoute("POST", f"{_CALL}/mute", Role.ACT, Api.mute, "Have the agent be silent.", Accepted),
     ApiRoute("POST", f"{_CALL}/unmute", Role.ACT, Api.unmute, "Have the agent answer again.", Accepted),
     ApiRoute(

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 import msgspec
 
+from voice_app.calls.spreadsheet import line
 from voice_app.console.calls import moment
 from voice_app.journal import Journal
 from voice_app.journal.statistics import BUCKET_MS, GROUPINGS, GroupCount, Grouping
@@ -163,13 +164,7 @@ def _percentile(counts: Mapping[int, int], share: float) -> float | None:
 
 
 def as_csv(rows: Iterable[FigureRow]) -> str:
-    """A table for a spreadsheet. A key that could be a formula there gets an apostrophe."""
+    """The rows as a table for a spreadsheet."""
     names = FigureRow.__struct_fields__
-    lines = [",".join(names)]
-    for row in rows:
-        values = [row.cost if name == "costs" else getattr(row, name) for name in names]
-        cells = ["" if value is None else str(value) for value in values]
-        key = cells[0] if cells[0][:1] not in ("=", "-", "@") else f"'{cells[0]}"
-        cells[0] = '"{}"'.format(key.replace('"', '""'))
-        lines.append(",".join(cells))
-    return "\n".join(lines) + "\n"
+    cells = ((row.cost if name == "costs" else getattr(row, name) for name in names) for row in rows)
+    return "".join(map(line, [names, *cells]))

@@ -76,6 +76,8 @@ class JournalStatus(msgspec.Struct, kw_only=True):
     """Entries that are not in the database yet."""
     lost: int
     """Entries that there was no room for."""
+    outage: bool
+    """The database takes nothing now."""
 
 
 class FoundNow(msgspec.Struct, kw_only=True):
@@ -123,7 +125,9 @@ def status(services: Services) -> ServerStatus:
         lag_ms=admission.delay.seconds * 1000,
         longest_lag_ms=admission.delay.longest_seconds * 1000,
         others=services.peers.others,
-        journal=JournalStatus(shared=journal.shared, waiting=journal.waiting, lost=journal.lost),
+        journal=JournalStatus(
+            shared=journal.shared, waiting=journal.waiting, lost=journal.lost, outage=journal.outage
+        ),
         alarm=services.watch.alarm,
         verdict="" if report is None else str(report.verdict),
     )

@@ -10,7 +10,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from voice_app.console.access import Access, SecurityHeaders
 from voice_app.console.api import api_routes
 from voice_app.console.call_page import call_routes
+from voice_app.console.charts import figures_routes
+from voice_app.console.desk import desk_routes
 from voice_app.console.health import Exposition
+from voice_app.console.history import history_routes
 from voice_app.console.live import live_routes
 from voice_app.console.pages import Pages, TemplatesReady, static_files
 from voice_app.console.phone_page import PhoneLine, phone_routes
@@ -36,6 +39,9 @@ def console_routes(services: Services, phone: PhoneLine | None = None) -> list[B
         *sign_in_routes(services.settings, access, show_sign_in),
         *live_routes(pages, services),
         *call_routes(pages, services),
+        *history_routes(pages, services),
+        *desk_routes(pages, services),
+        *figures_routes(pages, services),
     ]
     if phone is not None:
         routes += phone_routes(pages, services, access, phone)

@@ -14,15 +14,20 @@ from typing import Final, Protocol
 from voice_app.calls import CallState
 from voice_app.followups.context import Finished, FollowupContext, Retry, Verdict
 from voice_app.journal import CallRecord, Journal, Selection
-from voice_app.journal.events import CallbackWanted, CalledBack, FollowedUp
+from voice_app.journal.events import CallbackWanted, CalledBack, FollowedUp, Supervised
 from voice_app.settings import Settings
 from voice_app.twilio import ApiError, Calls, Trouble
 
 MAX_CALLS: Final = 3
 """So often somebody is rung who does not answer."""
 RING_SECONDS: Final = 30
+CALL_BACK: Final = "call-back"
+NOT_CALL_BACK: Final = "no-call-back"
+"""Acts of people (`Supervised`): call now, and call no more."""
 _PAUSES_S: Final = (300.0, 1800.0)
 """Between the first and the second call, and between the second and the third."""
+_LOOK_S: Final = 15.0
+"""So often it is looked whether somebody wants it done sooner, or not any more."""
 _SLACK_S: Final = 60.0
 """By so much Twilio's clock and ours may differ."""
 _SETTLE_S: Final = 10.0
@@ -113,6 +118,9 @@ class CallbackTask:
         if not wishes:
             return Finished("nobody asked")
         wish, placed = wishes[0], context.state.timed(CalledBack)
+        acts = context.state.timed(Supervised)
+        if stopped := [event.by for _, event in acts if event.act == NOT_CALL_BACK]:
+            return Finished("stopped", f"by {stopped[-1]}")
         rung = [(at, event) for at, event in placed if event.call_sid]
         if rung and rung[-1][1].number == (number := placed[-1][1].number):
             status = await self._status(rung[-1][1].call_sid)
@@ -123,8 +131,9 @@ class CallbackTask:
             if number >= MAX_CALLS:
                 return Finished("not reached", status, good=False)
             pause = rung[-1][0] + _PAUSES_S[number - 1] - time.time()
-            if pause > 0:
-                return Retry(after_s=pause)
+            hurried = any(event.act == CALL_BACK and at > rung[-1][0] for at, event in acts)
+            if pause > 0 and not hurried:
+                return Retry(after_s=min(pause, _LOOK_S))
         if not self._rules.allows(wish.to, wish.from_):
             return Finished("not allowed", good=False)
         if told := await self._is_not_needed(context, wish.to):

@@ -345,7 +345,8 @@ class Supervised(_Event, tag="supervised", frozen=True):
 
     act: str
     """``handoff``, ``end``, ``say``, ``note``, ``mute``, ``unmute``, ``comment``, ``return`` (the agent gets
-    the caller back), ``report`` (it is sent again), or ``done``: who had reached nobody is seen to."""
+    the caller back), ``report`` (it is sent again), ``done`` (who had reached nobody is seen to),
+    ``call-back`` (now, and not when it is time) or ``no-call-back`` (not any more)."""
     by: str
     """Who: a user of ``VOICE_APP_USERS``, ``key NAME``, ``api token``, ``sandbox``."""
     text: str = ""

@@ -128,6 +128,11 @@ class Journal:
         return self._writer.waiting
 
     @property
+    def outage(self) -> bool:
+        """Whether the database takes nothing now, as far as is known."""
+        return self._writer.outage
+
+    @property
     def superseded(self) -> int:
         """How many entries were dropped under overload because later ones say it all."""
         return self._writer.superseded

@@ -55,7 +55,7 @@ FLAGS: Final[dict[str, str]] = {
     "interrupted": "the caller cut in",
     "silence": "the call was ended because nobody spoke",
     "turned-away": "this server did not take the call",
-    "unanswered": "a question of the caller's got no answer (`unanswered_question` of the outcome)",
+    "unanswered": "a question of the caller's got no answer, as the outcome tells",
     "voicemail": "the caller left a message",
 }
 

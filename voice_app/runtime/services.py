@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,6 +15,7 @@ from voice_app.agents import Agent
 from voice_app.agents.loader import version_of
 from voice_app.calls import CallState, Parties, PriceList, attestation_failed
 from voice_app.followups import CallbackRules, Followups
+from voice_app.followups.erasure import AtTwilio, CallerData
 from voice_app.guard import Watch
 from voice_app.handoff import Target, from_addresses
 from voice_app.journal import Entry, Journal, JournalError
@@ -84,6 +85,8 @@ class Services:
     """What things cost."""
     join_links: JoinLinks
     """To the pages of calls for those who take them over."""
+    at_twilio: Callable[[CallerData], AtTwilio]
+    """What Twilio has of a caller, to be erased."""
     agents: Mapping[str, Agent] = field(default_factory=dict)
     """The agents of numbers that have another one than the rest."""
     targets_of_numbers: Mapping[str, Sequence[Target]] = field(default_factory=dict)

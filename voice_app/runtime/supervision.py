@@ -14,8 +14,9 @@ from typing import Final, Literal, TypeAlias
 from voice_app.agents import EndCall, Transfer
 from voice_app.calls import CallState, HandoffState, HandoffStep
 from voice_app.followups import is_report
+from voice_app.followups.callbacks import CALL_BACK, NOT_CALL_BACK
 from voice_app.journal import JournalError
-from voice_app.journal.events import Closed, FollowedUp, Supervised
+from voice_app.journal.events import CallbackWanted, Closed, FollowedUp, Supervised
 from voice_app.runtime.call_transfer import CallTransfer
 from voice_app.runtime.services import Services
 from voice_app.twilio import ApiError
@@ -97,6 +98,19 @@ class Supervision:
             raise ActRefusedError(409, f"the first report of the call {call_sid} is still to be sent")
         self._services.journal.write(call_sid, Supervised("report", by))
         self._services.followups.news(call_sid)
+
+    async def call_back(self, call_sid: str, by: str, *, stop: bool = False) -> None:
+        """Call somebody back now who wants to be, and not when it is time; or not any more (``stop``).
+
+        Raises:
+            ActRefusedError: nobody waits for that.
+        """
+        state = await self._known(call_sid)
+        if not state.events(CallbackWanted):
+            raise ActRefusedError(409, f"nobody asked on the call {call_sid} to be called back")
+        if outcomes := [event.outcome for event in state.events(FollowedUp) if event.step == "callback"]:
+            raise ActRefusedError(409, f"that was settled before: {outcomes[-1]}")
+        self._services.journal.write(call_sid, Supervised(NOT_CALL_BACK if stop else CALL_BACK, by))
 
     async def hand_over(self, call_sid: str, by: str, wanted: Transfer, *, at_once: bool = False) -> None:
         """Send a call to a person: after what is being said, or ``at_once``.

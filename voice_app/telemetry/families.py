@@ -85,6 +85,16 @@ class CounterFamily(Family["Counter"]):
         """Count, where the family has no labels."""
         self._metric().inc(amount)
 
+    def counted(self) -> dict[tuple[str, ...], float]:
+        """What this process has counted so far, by the values of the labels."""
+        made = [] if self._made is None else self._made.collect()
+        return {
+            tuple(sample.labels[name] for name in self.label_names): sample.value
+            for metric in made
+            for sample in metric.samples
+            if sample.name.endswith("_total")
+        }
+
     def _make(self, *declared: Any, **options: Any) -> Counter:
         from prometheus_client import Counter
 

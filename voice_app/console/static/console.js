@@ -515,6 +515,45 @@ function phone() {
   }
 }
 
+// --- Calls: saved views ------------------------------------------------------------------------------
+
+/** Views are kept in this browser, for each user: a name, and what is searched for. */
+function savedViews(place) {
+  const key = `views of ${place.dataset.views}`;
+  const read = () => { try { return JSON.parse(localStorage.getItem(key)) ?? {}; } catch { return {}; } };
+  const show = () => {
+    const views = Object.entries(read()).sort();
+    $("ul", place).replaceChildren(...views.map(([name, query]) => {
+      const [item, link, gone] = ["li", "a", "button"].map((tag) => document.createElement(tag));
+      link.href = `${location.pathname}?${new URLSearchParams(query)}`;
+      link.textContent = name;
+      gone.className = "quiet small";
+      gone.textContent = "×";
+      gone.setAttribute("aria-label", `Remove the view ${name}`);
+      gone.onclick = () => keep((kept) => { delete kept[name]; });
+      item.append(link, gone);
+      return item;
+    }));
+    place.hidden = views.length === 0 && !$("form", place);
+  };
+  const keep = (change) => {
+    const views = read();
+    change(views);
+    localStorage.setItem(key, JSON.stringify(views));
+    show();
+  };
+  $("form", place)?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const query = new URLSearchParams(location.search);
+    query.delete("cursor");
+    [...query].forEach(([name, value]) => value || query.delete(name, value));
+    keep((views) => { views[event.target.elements.view.value.trim()] = query.toString(); });
+    event.target.reset();
+    toast("Saved in this browser.");
+  });
+  show();
+}
+
 // --- start ------------------------------------------------------------------------------------------
 
 remember(document);
@@ -524,3 +563,4 @@ setInterval(countOn, 1000);
 if ($("#live")) live($("#live"));
 if ($("#call")) call($("#call"));
 if ($("#phone")) phone();
+if ($("[data-views]")) savedViews($("[data-views]"));
