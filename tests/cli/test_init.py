@@ -15,7 +15,9 @@ async def test_it_writes_what_is_yours_to_change(tmp_path: Path) -> None:
     assert result.code == 0, result.err
     found = {str(path.relative_to(tmp_path / "mine")) for path in (tmp_path / "mine").rglob("*.*")}
     templates = {f"twiml_templates/{path.name}" for path in shipped_folder().glob("*.xml")}
-    assert found == {"my_agent.py", "test_my_agent.py", "receptionist.toml", "prompt.md"} | templates
+    assert found == templates | {
+        *("my_agent.py", "test_my_agent.py", "my_agent.yaml", "receptionist.toml", "prompt.md")
+    }
     assert result.out.count("written") == len(found)
 
 
@@ -41,6 +43,8 @@ async def test_the_files_can_be_used_as_they_are(tmp_path: Path) -> None:
     files = {"VOICE_APP_RECEPTIONIST": "receptionist.toml", "VOICE_APP_PROMPT": "prompt.md"}
     checked = await voice_app(tmp_path, "serve", "--check-only", "--port", "0", **files)
     assert checked.code == 0, checked.out + checked.err
+    rehearsed = await voice_app(tmp_path, "rehearse", "my_agent.yaml")
+    assert rehearsed.code == 0, rehearsed.out + rehearsed.err
     pytest = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
         cwd=tmp_path,

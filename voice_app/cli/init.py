@@ -16,6 +16,7 @@ Next, in {folder}:
 
   VOICE_APP_AGENT=my_agent:agent voice-app serve
   voice-app call --say "Where is order 81?" --expect "leaves today"     # in another terminal
+  voice-app rehearse my_agent.yaml                      # the same as a test, without either
 
 The agents that are built in read your files with VOICE_APP_RECEPTIONIST=receptionist.toml and
 VOICE_APP_PROMPT=prompt.md; twiml_templates/ is used wherever you start voice-app in this folder.
@@ -27,7 +28,7 @@ def init(
         Path, typer.Argument(metavar="[FOLDER]", help="Where to; without, the working directory.")
     ] = Path(),
 ) -> None:
-    """Write an agent, its test, and what the built-in agents and the TwiML are made from, into a folder.
+    """Write an agent, its test, a rehearsed call, and what built-in agents and TwiML are made from.
 
     Nothing that is there already is touched.
 
@@ -56,7 +57,7 @@ def _starter() -> Iterator[tuple[str, Traversable | Path]]:
     from voice_app.twiml import shipped_folder
 
     starter, agents = files("voice_app.cli.starter"), files("voice_app.agents")
-    for name in ("my_agent.py", "test_my_agent.py"):
+    for name in ("my_agent.py", "test_my_agent.py", "my_agent.yaml"):
         yield name, starter / name
     for name in ("receptionist.toml", "prompt.md"):
         yield name, agents / name

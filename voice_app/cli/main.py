@@ -48,6 +48,7 @@ COMMANDS: Final[Commands] = {
     "docs": Command("manual:docs", "Read the manual."),
     "call": Command("call:call", "Phone a server as Twilio would, from this terminal."),
     "demo": Command("call:demo", "A whole phone call in the sandbox, and the guard at work."),
+    "rehearse": Command("rehearse:rehearse", "Run scenarios: calls to your agent, as tests."),
     "sandbox": Command("serve:sandbox", "Serve the double of Twilio's APIs, for several servers."),
     "fleet": Command("fleet:fleet", "Start servers on one PostgreSQL, nginx in front of them."),
     "bench": Command("bench:bench", "Measure a server under load."),

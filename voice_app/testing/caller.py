@@ -178,17 +178,24 @@ class Caller:
     # --- what is expected ------------------------------------------------------------------------
 
     @on_the_line
-    async def hears(self, words: Words) -> str:
-        """Expect to hear something since the caller last did something. Returns all that was heard since."""
+    async def hears(self, words: Words, *, ever: bool = False) -> str:
+        """Expect to hear something since the caller last did something, or ``ever`` on the call.
+
+        Returns all that was heard since.
+        """
         await self._place()
+        if ever:
+            self._since = 0
         if not await self._comes(lambda: _has(self._lately, words)):
             raise self.failure(f"to hear {_shown(words)}", f"heard {_quoted(self._lately)}")
         return self._lately
 
     @on_the_line
-    async def does_not_hear(self, words: Words) -> None:
-        """Expect that the agent is done, and has not said something since the caller last did something."""
+    async def does_not_hear(self, words: Words, *, ever: bool = False) -> None:
+        """Expect that the agent is done, and has not said something since then, or ``ever``."""
         await self._place()
+        if ever:
+            self._since = 0
         if await self._comes(lambda: _has(self._lately, words)):
             raise self.failure(f"not to hear {_shown(words)}", f"heard {_quoted(self._lately)}")
 
@@ -225,6 +232,13 @@ class Caller:
             raise self.failure("that the call is ended", "it was the caller who hung up")
 
     @on_the_line
+    async def is_still_on_the_line(self) -> None:
+        """Expect that the agent is done, and the call goes on."""
+        await self._place()
+        if await self._comes(self.call.over.is_set):
+            raise self.failure("that the call goes on", "it is over")
+
+    @on_the_line
     async def tool_called(self, name: str, /, **arguments: Any) -> CalledTool:
         """Expect that the agent's model has called a tool with at least these arguments on this call."""
         await self._place()
@@ -249,6 +263,11 @@ class Caller:
             for event in self.events
             if isinstance(event, ToolCalled)
         ]
+
+    @property
+    def seconds(self) -> float:
+        """How long the call has been so far."""
+        return self._now()
 
     @property
     def problems(self) -> list[str]:
@@ -397,8 +416,8 @@ class RungPerson:
 
     @property
     def heard(self) -> list[str]:
-        """Everything that was said to them: what they are told before they take the call, then the caller."""
-        return self._person.heard
+        """Everything that was said to our people: what they are told before they take the call, then more."""
+        return [text for person in self.line.people for text in person.heard]
 
     @on_the_line
     async def says(self, text: str) -> None:

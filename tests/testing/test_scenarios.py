@@ -1,0 +1,271 @@
+"""Scenarios: what is wrong with a file, what a run tells, and a call of the journal that becomes one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+
+from support.commands import voice_app
+from voice_app.journal import Entry
+from voice_app.testing.from_journal import scenario_of
+from voice_app.testing.line import line_settings, open_line
+from voice_app.testing.model import ScriptedModel, serve_model
+from voice_app.testing.rehearsal import run_variant
+from voice_app.testing.scenario import SCHEMA, ScenarioError, read_scenarios, schema
+from voice_app.testing.virtual_time import VirtualLoop
+
+PROJECT = Path(__file__).parent / "project"
+PASSING = """
+name: An order, and a person
+agent: an_agent:agent
+settings: {greeting: "Hello!"}
+steps:
+  - hears: hello
+  - says: Where is my order?
+  - hears: look that up
+  - interrupts: {says: "My order, now!", after_words: 2}
+  - hears: {pattern: 'asked \\d times'}
+  - presses: 12
+  - hears: You pressed 12
+  - is_silent: 12
+  - hears: still there
+  - says: A person, please.
+  - is_transferred: {reason: asked, summary: wants}
+  - is_put_through
+  - person_hears: Wants a person
+  - person_says: Bring it here
+  - hears: Bring it here
+  - person_hangs_up
+expect:
+  - heard: leaves today
+  - not_heard: tomorrow
+  - outcome: ended
+---
+name: A tool
+given:
+  memory: [Likes tea.]
+  model:
+    - {says: One moment., calls: {transfer_to_person: {reason: billing, summary: Order 81}}, delay: 1}
+matrix: {language: [en-US, de-DE]}
+steps:
+  - says: {en-US: My money, de-DE: Mein Geld}
+  - tool_called: {name: transfer_to_person, arguments: {reason: billing}}
+expect:
+  - outcome: transferred
+---
+name: A lost line
+agent: an_agent:agent
+given: {twilio: [{path: "/memory/*"}], people: [busy]}
+steps:
+  - drops
+  - hears: the line broke
+  - says: bye
+  - is_hung_up_on
+"""
+FAILING = """
+name: An order
+agent: an_agent:agent
+settings: {greeting: "Hello!"}
+steps:
+  - says: Where is my order?
+  - hears: leaves tomorrow
+"""
+SHOWN = """\
+✗ An order  (failing.yaml:7)
+  the caller expected to hear "leaves tomorrow", but heard "Let me look that up. Order 81 leaves today. You \
+have asked 1 times."
+     0.0  agent     Hello!
+     0.0  caller    Where is my order?
+     0.0  agent     Let me look that up.
+     0.0  agent     Order 81 leaves today. You have asked 1 times.
+     0.0  expected  to hear "leaves tomorrow"
+
+scenario  passed  call
+An order     0/1   7 s
+
+1 run: 1 failed
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copy(PROJECT / "an_agent.py", tmp_path)
+    (tmp_path / "passing.yaml").write_text(PASSING)
+    (tmp_path / "failing.yaml").write_text(FAILING)
+    return tmp_path
+
+
+async def test_scenarios_pass_and_are_told_in_a_table(folder: Path) -> None:
+    result = await voice_app(folder, "rehearse", "passing.yaml", "--repeat", "2", "--junit", "results.xml")
+    assert result.code == 0, result.out + result.err
+    for name in ("An order, and a person", "A tool [en-US]", "A tool [de-DE]", "A lost line"):
+        assert re.search(rf"(?m)^{re.escape(name)} +2/2 +\d+ s$", result.out)
+    assert result.out.endswith("\n8 runs: all passed\n")
+    suite = ElementTree.parse(folder / "results.xml").getroot()[0]
+    assert (suite.get("tests"), suite.get("failures"), len(suite)) == ("8", "0", 8)
+
+
+async def test_a_failure_is_shown_with_its_line_and_the_call(folder: Path) -> None:
+    result = await voice_app(folder, "rehearse", "failing.yaml")
+    assert result.code == 1
+    assert re.sub(r"(?m)^ +\d+\.\d  ", "     0.0  ", result.out) == SHOWN
+
+
+@pytest.mark.parametrize(
+    ("expected", "told"),
+    [
+        ("heard: tomorrow", 'to hear "tomorrow", but heard "Hello!'),
+        ("not_heard: leaves today", 'not to hear "leaves today", but heard'),
+        ("tool: refund", "that refund() is called, but the tools that were called are: none"),
+        ("outcome: transferred", "to be handed to a person, but the agent has kept the call"),
+        ("outcome: ended", "that the call is ended, but the line is still open"),
+    ],
+)
+def test_each_expectation_of_the_whole_call_fails_by_itself(
+    folder: Path, expected: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    text = FAILING.replace("  - hears: leaves tomorrow\n", f"expect:\n  - {expected}\n")
+    (folder / "one.yaml").write_text(text)
+    (variant,) = read_scenarios([folder / "one.yaml"])
+    result = run_variant(variant)
+    assert result.failure.startswith(f"the caller expected {told}")
+    assert result.line == 0
+
+
+async def test_results_are_json_and_several_processes_come_to_the_same(folder: Path) -> None:
+    result = await voice_app(folder, "rehearse", ".", "--parallel", "2", "--json")
+    assert result.code == 1, result.err
+    told = json.loads(result.out)
+    assert (told["passed"], told["failed"]) == (4, 1)
+    (failed,) = [run for run in told["runs"] if not run["passed"]]
+    assert (failed["name"], failed["line"], failed["attempt"]) == ("An order", 7, 1)
+    assert failed["dialogue"][-1].endswith('expected  to hear "leaves tomorrow"')
+
+
+def test_what_is_wrong_with_a_file_is_told_with_its_line_and_what_was_meant(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(
+        "name: bad\n"
+        "agnet: x\n"
+        "steps:\n"
+        "  - sais: Hello\n"
+        "  - interrupts: {after_words: 0}\n"
+        "  - {says: a, hears: b}\n"
+        "  - hears: {pattern: '('}\n"
+        "  - presses: abc\n"
+        "---\n"
+        "name: no words\n"
+        "matrix: {language: [de-DE]}\n"
+        "steps: [{says: {en-US: Hello}}]\n"
+    )
+    (tmp_path / "none.yaml").write_text("a: [")
+    with pytest.raises(ScenarioError) as caught:
+        read_scenarios([tmp_path])
+    told = [problem.removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
+    assert told[:4] == [
+        "bad.yaml:2: agnet is no key here: did you mean agent?",
+        "bad.yaml:4: sais is no key here: did you mean says?",
+        "bad.yaml:5: steps.interrupts.after_words: Input should be greater than or equal to 1",
+        "bad.yaml:5: steps.interrupts.says is missing",
+    ]
+    assert any(problem.startswith("bad.yaml:6: steps: a step does one thing") for problem in told)
+    assert any("'(' is no regular expression" in problem for problem in told)
+    assert any(problem.startswith("bad.yaml:8: steps.presses") for problem in told)
+    assert "bad.yaml: step 1: says has no words in de-DE" in told
+    assert told[-1].startswith("none.yaml:1: it is no YAML")
+
+
+def test_the_schema_that_ships_is_that_of_the_code() -> None:
+    assert SCHEMA.read_text("utf-8") == schema(), "write voice_app.testing.scenario.schema() to it"
+
+
+async def test_a_line_that_cannot_be_opened_is_a_usage_error(folder: Path) -> None:
+    (folder / "failing.yaml").write_text(FAILING.replace("an_agent:agent", "an_agent:agnet"))
+    result = await voice_app(folder, "rehearse", "failing.yaml")
+    assert result.code == 2
+    assert "did you mean agent?" in result.err
+
+
+# --- from a call ----------------------------------------------------------------------------------
+
+
+async def a_call(folder: Path) -> tuple[str, list[Entry]]:
+    """A call with a barge-in, keys, a silence and a handoff; its events."""
+    settings = line_settings(folder, {"agent": "an_agent:agent", "greeting": "Hello!"})
+    async with open_line(settings) as line:
+        caller = line.caller()
+        await caller.says("My name is Ann Miller, where is order 4711?")
+        await caller.hears("look that up")
+        await caller.interrupts("My order 4711 from +1 555 123 4567, now!", after_words=2)
+        await caller.hears("2 times")
+        await caller.presses("12")
+        await caller.is_silent(12)
+        await caller.hears("still there")
+        await caller.says("A person, please, mail ann@miller.example")
+        await caller.is_transferred()
+        await caller.hangs_up()
+        await line.services.journal.flush()
+        entries = list(await line.services.journal.events(caller.call.sid))
+    asked = next(at for at, entry in enumerate(entries) if "still there" in getattr(entry.event, "text", ""))
+    # The line's time is virtual, the journal's is real: as it would have been.
+    later = [msgspec.structs.replace(entry, at=entry.at + 11) for entry in entries[asked:]]
+    return caller.call.sid, entries[:asked] + later
+
+
+def test_a_barge_in_and_a_handoff_of_the_journal_are_reproduced(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        call_sid, entries = runner.run(a_call(folder))
+    text = scenario_of(call_sid, entries)
+    for told in ("Ann", "Miller", "4711", "123", "ann@"):
+        assert told not in text
+    assert "interrupts:" in text
+    assert "after_words: 2" in text
+    assert "presses: '12'" in text
+    assert re.search(r"is_silent: 1\d", text)
+    assert "reason: asked" in text
+    (folder / "again.yaml").write_text(text.replace("steps:", 'settings: {greeting: "Hello!"}\nsteps:'))
+    (variant,) = read_scenarios([folder / "again.yaml"])
+    result = run_variant(variant)
+    assert result.passed, f"{text}\n{result.failure}\n{result.dialogue}"
+
+
+def test_a_call_with_a_model_becomes_a_scenario_that_needs_none(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+
+    async def talk() -> tuple[str, list[Entry]]:
+        model = ScriptedModel()
+        model.says("We open at nine.")
+        model.answers(
+            text="I will get somebody. ", tools=[("transfer_to_person", {"reason": "b", "summary": "s"})]
+        )
+        async with serve_model(model):
+            given = {"agent": "chat", "model": "scripted", "openai_base_url": model.base_url}
+            async with open_line(line_settings(folder, given)) as line:
+                caller = line.caller()
+                await caller.says("When do you open?")
+                await caller.hears("nine")
+                await caller.says("My money, please.")
+                await caller.is_transferred(reason="b")
+                await caller.hangs_up()
+                await line.services.journal.flush()
+                return caller.call.sid, list(await line.services.journal.events(caller.call.sid))
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        text = scenario_of(*runner.run(talk()))
+    (folder / "again.yaml").write_text(text)
+    (variant,) = read_scenarios([folder / "again.yaml"])
+    assert len(variant.scenario.given.model) == 2
+    result = run_variant(variant)
+    assert result.passed, f"{text}\n{result.failure}\n{result.dialogue}"
