@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import unused_port
 from playwright.async_api import Browser, expect
 
 from support.chromium import check_accessible, visit
@@ -102,3 +104,47 @@ async def test_a_page_that_lost_its_server_says_so_and_fills_the_gap(
         await page.context.set_offline(False)
         await expect(page.get_by_text("Stale since")).to_be_hidden()
         await expect(row).to_have_count(0)
+
+
+async def test_a_call_that_is_phoned_on_one_server_is_seen_on_another(
+    browser: Browser, tmp_path: Path, postgres_url: str
+) -> None:
+    folders = [tmp_path / "here", tmp_path / "there"]
+    for folder in folders:
+        folder.mkdir()
+    async with (
+        sandbox(folders[0], database_url=postgres_url) as here,
+        sandbox(folders[1], database_url=postgres_url) as there,
+        visit(browser, here) as page,
+        visit(browser, there, "/console/phone") as phone,
+    ):
+        await phone.get_by_label("Words a second").fill("50")
+        await phone.get_by_role("button", name="Call", exact=True).click()
+        row = page.get_by_role("row", name="+15550199999")
+        await expect(row.locator(".said")).to_contain_text("How can I help you?")
+        await phone.get_by_label("What you say").fill("Where are you?")
+        await phone.keyboard.press("Enter")
+        await expect(row.locator(".said")).to_contain_text("Mill Lane")
+        await phone.get_by_role("button", name="Hang up", exact=True).click()
+        await expect(row).to_have_count(0)
+
+
+async def test_a_page_whose_server_is_gone_misses_nothing(
+    browser: Browser, tmp_path: Path, postgres_url: str
+) -> None:
+    folders = [tmp_path / "here", tmp_path / "there"]
+    for folder in folders:
+        folder.mkdir()
+    port = unused_port()
+    async with sandbox(folders[1], database_url=postgres_url) as there, AsyncExitStack() as stack:
+        async with sandbox(folders[0], database_url=postgres_url, port=port) as here:
+            page = await stack.enter_async_context(visit(browser, here, lost="ERR_"))
+            call = await stack.enter_async_context(there.call(caller="+15550190001"))
+            await call.reply()
+            row = page.get_by_role("row", name="+15550190001")
+            await expect(row.locator(".said")).to_contain_text("How can I help you?")
+        await expect(page.get_by_text("Stale since")).to_be_visible()
+        await call.ask("Where are you?")
+        async with sandbox(folders[0], database_url=postgres_url, port=port):
+            await expect(row.locator(".said")).to_contain_text("Mill Lane", timeout=20_000)
+            await expect(page.get_by_text("Stale since")).to_be_hidden()
