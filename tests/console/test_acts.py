@@ -144,6 +144,7 @@ async def test_who_watches_does_nothing(tmp_path: Path, what: str) -> None:
         ("note", b"[" * 16_000),
         ("note", b'{"text":' * 2000),
         ("note", b"\xff"),
+        ("note", b'{"text":"\xff"}'),
     ],
 )
 async def test_a_body_that_cannot_be_used_is_told(tmp_path: Path, what: str, body: Any) -> None:

@@ -116,7 +116,7 @@ def _told(body: bytes) -> tuple[str, str]:
     """What an error page says: a code, if it has one, and the text in short."""
     try:
         error = msgspec.json.decode(body).get("error")
-    except (msgspec.MsgspecError, AttributeError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, AttributeError, RecursionError):
         error = None
     if not isinstance(error, dict):
         return "", body.decode("utf-8", "replace")[:_DETAIL].strip()

@@ -156,6 +156,13 @@ def read_arguments(text: str) -> dict[str, Any]:
     Read as well are: nothing at all, ``null``, JSON within a JSON string or a Markdown fence, a list of
     one object, the same object twice, an empty object before the real one, and a Python literal.
     """
+    try:
+        return _read(text)
+    except RecursionError:
+        raise ArgumentsError("arguments: nested too deeply") from None
+
+
+def _read(text: str) -> dict[str, Any]:
     value: Any = text
     for _ in range(_MAX_WRAPPINGS):
         if isinstance(value, str):

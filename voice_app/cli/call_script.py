@@ -28,7 +28,7 @@ async def _follow(response: aiohttp.ClientResponse, turns: AgentTurns) -> None:
         async for line in response.content:
             if not line.startswith(_DATA):
                 continue
-            with suppress(msgspec.DecodeError, RecursionError):  # of another version
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # of another version
                 told = msgspec.json.decode(line.removeprefix(_DATA), type=_FeedLine)
                 if told.call_sid == turns.call_sid:
                     turns.take(told.event)

@@ -498,6 +498,6 @@ async def _body(request: Request, wanted: type[_S]) -> _S:
         raise _RefusedError(400, f"the body has more than {MAX_BODY} bytes")
     try:
         return msgspec.json.decode(data or b"{}", type=wanted)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         names = ", ".join(f"`{item.name}`" for item in msgspec.structs.fields(wanted))
         raise _RefusedError(400, f"the body is no JSON object with {names}: {error}") from None

@@ -145,7 +145,7 @@ def read_object(text: str) -> dict[str, Any] | None:
     begin, end = text.find("{"), text.rfind("}")
     try:
         found = msgspec.json.decode(text[begin : end + 1]) if begin >= 0 else None
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

@@ -60,7 +60,7 @@ class Segment:
             damaged -= _HEADER.size + len(payload)
             try:
                 record = _decoder.decode(payload)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 log.error("journal: an entry in %s is of another version and is lost: %s", self.path, error)
                 continue
             event = decode(record.kind, record.data)

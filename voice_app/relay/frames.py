@@ -112,7 +112,7 @@ def _newer(data: str | bytes, error: msgspec.ValidationError) -> Incoming:
         return known
     except msgspec.ValidationError as still:
         raise MalformedError(str(still)) from None
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedError(str(error)) from None
 
 

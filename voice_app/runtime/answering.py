@@ -99,7 +99,7 @@ class HttpAnswerHook:
             return None
         try:
             told = msgspec.json.decode(content, type=HttpAnswer)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise AnswerError(f"the hook's JSON cannot be used: {error}") from None
         if told.reject:
             return Reject(told.reject)

@@ -201,7 +201,7 @@ def _trouble(status: int, code: int | None) -> Trouble:
 def _told(body: bytes) -> _Body:
     try:
         return msgspec.json.decode(body, type=_Body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _Body()
 
 

@@ -341,7 +341,7 @@ def _read(method: str, url: str, status: int, headers: CIMultiDictProxy[str], co
         return ApiReply(status, headers, None)
     try:
         return ApiReply(status, headers, msgspec.json.decode(content))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise unreadable(method, url, status, headers, content) from None
 
 

@@ -129,7 +129,7 @@ def is_utf8_name(encoding: str) -> bool:
 def _same(encoding: str, other: str) -> bool:
     try:
         return codecs.lookup(encoding).name == other
-    except LookupError:
+    except (LookupError, ValueError):  # ValueError: a NUL in it
         return False
 
 

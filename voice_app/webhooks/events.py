@@ -164,7 +164,7 @@ def debugger_form(form: Form) -> Mapping[str, Any]:
     """The fields of the form, with the JSON in ``Payload`` decoded."""
     try:
         payload = msgspec.json.decode(form.get("Payload", ""))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         payload = None
     return {**form, "Payload": payload}
 

@@ -219,7 +219,7 @@ async def read_body(request: Request, limit: int) -> bytes | None:
 def _json_object(body: bytes) -> Mapping[str, Any] | None:
     try:
         decoded = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return decoded if isinstance(decoded, dict) else None
 

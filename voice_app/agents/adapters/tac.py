@@ -180,7 +180,7 @@ def _transfer(handoff: Any) -> Transfer:
     data = getattr(handoff, "handoff_data", handoff)
     try:
         payload = msgspec.json.decode(data) if isinstance(data, str | bytes) else data
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Transfer("handoff", str(data))
     attributes = payload.get("attributes", payload) if isinstance(payload, dict) else {}
     if not isinstance(attributes, dict):

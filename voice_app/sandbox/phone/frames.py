@@ -68,7 +68,7 @@ def decode(data: str | bytes) -> ServerFrame:
     """One frame. Raises `RefusedFrameError`."""
     try:
         frame = _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedFrameError(str(error)) from None
     if wrong := _wrong(frame):
         raise RefusedFrameError(wrong)

@@ -81,7 +81,7 @@ async def json_of(request: Request) -> Any:
     """The body. Raises `RefusedRequestError` (400) if it is not JSON."""
     try:
         return msgspec.json.decode(await request.body())
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise invalid(f"The request body is not JSON: {error}") from None
 
 
