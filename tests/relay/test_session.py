@@ -451,7 +451,8 @@ def test_frames_of_every_kind_are_taken_in_without_harm(data: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", ["", "{", "[]", '"x"', '{"type":"prompt"}', '{"type":1}', "{}", b"\xff", b'{"x":"\xff"}', "[" * 5000]
+    "data",
+    ["", "{", "[]", '"x"', '{"type":"prompt"}', '{"type":1}', "{}", b"\xff", b'{"x":"\xff"}', "[" * 5000],
 )
 def test_malformed_frames_are_counted_and_survived(data: str | bytes) -> None:
     driver = Driver()
