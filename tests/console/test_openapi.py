@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from schemathesis import openapi
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 from starlette.routing import Route
 
-from support.sandbox import REAL, sandbox
-from support.visitors import key_of, users_file
+from support.journals import talk
+from support.sandbox import REAL, Sandbox, sandbox
+from support.visitors import key_of, sid, users_file, with_calls
 from voice_app.console.access import Access
 from voice_app.console.api import PREFIX, ROUTES, api_routes
 from voice_app.settings import Settings
 
+HEADERS = {"Authorization": f"Bearer {key_of('act')}"}
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+EXAMPLES = 15
+
+
+async def document_of(server: Sandbox) -> dict[str, Any]:
+    response = await server.http.get(f"{server.base_url}{PREFIX}/openapi.json", headers=HEADERS)
+    found: dict[str, Any] = await response.json()
+    return found
+
 
 async def document(tmp_path: Path) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {key_of('watch')}"}
     async with sandbox(tmp_path, users=users_file(tmp_path)) as server:
-        response = await server.http.get(f"{server.base_url}{PREFIX}/openapi.json", headers=headers)
-        found: dict[str, Any] = await response.json()
-    return found
+        return await document_of(server)
 
 
 async def test_every_route_is_described_and_nothing_else(tmp_path: Path) -> None:
@@ -48,6 +72,30 @@ async def test_every_reference_leads_somewhere_and_every_name_is_one(tmp_path: P
 
     schemas = {f"#/components/schemas/{name}" for name in told["components"]["schemas"]}
     assert references(told) <= schemas
+
+
+async def test_whatever_is_asked_is_answered_as_the_document_says(tmp_path: Path) -> None:
+    """Over a socket: no 500, no status and no document that it does not tell of."""
+    calls = {sid(number): talk(f"+1555010000{number}") for number in range(3)}
+    async with with_calls(tmp_path, calls) as server:
+        base_url, told = server.base_url, await document_of(server)
+        schema = openapi.from_dict(told)
+        asked = 0
+        for found in schema.get_all_operations():
+            operation = found.ok()
+            if operation.path.endswith("/feed"):
+                continue  # it never ends
+
+            @given(case=operation.as_strategy(), known=st.none() | st.sampled_from(sorted(calls)))
+            @hypothesis_settings(max_examples=EXAMPLES)
+            def ask(case: Any, known: str | None) -> None:
+                if known is not None and "call_sid" in case.path_parameters:
+                    case.path_parameters["call_sid"] = known
+                case.call_and_validate(base_url=base_url, headers=HEADERS, checks=CHECKS)
+
+            await asyncio.to_thread(ask)
+            asked += 1
+    assert asked > 15
 
 
 class _Services:
