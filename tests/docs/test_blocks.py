@@ -38,6 +38,7 @@ NOT_RUN: Final = {
     "scripts/fleet --demo": "takes minutes, PostgreSQL and nginx",
     "scripts/chaos --minutes 10 --callers 100": "takes ten minutes; tests/fleet/test_chaos.py runs one",
     "scripts/chaos --seed 7 --json chaos.json --keep logs": "the same",
+    "scripts/conformance --page": "rewrites its page; tests/testing/test_conformance.py plays the suite",
     "scripts/bench --quick": "takes minutes; tests/sandbox/load/test_rivals.py runs the comparison",
     "scripts/bench --json figures.json": "takes ten minutes of an idle machine",
 }

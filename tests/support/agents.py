@@ -329,3 +329,14 @@ async def billing(call: Call, turn: Turn) -> AsyncIterator[Piece]:
         yield Become("front")
         return
     yield f"Billing, {turn.kind} {turn.text}, after {len(call.history)} messages."
+
+
+async def conformant(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Says some sentences, word by word, and puts through who wants a person."""
+    if turn.text == "a person please":
+        yield "As you wish. "
+        yield Transfer("asked", "wants a person")
+        return
+    for number in range(1, 16):
+        await asyncio.sleep(0.002)
+        yield f"word{number}{' ' if number % 5 else '. '}"

@@ -47,6 +47,7 @@ COMMANDS: Final[Commands] = {
     "explain": Command("manual:explain", "Tell what a rule finds, and what to do about it."),
     "docs": Command("manual:docs", "Read the manual."),
     "call": Command("call:call", "Phone a server as Twilio would, from this terminal."),
+    "conformance": Command("conformance:conformance", "Play Twilio against any ConversationRelay backend."),
     "demo": Command("call:demo", "A whole phone call in the sandbox, and the guard at work."),
     "rehearse": Command("rehearse:rehearse", "Run scenarios: calls to your agent, as tests."),
     "sandbox": Command("serve:sandbox", "Serve the double of Twilio's APIs, for several servers."),
