@@ -17,11 +17,11 @@ from support.sandbox import sandbox
 from voice_app.testing.conformance import (
     CASES,
     BackendAddress,
+    CaseOutcome,
     CasePatience,
     CaseResult,
     ConformanceReport,
     Grade,
-    Outcome,
     Suite,
     chosen,
     junit,
@@ -54,7 +54,7 @@ async def played(
 def not_passed(report: ConformanceReport) -> dict[str, str]:
     """The cases that did not pass, with what was seen."""
     return {
-        result.case.name: result.detail for result in report.results if result.outcome is not Outcome.PASS
+        result.case.name: result.detail for result in report.results if result.outcome is not CaseOutcome.PASS
     }
 
 
@@ -66,7 +66,7 @@ async def test_a_backend_that_does_everything_right_passes_every_case() -> None:
 
 async def test_what_needs_the_webhook_is_skipped_where_the_socket_alone_is_known() -> None:
     report = await played(RelayBackend(Fault()), by_socket=True)
-    skipped = {result.case.name for result in report.results if result.outcome is Outcome.SKIP}
+    skipped = {result.case.name for result in report.results if result.outcome is CaseOutcome.SKIP}
     assert skipped == {name for name, case in CASES.items() if "webhook" in " ".join(case.needs)}
     assert set(not_passed(report)) == skipped
 
@@ -262,7 +262,7 @@ def test_there_is_a_fault_for_every_case() -> None:
 async def test_a_case_finds_the_fault_that_it_is_there_for(name: str) -> None:
     report = await played(RelayBackend(FAULTS[name]()), name, patience=QUICK)
     (result,) = report.results
-    assert result.outcome is (Outcome.FAIL if CASES[name].grade is Grade.RULE else Outcome.WARN)
+    assert result.outcome is (CaseOutcome.FAIL if CASES[name].grade is Grade.RULE else CaseOutcome.WARN)
     assert result.detail
     assert result.detail.isprintable()
 
@@ -279,7 +279,7 @@ async def test_a_server_that_takes_fragments_for_messages_is_found() -> None:
         address = BackendAddress(url=f"ws://127.0.0.1:{port}")
         suite = Suite(cases=chosen(["prompt", "prompt-in-fragments"]), patience=QUICK)
         report = await suite.run(address)
-    assert [result.outcome for result in report.results] == [Outcome.PASS, Outcome.FAIL]
+    assert [result.outcome for result in report.results] == [CaseOutcome.PASS, CaseOutcome.FAIL]
 
 
 # --- the runner and its reports ------------------------------------------------------------------
@@ -293,7 +293,7 @@ async def test_a_case_that_takes_too_long_is_ended() -> None:
 
 async def test_what_only_warns_fails_where_it_is_asked_to() -> None:
     report = await played(RelayBackend(Fault(reply=in_one)), "reply-streams", "prompt")
-    assert report.counts == {Outcome.PASS: 1, Outcome.WARN: 1}
+    assert report.counts == {CaseOutcome.PASS: 1, CaseOutcome.WARN: 1}
     assert not report.fails()
     assert report.fails(strict=True)
 

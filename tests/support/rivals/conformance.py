@@ -23,10 +23,10 @@ from voice_app.sandbox.twilio.app import serve
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN
 from voice_app.testing.conformance import (
     BackendAddress,
+    CaseOutcome,
     CasePatience,
     CaseResult,
     ConformanceReport,
-    Outcome,
     Suite,
     summary,
     table,
@@ -38,7 +38,12 @@ _END: Final = "<!-- end of results -->"
 _REPLY: Final = Reply(words=30, word_ms=10)
 _SAY: Final = "Turn 7, please."
 """What both stubs answer with thirty words."""
-_SHOWN: Final = {Outcome.PASS: "pass", Outcome.FAIL: "**fail**", Outcome.WARN: "warns", Outcome.SKIP: "–"}
+_SHOWN: Final = {
+    CaseOutcome.PASS: "pass",
+    CaseOutcome.FAIL: "**fail**",
+    CaseOutcome.WARN: "warns",
+    CaseOutcome.SKIP: "–",
+}
 
 app = typer.Typer(add_completion=False)
 Reports = Mapping[str, ConformanceReport]
@@ -117,7 +122,7 @@ def markdown(command: str, reports: Reports) -> str:
 
 
 def _told(result: CaseResult) -> str:
-    heard = "" if result.outcome is Outcome.SKIP else f" A caller hears: {result.case.heard}."
+    heard = "" if result.outcome is CaseOutcome.SKIP else f" A caller hears: {result.case.heard}."
     return f"- `{result.case.name}`: {result.detail}.{heard}"
 
 

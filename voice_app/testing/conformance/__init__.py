@@ -2,7 +2,7 @@
 
 from voice_app.testing.conformance.case import CASES, ConformanceCase, Grade, Need
 from voice_app.testing.conformance.report import case_facts, junit, list_table, report_facts, summary, table
-from voice_app.testing.conformance.suite import CaseResult, ConformanceReport, Outcome, Suite, chosen
+from voice_app.testing.conformance.suite import CaseOutcome, CaseResult, ConformanceReport, Suite, chosen
 from voice_app.testing.conformance.trial import BackendAddress, BackendError
 from voice_app.testing.conformance.wire import BreachError, CasePatience
 
@@ -11,13 +11,13 @@ __all__ = [
     "BackendAddress",
     "BackendError",
     "BreachError",
+    "CaseOutcome",
     "CasePatience",
     "CaseResult",
     "ConformanceCase",
     "ConformanceReport",
     "Grade",
     "Need",
-    "Outcome",
     "Suite",
     "case_facts",
     "chosen",

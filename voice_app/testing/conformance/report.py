@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from voice_app.testing.conformance.case import ConformanceCase
-from voice_app.testing.conformance.suite import ConformanceReport, Outcome
+from voice_app.testing.conformance.suite import CaseOutcome, ConformanceReport
 
 _STYLES: Final = {
-    Outcome.PASS: "green",
-    Outcome.FAIL: "bold red",
-    Outcome.WARN: "yellow",
-    Outcome.SKIP: "dim",
+    CaseOutcome.PASS: "green",
+    CaseOutcome.FAIL: "bold red",
+    CaseOutcome.WARN: "yellow",
+    CaseOutcome.SKIP: "dim",
 }
 
 
@@ -27,9 +27,9 @@ def table(report: ConformanceReport) -> Table:
         found.add_column(title)
     for result in report.results:
         told = Text(result.case.holds)
-        if result.outcome is not Outcome.PASS and result.detail:
+        if result.outcome is not CaseOutcome.PASS and result.detail:
             told.append(f"\n{_printable(result.detail)}", _STYLES[result.outcome])
-        if result.outcome in (Outcome.FAIL, Outcome.WARN):
+        if result.outcome in (CaseOutcome.FAIL, CaseOutcome.WARN):
             told.append(f"\nsent: {result.case.sends}", "dim")
             told.append(f"\nheard: {result.case.heard}", "dim")
             told.append(f"\nsource: {result.case.source} ({result.case.grade})", "dim")
@@ -40,7 +40,7 @@ def table(report: ConformanceReport) -> Table:
 def summary(report: ConformanceReport) -> str:
     """E.g. ``60 cases: 58 pass, 0 fail, 1 warn, 1 skip.``"""
     counts = report.counts
-    return f"{len(report.results)} cases: {', '.join(f'{counts[kind]} {kind}' for kind in Outcome)}."
+    return f"{len(report.results)} cases: {', '.join(f'{counts[kind]} {kind}' for kind in CaseOutcome)}."
 
 
 def list_table(cases: Iterable[ConformanceCase]) -> Table:
@@ -63,7 +63,7 @@ def report_facts(report: ConformanceReport) -> dict[str, Any]:
     """The report for programs."""
     return {
         "backend": report.backend,
-        "counts": {kind: report.counts[kind] for kind in Outcome},
+        "counts": {kind: report.counts[kind] for kind in CaseOutcome},
         "cases": [
             case_facts(result.case)
             | {"outcome": result.outcome, "detail": result.detail, "seconds": result.seconds}
@@ -79,9 +79,9 @@ def junit(report: ConformanceReport) -> bytes:
         "testsuite",
         name="conformance",
         tests=str(len(report.results)),
-        failures=str(counts[Outcome.FAIL]),
+        failures=str(counts[CaseOutcome.FAIL]),
         errors="0",
-        skipped=str(counts[Outcome.SKIP]),
+        skipped=str(counts[CaseOutcome.SKIP]),
         time=f"{sum(result.seconds for result in report.results):.3f}",
     )
     for result in report.results:
@@ -90,16 +90,16 @@ def junit(report: ConformanceReport) -> bytes:
         )
         detail = _printable(result.detail)
         match result.outcome:
-            case Outcome.FAIL:
+            case CaseOutcome.FAIL:
                 failure = ElementTree.SubElement(test, "failure", message=detail)
                 failure.text = (
                     f"{result.case.holds}\nheard: {result.case.heard}\nsource: {result.case.source}"
                 )
-            case Outcome.SKIP:
+            case CaseOutcome.SKIP:
                 ElementTree.SubElement(test, "skipped", message=detail)
-            case Outcome.WARN:
+            case CaseOutcome.WARN:
                 ElementTree.SubElement(test, "system-out").text = f"warning: {detail}"
-            case Outcome.PASS:
+            case CaseOutcome.PASS:
                 pass
     return bytes(ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)) + b"\n"
 

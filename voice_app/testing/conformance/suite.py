@@ -25,7 +25,7 @@ CASE_SECONDS: Final = 60.0
 """How long a case may take, whatever it waits for."""
 
 
-class Outcome(StrEnum):
+class CaseOutcome(StrEnum):
     """How a case went."""
 
     PASS = "pass"  # noqa: S105
@@ -40,7 +40,7 @@ class CaseResult:
     """How one case went."""
 
     case: ConformanceCase
-    outcome: Outcome
+    outcome: CaseOutcome
     detail: str = ""
     """What was seen instead, or why it was not tried."""
     seconds: float = 0.0
@@ -54,14 +54,14 @@ class ConformanceReport:
     results: Sequence[CaseResult]
 
     @property
-    def counts(self) -> Counter[Outcome]:
+    def counts(self) -> Counter[CaseOutcome]:
         """How many went how."""
         return Counter(result.outcome for result in self.results)
 
     def fails(self, *, strict: bool = False) -> bool:
         """Whether the backend breaks a rule; with ``strict`` a warning counts too."""
         counts = self.counts
-        return bool(counts[Outcome.FAIL] or (strict and counts[Outcome.WARN]))
+        return bool(counts[CaseOutcome.FAIL] or (strict and counts[CaseOutcome.WARN]))
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ class Suite:
         async with free:
             missing = [need for need in Need if need in case.needs and not given[need]]
             if missing:
-                result = CaseResult(case=case, outcome=Outcome.SKIP, detail=f"needs {missing[0]}")
+                result = CaseResult(case=case, outcome=CaseOutcome.SKIP, detail=f"needs {missing[0]}")
             else:
                 result = await self._play(case, trial)
         self.told(result)
@@ -118,13 +118,13 @@ class Suite:
 
     async def _play(self, case: ConformanceCase, trial: Trial) -> CaseResult:
         began = perf_counter()
-        broken = Outcome.FAIL if case.grade is Grade.RULE else Outcome.WARN
-        outcome, detail = Outcome.PASS, ""
+        broken = CaseOutcome.FAIL if case.grade is Grade.RULE else CaseOutcome.WARN
+        outcome, detail = CaseOutcome.PASS, ""
         try:
             async with asyncio.timeout(self.case_seconds):
                 await case.play(trial)
         except CaseSkippedError as why:
-            outcome, detail = Outcome.SKIP, str(why)
+            outcome, detail = CaseOutcome.SKIP, str(why)
         except BreachError as seen:
             outcome, detail = broken, str(seen)
         except TimeoutError:
