@@ -129,6 +129,33 @@ async def test_secrets_are_dots_and_hostile_words_are_words(browser: Browser, tm
         await check_accessible(page)
 
 
+async def test_where_the_time_went_is_told_in_milliseconds(browser: Browser, tmp_path: Path) -> None:
+    path = await written(
+        tmp_path,
+        [
+            OPENED,
+            ev.Served("answer.xml", "answer"),
+            ev.Connected("VX1"),
+            ev.Prompted("Are you open?"),
+            ev.Replied(1, "VX1", "We are", first_token_ms=412.0),
+            ev.Replied(1, "VX1", "We are open.", done=True, total_ms=1510.0),
+            ev.Played(1, "VX1", 6, sound_ms=731.0),
+            ev.Heard(1, "VX1", "We are", played_ms=800.0),
+            OVER,
+        ],
+    )
+    async with serving(tmp_path) as server, visit(browser, server, path, "act") as page:
+        steps = page.locator("#call-timeline tbody tr")
+        await expect(steps).to_contain_text(
+            [
+                re.compile(r"webhook\s+1\.0 s"),
+                re.compile(r"until the session began\s+1\.0 s"),
+                re.compile(r"reply We are open\.\s+412 ms\s*heard 731 ms, all 1\.5 s"),
+                "the caller cut in after 0.8 s of speech",
+            ]
+        )
+
+
 async def test_who_watches_reads_no_number(browser: Browser, tmp_path: Path) -> None:
     path = await written(tmp_path, [OPENED, ev.Prompted("Call me at +15550190077."), OVER])
     async with serving(tmp_path) as server, visit(browser, server, path, "watch") as page:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +22,7 @@ from voice_app.console.feed import feed
 from voice_app.console.pages import Pages
 from voice_app.followups.report import CallReport, ReportedTool, report_of
 from voice_app.journal import Entry
-from voice_app.journal.events import Connected, Heard, Noted, Opened, Replied, Served, Transcribed
+from voice_app.journal.events import Connected, Heard, Noted, Opened, Played, Replied, Served, Transcribed
 from voice_app.runtime import ActRefusedError, Services, Supervision
 from voice_app.settings import Role
 
@@ -37,8 +37,18 @@ class TimedStep(msgspec.Struct, kw_only=True):
     what: str
     first_ms: float | None = None
     """Until the first token was on the wire."""
+    sound_ms: float | None = None
+    """Until the caller heard the voice."""
     total_ms: float | None = None
     note: str = ""
+
+    @property
+    def parts(self) -> list[tuple[str, float]]:
+        """What of it is known, the longest first: ``whole``, ``sound``, ``first``."""
+        known = (("whole", self.total_ms), ("sound", self.sound_ms), ("first", self.first_ms))
+        return sorted(
+            ((name, value) for name, value in known if value is not None), key=itemgetter(1), reverse=True
+        )
 
 
 class GrowingLine(msgspec.Struct):
@@ -187,6 +197,7 @@ def _growing(state: CallState, entries: Iterable[Entry]) -> Iterator[GrowingLine
 def _steps(detail: CallDetail, entries: Iterable[Entry]) -> Iterator[TimedStep]:
     asked: float | None = None
     answered: float | None = None
+    replies: dict[tuple[str, int], TimedStep] = {}
     for entry in entries:
         match entry.event:
             case Opened():
@@ -198,15 +209,20 @@ def _steps(detail: CallDetail, entries: Iterable[Entry]) -> Iterator[TimedStep]:
                 took = (entry.at - answered) * 1000
                 yield TimedStep(at=answered, what="until the session began", total_ms=took)
                 answered = None
+            case Replied() as event:
+                key = event.session_id, event.reply
+                step = replies.setdefault(key, TimedStep(at=entry.at, what="reply"))
+                step.note = event.after(step.note)
+                step.first_ms = step.first_ms if event.first_token_ms is None else event.first_token_ms
+                step.total_ms = step.total_ms if event.total_ms is None else event.total_ms
+            case Played(sound_ms=sound) as event if sound is not None:
+                key = event.session_id, event.reply
+                replies.setdefault(key, TimedStep(at=entry.at, what="reply")).sound_ms = sound
             case Heard(played_ms=played) if played is not None:
                 note = f"after {played / 1000:.1f} s of speech"
                 yield TimedStep(at=entry.at, what="the caller cut in", note=note)
             case _:
                 pass
-    for line in detail.dialogue:
-        if line.who == "agent" and (line.first_token_ms is not None or line.total_ms is not None):
-            yield TimedStep(
-                at=line.at, what="reply", first_ms=line.first_token_ms, total_ms=line.total_ms, note=line.text
-            )
+    yield from (step for step in replies.values() if step.first_ms is not None)
     for tool in detail.tools:
         yield TimedStep(at=tool.at, what=f"tool {tool.name}", total_ms=tool.duration_ms)
