@@ -186,11 +186,13 @@ def test_the_schema_that_ships_is_that_of_the_code() -> None:
     assert SCHEMA.read_text("utf-8") == schema(), "write voice_app.testing.scenario.schema() to it"
 
 
-async def test_a_line_that_cannot_be_opened_is_a_usage_error(folder: Path) -> None:
+@pytest.mark.parametrize("processes", ["1", "2"])
+async def test_a_line_that_cannot_be_opened_is_a_usage_error(folder: Path, processes: str) -> None:
     (folder / "failing.yaml").write_text(FAILING.replace("an_agent:agent", "an_agent:agnet"))
-    result = await voice_app(folder, "rehearse", "failing.yaml")
+    result = await voice_app(folder, "rehearse", "failing.yaml", "--parallel", processes)
     assert result.code == 2
-    assert "did you mean agent?" in result.err
+    told = "VOICE_APP_AGENT=an_agent:agnet: an_agent has no agnet; did you mean agent?"
+    assert f"failing.yaml: {told}\n" in result.err
 
 
 # --- from a call ----------------------------------------------------------------------------------

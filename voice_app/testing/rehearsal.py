@@ -17,6 +17,7 @@ import yaml
 from voice_app.agents.loader import AgentError
 from voice_app.sandbox.phone import Person
 from voice_app.settings import SettingsError
+from voice_app.telemetry import configure_logging
 from voice_app.testing.caller import Caller, CallFailure, RungPerson
 from voice_app.testing.line import PhoneLine, line_settings, open_line
 from voice_app.testing.model import ScriptedModel, serve_model
@@ -56,13 +57,25 @@ def rehearse(variants: Sequence[Variant], *, repeat: int = 1, parallel: int = 1)
         return
     # Spawned, as the lines of a process share its agent's module: a fork would share this one's threads too.
     with ProcessPoolExecutor(parallel, multiprocessing.get_context("spawn")) as pool:
-        pending = [pool.submit(run_variant, *run) for run in runs]
+        pending = [pool.submit(_run_elsewhere, *run) for run in runs]
         try:
             for done in as_completed(pending):
-                yield done.result()
+                result = done.result()
+                if isinstance(result, list):
+                    raise SettingsError(result)
+                yield result
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _run_elsewhere(variant: Variant, attempt: int) -> Rehearsed | list[str]:
+    """The same in another process; or the problems with the settings."""
+    configure_logging("error")
+    try:
+        return run_variant(variant, attempt)
+    except SettingsError as error:
+        return error.problems
 
 
 def run_variant(variant: Variant, attempt: int = 1) -> Rehearsed:
