@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 from rich.table import Table
 
-from voice_app.cli.output import console, plain, printable
-from voice_app.findings import counted
+from voice_app.cli.output import console, plain
+from voice_app.findings import counted, printable
 from voice_app.testing.rehearsal import Rehearsed
 
 
