@@ -67,7 +67,7 @@ def good_run() -> ChaosRun:
     return ChaosRun(
         seed=1,
         calls=[story],
-        faults=[FaultWindow("kill -9", 21.0, 25.0, explains=6, crash=True)],
+        faults=[FaultWindow("kill -9", 21.0, 25.0, explains=6, excuses="without a close frame")],
         journal={SID: rows(*asked)},
         samples=[sample(float(at)) for at in range(200)],
     )
@@ -95,7 +95,7 @@ def error_of_ours(run: ChaosRun) -> None:
 
 
 def crash_of_its_own(run: ChaosRun) -> None:
-    run.faults = [replace(run.faults[0], crash=False)]
+    run.faults = [replace(run.faults[0], excuses="")]
 
 
 def not_kept(run: ChaosRun) -> None:
@@ -206,6 +206,22 @@ def test_a_promise_that_is_broken_is_told(breaks: Callable[[ChaosRun], None], pr
 def test_what_was_said_as_the_line_broke_may_be_lost_with_it() -> None:
     run = good_run()
     run.calls[0].said.append((21.0, question(1, 2, 2)))
+    assert broken(run) == set()
+
+
+def test_what_was_said_to_a_server_that_read_nothing_may_be_lost_with_the_line() -> None:
+    run = good_run()
+    run.calls[0].said.append((18.0, question(1, 2, 2)))
+    assert broken(run) == {ONCE}
+    run.faults.append(FaultWindow("server: frozen", 17.5, 21.0, explains=0, deaf=5))
+    assert broken(run) == set()
+
+
+def test_a_call_that_is_taken_up_while_the_database_is_away_may_be_forgotten() -> None:
+    run = good_run()
+    run.forgotten.append((25.0, 1, 1))
+    assert broken(run) == {KNOWN}
+    run.faults.append(FaultWindow("database: away", 22.5, 24.0, explains=0, blind=True))
     assert broken(run) == set()
 
 

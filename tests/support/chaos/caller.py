@@ -312,7 +312,8 @@ class ChaosCaller:
     def _judge(self, call: PhoneCall) -> None:
         """How a call ended that the caller has not ended."""
         last = call.replies[-1].text if call.replies else ""
-        if call.endings and call.endings[-1].status == "ended":
-            self.story.ending = "goodbye"
+        leaving = self.story.said and "goodbye" in self.story.said[-1][1]
+        if leaving or (call.endings and call.endings[-1].status == "ended"):
+            self.story.ending = "goodbye"  # a line that breaks in it is not opened again for the rest
         else:
             self.story.ending = "apology" if _APOLOGY.search(last) else "cut off"

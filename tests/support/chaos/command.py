@@ -15,7 +15,7 @@ import resource
 import shutil
 import sys
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
 from time import monotonic
@@ -108,8 +108,10 @@ class Chaos:
                 await fault.apply(self._here, strike.seconds)
             finally:
                 self._in_force.remove(fault.name)
-                window = FaultWindow(fault.name, began, monotonic(), fault.explains, fault.crash)
-                self._run.faults.append(window)
+                window = FaultWindow(fault.name, began, monotonic(), fault.explains)
+                self._run.faults.append(
+                    replace(window, excuses=fault.excuses, deaf=fault.deaf, blind=fault.blind)
+                )
             await asyncio.sleep(CALM_SECONDS)
 
     async def _settle(self) -> None:
@@ -126,6 +128,7 @@ class Chaos:
                     if not any([await self._here.metric(server, name) for name in names]):
                         break
                 await asyncio.sleep(0.2)
+        await self._here.model.hang_up()
         await asyncio.sleep(3)
         await self._here.sample()
 

@@ -43,7 +43,10 @@ class ChaosFault:
     apply: Apply
     explains: float = 0.0
     """The longest silence that it explains, in seconds; 0: callers hear nothing of it."""
-    crash: bool = False
+    excuses: str = ""
+    deaf: float = 0.0
+    blind: bool = False
+    """These three as in `FaultWindow`."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -167,6 +170,13 @@ async def _cut(world: World, seconds: float) -> None:
     await asyncio.sleep(min(seconds, 3))
 
 
+async def _clocks_jump(world: World, seconds: float) -> None:
+    """The servers' clocks are wrong by a minute or an hour, and then they are put right."""
+    world.set_clock(world.dice.choice((-3600.0, -60.0, 60.0, 3600.0)))
+    await asyncio.sleep(seconds)
+    world.set_clock(0.0)
+
+
 # --- Twilio, and strangers ----------------------------------------------------------------------
 
 
@@ -263,15 +273,35 @@ FAULTS: Final = [
     ChaosFault(name="model: 429", lane="model", seconds=(3, 8), apply=_model("429"), explains=4),
     ChaosFault(name="model: garbage", lane="model", seconds=(3, 8), apply=_model("garbage"), explains=4),
     ChaosFault(name="model: endless", lane="model", seconds=(3, 8), apply=_model("endless")),
-    ChaosFault(name="agent: blocks", lane="model", seconds=(3, 8), apply=_model("blocking"), explains=12),
-    ChaosFault(name="kill -9", lane="machines", seconds=(1, 2), apply=_killed, explains=6, crash=True),
+    ChaosFault(
+        name="agent: blocks", lane="model", seconds=(3, 8), apply=_model("blocking"), explains=12, deaf=6
+    ),
+    ChaosFault(
+        name="kill -9",
+        lane="machines",
+        seconds=(1, 2),
+        apply=_killed,
+        explains=6,
+        excuses="without a close frame",
+    ),
     ChaosFault(name="SIGTERM", lane="machines", seconds=(3, 3), apply=_stopped, explains=6),
     ChaosFault(name="rolling restart", lane="machines", seconds=(6, 6), apply=_rolling, explains=6),
-    ChaosFault(name="server: frozen", lane="machines", seconds=(1, 5), apply=_frozen_server, explains=10),
-    ChaosFault(name="database: away", lane="machines", seconds=(3, 8), apply=_database_away),
-    ChaosFault(name="database: frozen", lane="machines", seconds=(3, 8), apply=_database_frozen),
-    ChaosFault(name="database: slow", lane="machines", seconds=(3, 8), apply=_database_slow),
-    ChaosFault(name="disks full", lane="machines", seconds=(3, 6), apply=_disks_full),
+    ChaosFault(
+        name="server: frozen", lane="machines", seconds=(1, 5), apply=_frozen_server, explains=10, deaf=6
+    ),
+    ChaosFault(name="database: away", lane="machines", seconds=(3, 8), apply=_database_away, blind=True),
+    ChaosFault(name="database: frozen", lane="machines", seconds=(3, 8), apply=_database_frozen, blind=True),
+    ChaosFault(name="database: slow", lane="machines", seconds=(3, 8), apply=_database_slow, blind=True),
+    ChaosFault(name="disks full", lane="machines", seconds=(3, 6), apply=_disks_full, blind=True),
+    ChaosFault(
+        # The address of a session that is about to be opened is then too old: Twilio asks what to do.
+        name="clocks jump",
+        lane="machines",
+        seconds=(3, 8),
+        apply=_clocks_jump,
+        explains=2,
+        excuses="^64102",
+    ),
     ChaosFault(name="network: cut", lane="machines", seconds=(2, 3), apply=_cut, explains=4),
     ChaosFault(name="Twilio: 503", lane="outside", seconds=(3, 8), apply=_twilio(status=503)),
     ChaosFault(name="Twilio: slow", lane="outside", seconds=(3, 8), apply=_twilio(delay=3.0)),

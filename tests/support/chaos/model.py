@@ -51,7 +51,7 @@ class ChaosModel:
         app.add_routes(
             [web.post("/v1/chat/completions", self._complete), web.get("/v1/models", self._models)]
         )
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        self._runner = runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -59,6 +59,11 @@ class ChaosModel:
             yield
         finally:
             await runner.cleanup()
+
+    async def hang_up(self) -> None:
+        """Close the connections that clients keep open for their next request."""
+        if (server := self._runner.server) is not None:
+            await server.shutdown(0.2)
 
     async def _models(self, request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": []})

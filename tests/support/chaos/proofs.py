@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from support.chaos.story import CallStory, ChaosRun, FaultWindow, Sample, asked_about
+from support.chaos.story import CallStory, ChaosRun, Sample, asked_about
 
 LONGEST_SILENCE: Final = 2.0
 """Seconds that a caller waits in mid-call before it needs an explanation."""
@@ -23,7 +23,6 @@ MORE_KIB: Final = 20_000
 """A process that has lived for `GROWN_SECONDS` may not grow by more than both from then on."""
 GROWN_SECONDS: Final = 60.0
 _POLITE: Final = frozenset({"goodbye", "person", "message", "apology"})
-_CRASH: Final = "without a close frame"
 _MEASURED_BETTER: Final = re.compile(r"a token came \d+ ms after an interruption")
 """The phone guesses by the clock, which a busy machine proves wrong; `CallStory.stale` is exact."""
 
@@ -95,7 +94,7 @@ def troubled(run: ChaosRun, story: CallStory) -> Iterator[str]:
     for at, problem in story.problems:
         if _MEASURED_BETTER.search(problem):
             continue
-        if _CRASH in problem and any(fault.crash and fault.meets(at, at) for fault in run.faults):
+        if any(fault.meets(at, at) and re.search(fault.excuses or "$^", problem) for fault in run.faults):
             continue
         yield problem
 
@@ -121,7 +120,7 @@ def misplaced(run: ChaosRun, story: CallStory) -> Iterator[str]:
         yield f"kept twice: {twice}"
     if made_up := [text for text in kept if text not in said]:
         yield f"kept, and never said: {made_up}"
-    if missing := [text for at, text in story.said if text not in kept and not _at_a_break(story, at)]:
+    if missing := [text for at, text in story.said if text not in kept and not _at_a_break(run, story, at)]:
         yield f"said, and not kept: {missing}"
     if [text for text in said if text in kept] != [text for text in kept if text in said]:
         yield f"not in order: {kept}"
@@ -141,8 +140,8 @@ def forgotten(run: ChaosRun) -> Iterator[str]:
         story = stories.get(asked[0])
         if story is None:
             continue
-        at_all = [at for at, text in story.said if asked in asked_about(text)]
-        if not any(_at_a_break(story, at) for at in at_all):
+        times = [at for at, text in story.said if asked in asked_about(text)]
+        if not any(_at_a_break(run, story, at) or _lost_from_sight(run, story, at) for at in times):
             yield f"{story.call_sid}: question {asked[1]} was forgotten"
 
 
@@ -156,9 +155,11 @@ def mixed(run: ChaosRun) -> Iterator[str]:
 def unexplained(run: ChaosRun, story: CallStory) -> Iterator[str]:
     """A caller waited, and no fault that was in force explains so long a silence."""
     for silence in story.silences:
-        met = [fault for fault in [*run.faults, *_late(run)] if fault.meets(silence.began, silence.ended)]
-        if silence.seconds > LONGEST_SILENCE + sum(fault.explains for fault in met):
-            yield f"{silence.seconds:.1f} s of silence, {silence.began - story.began:.1f} s into the call"
+        began, ended = silence.began, silence.ended
+        explained = sum(fault.explains for fault in run.faults if fault.meets(began, ended))
+        explained += 2 * _late(run, began, ended)  # an answer comes through us twice: we are the model, too
+        if silence.seconds > LONGEST_SILENCE + explained:
+            yield f"{silence.seconds:.1f} s of silence, {began - story.began:.1f} s into the call"
 
 
 def grown(samples: list[Sample]) -> Iterator[str]:
@@ -186,15 +187,25 @@ def _each(run: ChaosRun, check: Callable[[ChaosRun, CallStory], Iterable[str]]) 
         yield from (f"{story.call_sid}: {line}" for line in check(run, story))
 
 
-def _at_a_break(story: CallStory, at: float) -> bool:
-    """Whether a line broke so soon after something was said that it may have been lost with it."""
-    return any(-DURABLE_SECONDS <= broke - at <= DURABLE_SECONDS for broke in story.breaks)
+def _at_a_break(run: ChaosRun, story: CallStory, at: float) -> bool:
+    """Whether the line broke, or ended, so soon after something was said that it may be lost with it."""
+    for broke in [*story.breaks, story.ended]:
+        deaf = [fault.deaf for fault in run.faults if fault.meets(at, broke)]
+        within = DURABLE_SECONDS + max(deaf, default=0) + _late(run, at, broke)
+        if -DURABLE_SECONDS <= broke - at <= within:
+            return True
+    return False
 
 
-def _late(run: ChaosRun) -> Iterator[FaultWindow]:
-    """Where this machine had no time for us, nobody knows what the servers had."""
-    for span in run.late:
-        yield FaultWindow("this machine", span.began, span.ended, explains=span.seconds)
+def _lost_from_sight(run: ChaosRun, story: CallStory, at: float) -> bool:
+    """Whether the call was taken up later, while nobody could be asked what had been said."""
+    blind = [fault for fault in run.faults if fault.blind]
+    return any(since > at and any(fault.meets(since, since) for fault in blind) for since in story.sessions)
+
+
+def _late(run: ChaosRun, began: float, ended: float) -> float:
+    """How long this machine had no time for us meanwhile: nobody knows what it had for the servers."""
+    return sum(span.seconds for span in run.late if span.began <= ended and began <= span.ended)
 
 
 def _by_process(samples: list[Sample]) -> dict[int, list[Sample]]:

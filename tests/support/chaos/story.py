@@ -52,8 +52,12 @@ class FaultWindow:
     """Everything was as before again."""
     explains: float
     """The longest silence that it explains, in seconds; 0: none."""
-    crash: bool = False
-    """Processes were killed, so that sockets end without a close frame."""
+    excuses: str = ""
+    """A regular expression for what the phone may complain of meanwhile."""
+    deaf: float = 0.0
+    """So many seconds a server may read nothing: what is said then may be lost with the line."""
+    blind: bool = False
+    """Nobody can be asked what was said before: a server that takes a call up does not know it."""
 
     def meets(self, began: float, ended: float) -> bool:
         return self.began <= ended and began <= self.ended

@@ -6,6 +6,8 @@ import asyncio
 import os
 import random
 import re
+import shutil
+import struct
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -28,6 +30,7 @@ from voice_app.cli.fleet_servers import FleetServers, behind_nginx
 from voice_app.sandbox.network import Network
 
 SITE: Final = Path(__file__).parents[3] / "scripts/deploy/nginx.conf"
+CLOCK: Final = Path(__file__).with_name("clock.c")
 SETTINGS: Final = {
     "PYTHONPATH": FOLDERS,
     "OPENAI_API_KEY": "none",
@@ -53,7 +56,7 @@ PACE: Final = 6.0
 """Words per second: twice the pace of people."""
 ATTEMPTS: Final = 20
 SAMPLE_SECONDS: Final = 1.0
-LATE_SECONDS: Final = 0.3
+LATE_SECONDS: Final = 0.1
 """Our own loop is late by so much: then the servers may be, too."""
 
 
@@ -72,6 +75,8 @@ class World:
     http: aiohttp.ClientSession
     dice: random.Random
     disks: list[Path]
+    clock: Path
+    """How many seconds the servers' clocks are ahead: a double."""
     callers: list[ChaosCaller] = field(default_factory=list)
 
     def a_server(self) -> Child:
@@ -81,6 +86,11 @@ class World:
     def folder(self) -> Path:
         """Where each of them has a folder."""
         return self.fleet.double.folder.parent
+
+    def set_clock(self, ahead: float) -> None:
+        """Have the clock of all servers be so many seconds ahead of this machine's, or behind it."""
+        with self.clock.open("r+b") as file:  # the same file: they have it in their memory
+            file.write(struct.pack("d", ahead))
 
     async def start(self, server: Child) -> None:
         """Start it again, and return when it takes calls. As with systemd, there is another attempt.
@@ -153,13 +163,16 @@ async def world(run: ChaosRun) -> AsyncIterator[World]:
         await stack.enter_async_context(model.serve())
         postgres = stack.enter_context(_postgres())
         url = postgres.create()
-        settings = SETTINGS | {"OPENAI_BASE_URL": model.base_url}
+        clock = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "ahead"
+        settings = SETTINGS | {"OPENAI_BASE_URL": model.base_url} | _own_clock(clock, run)
         fleet, base_url = await stack.enter_async_context(behind_nginx(SITE, url, 0, 2, settings))
         disks = [stack.enter_context(_small_disk(server.folder / "disk", run)) for server in fleet.servers]
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         dice = random.Random(f"world {run.seed}")
         found = [disk for disk in disks if disk is not None]
-        yield World(run, fleet, postgres, model, url, base_url, fleet.network(base_url), http, dice, found)
+        yield World(
+            run, fleet, postgres, model, url, base_url, fleet.network(base_url), http, dice, found, clock
+        )
 
 
 @contextmanager
@@ -185,3 +198,18 @@ def _small_disk(folder: Path, run: ChaosRun) -> Iterator[Path | None]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=False)
+
+
+def _own_clock(clock: Path, run: ChaosRun) -> dict[str, str]:
+    """Settings with which a process has a clock that this file moves; none where there is no compiler."""
+    clock.write_bytes(struct.pack("d", 0.0))
+    library, compiler = clock.with_name("clock.so"), shutil.which("cc")
+    made = compiler and subprocess.run(
+        [compiler, "-shared", "-fPIC", "-O2", "-o", library, CLOCK, "-ldl"],
+        check=False,
+        capture_output=True,
+    )
+    if not made or made.returncode:
+        run.skipped["clocks jump"] = "there is no C compiler (cc) to make clocks with"
+        return {}
+    return {"LD_PRELOAD": str(library), "CHAOS_CLOCK": str(clock)}

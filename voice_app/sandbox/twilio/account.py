@@ -95,6 +95,8 @@ class SandboxAccount:
         """TwiML applications by their SID, as the API shows them."""
         self.operations: dict[str, PendingOperation] = {}
         self.conversations: dict[str, StoredConversation] = {}
+        self.aged_at = 0.0
+        """When it was last looked which of them have grown old, on the clock."""
         self.idempotency: dict[str, PendingOperation] = {}
         """What each idempotency key began, by method, path and key."""
         self.stores: dict[str, StoredMemory] = {}

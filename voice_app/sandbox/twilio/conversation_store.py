@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Final
 
 from voice_app.sandbox.twilio import analysis
 from voice_app.sandbox.twilio.account import SandboxAccount
@@ -11,6 +11,8 @@ from voice_app.sandbox.twilio.errors import RefusedRequestError, invalid
 from voice_app.sandbox.twilio.memory_store import resolved
 from voice_app.sandbox.twilio.records import Json, OutgoingWebhook, StoredConversation, new_id
 
+AGING_SECONDS: Final = 1.0
+"""How often it is looked for conversations that grow old: their timers have minutes; there may be many."""
 _KEPT_BACK = ("configuration", "participants")
 
 
@@ -21,8 +23,10 @@ def settle(account: SandboxAccount) -> None:
         due = operation.created_at + account.behaviour.operation_seconds
         if operation.completed_at is None and now >= due:
             account.complete(operation)
-    for conversation in account.conversations.values():
-        _age(account, conversation, now)
+    if not 0 <= now - account.aged_at < AGING_SECONDS:
+        account.aged_at = now
+        for conversation in account.conversations.values():
+            _age(account, conversation, now)
     for store in account.stores.values():
         due_now = [effect for due, effect in store.queued if due <= now]
         store.queued = [item for item in store.queued if item[0] > now]
