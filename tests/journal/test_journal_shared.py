@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from uuid import UUID
+
 import pytest
 
 from support.postgres import Postgres
@@ -22,6 +25,25 @@ async def test_what_has_a_name_is_kept_once_whoever_tells_it_and_when(database_u
         kinds = [type(entry.event) for entry in await journal.events("CA1")]
     assert kinds.count(Notified) == 1
     assert kinds.count(Prompted) == 6
+
+
+async def test_what_follows_on_a_server_whose_clock_is_behind_comes_after_what_it_has_read(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Journal(postgres_url) as ahead, Journal(postgres_url) as behind:
+        with monkeypatch.context() as patch:
+            ids = iter(f"{(time.time_ns() // 1_000_000 + 3_600_000) << 16 | 0x7000:016x}" for _ in range(2))
+            dashed = (f"{id_[:8]}-{id_[8:12]}-{id_[12:]}-8000-{'0' * 12}" for id_ in ids)
+            patch.setattr("voice_app.journal.journal.uuid_utils.uuid7", lambda: next(dashed))
+            ahead.write("CA1", Opened(CALLER))
+        await ahead.flush()
+        await behind.events("CA1")
+        written = [behind.write("CA1", Prompted(f"{number}")).id for number in range(50)]
+        await behind.flush()
+        entries = await ahead.events("CA1")
+    assert [entry.id for entry in entries[1:]] == written
+    assert type(entries[0].event) is Opened
+    assert all(UUID(id_).version == 7 for id_ in written)
 
 
 async def test_servers_know_of_each_other(postgres_url: str) -> None:

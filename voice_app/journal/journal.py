@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from secrets import randbits
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar, TypeVarTuple
+from uuid import UUID
 
 import uuid_utils
 
@@ -98,6 +100,7 @@ class Journal:
             gather_s=gather_s,
             capacity=capacity,
         )
+        self._ids = _Ids()
         self._durable = ""
         self._late = 0
         self._open = False
@@ -178,7 +181,7 @@ class Journal:
         ``once`` is a name for what happened: an entry is left out if the journal has one of that name,
         whoever wrote it and when.
         """
-        entry = Entry(str(uuid_utils.uuid7()), self._clock(), call_sid, event, once)
+        entry = Entry(self._ids.next(), self._clock(), call_sid, event, once)
         if self._closed:
             self._late += 1
             log.error("journal: an event of call %s came after the journal was closed and is lost", call_sid)
@@ -243,6 +246,8 @@ class Journal:
             if not known:
                 raise
             return known
+        if entries:
+            self._ids.follow(entries[-1].id)
         waiting += self._cache.of(call_sid, after=durable)
         if waiting:
             merged = {entry.id: entry for entry in (*entries, *waiting)}
@@ -417,3 +422,24 @@ def _identity(store: Store) -> str:
     if store.shared:
         return store.name
     return str(Path(store.database.engine.url.database or ":memory:").resolve())
+
+
+class _Ids:
+    """Ids in the order of writing, also behind those that another machine wrote by a clock that is ahead."""
+
+    def __init__(self) -> None:
+        self._latest = ""
+
+    def follow(self, id_: str) -> None:
+        """What is written from now on comes after this one."""
+        self._latest = max(self._latest, id_)
+
+    def next(self) -> str:
+        """A UUIDv7: of this moment, or of the millisecond after the latest one."""
+        id_ = str(uuid_utils.uuid7())
+        if id_ <= self._latest:
+            milliseconds = (UUID(self._latest).int >> 80) + 1
+            fields = milliseconds << 16 | 7 << 12 | randbits(12)
+            id_ = str(UUID(int=fields << 64 | 2 << 62 | randbits(62)))
+        self._latest = id_
+        return id_

@@ -23,6 +23,8 @@ MORE_KIB: Final = 20_000
 """A process that has lived for `GROWN_SECONDS` may not grow by more than both from then on."""
 GROWN_SECONDS: Final = 60.0
 _POLITE: Final = frozenset({"goodbye", "person", "message", "apology"})
+_OF_THEMSELVES: Final = frozenset({"notified", "cost"})
+"""Events that have no place in a call: they are told when they are told."""
 _MEASURED_BETTER: Final = re.compile(r"a token came \d+ ms after an interruption")
 """The phone guesses by the clock, which a busy machine proves wrong; `CallStory.stale` is exact."""
 
@@ -110,6 +112,7 @@ def misplaced(run: ChaosRun, story: CallStory) -> Iterator[str]:
     ):
         yield "entries are there twice, or out of order"
     turned_away = story.ending == "apology" and not story.sessions  # by nginx, perhaps: we never heard of it
+    rows = [row for row in rows if row.kind not in _OF_THEMSELVES]
     if not turned_away and (rows[0].kind != "opened" or not any(row.kind == "closed" for row in rows)):
         yield f"it begins with {rows[0].kind!r} and ends with {rows[-1].kind!r}"
     if again := [once for once, times in Counter(row.once for row in rows if row.once).items() if times > 1]:
@@ -156,7 +159,9 @@ def unexplained(run: ChaosRun, story: CallStory) -> Iterator[str]:
     """A caller waited, and no fault that was in force explains so long a silence."""
     for silence in story.silences:
         began, ended = silence.began, silence.ended
-        explained = sum(fault.explains for fault in run.faults if fault.meets(began, ended))
+        # What a fault has begun goes on for a while: a request to a model, a start, a look at a database.
+        met = [fault for fault in run.faults if fault.meets(began - fault.explains, ended)]
+        explained = sum(fault.explains for fault in met)
         explained += 2 * _late(run, began, ended)  # an answer comes through us twice: we are the model, too
         if silence.seconds > LONGEST_SILENCE + explained:
             yield f"{silence.seconds:.1f} s of silence, {began - story.began:.1f} s into the call"
