@@ -24,7 +24,7 @@ WORDS: Final = tuple(f"word{number}{'. ' if number % 5 == 0 else ' '}" for numbe
 WORD_SECONDS: Final = 0.002
 TWIML: Final = (
     '<?xml version="1.0" encoding="UTF-8"?><Response><Connect action="/ended"><ConversationRelay '
-    'url="wss://backend.example.com/relay/{sid}" welcomeGreeting="Hello."/></Connect></Response>'
+    'url="wss://backend.example.com/relay/{sid}" applicationReconnect="true"/></Connect></Response>'
 )
 _TYPES: Final = frozenset({"setup", "prompt", "interrupt", "dtmf", "info", "error"})
 
@@ -84,6 +84,8 @@ class RelayBackend:
         self.fault = fault
         self.network = Network(ORIGIN, ORIGIN, TOKEN)
         self._open = 0
+        self._known: set[str] = set()
+        """The calls whose setup came, on whichever socket."""
         self._died = False
         self._over = asyncio.Event()
 
@@ -125,13 +127,16 @@ class RelayBackend:
         kind = self.fault.kind
         if self._refuses(request, "wss", {}) or kind == "no socket" or self._died:
             return web.Response(status=403)
+        sid = request.match_info["sid"]
+        if kind == "one socket" and sid in self._known:
+            return web.Response(status=403)
         if kind == "no compression" and "Sec-WebSocket-Extensions" in request.headers:
             return web.Response(status=400)
         ws = web.WebSocketResponse(
             autoping=kind != "no pong", autoclose=kind != "no close", decode_text=kind != "any bytes"
         )
         await ws.prepare(request)
-        talk = _Talk(ws, request)
+        talk = _Talk(ws, request, was_set_up=sid in self._known and kind != "forgets")
         self._open += 1
         try:
             await self._talk(talk)
@@ -187,6 +192,7 @@ class RelayBackend:
                     await talk.ws.send_json({"type": "end"})
                 else:
                     talk.was_set_up = True
+                    self._known.add(frame["callSid"])
             case "prompt" if frame["last"] and frame["voicePrompt"].strip():
                 if talk.was_set_up or self.fault.kind == "needs no setup":
                     await self._answer(talk, frame["voicePrompt"])

@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from support.relay_backend import ACCOUNT, END, ORIGIN, TOKEN, Fault, Frame, RelayBackend, is_known, nth
+from support.rivals.conformance import put_into
 from support.sandbox import sandbox
 from voice_app.testing.conformance import (
     CASES,
@@ -72,7 +73,9 @@ async def test_what_needs_the_webhook_is_skipped_where_the_socket_alone_is_known
 
 
 async def test_this_server_passes_every_case(tmp_path: Path) -> None:
-    async with sandbox(tmp_path, agent="support.agents:conformant", silence_seconds=0) as server:
+    async with sandbox(
+        tmp_path, agent="support.agents:conformant", silence_seconds=0, reconnect=True
+    ) as server:
         address = BackendAddress(
             url=f"{server.base_url}/voice",
             is_webhook=True,
@@ -149,7 +152,9 @@ FAULTS: Final[dict[str, Callable[[], Fault]]] = {
     ),
     "setup-and-prompt-at-once": lambda: deaf(nth(1, "prompt")),
     "setup-twice": lambda: broken(nth(2, "setup")),
-    "second-session": lambda: deaf(a("setup", callStatus="IN_PROGRESS")),
+    "second-session": lambda: broken(a("setup", callStatus="IN_PROGRESS")),
+    "reconnect": lambda: Fault(kind="one socket"),
+    "reconnect-without-setup": lambda: Fault(kind="forgets"),
     "two-calls-at-once": lambda: Fault(kind="one call"),
     "prompt": lambda: deaf(a("prompt")),
     "prompt-primary-language": lambda: broken(a("prompt", lang="en")),
@@ -335,6 +340,21 @@ def test_every_case_names_a_section_that_there_is() -> None:
                 whole, _, item = section.partition(".")
                 places = [f"### {section} ", f"## {whole}. "] if item else [f"## {whole}. "]
                 assert any(place in page for place in places), (case.name, part)
+
+
+async def test_results_take_the_place_that_a_page_has_for_them() -> None:
+    report = await played(RelayBackend(Fault(answers=a("prompt", last=False))), "prompt", "partial-prompts")
+    before = (
+        "# A page\n\n<!-- results: scripts/conformance --page -->\nyesterday\n<!-- end of results -->\nend\n"
+    )
+    page = put_into(before, "scripts/conformance", {"mine": report, "again": report})
+    assert "yesterday" not in page
+    assert page.endswith("\n<!-- end of results -->\nend\n")
+    assert "- mine: 2 cases: 1 pass, 1 fail, 0 warn, 0 skip." in page
+    assert page.count("| **fail** | **fail** |") == page.count("| pass | pass |") == 1
+    assert put_into(page, "scripts/conformance", {"mine": report}).count("**fail**") == 1
+    with pytest.raises(ValueError, match="no lines"):
+        put_into("# A page", "", {})
 
 
 def test_the_page_has_the_results_of_every_case_and_this_server_passes() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from voice_app.testing.conformance.case import Grade, case
+from voice_app.testing.conformance.case import Grade, Need, case
 from voice_app.testing.conformance.trial import Trial
-from voice_app.testing.conformance.wire import BreachError
+from voice_app.testing.conformance.wire import BreachError, CaseSkippedError
 
 _BUSY = "nothing: the call fails with 64102, the line is busy"
 
@@ -174,6 +174,36 @@ async def second_session(trial: Trial) -> None:
         call.drop()
     async with trial.call(await trial.next_session(session)) as call:
         await call.ask()
+
+
+def _reconnects(name: str, sends: str, *, setup: bool) -> None:
+    """Where the TwiML asks Twilio to come back to a session, the backend knows it again."""
+
+    @case(
+        name,
+        sends=sends,
+        holds="a prompt is answered",
+        source="§1.2 applicationReconnect; §9.5 (what `setup` looks like then is not known)",
+        heard="silence after a moment's trouble on the line",
+        grade=Grade.UNCONFIRMED,
+        needs=(Need.WEBHOOK,),
+    )
+    async def _(trial: Trial) -> None:
+        session = await trial.session()
+        if not session.relay.is_true("applicationReconnect"):
+            raise CaseSkippedError("the TwiML has no applicationReconnect")
+        frame = trial.setup(session)
+        async with trial.call(session, **frame) as call:
+            await call.ask()
+            call.drop()
+        async with trial.opened(session) as call:
+            if setup:
+                await call.send(frame)
+            await call.ask()
+
+
+_reconnects("reconnect", "the socket is lost; its address again, with the same setup", setup=True)
+_reconnects("reconnect-without-setup", "the socket is lost; its address again, and no setup", setup=False)
 
 
 @case(
