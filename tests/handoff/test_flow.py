@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from voice_app.calls import CallState, HandoffState, HandoffStep
+from voice_app.calls import MISSES, CallState, HandoffState, HandoffStep
 from voice_app.handoff import (
     AGENT_FAILED,
     BUSY,
@@ -134,3 +136,76 @@ def test_whatever_happened_a_decision_fits_the_table_and_the_way_has_an_end(
             assert decision.attempt == state.handoff.attempt == before.attempt + 1
             state.take(Entry("9", TUESDAY.timestamp(), "CA1", HandedOff("busy")))
     raise AssertionError("it never comes to an end")
+
+
+class Transfers(RuleBasedStateMachine):
+    """A call whose people are rung, miss it, take it, or do what no table knows, in any order."""
+
+    @initialize(people=st.integers(0, 3), takes_back=st.booleans())
+    def begin(self, people: int, takes_back: bool) -> None:
+        self.targets = [Target(to=(f"+1555010001{number}",)) for number in range(people)]
+        self.takes_back = takes_back
+        self.steps: list[HandoffStep] = []
+        self.rung: list[Target] = []
+        """Since a person was asked for."""
+
+    @property
+    def state(self) -> CallState:
+        return folded(*(HandedOff(step, "support") for step in self.steps))
+
+    @property
+    def decision(self) -> NextStep:
+        return decide(self.state, *self.targets, takes_back=self.takes_back)
+
+    @rule()
+    def a_person_is_asked_for(self) -> None:
+        if self.state.handoff.allows(HandoffStep.REQUESTED):
+            self.rung = []
+        self.steps.append(HandoffStep.REQUESTED)
+
+    @rule()
+    def twilio_asks_what_to_do(self) -> None:
+        decision = self.decision
+        if decision.step is None:
+            return
+        assert self.state.handoff.allows(decision.step), (self.state.handoff, decision)
+        if isinstance(decision, RingTarget):
+            assert decision.target not in self.rung, "nobody is rung twice for one wish"
+            self.rung.append(decision.target)
+        self.steps.append(decision.step)
+        again = self.decision
+        assert type(again) is type(decision), "Twilio asks again, and is told the same"
+        assert again.step is None
+        if isinstance(again, RingTarget) and isinstance(decision, RingTarget):
+            assert (again.target, again.attempt) == (decision.target, decision.attempt)
+
+    @rule(step=st.sampled_from(sorted({*MISSES, HandoffStep.ACCEPTED, HandoffStep.FINISHED})))
+    def twilio_reports(self, step: HandoffStep) -> None:
+        self.steps.append(step)
+
+    @rule()
+    def the_caller_hangs_up(self) -> None:
+        self.steps.append(HandoffStep.HUNG_UP)
+
+    @invariant()
+    def what_is_decided_can_be_done(self) -> None:
+        handoff, decision = self.state.handoff, self.decision
+        assert handoff.attempt == len(self.rung) <= len(self.targets)
+        if handoff.state is HandoffState.OVER:
+            assert decision == SayGoodbye()
+        if isinstance(decision, ReturnToAgent) and decision.step is not None:
+            assert self.takes_back
+
+    def teardown(self) -> None:
+        """With nobody at home a transfer ends, after a bounded number of questions."""
+        for _ in range(2 * len(self.targets) + 2):
+            decision = self.decision
+            if isinstance(decision, RingTarget):
+                if decision.step is not None:
+                    self.steps.append(decision.step)
+                self.steps.append(HandoffStep.NO_ANSWER)
+        assert not isinstance(self.decision, RingTarget)
+
+
+Transfers.TestCase.settings = hypothesis_settings(max_examples=100, stateful_step_count=25)
+TestTransfers = Transfers.TestCase

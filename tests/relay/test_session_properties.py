@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from support.driver import Driver
 from voice_app import Break, EndCall, SwitchLanguage, Transfer
@@ -103,14 +105,50 @@ class Watched(Driver):
         assert not any("PARTIAL" in turn.turn.text for turn in self.turns)
 
 
-@given(st.lists(STEPS, max_size=60))
-def test_no_word_after_an_interruption_and_one_last_for_each_reply(steps: list[tuple[str, Any]]) -> None:
-    session = Watched()
-    for name, value in steps:
-        session.step(name, value)
-    if session.session._turns.busy:
-        session.step("finish", None)
-    assert not session.open or session.session.state is State.CLOSED
+class Conversation(RuleBasedStateMachine):
+    """A session and both who speak to it, in any order: no word after an interruption, one last a reply."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watched = Watched()
+
+    @rule(words=WORDS, last=st.booleans())
+    def the_caller_speaks(self, words: str, last: bool) -> None:
+        self.watched.step("prompt" if last else "partial", words)
+
+    @rule(step=STEPS)
+    def anything_happens(self, step: tuple[str, Any]) -> None:
+        self.watched.step(*step)
+
+    @precondition(lambda self: self.watched.session._turns.busy)
+    @rule(words=WORDS, done=st.booleans())
+    def the_agent_answers(self, words: str, done: bool) -> None:
+        self.watched.step("say", words)
+        if done:
+            self.watched.step("finish", None)
+
+    @precondition(lambda self: self.watched.unplayed())
+    @rule(words=st.integers(0, 12), at_once=st.booleans())
+    def the_caller_cuts_in(self, words: int, at_once: bool) -> None:
+        self.watched.step("interrupt", words)
+        if at_once:
+            self.watched.step("info", ("clientSpeaking", "on"))
+
+    @invariant()
+    def a_turn_is_answered_by_nobody_once_the_line_is_closed(self) -> None:
+        if self.watched.session.state is State.CLOSED:
+            asked = len(self.watched.turns)
+            self.watched.step("prompt", "Hello?")
+            assert len(self.watched.turns) == asked
+
+    def teardown(self) -> None:
+        if self.watched.session._turns.busy:
+            self.watched.step("finish", None)
+        assert not self.watched.open or self.watched.session.state is State.CLOSED
+
+
+Conversation.TestCase.settings = hypothesis_settings(max_examples=100, stateful_step_count=40)
+TestConversation = Conversation.TestCase
 
 
 @given(st.lists(STEPS, max_size=60))
