@@ -29,18 +29,18 @@ CHANNELS = st.sampled_from(["VOICE", "SMS", "CHAT"])
 class Account(RuleBasedStateMachine):
     """Two configurations, ours and another team's, and people who edit both."""
 
-    rules = Bundle("rules")
+    kept = Bundle("kept")
 
     def __init__(self) -> None:
         super().__init__()
         self.written: list[tuple[str, str, dict[str, Any]]] = []
         self.described = ""
 
-    @rule(target=rules, at=st.sampled_from([OURS, THEIRS]), channel=CHANNELS, item=st.sampled_from(HEARS))
+    @rule(target=kept, at=st.sampled_from([OURS, THEIRS]), channel=CHANNELS, item=st.sampled_from(HEARS))
     def add_one_that_hears(self, at: str, channel: str, item: dict[str, Any]) -> tuple[str, str, Any]:
         return self.add(at, channel, item)
 
-    @rule(target=rules, channel=CHANNELS, item=st.sampled_from(DOES_NOT))
+    @rule(target=kept, channel=CHANNELS, item=st.sampled_from(DOES_NOT))
     def add_one_that_does_not(self, channel: str, item: dict[str, Any]) -> tuple[str, str, Any]:
         return self.add(THEIRS, channel, item)
 
@@ -48,7 +48,7 @@ class Account(RuleBasedStateMachine):
         self.written.append((at, channel, item))
         return at, channel, item
 
-    @rule(gone=consumes(rules))
+    @rule(gone=consumes(kept))
     def remove(self, gone: tuple[str, str, Any]) -> None:
         if gone in self.written:
             self.written.remove(gone)
