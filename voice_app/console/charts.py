@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlencode
 
+import msgspec
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -58,7 +59,8 @@ def figures_routes(pages: Pages, services: Services) -> list[BaseRoute]:
             query = FigureQuery.of(given)
         except ValueError as error:
             query, problem = FigureQuery(since=time.time() - 86_400, until=time.time()), str(error)
-        found, before = await figures(journal, query), await figures(journal, query.before)
+        found = await figures(journal, query)
+        before = await figures(journal, msgspec.structs.replace(query.before, by="total"))
         return pages.show(
             request,
             visitor,

@@ -13,7 +13,7 @@ import msgspec
 from voice_app.calls.spreadsheet import line
 from voice_app.console.calls import moment
 from voice_app.journal import Journal
-from voice_app.journal.statistics import BUCKET_MS, GROUPINGS, GroupCount, Grouping
+from voice_app.journal.statistics import APART, BUCKET_MS, GROUPINGS, GroupCount, Grouping, together
 
 DAYS: Final = 7
 """As many are counted where nothing else is asked for."""
@@ -110,13 +110,13 @@ class FigureQuery(msgspec.Struct, frozen=True, kw_only=True):
 async def figures(journal: Journal, query: FigureQuery) -> CallFigures:
     """Count calls. Raises `JournalError`."""
     asked = (query.since, query.until, query.offset)
-    total = await journal.count("total", *asked)
     groups = await journal.count(query.by, *asked)
+    total = groups if query.by in APART else await journal.count("total", *asked)
     return CallFigures(
         by=query.by,
         since=query.since,
         until=query.until,
-        total=_row(total[0] if total else GroupCount(key=""), ""),
+        total=_row(together(total), ""),
         rows=[_row(group, _key(query, group.key)) for group in groups],
     )
 

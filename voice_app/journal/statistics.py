@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final, Literal, TypeAlias, get_args
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
 import msgspec
-from sqlalchemy import Integer, Select, case, cast, exists, func, literal, not_, select, text, true
+from sqlalchemy import Integer, Select, and_, case, cast, exists, func, literal, not_, or_, select, text
 from sqlalchemy.sql.elements import ColumnElement
 
 from voice_app.journal.database import Database
 from voice_app.journal.tables import calls, events, labels
 
+_Key = TypeVar("_Key")
+_Number = TypeVar("_Number", int, float)
 Grouping: TypeAlias = Literal["total", "hour", "day", "number", "agent", "variant", "reason", "outcome"]
 GROUPINGS: Final[tuple[Grouping, ...]] = get_args(Grouping)
+APART: Final[frozenset[Grouping]] = frozenset({"total", "hour", "day", "number"})
+"""Those whose groups share no call."""
 BUCKET_MS: Final = 10
 """Delays are counted in steps of so many milliseconds."""
 _SECONDS: Final = {"hour": 3600, "day": 86_400}
@@ -63,6 +67,26 @@ def count(
     return sorted(found.values(), key=lambda item: item.key)
 
 
+def together(groups: Iterable[GroupCount]) -> GroupCount:
+    """The total of groups that share no call."""
+    total = GroupCount(key="", flags={}, delays={}, sounds={}, costs={})
+    for group in groups:
+        total.calls += group.calls
+        total.closed += group.closed
+        total.contained += group.contained
+        total.seconds += group.seconds
+        _add(total.flags, group.flags)
+        _add(total.delays, group.delays)
+        _add(total.sounds, group.sounds)
+        _add(total.costs, group.costs)
+    return total
+
+
+def _add(total: dict[_Key, _Number], more: Mapping[_Key, _Number]) -> None:
+    for key, number in more.items():
+        total[key] = total[key] + number if key in total else number
+
+
 def _queries(
     database: Database, grouping: Grouping, since: float, until: float, offset: int
 ) -> Iterator[tuple[Select[Any], Any]]:
@@ -90,32 +114,47 @@ def _queries(
         .group_by(text("2")),
         _take_flags,
     )
-    ends_turn = events.c.data.contains('"ends_turn":true')  # once for each answer
-    for kind, name, once, take in (
-        ("reply", "first_token_ms", ends_turn, _take_delays),
-        ("played", "sound_ms", true(), _take_sounds),
-    ):
-        delay = database.json_number(events.c.data, name)
-        step = cast(func.floor(delay / BUCKET_MS) if database.shared else delay / BUCKET_MS, Integer)
-        yield (
-            base(select(key, step, func.count()), events, events.c.call_id == calls.c.id)
-            .where(*within, events.c.kind == kind, once, delay.is_not(None))
-            .group_by(text("2")),
-            take,
+    told = _told(database)
+    yield (
+        base(
+            select(key, *told.columns, func.count(), func.sum(told.amount)),
+            events,
+            events.c.call_id == calls.c.id,
         )
+        .where(*within, told.condition)
+        .group_by(*map(text, "234")),
+        _take_told,
+    )
+
+
+class _Told(NamedTuple):
+    """What single events tell: delays and costs, in one walk through the events of the calls."""
+
+    columns: tuple[ColumnElement[Any], ...]
+    """Kind, delay in steps of `BUCKET_MS`, currency."""
+    amount: ColumnElement[float]
+    condition: ColumnElement[bool]
+
+
+def _told(database: Database) -> _Told:
+    kind, data = events.c.kind, events.c.data
+    delay = case(
+        (kind == "reply", database.json_number(data, "first_token_ms")),
+        (kind == "played", database.json_number(data, "sound_ms")),
+    )
+    step = cast(func.floor(delay / BUCKET_MS) if database.shared else delay / BUCKET_MS, Integer)
     later = events.alias()
     corrected = exists().where(
         later.c.call_id == events.c.call_id, later.c.kind == "cost", later.c.id > events.c.id
     )
-    currency, amount = (
-        database.json_word(events.c.data, "currency"),
-        database.json_number(events.c.data, "amount"),
-    )
-    yield (
-        base(select(key, currency, func.sum(amount)), events, events.c.call_id == calls.c.id)
-        .where(*within, events.c.kind == "cost", not_(corrected))
-        .group_by(text("2")),
-        _take_costs,
+    return _Told(
+        columns=(kind, step, case((kind == "cost", database.json_word(data, "currency")))),
+        amount=case((kind == "cost", database.json_number(data, "amount"))),
+        condition=or_(
+            and_(kind == "reply", data.contains('"ends_turn":true')),  # once for each answer
+            and_(kind == "played", data.contains('"sound_ms":')),
+            and_(kind == "cost", not_(corrected)),
+        ),
     )
 
 
@@ -127,16 +166,12 @@ def _take_flags(group: GroupCount, row: Any) -> None:
     group.flags[row[1].partition(":")[2]] = row[2]
 
 
-def _take_delays(group: GroupCount, row: Any) -> None:
-    group.delays[row[1]] = row[2]
-
-
-def _take_sounds(group: GroupCount, row: Any) -> None:
-    group.sounds[row[1]] = row[2]
-
-
-def _take_costs(group: GroupCount, row: Any) -> None:
-    group.costs[row[1]] = float(row[2])
+def _take_told(group: GroupCount, row: Any) -> None:
+    _, kind, step, currency, number, amount = row
+    if currency is not None:
+        group.costs[currency] = float(amount)
+    elif step is not None:
+        (group.delays if kind == "reply" else group.sounds)[step] = number
 
 
 def _grouped(grouping: Grouping, offset: int) -> tuple[ColumnElement[Any], Any]:
