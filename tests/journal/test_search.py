@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +78,19 @@ def test_a_server_may_write_the_last_words_while_another_writes_the_end(
     one, two = Store(postgres_url), Store(postgres_url)
     one.create()
     write(one, "CA1", 1.0)
-    tell = one.database.tell
+    tell, other = one.database.tell, threading.Thread(target=append, args=(two, "CA1", 2.0, OVER))
 
     def told(*arguments: Any) -> None:
+        """The words are written, and before they are committed the end is."""
         tell(*arguments)
-        append(two, "CA1", 2.0, OVER)
+        other.start()
+        while not read(one, closed=True):
+            time.sleep(0.01)
 
     with monkeypatch.context() as patch:
         patch.setattr(one.database, "tell", told)
         append(one, "CA1", 2.0, Prompted("My order"))
+    other.join(10)
     assert read(two, said="order") == ["CA1"]
     one.close()
     two.close()

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, Table, TextClause, case, func, literal_column
@@ -48,6 +48,13 @@ class EventRow(msgspec.Struct):
     key: str | None
 
 
+class NumberedCall(NamedTuple):
+    """A call by its number."""
+
+    id: int
+    over: bool
+
+
 class NoticeListener(Protocol):
     """Hears what other processes write, in a thread of its own, until it is closed."""
 
@@ -82,7 +89,7 @@ class Database(ABC):
         """An INSERT that can be told what to do on a conflict."""
 
     @abstractmethod
-    def numbers(self, connection: Connection, call_sids: Collection[str]) -> dict[str, int]:
+    def numbers(self, connection: Connection, call_sids: Collection[str]) -> dict[str, NumberedCall]:
         """The numbers of these calls, where known. None of them is erased before the transaction ends."""
 
     @abstractmethod

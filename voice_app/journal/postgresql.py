@@ -31,7 +31,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from voice_app.journal.database import CHANNEL, Database, EventRow, OnNotice, Verb, malformed
+from voice_app.journal.database import CHANNEL, Database, EventRow, NumberedCall, OnNotice, Verb, malformed
 from voice_app.journal.notifications import Notifications
 from voice_app.journal.tables import FEW, has_key, is_open, key_index, open_index
 
@@ -121,9 +121,9 @@ class PostgreSQL(Database):
     def insert(self, table: Table) -> postgresql.Insert:
         return postgresql.insert(table)
 
-    def numbers(self, connection: Connection, call_sids: Collection[str]) -> dict[str, int]:
+    def numbers(self, connection: Connection, call_sids: Collection[str]) -> dict[str, NumberedCall]:
         found = connection.exec_driver_sql(_NUMBERS, (list(call_sids),))
-        return {row.call_sid: row.id for row in found}
+        return {row[0]: NumberedCall(row[1], bool(row[2])) for row in found}
 
     def forgotten(self, connection: Connection, call_sids: Collection[str]) -> set[str]:
         return set(connection.exec_driver_sql(_FORGOTTEN, (list(call_sids),)).scalars())
@@ -188,7 +188,9 @@ class PostgreSQL(Database):
 
 
 # The rows stay locked against being erased, and an event that follows finds its call.
-_NUMBERS: Final = "SELECT call_sid, id FROM calls WHERE call_sid = ANY(%b) FOR KEY SHARE"
+_NUMBERS: Final = (
+    "SELECT call_sid, id, closed_at IS NOT NULL FROM calls WHERE call_sid = ANY(%b) FOR KEY SHARE"
+)
 _FORGOTTEN: Final = "SELECT call_sid FROM forgotten WHERE call_sid = ANY(%b)"
 # As one text: to send a thousand rows as arrays, or as parameters, takes the client fifteen times the CPU.
 _INSERTION: Final = (

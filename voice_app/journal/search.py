@@ -25,7 +25,6 @@ from voice_app.journal.events import (
     Alerted,
     AnswerDecided,
     CallbackWanted,
-    Closed,
     Concluded,
     Event,
     Failed,
@@ -110,11 +109,6 @@ def words_of(event: Event | UnknownEvent) -> str:
             return ""
 
 
-def matters_to_words(event: Event | UnknownEvent) -> bool:
-    """Whether a call may have words to index once this is written."""
-    return isinstance(event, Closed) or bool(words_of(event))
-
-
 def add_labels(connection: Connection, found: Iterable[tuple[int, Event | UnknownEvent]]) -> None:
     """Label calls: each event with the number of its call."""
     wanted = {(call_id, storable(label)[:MAX_LABEL]) for call_id, item in found for label in labels_of(item)}
@@ -124,16 +118,15 @@ def add_labels(connection: Connection, found: Iterable[tuple[int, Event | Unknow
 
 
 def add_words(database: Database, connection: Connection, call_ids: Collection[int]) -> None:
-    """Index all that was said on those of these calls that are over. To do so again is harmless.
+    """Index all that was said on these calls, which are over. To do so again is harmless.
 
-    It is for a transaction after the one that wrote the events: two servers may write the last words of a
-    call and its end at once, and whoever looks last has to see both.
+    It is for a transaction after the one that wrote the end. Who writes words to a call that is not over yet
+    has a lock on it (see `Database.numbers`), and is waited for: the last words may be another server's.
     """
-    over = select(calls.c.id).where(calls.c.id.in_(call_ids), calls.c.closed_at.is_not(None))
-    # Nobody erases them meanwhile.
-    locked = connection.scalars(over.order_by(calls.c.id).with_for_update(read=True, key_share=True))
-    if not (ended := list(locked)):
-        return
+    locked = connection.scalars(
+        select(calls.c.id).where(calls.c.id.in_(call_ids)).order_by(calls.c.id).with_for_update()
+    )
+    ended = list(locked)
     query = select(events.c.call_id, events.c.id, events.c.kind, events.c.data).order_by(events.c.id)
     found = connection.execute(query.where(events.c.call_id.in_(ended), events.c.kind.in_(_SPOKEN)))
     said = [

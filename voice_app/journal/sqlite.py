@@ -40,6 +40,7 @@ from voice_app.journal.database import (
     EventRow,
     JournalError,
     NoticeListener,
+    NumberedCall,
     OnNotice,
     Verb,
     malformed,
@@ -90,9 +91,9 @@ class SQLite(Database):
     def insert(self, table: Table) -> sqlite.Insert:
         return sqlite.insert(table)
 
-    def numbers(self, connection: Connection, call_sids: Collection[str]) -> dict[str, int]:
+    def numbers(self, connection: Connection, call_sids: Collection[str]) -> dict[str, NumberedCall]:
         found = connection.exec_driver_sql(_NUMBERS, (json.dumps(list(call_sids)),))
-        return {row.call_sid: row.id for row in found}
+        return {row[0]: NumberedCall(row[1], bool(row[2])) for row in found}
 
     def forgotten(self, connection: Connection, call_sids: Collection[str]) -> set[str]:
         found = connection.exec_driver_sql(_FORGOTTEN, (json.dumps(list(call_sids)),))
@@ -187,7 +188,9 @@ _SAID_BY_MANY: Final = (
     "EXISTS (SELECT 1 FROM said WHERE said MATCH :words "
     "AND rowid BETWEEN calls.id * 65536 AND calls.id * 65536 + 65535)"
 )
-_NUMBERS: Final = "SELECT call_sid, id FROM calls WHERE call_sid IN (SELECT value FROM json_each(?))"
+_NUMBERS: Final = (
+    "SELECT call_sid, id, closed_at IS NOT NULL FROM calls WHERE call_sid IN (SELECT value FROM json_each(?))"
+)
 _FORGOTTEN: Final = "SELECT call_sid FROM forgotten WHERE call_sid IN (SELECT value FROM json_each(?))"
 
 

@@ -9,7 +9,15 @@ import uuid_utils
 from sqlalchemy import Connection, Select, delete, func, select
 
 from voice_app.journal import erasure, schema, search
-from voice_app.journal.database import ACTS, Database, EventRow, JournalError, malformed, unsupported
+from voice_app.journal.database import (
+    ACTS,
+    Database,
+    EventRow,
+    JournalError,
+    NumberedCall,
+    malformed,
+    unsupported,
+)
 from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server, decode, encode, kind
 from voice_app.journal.events import Closed, Event, Opened, Supervised, UnknownEvent
 from voice_app.journal.search import storable as _storable
@@ -86,8 +94,8 @@ class Store:
         Raises:
             JournalError: the database cannot take any entry now. Any other exception: it never takes these.
         """
-        if entries and (spoken := self.database.write(lambda connection: self._append(connection, entries))):
-            self.database.write(lambda connection: search.add_words(self.database, connection, spoken))
+        if entries and (over := self.database.write(lambda connection: self._append(connection, entries))):
+            self.database.write(lambda connection: search.add_words(self.database, connection, over))
 
     def events(self, call_sid: str) -> list[Entry]:
         """The events of a call in the order of writing."""
@@ -197,12 +205,12 @@ class Store:
         return query.order_by(*(column.desc() for column in order) if newest_first else order)
 
     def _append(self, connection: Connection, entries: Sequence[Entry]) -> set[int]:
-        """The numbers of the calls that may have words to index by now."""
+        """The numbers of the calls that are over by now, and whose words are to be indexed."""
         numbers = self._number(connection, entries)
         kept = [
-            (entry, number)
+            (entry, call.id)
             for entry in entries
-            if (number := numbers.get(_storable(entry.call_sid))) is not None
+            if (call := numbers.get(_storable(entry.call_sid))) is not None
         ]
         if kept:
             rows = [_event(entry, number) for entry, number in kept]
@@ -211,9 +219,14 @@ class Store:
             self.database.tell(connection, self.server_id, [row.id for row in rows])
             if acts := [entry.id for entry, _ in kept if isinstance(entry.event, Supervised)]:
                 self.database.tell(connection, self.server_id, acts, ACTS)
-        return {number for entry, number in kept if search.matters_to_words(entry.event)}
+        over = {call.id for call in numbers.values() if call.over}
+        return {
+            number
+            for entry, number in kept
+            if isinstance(entry.event, Closed) or (number in over and search.words_of(entry.event))
+        }
 
-    def _number(self, connection: Connection, entries: Sequence[Entry]) -> dict[str, int]:
+    def _number(self, connection: Connection, entries: Sequence[Entry]) -> dict[str, NumberedCall]:
         """Bring the table of calls up to date; the numbers of the calls of these entries."""
         call_sids = {_storable(entry.call_sid) for entry in entries}
         numbers = self.database.numbers(connection, call_sids)
@@ -230,7 +243,7 @@ class Store:
         if rows:
             self.database.add_calls(connection, rows)
             if numbers:
-                search.reopened(connection, sorted(numbers.values()))
+                search.reopened(connection, sorted(call.id for call in numbers.values()))
         return numbers | self.database.numbers(connection, unknown) if unknown else numbers
 
     def _entries(self, query: Select[Any]) -> list[Entry]:
