@@ -175,6 +175,7 @@ async def _clocks_jump(world: World, seconds: float) -> None:
     world.set_clock(world.dice.choice((-3600.0, -60.0, 60.0, 3600.0)))
     await asyncio.sleep(seconds)
     world.set_clock(0.0)
+    await asyncio.sleep(1)  # that was another jump
 
 
 # --- Twilio, and strangers ----------------------------------------------------------------------
@@ -282,6 +283,7 @@ FAULTS: Final = [
         seconds=(1, 2),
         apply=_killed,
         explains=6,
+        deaf=2,
         excuses="without a close frame",
     ),
     ChaosFault(name="SIGTERM", lane="machines", seconds=(3, 3), apply=_stopped, explains=6),
@@ -294,13 +296,15 @@ FAULTS: Final = [
     ChaosFault(name="database: slow", lane="machines", seconds=(3, 8), apply=_database_slow, blind=True),
     ChaosFault(name="disks full", lane="machines", seconds=(3, 6), apply=_disks_full, blind=True),
     ChaosFault(
-        # The address of a session that is about to be opened is then too old: Twilio asks what to do.
+        # The address of a session that is about to be opened is then too old: Twilio asks what to do. A call
+        # that is taken up may seem to have lasted an hour: then the agent says so, and listens no more.
         name="clocks jump",
         lane="machines",
         seconds=(3, 8),
         apply=_clocks_jump,
         explains=2,
         excuses="^64102",
+        deaf=15,
     ),
     ChaosFault(name="network: cut", lane="machines", seconds=(2, 3), apply=_cut, explains=4),
     ChaosFault(name="Twilio: 503", lane="outside", seconds=(3, 8), apply=_twilio(status=503)),

@@ -23,8 +23,8 @@ MORE_KIB: Final = 20_000
 """A process that has lived for `GROWN_SECONDS` may not grow by more than both from then on."""
 GROWN_SECONDS: Final = 60.0
 _POLITE: Final = frozenset({"goodbye", "person", "message", "apology"})
-_OF_THEMSELVES: Final = frozenset({"notified", "cost"})
-"""Events that have no place in a call: they are told when they are told."""
+_REPORTS: Final = frozenset({"notified", "cost", "session-ended"})
+"""What is told of a call from outside, to whichever server, before that has read anything of it."""
 _MEASURED_BETTER: Final = re.compile(r"a token came \d+ ms after an interruption")
 """The phone guesses by the clock, which a busy machine proves wrong; `CallStory.stale` is exact."""
 
@@ -112,8 +112,13 @@ def misplaced(run: ChaosRun, story: CallStory) -> Iterator[str]:
     ):
         yield "entries are there twice, or out of order"
     turned_away = story.ending == "apology" and not story.sessions  # by nginx, perhaps: we never heard of it
-    rows = [row for row in rows if row.kind not in _OF_THEMSELVES]
-    if not turned_away and (rows[0].kind != "opened" or not any(row.kind == "closed" for row in rows)):
+    unread = _lost_from_sight(run, story, story.began)  # who could not read, did not know what to follow
+    rows = [row for row in rows if row.kind not in _REPORTS]
+    if (
+        not turned_away
+        and not unread
+        and (rows[0].kind != "opened" or not any(row.kind == "closed" for row in rows))
+    ):
         yield f"it begins with {rows[0].kind!r} and ends with {rows[-1].kind!r}"
     if again := [once for once, times in Counter(row.once for row in rows if row.once).items() if times > 1]:
         yield f"there twice: {again}"
