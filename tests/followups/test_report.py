@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import get_args
 
 import msgspec
@@ -184,7 +185,15 @@ def test_what_else_is_known() -> None:
 
 
 st.register_type_strategy(Opened, st.builds(Opened, webhook=st.dictionaries(st.text(), st.text())))
-EVENTS = st.lists(st.one_of([st.from_type(kind) for kind in get_args(Event)]), max_size=30)
+
+
+def in_json(event: Event) -> bool:
+    """Whether JSON has its numbers: Twilio's forms are taken with no others."""
+    values = [getattr(event, name) for name in event.__struct_fields__]
+    return all(math.isfinite(value) for value in values if isinstance(value, float))
+
+
+EVENTS = st.lists(st.one_of([st.from_type(kind).filter(in_json) for kind in get_args(Event)]), max_size=30)
 
 
 @given(EVENTS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -270,17 +271,28 @@ async def test_the_files_of_a_database_are_their_owners_only(tmp_path: Path) -> 
 def test_a_database_that_others_could_read_is_its_owners_only_once_it_is_opened(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     path = tmp_path / "voice.db"
-    with sqlite3.connect(path) as former:
-        former.execute("PRAGMA journal_mode = WAL")
-        former.execute("CREATE TABLE t (x)")
-        files = sorted(tmp_path.iterdir())
-        assert len(files) == 3
-        for file in files:
-            file.chmod(0o644)
-        store = Store(f"sqlite:///{path}")
-        store.database.engine.connect().close()
-        assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 3
-        store.close()
-    former.close()
+    former, store = Store(f"sqlite:///{path}"), Store(f"sqlite:///{path}")
+    former.create()
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 3
+    for file in files:
+        file.chmod(0o644)
+    store.create()
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 3
     assert f"{path} was not for its owner only" in caplog.text
+    store.close()
+    former.close()
+
+
+def test_the_files_of_another_program_keep_their_mode(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE calls (x)")
+    path.chmod(0o644)
+    store = Store(f"sqlite:///{path}")
+    with pytest.raises(JournalError, match="not a journal"):
+        store.create()
+    store.close()
+    assert path.stat().st_mode & 0o777 == 0o644

@@ -107,7 +107,7 @@ async def remembered(folder: Path, call_sid: str) -> list[HistoryLine]:
 
 async def happened(folder: Path, call_sid: str, kind: type[Event], times: int = 1) -> None:
     """Wait until so many events of a kind are in the journal of a server that runs."""
-    async with asyncio.timeout(10), Journal(database(folder), create=False) as journal:
+    async with asyncio.timeout(30), Journal(database(folder), create=False) as journal:
         while True:
             entries = await journal.events(call_sid)
             if sum(isinstance(entry.event, kind) for entry in entries) >= times:

@@ -140,6 +140,9 @@ class Database(ABC):
     def only_one(self, connection: Connection) -> None:
         """Wait until no other process changes the tables; keep them out until the transaction ends."""
 
+    def make_private(self) -> None:  # noqa: B027 - most have none
+        """See that the files of a journal, where it has any, are their owner's only."""
+
     @abstractmethod
     def scrub(self) -> None:
         """See that what was erased does not stay behind in the database's files."""

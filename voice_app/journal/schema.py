@@ -31,6 +31,7 @@ def prepare(database: Database) -> None:
     """
     with database.engine.connect() as connection:
         if _is_current(_revision(database, connection)):
+            database.make_private()
             return
     with database.begin(unhurried=True) as connection:
         database.only_one(connection)
@@ -40,6 +41,7 @@ def prepare(database: Database) -> None:
             _stamp(connection)
         elif not _is_current(revision):
             _migrate(connection)
+    database.make_private()
 
 
 def rehearse(database: Database) -> None:

@@ -151,6 +151,17 @@ class SQLite(Database):
     def only_one(self, connection: Connection) -> None:
         """It is: ``begin`` has locked the file against all other writers."""
 
+    def make_private(self) -> None:
+        if _in_memory(self._url):
+            return
+        file = Path(self._url.database or "")
+        for path in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
+            with suppress(OSError):
+                found = path.stat()
+                if found.st_uid == os.geteuid() and found.st_mode & 0o077:
+                    path.chmod(0o600)
+                    log.info("journal: %s was not for its owner only, and now is", path)
+
     def scrub(self) -> None:
         with self.engine.connect() as connection:
             driver = cast(sqlite3.Connection, connection.connection.dbapi_connection)
@@ -245,21 +256,12 @@ class _File:
         self._known = False
 
     def ready(self, _: Dialect, __: ConnectionPoolEntry, ___: list[str], ____: dict[str, object]) -> None:
-        """Before a connection: a new file is private, and one of ours that is not is made so.
-
-        What SQLite puts beside a file has the file's mode.
-        """
+        """Before a connection: a new file is private. What SQLite puts beside a file has the file's mode."""
         if self._known:
             self._identity()
             return
         with suppress(OSError):  # it is there, or SQLite says why it cannot be made
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        for path in (self._path, *(self._path.with_name(self._path.name + end) for end in ("-wal", "-shm"))):
-            with suppress(OSError):
-                found = path.stat()
-                if found.st_uid == os.geteuid() and found.st_mode & 0o077:
-                    path.chmod(0o600)
-                    log.warning("journal: %s was not for its owner only, and now is", path)
 
     def opened(self, _: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
         entry.info["file"] = self._identity()
