@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -61,7 +62,9 @@ async def test_hundreds_of_calls_leave_nothing_behind(
             resident.append(server.resident_kib())
             figures.append((talk.turns, talk.first_token.p99_ms if talk.first_token else None))
         assert await _metric(base_url, "voice_app_sessions_open") == 0
-        assert await _metric(base_url, "voice_app_tasks") <= tasks
+        async with asyncio.timeout(60):  # what follows a call is done beside it
+            while await _metric(base_url, "voice_app_tasks") > tasks:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.5)
         assert _descriptors(server) <= descriptors + 8
     show(
         record_property,
