@@ -18,8 +18,9 @@ from starlette.responses import PlainTextResponse, Response
 from support.sandbox import REAL, sandbox
 from support.visitors import PASSWORD, ROLES, browser, key_of, sign_in, users_file
 from voice_app.console import health
-from voice_app.console.access import COOKIE, CSRF_HEADER, Access, AccessRefusedError, Visitor, masked
+from voice_app.console.access import CSRF_HEADER, Access
 from voice_app.console.sign_in import PER_NAME
+from voice_app.console.visitors import COOKIE, AccessRefusedError, Visitor, masked
 from voice_app.settings import Role, Settings, SettingsError, read_users
 from voice_app.telemetry import metrics
 
@@ -63,7 +64,7 @@ def request(
 
 
 def signed_in(gate: Access, name: str) -> dict[str, str]:
-    return {"cookie": f"{COOKIE}={gate.cookie_for(name)}"}
+    return {"cookie": f"{COOKIE}={gate.visitors.cookie_for(name)}"}
 
 
 async def refusal(gate: Access, role: Role, asked: Request) -> tuple[int, str]:
@@ -130,7 +131,7 @@ async def test_a_key_is_good_on_its_last_day_and_no_longer(tmp_path: Path) -> No
 )
 async def test_a_cookie_that_was_changed_is_none(tmp_path: Path, spoil: Any) -> None:
     gate = access(tmp_path)
-    asked = request(cookie=f"{COOKIE}={spoil(gate.cookie_for('admin'))}")
+    asked = request(cookie=f"{COOKIE}={spoil(gate.visitors.cookie_for('admin'))}")
     assert (await refusal(gate, Role.WATCH, asked))[0] == 401
 
 
@@ -139,7 +140,7 @@ def test_no_cookie_breaks_anything(value: str) -> None:
     gate = Access(Settings.model_construct(**REAL))
     asked = request()
     asked.scope["headers"].append((b"cookie", f"{COOKIE}={value}".encode("latin-1")))
-    assert gate.visitor(asked) is None
+    assert gate.visitors.of(asked) is None
 
 
 async def test_a_cookie_is_of_the_account_and_of_the_password(tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ async def test_a_cookie_ends_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyP
 async def test_who_is_removed_from_the_file_is_out_and_a_broken_file_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voice_app.console.access.RELOAD_SECONDS", 0)
+    monkeypatch.setattr("voice_app.console.visitors.RELOAD_SECONDS", 0)
     path = users_file(tmp_path)
     gate = access(tmp_path, users=path)
     cookie = signed_in(gate, "act")
@@ -274,7 +275,7 @@ async def test_somebody_signs_in_and_out(tmp_path: Path) -> None:
         assert (cookie["httponly"], cookie["samesite"], cookie["secure"]) == (True, "lax", "")
         assert (await http.post(END)).status == 403
         gate = Access(server.settings)
-        token = Visitor("", Role.ACT, gate._csrf(cookie.value)).csrf
+        token = Visitor("", Role.ACT, gate.visitors._csrf(cookie.value)).csrf
         assert (await http.post(END, headers={CSRF_HEADER: token})).status == 404
         out = await http.post("/console/sign-out", headers={CSRF_HEADER: token}, allow_redirects=False)
         assert out.headers["Location"] == "/console/sign-in"

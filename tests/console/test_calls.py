@@ -10,7 +10,8 @@ from support.journals import THEN, talk
 from support.sandbox import Sandbox
 from support.visitors import get, key_of, sid, with_calls
 from voice_app.calls import CallState
-from voice_app.console.calls import CallQuery, dialogue, live_call
+from voice_app.console.calls import CallQuery
+from voice_app.console.one_call import dialogue, live_call
 from voice_app.journal import CallRecord, Entry
 from voice_app.journal import events as ev
 from voice_app.journal.events import Event

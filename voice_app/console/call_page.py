@@ -16,10 +16,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from voice_app.calls import CallState
-from voice_app.console.access import Visitor, api_error, same_origin
-from voice_app.console.calls import CallDetail, DialogueLine, call_detail
 from voice_app.console.feed import feed
+from voice_app.console.headers import api_error, same_origin
+from voice_app.console.one_call import CallDetail, DialogueLine, call_detail
 from voice_app.console.pages import Pages
+from voice_app.console.visitors import Visitor
 from voice_app.followups.report import CallReport, ReportedTool, report_of
 from voice_app.journal import Entry
 from voice_app.journal.events import Connected, Heard, Noted, Opened, Played, Replied, Served, Transcribed

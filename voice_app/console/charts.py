@@ -21,10 +21,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from voice_app.console.access import Visitor
 from voice_app.console.figures import CallFigures, FigureQuery, FigureRow, as_csv, figures
 from voice_app.console.history import filters_of
 from voice_app.console.pages import Pages
+from voice_app.console.visitors import Visitor
 from voice_app.journal.statistics import Grouping
 from voice_app.runtime import Services
 from voice_app.settings import Role

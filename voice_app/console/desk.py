@@ -14,8 +14,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from voice_app.console import health
-from voice_app.console.access import Visitor, form_of
+from voice_app.console.headers import form_of
 from voice_app.console.pages import Pages
+from voice_app.console.visitors import Visitor
 from voice_app.console.waiting import DAYS, voicemails, waiting
 from voice_app.runtime import ActRefusedError, Services, Supervision
 from voice_app.settings import Role

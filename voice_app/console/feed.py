@@ -18,7 +18,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from voice_app.console.access import Visitor, api_error
+from voice_app.console.headers import api_error
+from voice_app.console.visitors import Visitor
 from voice_app.journal import Entry, JournalError
 from voice_app.runtime import Services
 

@@ -13,7 +13,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from voice_app.console.access import Visitor
+from voice_app.console.visitors import Visitor
 from voice_app.findings import Finding, Severity
 from voice_app.guard import Report
 from voice_app.journal import Server

@@ -19,9 +19,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute
 
 from voice_app.calls.spreadsheet import line
-from voice_app.console.access import Visitor, form_of
 from voice_app.console.calls import MOST, CallPage, CallQuery, CallRow, list_calls
+from voice_app.console.headers import form_of
 from voice_app.console.pages import Pages
+from voice_app.console.visitors import Visitor
 from voice_app.followups.erasure import CallerData, caller_data, erase_files, refusal, still_there
 from voice_app.journal import Journal
 from voice_app.journal.search import FLAGS

@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from voice_app.console.access import Visitor
-from voice_app.console.calls import LiveCall, live_call, live_calls
 from voice_app.console.health import status
+from voice_app.console.one_call import LiveCall, live_call, live_calls
 from voice_app.console.pages import Pages
+from voice_app.console.visitors import Visitor
 from voice_app.runtime import Services
 from voice_app.settings import Role
 from voice_app.webhooks import CALL_SID

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from voice_app.console.visitors import Visitor
+from voice_app.settings import Role
 
 REFUSALS: Final = {
     "400": "something in the request cannot be used",
@@ -22,22 +27,26 @@ REFUSALS: Final = {
 }
 
 
+Answerer: TypeAlias = Callable[[Any, Request, Visitor], Awaitable[Response]]
+
+
 @dataclass(frozen=True, slots=True)
-class ApiOperation:
-    """One operation as the document describes it."""
+class ApiRoute:
+    """One operation: who may, what answers, and what it takes and gives."""
 
     method: str
     path: str
-    name: str
-    role: str
+    """Under ``/api/v1``."""
+    role: Role
+    answerer: Answerer
     summary: str
-    answers: Any
+    answers: Any = None
     """The type of the answer; `None`: no JSON."""
-    takes: Any
+    takes: Any = None
     """The type of the body; `None`: there is none."""
-    query: Mapping[str, str]
+    query: Mapping[str, str] = field(default_factory=dict)
     """The parameters of the query, with what each says."""
-    media: str
+    media: str = "application/json"
 
     @property
     def answers_later(self) -> bool:
@@ -45,13 +54,13 @@ class ApiOperation:
         return self.method == "POST" and "{" in self.path
 
 
-def described(prefix: str, operations: Sequence[ApiOperation]) -> dict[str, Any]:
+def described(prefix: str, routes: Sequence[ApiRoute]) -> dict[str, Any]:
     """The document. ``prefix`` stands before every path."""
-    types = [wanted for item in operations for wanted in (item.answers, item.takes) if wanted is not None]
+    types = [wanted for item in routes for wanted in (item.answers, item.takes) if wanted is not None]
     shapes, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     shape_of = {id(wanted): shape for wanted, shape in zip(types, shapes, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
-    for item in operations:
+    for item in routes:
         paths.setdefault(prefix + item.path, {})[item.method.lower()] = _operation(item, shape_of)
     refused = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
     return {
@@ -66,12 +75,12 @@ def described(prefix: str, operations: Sequence[ApiOperation]) -> dict[str, Any]
     }
 
 
-def _operation(item: ApiOperation, shape_of: Mapping[int, Any]) -> dict[str, Any]:
+def _operation(item: ApiRoute, shape_of: Mapping[int, Any]) -> dict[str, Any]:
     schema = shape_of[id(item.answers)] if item.answers is not None else {"type": "string"}
     done = {"description": "done", "content": {item.media: {"schema": schema}}}
     refusal = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
     told: dict[str, Any] = {
-        "operationId": item.name,
+        "operationId": item.answerer.__name__,
         "summary": item.summary,
         "description": f"For the role `{item.role}`, and those above it.",
         "parameters": [*_in_path(item.path), *_in_query(item.query)],

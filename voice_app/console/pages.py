@@ -34,7 +34,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voice_app.calls import HIDDEN_WORDS, pressed
-from voice_app.console.access import Access, AccessRefusedError, Endpoint, Handler, Visitor
+from voice_app.console.access import Access, Endpoint, Handler
+from voice_app.console.visitors import AccessRefusedError, Visitor
 from voice_app.journal import JournalError
 from voice_app.runtime import Services
 from voice_app.settings import Role
@@ -87,7 +88,7 @@ class Pages:
             "visitor": visitor,
             "nav": visitor is not None,
             "csrf": "" if visitor is None else visitor.csrf,
-            "open": self._access.open,
+            "open": self._access.visitors.open,
             "path": request.url.path,
             "alarm": "" if visitor is None else self._services.watch.alarm,
             "now": time.time(),

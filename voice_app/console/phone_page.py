@@ -14,8 +14,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from voice_app.console.access import Access, AccessRefusedError, Visitor, same_origin
+from voice_app.console.access import Access
+from voice_app.console.headers import same_origin
 from voice_app.console.pages import Pages
+from voice_app.console.visitors import AccessRefusedError, Visitor
 from voice_app.runtime import Services
 from voice_app.settings import Role
 
@@ -61,7 +63,7 @@ def phone_routes(pages: Pages, services: Services, access: Access, line: PhoneLi
 
 def _may(access: Access, socket: WebSocket) -> bool:
     try:
-        visitor = access.visitor(socket)
+        visitor = access.visitors.of(socket)
     except AccessRefusedError:
         return False
     return visitor is not None and visitor.may(Role.ACT) and same_origin(socket)

@@ -7,11 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from voice_app.console.access import Access, SecurityHeaders
+from voice_app.console.access import Access
 from voice_app.console.api import api_routes
 from voice_app.console.call_page import call_routes
 from voice_app.console.charts import figures_routes
 from voice_app.console.desk import desk_routes
+from voice_app.console.headers import SecurityHeaders
 from voice_app.console.health import Exposition
 from voice_app.console.history import history_routes
 from voice_app.console.live import live_routes

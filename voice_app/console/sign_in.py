@@ -16,7 +16,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from voice_app.console.access import COOKIE, SIGN_IN, Access, Visitor, form_of, is_loopback, same_origin
+from voice_app.console.access import SIGN_IN, Access
+from voice_app.console.headers import form_of, is_loopback, same_origin
+from voice_app.console.visitors import COOKIE, Visitor
 from voice_app.settings import Role, Settings, password_hasher
 from voice_app.telemetry import RepeatedLine
 
@@ -50,7 +52,7 @@ def sign_in_routes(settings: Settings, access: Access, show: ShowForm) -> list[B
     gate = _Gate(access, takes_passwords=settings.users is not None)
 
     async def form(request: Request) -> Response:
-        if access.open:
+        if access.visitors.open:
             return RedirectResponse(HOME, 303)
         return show(request, SignInForm(_inside(request.query_params.get("next", HOME))))
 
@@ -68,7 +70,7 @@ def sign_in_routes(settings: Settings, access: Access, show: ShowForm) -> list[B
         response = RedirectResponse(wanted, 303)
         response.set_cookie(
             COOKIE,
-            access.cookie_for(name),
+            access.visitors.cookie_for(name),
             max_age=int(settings.sign_in_hours * 3600),
             httponly=True,
             samesite="lax",
@@ -119,7 +121,7 @@ class _Gate:
         address = request.client.host if request.client is not None else ""
         if not self._hits(PER_ADDRESS, address) or not self._hits(PER_NAME, f"{address} {name[:64]}"):
             return 429, "Too many tries. Wait a minute, then try again."
-        user = self._access.users.users.get(name)
+        user = self._access.visitors.users.users.get(name)
         # Somebody who is not there takes as long as somebody who is: names cannot be found out.
         right = await self._verify(user.password if user is not None else "", password)
         if user is None or not right:

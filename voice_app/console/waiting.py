@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from voice_app.calls import CallState
-from voice_app.console.calls import CallRow, LiveCall, call_row, live_calls
+from voice_app.console.calls import CallRow, call_row
+from voice_app.console.one_call import LiveCall, live_calls
 from voice_app.followups.report import ReportedHandoff, ReportedMessage, call_report
 from voice_app.journal import CallRecord, Entry, Journal, Selection
 from voice_app.journal.events import CallbackWanted, CalledBack, FollowedUp, Supervised
