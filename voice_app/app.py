@@ -28,7 +28,7 @@ from voice_app.guard import Allowance, Report, Scope, Watch, check_account, name
 from voice_app.handoff import Target, TargetError, from_addresses, from_file
 from voice_app.handoff.targets import kind_of
 from voice_app.journal import Journal
-from voice_app.journal.retention import keep
+from voice_app.journal.upkeep import keep
 from voice_app.relay.session_token import Tickets
 from voice_app.runtime import (
     Admission,

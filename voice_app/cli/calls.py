@@ -210,7 +210,7 @@ def purge(
     from voice_app.cli.output import Confirmation, print_json
     from voice_app.findings import counted
     from voice_app.journal import Selection
-    from voice_app.journal.retention import DAY_SECONDS
+    from voice_app.journal.upkeep import DAY_SECONDS
 
     confirmation = Confirmation(yes, dry_run, as_json)
     before = time.time() - older_than * DAY_SECONDS

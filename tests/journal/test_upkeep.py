@@ -17,7 +17,7 @@ from support.sandbox import database, sandbox
 from support.waiting import until
 from voice_app.journal import Journal
 from voice_app.journal.events import Opened, Prompted
-from voice_app.journal.retention import DAY_SECONDS, keep
+from voice_app.journal.upkeep import DAY_SECONDS, keep
 from voice_app.telemetry import metrics
 
 CALLER = "+15550100001"
@@ -58,7 +58,7 @@ async def test_calls_go_when_their_last_event_is_old_enough(
     await write(database_url, {"CA4": [Opened(CALLER, "", "inbound")]}, at=now - 8 * day)
     await write(database_url, {"CA4": [Prompted("Still here")]}, at=now)
     before = purged()
-    caplog.set_level(logging.INFO, "voice_app.journal.retention")
+    caplog.set_level(logging.INFO, "voice_app.journal.upkeep")
     async with Journal(database_url) as journal, keeping(journal):
         await until(lambda: purged() == before + 2)
         await until_left(journal, "CA4", "CA3")
