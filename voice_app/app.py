@@ -28,7 +28,7 @@ from voice_app.guard import Allowance, Report, Scope, Watch, check_account, name
 from voice_app.handoff import Target, TargetError, from_addresses, from_file
 from voice_app.handoff.targets import kind_of
 from voice_app.journal import Journal
-from voice_app.journal.upkeep import keep
+from voice_app.journal.upkeep import index_missed, keep
 from voice_app.relay.session_token import Tickets
 from voice_app.runtime import (
     Admission,
@@ -415,6 +415,7 @@ def _start(services: Services) -> None:
     spawn(services.watch.run(), "guard")
     if settings.retention_days:
         spawn(keep(services.journal, settings.retention_days), "retention")
+    spawn(index_missed(services.journal), "words that no index has")
     spawn(services.admission.watch(), "admission")
     spawn(services.peers.run(), "peers")
     spawn(Supervision(services).run(), "acts of people on calls")

@@ -113,6 +113,10 @@ class Database(ABC):
         """Whether somebody said all these words at once on a call (of the table ``calls``)."""
 
     @abstractmethod
+    def lacks_words(self) -> TextClause:
+        """Whether the index has nothing that was said on a call (of the table ``calls``)."""
+
+    @abstractmethod
     def json_number(self, column: ColumnElement[str], key: str) -> ColumnElement[float]:
         """The number under a key of the JSON in a column; NULL where there is none."""
 

@@ -40,6 +40,8 @@ _LIST_SECONDS: Final = 30.0
 """How long a page of such a list may take."""
 _PAGE: Final = 500
 """Calls that are read at a time."""
+_AT_ONCE: Final = 50
+"""Calls that are indexed at a time: the writer waits for it."""
 _CLOSING_SECONDS: Final = 2.0
 """How long a database that hangs may hold up the end."""
 
@@ -353,6 +355,21 @@ class Journal:
         while batch := await self._in(self._erasing, self._store.purge, before):
             purged += batch
         return purged
+
+    async def index_missed(self, seconds: float) -> int:
+        """Index the words of calls that are over where no word is; of how many calls it were.
+
+        Looked at are those that were opened within so many seconds before the newest one.
+
+        Raises:
+            JournalError: the database cannot be read or written.
+        """
+        found = await self._breaker.ask(self._store.without_words, seconds, within=_LIST_SECONDS)
+        indexed = 0
+        for start in range(0, len(found), _AT_ONCE):
+            some = found[start : start + _AT_ONCE]
+            indexed += await self._in(self._erasing, self._store.index_words, some)
+        return indexed
 
     async def beat(self, state: Literal["ready", "full", "refusing", "draining"]) -> None:
         """Let the other servers know that this one is alive. Call it every few seconds.

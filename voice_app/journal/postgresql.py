@@ -144,6 +144,9 @@ class PostgreSQL(Database):
         # The planner would not find out: of words that are in no statistics it knows nothing.
         return text(_SAID_BY_FEW if few < FEW else _SAID_BY_MANY).bindparams(words=words)
 
+    def lacks_words(self) -> TextClause:
+        return text("NOT EXISTS (SELECT 1 FROM said WHERE call_id = calls.id)")
+
     def json_number(self, column: ColumnElement[str], key: str) -> ColumnElement[float]:
         # By its text: PostgreSQL takes no JSON in which somebody said a NUL.
         return cast(sql.substring(column, f'"{key}":(-?[0-9.]+)'), Double)

@@ -117,8 +117,9 @@ def add_labels(connection: Connection, found: Iterable[tuple[int, Event | Unknow
         connection.execute(_LABEL, rows)
 
 
-def add_words(database: Database, connection: Connection, call_ids: Collection[int]) -> None:
-    """Index all that was said on these calls, which are over. To do so again is harmless.
+def add_words(database: Database, connection: Connection, call_ids: Collection[int]) -> int:
+    """Index all that was said on these calls, which are over; on how many of them anything was. To do so
+    again is harmless.
 
     It is for a transaction after the one that wrote the end. Who writes words to a call that is not over yet
     has a lock on it (see `Database.numbers`), and is waited for: the last words may be another server's.
@@ -136,6 +137,22 @@ def add_words(database: Database, connection: Connection, call_ids: Collection[i
     ]
     if said:
         database.add_said(connection, said)
+    return len({call_id for call_id, _, _ in said})
+
+
+def without_words(database: Database, connection: Connection, since: float) -> list[int]:
+    """Calls that are over, were spoken on, and have no word in the index: their server has died in between.
+
+    ``since``: when they were opened at the earliest, in seconds since the epoch.
+    """
+    spoken = exists().where(events.c.call_id == calls.c.id, events.c.kind.in_(_SPOKEN))
+    query = select(calls.c.id).where(
+        calls.c.opened_at >= since,
+        calls.c.closed_at.is_not(None),
+        database.lacks_words(),
+        spoken,
+    )
+    return list(connection.scalars(query.order_by(calls.c.opened_at).limit(_MOST_MISSED)))
 
 
 _LABEL: Final = text(
@@ -144,6 +161,8 @@ _LABEL: Final = text(
 )
 
 
+_MOST_MISSED: Final = 10_000
+"""Calls that are indexed at one time; there is a next."""
 _SPOKEN: Final = [str(item.__struct_config__.tag) for item in (Prompted, Replied, Transcribed, Voicemail)]
 
 

@@ -132,6 +132,9 @@ class SQLite(Database):
         found = _SAID_BY_FEW if few < FEW else _SAID_BY_MANY
         return text(found).bindparams(words=wanted)
 
+    def lacks_words(self) -> TextClause:
+        return text(_LACKS_WORDS)
+
     def json_number(self, column: ColumnElement[str], key: str) -> ColumnElement[float]:
         return sql.json_extract(column, f"$.{key}", type_=Double)
 
@@ -198,6 +201,9 @@ _SAID_BY_FEW: Final = "calls.id IN (SELECT rowid / 65536 FROM said WHERE said MA
 _SAID_BY_MANY: Final = (
     "EXISTS (SELECT 1 FROM said WHERE said MATCH :words "
     "AND rowid BETWEEN calls.id * 65536 AND calls.id * 65536 + 65535)"
+)
+_LACKS_WORDS: Final = (
+    "NOT EXISTS (SELECT 1 FROM said WHERE rowid BETWEEN calls.id * 65536 AND calls.id * 65536 + 65535)"
 )
 _NUMBERS: Final = (
     "SELECT call_sid, id, closed_at IS NOT NULL FROM calls WHERE call_sid IN (SELECT value FROM json_each(?))"

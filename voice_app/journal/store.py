@@ -162,6 +162,21 @@ class Store:
         """
         return erasure.purge(self.database, before, limit)
 
+    def without_words(self, seconds: float) -> list[int]:
+        """Calls that are over, were spoken on, and have no word in the index: their numbers.
+
+        Looked at are those that were opened within so many seconds before the newest one.
+        """
+        with self.database.reading() as connection:
+            newest = connection.scalar(select(func.max(calls.c.opened_at))) or 0.0
+            return search.without_words(self.database, connection, newest - seconds)
+
+    def index_words(self, numbers: Sequence[int]) -> int:
+        """Index all that was said on these calls, which are over; on how many of them anything was."""
+        return self.database.write(
+            lambda connection: search.add_words(self.database, connection, numbers), unhurried=True
+        )
+
     def beat(self, state: str) -> None:
         """Write down that this server is alive now, by the database's clock."""
         self.database.write(lambda connection: self.database.beat(connection, self.server_id, state))
