@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import resource
 import shutil
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -149,6 +151,22 @@ async def test_results_are_json_and_several_processes_come_to_the_same(folder: P
     (failed,) = [run for run in told["runs"] if not run["passed"]]
     assert (failed["name"], failed["line"], failed["attempt"]) == ("An order", 7, 1)
     assert failed["dialogue"][-1].endswith('expected  to hear "leaves tomorrow"')
+
+
+@pytest.mark.slow
+async def test_two_hundred_scenarios_take_less_than_two_minutes_of_two_cores(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In CPU seconds, which a busy machine does not change; run with ``-m slow`` to see how many."""
+    (folder / "many.yaml").write_text(PASSING.split("---")[0])
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = await voice_app(folder, "rehearse", "many.yaml", "--repeat", "200", "--parallel", "2")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert result.out.endswith("200 runs: all passed\n"), result.out + result.err
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    with capsys.disabled():
+        sys.stdout.write(f"\n200 scenarios: {seconds:.0f} CPU seconds\n")
+    assert seconds < 2 * 120
 
 
 def test_what_is_wrong_with_a_file_is_told_with_its_line_and_what_was_meant(tmp_path: Path) -> None:

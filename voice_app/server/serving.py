@@ -59,6 +59,7 @@ class _Server(uvicorn.Server):
             )
         )
         self.listening = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -67,6 +68,15 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
+
+    async def main_loop(self) -> None:
+        """Until `stop`: uvicorn would look ten times a second, and has nothing to do as it is set up."""
+        self.server_state.default_headers = self.config.encoded_headers
+        await self._stopping.wait()
+
+    def stop(self) -> None:
+        self.should_exit = True
+        self._stopping.set()
 
     async def run_until_stopped(self, listener: socket.socket) -> None:
         try:
@@ -177,7 +187,7 @@ async def _serving(services: Services, listener: socket.socket) -> AsyncIterator
             yield serving
         finally:
             services.stopping.set()
-            server.should_exit = True
+            server.stop()
             await serving
 
 

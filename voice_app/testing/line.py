@@ -22,7 +22,7 @@ from voice_app.findings import Severity, refuses
 from voice_app.runtime import Services
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone import Person, Phone
-from voice_app.sandbox.twilio import WebhookSender, double_app
+from voice_app.sandbox.twilio import LocalTranscriber, WebhookSender, double_app
 from voice_app.sandbox.twilio.app import serve
 from voice_app.server.sandbox import furnished
 from voice_app.settings import Settings, SettingsError, environment_name, load
@@ -124,6 +124,17 @@ async def open_line(settings: Settings) -> AsyncIterator[PhoneLine]:
         AgentError: the agent cannot be used.
     """
     loop = cast(VirtualLoop, asyncio.get_running_loop())
+    with loop.hurrying():
+        async with _served(settings, loop) as line:
+            try:
+                with loop.at_leisure():
+                    yield line
+            finally:
+                await line.hang_up()
+
+
+@asynccontextmanager
+async def _served(settings: Settings, loop: VirtualLoop) -> AsyncIterator[PhoneLine]:
     account, configuration_id = furnished(settings)
     async with (
         WebhookSender(account),
@@ -145,11 +156,7 @@ async def open_line(settings: Settings) -> AsyncIterator[PhoneLine]:
                 number=settings.phone_number or "",
                 twilio_base_url=twilio_url,
                 vocabulary=vocabulary_of(settings),
+                transcriber=LocalTranscriber(account),
             ) as phone,
         ):
-            line = PhoneLine(settings, services, TwilioDouble(account, configuration_id), phone, loop)
-            try:
-                yield line
-            finally:
-                with loop.hurrying():
-                    await line.hang_up()
+            yield PhoneLine(settings, services, TwilioDouble(account, configuration_id), phone, loop)

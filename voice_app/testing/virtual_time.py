@@ -61,6 +61,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         finally:
             self._hurrying -= 1
 
+    @contextlib.contextmanager
+    def at_leisure(self) -> Iterator[None]:
+        """Within such a block, time is real again while this one runs."""
+        self._hurrying -= 1
+        try:
+            yield
+        finally:
+            self._hurrying += 1
+
     async def perform(self, work: Coroutine[Any, Any, T]) -> T:
         """Do something on this loop in a hurry, and give its result to whoever waits, on whatever loop."""
 
@@ -115,12 +124,19 @@ class _SkippingSelector(selectors.DefaultSelector):
             return ready
         if self._has_strangers():
             return super().select(min(timeout, REAL_SECONDS))
-        time.sleep(GRACE_SECONDS)
-        if ready := super().select(0):
-            self._step = STEP_SECONDS
-            return ready
-        self._skip(min(timeout, self._step))
-        self._step = STEP_SECONDS if timeout <= self._step else min(2 * self._step, MAX_STEP_SECONDS)
+        return self._select_ahead(timeout)
+
+    def _select_ahead(self, timeout: float) -> list[tuple[selectors.SelectorKey, int]]:
+        """Skip until something has come, or all of the time is over."""
+        while timeout > 0:
+            time.sleep(GRACE_SECONDS)
+            if ready := super().select(0):
+                self._step = STEP_SECONDS
+                return ready
+            step = min(timeout, self._step)
+            self._skip(step)
+            timeout -= step
+            self._step = STEP_SECONDS if timeout <= 0 else min(2 * self._step, MAX_STEP_SECONDS)
         return []
 
     def _has_strangers(self) -> bool:

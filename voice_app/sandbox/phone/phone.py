@@ -45,6 +45,7 @@ class Phone:
     every queue already. ``reconnecting`` is how Twilio comes back to a session whose socket was lost, where
     the TwiML asks for that; None: it asks the action URL at once. ``reports`` is the default of
     ``reportInputDuringAgentSpeech``. ``vocabulary`` is what documents may have in them.
+    ``transcriber`` writes the conversation; without it the double at ``twilio_base_url`` does.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Phone:
         reconnecting: Reconnecting | None = DEFAULT_RECONNECTING,
         reports: ReportedInput = "none",
         vocabulary: Vocabulary = VOCABULARY,
+        transcriber: Transcriber | None = None,
     ) -> None:
         self.network = network
         self.account_sid = account_sid
@@ -76,7 +78,7 @@ class Phone:
         self.reconnecting = reconnecting
         self.reports: ReportedInput = reports
         self.vocabulary = vocabulary
-        self.transcriber: Transcriber | None = None
+        self.transcriber = transcriber
         """Who writes the conversation, as Twilio does; `None` where there is no double of its APIs."""
         self._twilio_base_url = twilio_base_url
         self.calls: dict[str, PhoneCall] = {}
@@ -88,7 +90,7 @@ class Phone:
     async def __aenter__(self) -> Self:
         self.http = await self._stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         if self._twilio_base_url is not None:
-            self.transcriber = RemoteTranscriber(self.http, self._twilio_base_url)
+            self.transcriber = self.transcriber or RemoteTranscriber(self.http, self._twilio_base_url)
             dispatcher = InstructionFollower(self.http, self._twilio_base_url, self._dispatched, self._place)
             self._stack.push_async_callback(_cancel, asyncio.create_task(dispatcher.run()))
         return self
