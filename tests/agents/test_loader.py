@@ -5,6 +5,7 @@ import pytest
 
 from support import agents
 from voice_app import Call, Turn
+from voice_app.agents.chat import Chat, ChatSettings
 from voice_app.agents.loader import AgentError, load
 from voice_app.agents.receptionist import Receptionist
 from voice_app.settings import Settings
@@ -30,6 +31,26 @@ def test_the_receptionist_is_built_in() -> None:
 
 def test_any_other_agent_is_named_by_its_module() -> None:
     assert load(named("support.agents:echo")) is agents.echo
+
+
+def test_a_chat_of_ones_own_asks_where_the_settings_say_but_for_what_it_was_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://made.example/v1")
+    made = Chat(ChatSettings(model="mine", temperature=0))
+    monkeypatch.setattr(agents, "a_chat", made, raising=False)
+    loaded = load(named("support.agents:a_chat", openai_base_url="http://served.example/v1", model="theirs"))
+    assert isinstance(loaded, Chat)
+    (endpoint,) = loaded.settings.endpoints
+    assert (endpoint.model, endpoint.base_url) == ("mine", "http://served.example/v1")
+    assert loaded.settings.temperature == 0
+    assert made.settings.base_url == "http://made.example/v1"
+
+
+def test_a_prompt_that_is_not_there_is_told_of_a_chat_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agents, "a_chat", Chat(ChatSettings(model="mine")), raising=False)
+    with pytest.raises(AgentError, match=r"VOICE_APP_PROMPT: nowhere\.md"):
+        load(named("support.agents:a_chat", prompt=Path("nowhere.md")))
 
 
 def test_a_module_in_the_working_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ ACCOUNT = {
 # A command line, what its error has to name, and settings that it is given.
 GIVEN: list[tuple[str, str, dict[str, str]]] = [
     ("init file/inside", "file/inside", {}),
+    ("init --example chatt", "did you mean chat?", {}),
     ("serve --port 99999", "VOICE_APP_PORT", {}),
     ("serve --check-only", "VOICE_APP_AGENT=nobody:agent", {"VOICE_APP_AGENT": "nobody:agent"}),
     ("serve --check-only", "VOICE_APP_GREETINGS", {"VOICE_APP_GREETINGS": "Hi!"}),

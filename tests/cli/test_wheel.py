@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from support.blocks import ROOT
 
 LISTENING = b"Listening on"
+EXAMPLES = ("receptionist", "chat", "own-agent")
 
 
 async def run(folder: Path, *words: str | Path, **environment: str) -> str:
@@ -31,6 +33,19 @@ def empty(folder: Path) -> dict[str, str]:
     return {"HOME": str(folder)} | {name: os.environ[name] for name in kept if name in os.environ}
 
 
+async def the_examples_are_written_and_pass(folder: Path, programs: Path) -> None:
+    """Each of the page, with the words of the page."""
+    page = await run(folder, programs / "voice-app", "docs", "examples")
+    names = set(re.findall(r"--example ([a-z-]+)", page))
+    assert names == set(EXAMPLES)
+    for name in names:
+        await run(folder, programs / "voice-app", "init", "--example", name, name)
+        tested = await run(folder / name, programs / "pytest")
+        assert re.search(r"= \d+ passed in", tested), tested
+        rehearsed = await run(folder / name, programs / "voice-app", "rehearse", ".")
+        assert rehearsed.endswith(" runs: all passed\n")
+
+
 @pytest.mark.slow
 async def test_a_wheel_in_an_empty_environment_writes_an_agent_that_can_be_tested_served_and_phoned(
     tmp_path: Path,
@@ -39,10 +54,11 @@ async def test_a_wheel_in_an_empty_environment_writes_an_agent_that_can_be_teste
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     await run(tmp_path, sys.executable, "-m", "venv", "env")
     programs = tmp_path / "env/bin"
-    for pinned in ("requirements.txt", "requirements-dev.txt"):
-        hashed = ("--no-deps", "--require-hashes", "-r", ROOT / "scripts" / pinned)
-        await run(tmp_path, programs / "pip", "install", "-q", *hashed)
-    await run(tmp_path, programs / "pip", "install", "-q", "--no-deps", wheel)
+    pinned = "".join(path.read_text() for path in (ROOT / "scripts").glob("requirements*.txt"))
+    (tmp_path / "pins.txt").write_text("\n".join(re.findall(r"(?m)^[\w.-]+==[\w.]+", pinned)))
+    hashed = ("--no-deps", "--require-hashes", "-r", ROOT / "scripts/requirements.txt")
+    await run(tmp_path, programs / "pip", "install", "-q", *hashed)
+    await run(tmp_path, programs / "pip", "install", "-q", "-c", "pins.txt", f"{wheel}[testing]")
     await run(tmp_path, programs / "pip", "check")
 
     folder = tmp_path / "mine"
@@ -54,6 +70,8 @@ async def test_a_wheel_in_an_empty_environment_writes_an_agent_that_can_be_teste
     assert await run(folder, programs / "voice-app", "lint") == "Clean.\n"
     assert "2 passed" in await run(folder, programs / "python", "-m", "pytest", "-q")
     assert "STT101" in await run(folder, programs / "voice-app", "docs", "rules")
+
+    await the_examples_are_written_and_pass(tmp_path, programs)
 
     server = await asyncio.create_subprocess_exec(
         programs / "voice-app", "serve", "--port", "0", cwd=folder, stdout=asyncio.subprocess.PIPE,

@@ -11,6 +11,8 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "voice_app/docs").glob("*.md")))
+FILES: Final = "examples.md"
+"""The page with the files of the examples: the blocks there are run as the folders that they are."""
 _FENCE: Final = re.compile(r" *```(\w*)$")
 
 
@@ -41,7 +43,12 @@ class Block:
 def blocks(language: str = "") -> list[Block]:
     """All blocks, or those in a language, page by page."""
     found = [block for path in PAGES for block in _blocks(path)]
-    return [block for block in found if block.language == language or not language]
+    return [
+        block
+        for block in found
+        if block.language == language or not language
+        if block.page != FILES or block.language == "console"
+    ]
 
 
 def _blocks(path: Path) -> Iterator[Block]:

@@ -56,7 +56,7 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_project_tests_its_agent(tmp_path: Path) -> None:
     """Words, keys, interruptions, silence, handoffs, lost lines, models, tapes: ``project/passing.py``."""
     out = pytest_run("passing.py", tmp_path)
-    assert re.search(r"(?m)^11 passed", out), out
+    assert re.search(r"(?m)^12 passed", out), out
 
 
 def test_a_failure_shows_the_call_as_a_dialogue(failed: str) -> None:
@@ -78,7 +78,8 @@ def test_a_failure_shows_the_call_as_a_dialogue(failed: str) -> None:
         ("is_put_through", "to be put through to a person, but nobody came"),
         ("is_hung_up_on", "that the call is ended, but the line is still open"),
         ("hangs_up", "that the call is ended, but it was the caller who hung up"),
-        ("over", "a call for `says`, but the call is over"),
+        ("over", "to be on the line for `says`, but the call is over"),
+        ("interrupts", "to cut into an answer after 2 words of it, but heard all that the agent had to say"),
         (
             "tool_called",
             "that refund(order=81) is called, but the tools that were called are: none",

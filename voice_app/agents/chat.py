@@ -14,10 +14,11 @@ that is too long for the model loses its oldest exchanges; they are summarised b
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import aiohttp
 
@@ -34,6 +35,7 @@ from voice_app.agents.text import fingerprint
 from voice_app.agents.toolbox import Late, ToolBox, ToolRun
 from voice_app.agents.tools import Tool
 from voice_app.journal.events import ModelUsed
+from voice_app.settings import ModelSettings
 
 __all__ = ["Chat", "ChatSettings"]
 
@@ -69,6 +71,15 @@ class Chat:
         self._tools = ToolBox(tools, late=late)
         self._client = ModelClient(settings, self._tools, http)
         self._summaries: dict[str, asyncio.Task[None]] = {}
+
+    def within(self, environment: ModelSettings) -> Self:
+        """The same agent, asking where other settings say, as far as it was not given that itself."""
+        other = copy.copy(self)
+        other.settings = self.settings.within(environment)
+        other._prompt = PromptTemplate.from_file(other.settings.prompt)
+        other._client = ModelClient(other.settings, self._tools, self._client.shared)
+        other._summaries = {}
+        return other
 
     @property
     def version(self) -> str:

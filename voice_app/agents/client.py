@@ -109,6 +109,11 @@ class ModelClient:
         async with aclosing(self._ask_in_shape(endpoint, messages, answer, with_options=False)) as words:
             return "".join([text async for text in words]).strip()
 
+    @property
+    def shared(self) -> aiohttp.ClientSession | None:
+        """The HTTP session that it was given."""
+        return None if self._owns_http else self._http
+
     async def warm(self) -> None:
         """Open a connection before the first turn needs it. Never raises."""
         endpoint = self._endpoints[0]

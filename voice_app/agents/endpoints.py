@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, InitVar, dataclass, field
+from dataclasses import KW_ONLY, MISSING, Field, InitVar, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -171,6 +171,8 @@ class ChatSettings:
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of the request, e.g. ``{"reasoning_effort": "none"}``."""
     environment: InitVar[ModelSettings | None] = None
+    found: frozenset[str] = field(default=frozenset(), init=False, repr=False, compare=False)
+    """What was not given."""
 
     def __post_init__(self, environment: ModelSettings | None) -> None:
         found = environment or load_model_settings()
@@ -198,6 +200,12 @@ class ChatSettings:
     def _default(self, name: str, value: object) -> None:
         if not getattr(self, name):
             object.__setattr__(self, name, value)
+            object.__setattr__(self, "found", self.found | {name})
+
+    def within(self, environment: ModelSettings) -> ChatSettings:
+        """The same, with what was not given from other settings."""
+        blank: dict[str, Any] = {item.name: _blank(item) for item in fields(self) if item.name in self.found}
+        return replace(self, **blank, environment=environment)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -216,6 +224,10 @@ class ChatSettings:
         price = self.fallback_price
         second = Endpoint(self.fallback_model, base_url, key, more_headers=more, shape=shape, price=price)
         return (first, second)
+
+
+def _blank(item: Field[Any]) -> Any:
+    return item.default if item.default_factory is MISSING else item.default_factory()
 
 
 def _text(secret: SecretStr | None) -> str:

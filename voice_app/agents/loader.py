@@ -65,7 +65,18 @@ def load(settings: Settings, tools: Sequence[str] = ()) -> Agent:
             f"VOICE_APP_AGENT={name} is no built-in agent ({', '.join(BUILT_IN)}); "
             f"{_near(name, BUILT_IN)}name your own as module:name, e.g. my_agent:agent"
         )
-    return _checked(settings, imported(name, module_name, attribute))
+    return _checked(settings, _within(settings, imported(name, module_name, attribute)))
+
+
+def _within(settings: Settings, agent: object) -> object:
+    """A `Chat` of somebody's own module asks where these settings say, also if it was made without them."""
+    chat = sys.modules.get("voice_app.agents.chat")
+    if chat is None or not isinstance(agent, chat.Chat):
+        return agent
+    try:
+        return agent.within(settings)
+    except PromptError as error:
+        raise AgentError(f"VOICE_APP_PROMPT: {error}") from None
 
 
 def load_answer(settings: Settings, agent: Agent) -> AnswerFunction | None:

@@ -95,7 +95,7 @@ class ScriptCaller:
             if self._listener == "agent" and await call.handed_over():
                 await self._meet()
             return
-        await call.heard_out(await call.while_it_lasts(turns.over(self._questions)))
+        await call.heard_out(*await call.while_it_lasts(turns.over(self._questions)))
         if turns.leaving == "end-call":
             await call.ended()
         elif turns.leaving == "transfer":

@@ -1,4 +1,4 @@
-"""``voice-app init``: what people change, written into a folder of their own."""
+"""``voice-app init``: what people change, or one of the examples, written into a folder of their own."""
 
 from __future__ import annotations
 
@@ -21,22 +21,37 @@ Next, in {folder}:
 The agents that are built in read your files with VOICE_APP_RECEPTIONIST=receptionist.toml and
 VOICE_APP_PROMPT=prompt.md; twiml_templates/ is used wherever you start voice-app in this folder.
 """
+NEXT_OF_AN_EXAMPLE: Final = """\
+
+Next, in {folder}:
+
+  pytest                     # its tests; they need pip install 'voice-app[testing]'
+  voice-app rehearse .       # its scenarios
+  voice-app serve            # it reads .env; phone it with `voice-app call` in another terminal
+
+The page `examples` tells about it: voice-app docs examples
+"""
 
 
 def init(
     folder: Annotated[
         Path, typer.Argument(metavar="[FOLDER]", help="Where to; without, the working directory.")
     ] = Path(),
+    example: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Write an example instead: receptionist, chat or own-agent."),
+    ] = None,
 ) -> None:
     """Write an agent, its test, a rehearsed call, and what built-in agents and TwiML are made from.
 
+    With --example it is one of three agents that are ready to be phoned, with their tests and scenarios.
     Nothing that is there already is touched.
 
     Example: voice-app init my-agent
     """
     kept = 0
     try:
-        for name, source in _starter():
+        for name, source in _starter() if example is None else _example(example):
             target = folder / name
             if target.exists():
                 kept += 1
@@ -49,7 +64,8 @@ def init(
         raise typer.BadParameter(f"{folder} cannot be written: {error.strerror}.") from None
     if kept:
         typer.echo("\nWhat was there was kept: move it away to get the file that ships.")
-    typer.echo(NEXT.format(folder=folder.resolve()), nl=False)
+    following = NEXT if example is None else NEXT_OF_AN_EXAMPLE
+    typer.echo(following.format(folder=folder.resolve()), nl=False)
 
 
 def _starter() -> Iterator[tuple[str, Traversable | Path]]:
@@ -63,3 +79,14 @@ def _starter() -> Iterator[tuple[str, Traversable | Path]]:
         yield name, agents / name
     for path in sorted(shipped_folder().glob("*.xml")):
         yield f"twiml_templates/{path.name}", path
+
+
+def _example(name: str) -> Iterator[tuple[str, Traversable]]:
+    """The files of an example. Raises `typer.BadParameter`."""
+    from voice_app.cli.output import meant
+
+    found = {item.name: item for item in files("voice_app.docs").joinpath("examples").iterdir()}
+    if name not in found:
+        near = meant(name, found) or f"there are {', '.join(sorted(found))}."
+        raise typer.BadParameter(f"--example: there is no example {name!r}: {near}")
+    yield from sorted((file.name, file) for file in found[name].iterdir() if file.is_file())

@@ -1,6 +1,6 @@
-"""The pages that are made from the code: the tables of settings, of rules, and of metrics.
+"""The pages that are made from what ships: the tables of settings, rules and metrics, and the examples.
 
-python -m voice_app.docs.generated     # writes both again, after a setting or a rule has changed
+python -m voice_app.docs.generated     # writes them again, after a setting, a rule or an example has changed
 """
 
 from __future__ import annotations
@@ -82,6 +82,48 @@ series: what comes beyond them is counted as `other`.
 `scripts/deploy/alerts.yml` a file of rules for Prometheus (`rule_files:`). Tests hold both to this list.
 """
 
+_EXAMPLES: Final = """\
+# Examples
+
+Three agents that are ready to be phoned, each a folder with its settings, its tests and its scenarios. What
+you read here are the files themselves, and our own tests run them.
+
+```console
+$ voice-app init --example own-agent my-tables
+$ cd my-tables
+$ pytest
+$ voice-app rehearse .
+```
+
+`pip install 'voice-app[testing]'` brings what the last two need; the page `testing` tells what a test can
+say and do. `voice-app serve` in the folder reads its `.env`, and `voice-app call` phones it. The other two
+are `--example receptionist` and `--example chat`.
+
+## The receptionist, with keys
+
+The built-in agent, with questions and answers of its own: it needs no model and no code. Each topic may
+have a key; 0 is for a person. The first setting is the default, and stands there to be changed.
+
+{receptionist}
+
+## Chat, with tools and a handoff
+
+The agent with a model, two tools, and a prompt. Its tests and scenarios give the model's answers, so they
+need no key, take no time, and come to the same every time: they show what becomes of the answers, the tools
+and the transfers. How well your model answers is another question. The tests import the module of the
+agent, and see what its tools have done.
+
+{chat}
+
+## An agent of your own, with state
+
+An async generator, without a model. What the caller has told stands in `call.state`, so it can be said in
+any order, changed, cut into, typed, and survives a line that breaks on the same server. The tests press,
+cut in, drop the line, and phone twice at once.
+
+{own_agent}
+"""
+
 
 def settings_page() -> str:
     """``settings.md``: every setting with its name in the environment, its default, and what it is."""
@@ -114,7 +156,32 @@ def metrics_page() -> str:
     return _METRICS.format(table="\n".join(rows), stages="\n".join(stages), most=MAX_SERIES)
 
 
-PAGES: Final = {"settings.md": settings_page, "rules.md": rules_page, "metrics.md": metrics_page}
+def examples_page() -> str:
+    """``examples.md``: the files of each example."""
+    return _EXAMPLES.format(
+        **{folder.name.replace("-", "_"): _files(folder) for folder in (FOLDER / "examples").iterdir()}
+    )
+
+
+def _files(folder: Path) -> str:
+    """The files of a folder as blocks: what is set, the agent, then what tests it."""
+    files = sorted(
+        (path for path in folder.iterdir() if path.is_file()),
+        key=lambda path: (path.name.startswith("test_"), path.suffix == ".yaml", path.name),
+    )
+    kinds = {".py": "python", ".toml": "toml", ".yaml": "yaml", ".md": "text", "": "sh"}
+    return "\n\n".join(
+        f"`{path.name}`:\n\n```{kinds[path.suffix]}\n{path.read_text('utf-8').rstrip()}\n```"
+        for path in files
+    )
+
+
+PAGES: Final = {
+    "settings.md": settings_page,
+    "rules.md": rules_page,
+    "metrics.md": metrics_page,
+    "examples.md": examples_page,
+}
 
 
 def _default(value: Any) -> str:

@@ -37,7 +37,8 @@ class AgentTurns:
         """``transfer`` or ``end-call`` once the agent has done that."""
         self._questions = 0
         self._answering = False
-        self._last_words = ""
+        self._last_words = ("", "")
+        """The last that was sent, and the session in which it was."""
         self._texts: dict[tuple[str, int], str] = {}
         """What is known of each reply."""
         self._before: set[tuple[str, int]] = set()
@@ -46,10 +47,10 @@ class AgentTurns:
         """What was told of the words of this turn."""
         self._changed = asyncio.Event()
 
-    async def over(self, questions: int) -> str:
+    async def over(self, questions: int) -> tuple[str, str]:
         """Return when the agent has done with so many questions of the call, or the server tells no more.
 
-        Returns the last words that it sent; empty if it only did something.
+        Returns the last words that it sent, and in which session; empty if it only did something.
         """
         while self.told and (self._answering or self._questions < questions):
             self._changed.clear()
@@ -71,7 +72,7 @@ class AgentTurns:
         match event:
             case Prompted() | Pressed():
                 self._questions += 1
-                self._answering, self._last_words, self.leaving = True, "", ""
+                self._answering, self._last_words, self.leaving = True, ("", ""), ""
                 self._before = set(self._texts)
                 self._said.clear()
             case Overheard():
@@ -83,7 +84,7 @@ class AgentTurns:
                 self._said.append(msgspec.structs.replace(event, text=text, begin=0))
                 self._answering &= not event.ends_turn
                 if event.ends_turn and reply not in self._before:
-                    self._last_words = text
+                    self._last_words = text, event.session_id
             case Failed(what="agent"):
                 self.failures.append(event.detail)
                 self._answering = False

@@ -76,7 +76,7 @@ def on_the_line(method: _Method[P, T]) -> _Method[P, T]:
         try:
             return await method(self, *args, **kwargs)
         except CallOverError as error:
-            raise self.failure(f"a call for `{method.__name__}`", str(error)) from None
+            raise self.failure(f"to be on the line for `{method.__name__}`", str(error)) from None
 
     @functools.wraps(method)
     async def performed(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -142,11 +142,23 @@ class Caller:
     async def interrupts(self, text: str, *, after_words: int) -> str:
         """Cut into the answer after so many words of it, with this. Returns what was heard of it."""
         await self._place()
-        await self._turn_to()
+        await self._turn_to(asks=False)
+        cut: list[str] = []
+        counts = self.turns.counts if self._greeted else None  # the greeting is Twilio's: no turn tells of it
+
+        async def cut_in() -> None:
+            cut.append((await self.call.interrupt(text, after_words=after_words, counts=counts)).text)
+
+        await first_of(cut_in(), self._is_answered() if self._greeted else self.call.over.wait())
+        self._greeted = True
+        if not cut:
+            words = "word" if after_words == 1 else "words"
+            told = "heard all that the agent had to say before (`hears` waits for what it expects)"
+            raise self.failure(f"to cut into an answer after {after_words} {words} of it", told)
         self.said.append(text)
-        cut = await self.call.interrupt(text, after_words=after_words, counts=self.turns.counts)
+        self._questions += self._listener == "agent"
         self._since = len(self.heard)
-        return cut.text
+        return cut[0]
 
     @on_the_line
     async def presses(self, keys: str) -> None:
@@ -375,6 +387,14 @@ class Caller:
                 if heard == len(self.heard):
                     return
 
+    async def _is_answered(self) -> None:
+        """Return when the agent says nothing more to what the caller did last. Raises `CallOverError`."""
+        heard = -1
+        while heard != len(self.heard):
+            heard = len(self.heard)
+            await self._listen_out()
+            await self.call.while_it_lasts(asyncio.sleep(AFTERWARDS_SECONDS))
+
     async def _take_the_word(self, *, asks: bool = True) -> None:
         await self._place()
         await self._listen_out()
@@ -395,7 +415,7 @@ class Caller:
             await self.call.greeted()
         if self._listener != "agent":
             return
-        await self.call.heard_out(await self.call.while_it_lasts(self.turns.over(self._questions)))
+        await self.call.heard_out(*await self.call.while_it_lasts(self.turns.over(self._questions)))
         if self.turns.leaving == "end-call":
             await self.call.ended()
         elif self.turns.leaving == "transfer":

@@ -48,10 +48,11 @@ _OUTWARD: Final = (
 """What would tell somebody else of a call, or bar the way to it."""
 
 
-def line_settings(folder: Path, given: Mapping[str, Any]) -> Settings:
+def line_settings(folder: Path, given: Mapping[str, Any], model_url: str = "") -> Settings:
     """The settings of a line whose journal is kept in a folder; ``given`` count before the environment.
 
-    They are named as in the environment, or in short: ``VOICE_APP_GREETING`` or ``greeting``.
+    They are named as in the environment, or in short: ``VOICE_APP_GREETING`` or ``greeting``. ``model_url``
+    is where a scripted model is: who asks a model asks that one, and where no agent is named it is `chat`.
 
     Raises:
         SettingsError: they cannot be used.
@@ -69,6 +70,11 @@ def line_settings(folder: Path, given: Mapping[str, Any]) -> Settings:
         "budget_day": 0,
         "retention_days": 0,
     }
+    if model_url:
+        own |= {"model": "scripted", "openai_base_url": model_url, "openai_api_key": None}
+        own |= {"fallback_base_url": None, "fallback_api_key": None}
+        if "agent" not in settings.model_fields_set:
+            own["agent"] = "chat"
     return settings.model_copy(update=own).tried_out().sandboxed()
 
 

@@ -97,13 +97,12 @@ def line(
     given = dict(voice_app_settings)
     for mark in reversed(list(request.node.iter_markers("voice_app"))):
         given |= mark.kwargs
-    if "model" in request.fixturenames:
-        given |= {"model": "scripted", "openai_base_url": request.getfixturevalue("model").base_url}
-        given.setdefault("agent", "chat")
+    model_url = request.getfixturevalue("model").base_url if "model" in request.fixturenames else ""
     with ExitStack() as stack:
         wrong = ""
         try:
-            opened = stack.enter_context(_stage.entered(open_line(line_settings(tmp_path, given))))
+            settings = line_settings(tmp_path, given, model_url)
+            opened = stack.enter_context(_stage.entered(open_line(settings)))
         except (SettingsError, AgentError) as error:
             wrong = str(error)
         if wrong:

@@ -87,14 +87,14 @@ def run_variant(variant: Variant, attempt: int = 1) -> Rehearsed:
 async def _run(variant: Variant) -> Rehearsed:
     scenario = variant.scenario
     with tempfile.TemporaryDirectory() as folder:
-        async with _model(scenario.given.model) as settings:
-            given: dict[str, Any] = {**settings, **scenario.settings}
+        async with _model(scenario.given.model) as model_url:
+            given: dict[str, Any] = dict(scenario.settings)
             if agent := variant.agent or scenario.agent:
                 given["agent"] = agent
             if variant.language:
                 given["language"] = variant.language
             try:
-                async with open_line(line_settings(Path(folder), given)) as line:
+                async with open_line(line_settings(Path(folder), given, model_url)) as line:
                     return await _play(variant, line)
             except AgentError as error:
                 raise SettingsError([f"{variant.file}: {error}"]) from None
@@ -103,10 +103,10 @@ async def _run(variant: Variant) -> Rehearsed:
 
 
 @asynccontextmanager
-async def _model(turns: Sequence[ModelTurn]) -> AsyncIterator[dict[str, str]]:
-    """The settings of a scripted model, served while the block runs; none where none is given."""
+async def _model(turns: Sequence[ModelTurn]) -> AsyncIterator[str]:
+    """Where a scripted model is served while the block runs; nothing where none is given."""
     if not turns:
-        yield {}
+        yield ""
         return
     model = ScriptedModel()
     for turn in turns:
@@ -118,7 +118,7 @@ async def _model(turns: Sequence[ModelTurn]) -> AsyncIterator[dict[str, str]]:
             breaks_off=turn.breaks_off,
         )
     async with serve_model(model):
-        yield {"model": "scripted", "openai_base_url": model.base_url, "agent": "chat"}
+        yield model.base_url
 
 
 async def _play(variant: Variant, line: PhoneLine) -> Rehearsed:

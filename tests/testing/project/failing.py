@@ -8,6 +8,11 @@ async def test_an_order(caller):
     await caller.hears("leaves tomorrow")
 
 
+async def late_interruption(caller):
+    await caller.hears("what?")
+    await caller.interrupts("Hm?", after_words=2)
+
+
 @pytest.mark.parametrize(
     ("first", "then"),
     [
@@ -19,6 +24,7 @@ async def test_an_order(caller):
         ("caller.says('Hm?')", "caller.is_hung_up_on()"),
         ("caller.hangs_up()", "caller.is_hung_up_on()"),
         ("caller.says('bye')", "caller.says('Hm?')"),
+        ("caller.says('Hm?')", "late_interruption(caller)"),
         ("caller.says('Hm?')", "caller.tool_called('refund', order=81)"),
         ("caller.says('A person!')", "person.hears('order')"),
     ],
@@ -31,6 +37,7 @@ async def test_an_order(caller):
         "is_hung_up_on",
         "hangs_up",
         "over",
+        "interrupts",
         "tool_called",
         "person",
     ],

@@ -34,6 +34,11 @@ async def test_a_barge_in(caller):
     assert [line.heard for line in state.transcript.lines() if line.heard] == ["Order 81"]
 
 
+async def test_a_barge_in_into_the_greeting(caller):
+    assert await caller.interrupts("My order, please!", after_words=1) == "Hello!"
+    await caller.hears("You have asked 1 times.")
+
+
 async def test_a_silence(caller, line):
     before = line.loop.skipped
     await caller.is_silent(12)
@@ -77,6 +82,9 @@ async def test_a_lost_line(caller):
     await caller.hears("the line broke for a moment")
     await caller.says("My order?")
     await caller.hears("Order 81")
+    await caller.drops()
+    await caller.says("My order?")
+    await caller.hears("asked 2 times")
     await caller.hangs_up()
 
 

@@ -156,13 +156,14 @@ class PhoneCall:
         await self.say(text)
         return await self.reply()
 
-    async def heard_out(self, text: str = "") -> None:
-        """Return when the agent's voice has said all that has come, ``text`` included, or the agent has left.
+    async def heard_out(self, text: str = "", session_id: str = "") -> None:
+        """Return when the agent's voice has said all that has come, or the agent has left.
 
-        Raises `CallOverError`.
+        ``text`` has to have come, if it was sent in the session that goes on. Raises `CallOverError`.
         """
         session = self.session
         if session is not None:
+            text = text if session.session_id == session_id else ""
             await self.while_it_lasts(first_of(session.said(text), self._endpoint.session.emptied()))
 
     async def greeted(self, within: float = 0.5) -> None:
