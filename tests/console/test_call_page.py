@@ -223,3 +223,46 @@ async def test_a_link_that_is_not_ours_shows_nothing(browser: Browser, tmp_path:
             path = code if code.startswith("/") else f"/console/join/{code}"
             async with visit(browser, server, path, lost="404") as page:
                 await expect(page.get_by_text("This link is not good any more.")).to_be_visible()
+
+
+async def test_twiml_and_frames_are_read_on_demand_without_secrets(browser: Browser, tmp_path: Path) -> None:
+    async with serving(tmp_path, keep_frames=500) as server, server.call(caller="+15550190001") as call:
+        await call.reply()
+        await call.say("Are you open on Sunday?")
+        await call.reply()
+        async with visit(browser, server, f"/console/calls/{call.sid}", "act") as page:
+            await page.get_by_text("TwiML and frames").click()
+            rows = page.locator("#wire tbody tr")
+            await expect(rows.first).to_contain_text("TwiML answer.xml")
+            await expect(rows.first).to_contain_text("/relay/••••")
+            await expect(rows.filter(has_text="Are you open on Sunday?")).to_contain_text("frame received")
+            await expect(rows.filter(has_text='"type":"text"').first).to_contain_text("frame sent")
+            await check_accessible(page)
+
+
+async def test_frames_are_not_kept_unless_somebody_wants_them(browser: Browser, tmp_path: Path) -> None:
+    async with serving(tmp_path) as server, server.call(caller="+15550190001") as call:
+        await call.reply()
+        async with visit(browser, server, f"/console/calls/{call.sid}", "act") as page:
+            await page.get_by_text("TwiML and frames").click()
+            await expect(page.locator("#wire tbody tr")).to_have_count(1)
+            await expect(page.get_by_text("Frames are not kept: set VOICE_APP_KEEP_FRAMES.")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("after", "shown"),
+    [
+        ([], ["What I meant to"]),
+        ([OVER], ["What I meant to"]),
+        ([ev.Prompted("What I meant to say is this.")], ["What I meant to say is this."]),
+    ],
+    ids=["live", "cut short", "followed by the whole"],
+)
+async def test_what_the_caller_has_not_finished_is_grey(
+    browser: Browser, tmp_path: Path, after: list[ev.Event], shown: list[str]
+) -> None:
+    path = await written(tmp_path, [OPENED, ev.Connected("VX1"), ev.Partial("What I meant to"), *after])
+    async with serving(tmp_path) as server, visit(browser, server, path, "act") as page:
+        await expect(lines(page, "caller").locator(".said")).to_have_text(shown)
+        unfinished = shown if shown[0] == "What I meant to" else []
+        await expect(page.locator("#dialogue .partial")).to_have_text(unfinished)

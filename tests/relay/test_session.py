@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from support.driver import CALL, Driver
-from voice_app import Break, EndCall, Message, Piece, Play, SendDigits, SwitchLanguage, Transfer
+from voice_app import Break, EndCall, Keys, Message, Piece, Play, SendDigits, SwitchLanguage, Transfer
 from voice_app.calls import HistoryLine
 from voice_app.journal import events
 from voice_app.relay.frames import MalformedError, decode
@@ -49,6 +49,49 @@ def test_a_partial_prompt_starts_no_turn() -> None:
     assert driver.turns == []
     driver.prompt("Hello there.")
     assert driver.asked.text == "Hello there."
+
+
+def partials(driver: Driver) -> list[str]:
+    return [event.text for event in driver.events if isinstance(event, events.Partial)]
+
+
+def test_words_that_are_not_final_are_written_once_a_second_at_most() -> None:
+    driver = Driver()
+    for count in range(1, 17):
+        driver.prompt(" ".join(["word"] * count), last=False)
+        driver.pass_time(0.25)
+    driver.prompt(" ".join(["word"] * 16))
+    assert [len(text.split()) for text in partials(driver)] == [5, 9, 13]
+
+
+def test_words_of_less_than_a_second_cost_the_journal_nothing() -> None:
+    driver = Driver()
+    driver.prompt("Are", last=False)
+    driver.pass_time(0.5)
+    driver.prompt("Are you open?", last=False)
+    driver.prompt("Are you open?")
+    driver.prompt("And", last=False)
+    assert partials(driver) == []
+
+
+def test_words_that_nothing_follows_are_written_when_the_line_is_lost() -> None:
+    driver = Driver()
+    driver.prompt("a" * 600 + " I wanted to", last=False)
+    driver.session.disconnected(1006, driver.now)
+    driver.collect()
+    assert [text[-11:] for text in partials(driver)] == ["I wanted to"]
+    assert len(partials(driver)[0]) == 500
+
+
+def test_of_a_secret_no_partial_is_written() -> None:
+    driver = Driver()
+    driver.call.keys = Keys(sensitive=True)
+    for word in ("my", "my code", "my code is", "my code is 1234"):
+        driver.prompt(word, last=False)
+        driver.pass_time(1.0)
+    driver.session.disconnected(1006, driver.now)
+    driver.collect()
+    assert partials(driver) == []
 
 
 def test_a_prompt_without_words_starts_no_turn() -> None:

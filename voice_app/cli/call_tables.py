@@ -23,9 +23,11 @@ from voice_app.journal.events import (
     Costed,
     Event,
     FollowedUp,
+    Framed,
     Heard,
     ModelUsed,
     Notified,
+    Partial,
     Played,
     Prompted,
     Replied,
@@ -51,7 +53,10 @@ _TOLD: Final = {
     "ParentCallSid": "parent call",
 }
 """What of the voice webhook people want to know, beside SIP headers."""
-_WITHIN: Final = (Prompted, Replied, Played, Heard, Typing, Transcribed, SocketOpened, ModelUsed, Costed)
+_WITHIN: Final = (
+    *(Prompted, Partial, Replied, Played, Heard, Typing, Transcribed),
+    *(SocketOpened, Framed, ModelUsed, Costed),
+)
 """What the dialogue tells already, or what nobody wants to read."""
 
 
@@ -182,6 +187,7 @@ def _note(event: Event | UnknownEvent) -> str:
             fields = msgspec.to_builtins(event)
             kind = fields.pop("kind")
             fields.pop("webhook", None)  # stands above
+            fields.pop("document", None)  # the console shows it
             details = ", ".join(f"{name} {value}" for name, value in fields.items() if value != "")
             return f"{kind}: {details}" if details else kind
 

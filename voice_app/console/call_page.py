@@ -23,7 +23,20 @@ from voice_app.console.pages import Pages
 from voice_app.console.visitors import Visitor
 from voice_app.followups.report import CallReport, ReportedTool, report_of
 from voice_app.journal import Entry
-from voice_app.journal.events import Connected, Heard, Noted, Opened, Played, Replied, Served, Transcribed
+from voice_app.journal.events import (
+    Connected,
+    Framed,
+    Heard,
+    Noted,
+    Opened,
+    Overheard,
+    Partial,
+    Played,
+    Prompted,
+    Replied,
+    Served,
+    Transcribed,
+)
 from voice_app.runtime import ActRefusedError, Services, Supervision
 from voice_app.settings import Role
 
@@ -53,9 +66,18 @@ class TimedStep(msgspec.Struct, kw_only=True):
 
 
 class GrowingLine(msgspec.Struct):
-    """What is being said, or pressed, and may still change."""
+    """What is being said, or pressed, and may still change; of a call that is over, what was cut short."""
 
     who: str
+    text: str
+
+
+class WireText(msgspec.Struct):
+    """A document or a frame, as it went over the wire, without secrets."""
+
+    at: float
+    what: str
+    """``TwiML answer.xml``, ``frame sent``, ``frame received``."""
     text: str
 
 
@@ -99,12 +121,18 @@ def call_routes(pages: Pages, services: Services) -> list[BaseRoute]:
         told = [(entry.at, msgspec.to_builtins(entry.event)) for entry in entries[:MOST_EVENTS]]
         return pages.show(request, visitor, "call-events.html", events=told, more=len(entries) > len(told))
 
+    async def wire(request: Request, visitor: Visitor) -> Response:
+        told = list(_on_the_wire(await services.journal.events(request.path_params["call_sid"])))
+        kept, more = services.settings.keep_frames > 0, len(told) > MOST_EVENTS
+        return pages.show(request, visitor, "call-wire.html", told=told[:MOST_EVENTS], more=more, kept=kept)
+
     path = "/calls/{call_sid}"
     return [
         *_join_routes(pages, services),
         pages.route(path, Role.WATCH, page),
         pages.route(f"{path}/parts", Role.WATCH, parts),
         pages.route(f"{path}/events", Role.WATCH, events),
+        pages.route(f"{path}/wire", Role.WATCH, wire),
     ]
 
 
@@ -166,7 +194,7 @@ async def call_view(services: Services, call_sid: str) -> CallView:
         report=report,
         lines=sorted([*detail.dialogue, *detail.tools], key=attrgetter("at")),
         partial=_partial(detail.dialogue, entries) if live else "",
-        growing=list(_growing(state, entries)) if live else [],
+        growing=list(_growing(state, entries, live=live)),
         steps=sorted(_steps(detail, entries), key=attrgetter("at")),
         served=state.timed(Served),
         noted=[event.text for event in state.events(Noted)],
@@ -183,16 +211,39 @@ def _partial(dialogue: Sequence[DialogueLine], entries: Sequence[Entry]) -> str:
     return next((line.id for line in reversed(dialogue) if line.who == "agent"), "")
 
 
-def _growing(state: CallState, entries: Iterable[Entry]) -> Iterator[GrowingLine]:
+def _growing(state: CallState, entries: Iterable[Entry], *, live: bool) -> Iterator[GrowingLine]:
     heard: dict[tuple[str, int], Transcribed] = {}
+    partial = ""
     for entry in entries:
-        if isinstance(entry.event, Transcribed):
-            key = entry.event.transcription_sid, entry.event.sequence
-            if key not in heard or not heard[key].final:
-                heard[key] = entry.event
-    yield from (GrowingLine(event.speaker, event.text) for event in heard.values() if not event.final)
-    if state.digits:
+        match entry.event:
+            case Transcribed() as event:
+                key, partial = (event.transcription_sid, event.sequence), ""
+                if key not in heard or not heard[key].final:
+                    heard[key] = event
+            case Partial(text=text):
+                partial = text
+            case Prompted() | Overheard() | Connected():
+                partial = ""
+            case _:
+                pass
+    if partial:
+        yield GrowingLine("caller", partial)
+    if live:
+        yield from (GrowingLine(event.speaker, event.text) for event in heard.values() if not event.final)
+    if live and state.digits:
         yield GrowingLine("caller", f"(pressed {state.digits})")
+
+
+def _on_the_wire(entries: Iterable[Entry]) -> Iterator[WireText]:
+    for entry in entries:
+        match entry.event:
+            case Served(template=template, document=document) if document:
+                yield WireText(entry.at, f"TwiML {template}", document)
+            case Framed(frames=frames):
+                for frame in frames:
+                    yield WireText(frame.at, f"frame {'sent' if frame.sent else 'received'}", frame.text)
+            case _:
+                pass
 
 
 def _steps(detail: CallDetail, entries: Iterable[Entry]) -> Iterator[TimedStep]:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from voice_app.journal.entries import Entry
-from voice_app.journal.events import Heard, Pressed, Prompted, Replied, Transcribed
+from voice_app.journal.events import Heard, Partial, Pressed, Prompted, Replied, Transcribed
 
 
 class BoundedQueue:
@@ -78,7 +78,7 @@ def superseded(entries: Sequence[Entry]) -> list[str]:
             if told_again and not event.done:
                 found.append(entry.id)
             following[entry.call_sid] = reply if told_again or not event.begin else None
-        elif isinstance(event, Transcribed) and not event.final:
+        elif isinstance(event, Partial) or (isinstance(event, Transcribed) and not event.final):
             found.append(entry.id)
         elif isinstance(event, Prompted | Pressed | Heard | Transcribed):
             following[entry.call_sid] = None

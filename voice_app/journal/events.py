@@ -53,6 +53,8 @@ class Served(_Event, tag="served", frozen=True):
     """It asks for the transcript of a message that the caller may leave."""
     disclosure: str = ""
     """What it has said before anything else, and the caller has to hear."""
+    document: str = ""
+    """The TwiML, cut if it is long, with dots for tokens and secrets."""
 
 
 class VariantChosen(_Event, tag="variant", frozen=True):
@@ -95,6 +97,23 @@ class Reconnected(_Event, tag="reconnected", frozen=True):
     session_id: str
 
 
+class WireFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One frame of a session."""
+
+    at: float
+    """Seconds since the epoch."""
+    sent: bool
+    """By us; else Twilio sent it."""
+    text: str
+    """Its JSON, cut if it is long, with dots for secrets."""
+
+
+class Framed(_Event, tag="frames", frozen=True):
+    """Frames of a session, in their order, where ``VOICE_APP_KEEP_FRAMES`` wants them."""
+
+    frames: tuple[WireFrame, ...]
+
+
 class Reconfigured(_Event, tag="config-updated", frozen=True):
     """How a session speaks or listens was changed: by a frame of ours, or because a provider failed."""
 
@@ -114,6 +133,12 @@ class Prompted(_Event, tag="prompt", frozen=True):
 
     text: str
     language: str = ""
+
+
+class Partial(_Event, tag="partial", frozen=True):
+    """The caller is speaking: the words so far. Written once a second at most, and never of secrets."""
+
+    text: str
 
 
 class Pressed(_Event, tag="keys", frozen=True):
@@ -508,9 +533,11 @@ Event: TypeAlias = (
     | SocketOpened
     | Connected
     | Reconnected
+    | Framed
     | Reconfigured
     | Conversed
     | Prompted
+    | Partial
     | Pressed
     | Typing
     | KeysAwaited

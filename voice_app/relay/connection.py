@@ -41,6 +41,7 @@ from voice_app.relay.commands import (
     StopTurn,
     SwitchAgent,
 )
+from voice_app.relay.frame_log import FrameLog
 from voice_app.relay.session import Session
 from voice_app.telemetry import attributes as names
 from voice_app.telemetry import traces
@@ -110,10 +111,12 @@ class Connection:
         record: Callable[[Event], None],
         agents: Mapping[str, Agent] | None = None,
         socket: DirectSocket | None = None,
+        frame_log: FrameLog | None = None,
     ) -> None:
         """``agents`` are those that can have the call after this one, by name.
 
         ``socket`` is the short way to the socket behind ``receive`` and ``send``, if there is one.
+        ``frame_log`` keeps the frames, if they are to be kept.
         """
         self._receive = receive
         self._send = send
@@ -125,6 +128,7 @@ class Connection:
         self._loop = loop
         self._now = loop.time
         self._socket = socket
+        self._frame_log = frame_log
         self._flushing: asyncio.Handle | None = None
         self._gather_seconds = session.line.gather_ms / 1000
         self._gathering: asyncio.Handle | None = None
@@ -175,6 +179,8 @@ class Connection:
                 socket.on_text = None
             session.disconnected(1011, self._now())
             self._settle()
+            if self._frame_log is not None:
+                self._frame_log.close()
             for handle in (self._timer, self._gathering):
                 if handle is not None:
                     handle.cancel()
@@ -277,6 +283,8 @@ class Connection:
         """A message has come. What the agent has said before it counts as said, though it has not left."""
         if self._latest is not None and self._latest.ready.words:
             self._say(self._latest)
+        if self._frame_log is not None:
+            self._frame_log.received(data, secret=self._session.expects_secret)
         self._session.receive(data, self._now())
         self._settle()
 
@@ -331,7 +339,10 @@ class Connection:
             if self._latest is not None and self._latest.ready.words:  # they relied on it
                 self._flush_soon()
         if socket is not None and session.has_data and socket.is_writable:
-            socket.write_texts(list(iter(session.data_to_send, None)))
+            texts = list(iter(session.data_to_send, None))
+            socket.write_texts(texts)
+            if self._frame_log is not None:
+                self._frame_log.sent(texts)
         if session.has_data or self._closing is not None:
             self._writer = self._loop.create_task(self._write())
 
@@ -342,6 +353,8 @@ class Connection:
             while (frame := session.data_to_send()) is not None:
                 async with asyncio.timeout(SECONDS_TO_TAKE_A_FRAME):
                     await self._send({"type": "websocket.send", "text": frame})
+                if self._frame_log is not None:
+                    self._frame_log.sent((frame,))
             if self._closing is None:
                 self._writer = None
             else:

@@ -1,4 +1,4 @@
-"""How the session listens while a caller is asked for something: what to expect, and how long to wait.
+"""How the session listens: words that are not final, and what is expected where a caller is asked for it.
 
 Twilio changes both within a session by the frames ``hints`` and ``config`` (``docs/protocol.md`` §2.2). That
 they exist is confirmed, their layout is not: they are sent only where ``VOICE_APP_ASK_TUNES_LISTENING`` says
@@ -8,9 +8,11 @@ so, and no more on a session that has refused one. Without them a question is as
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from voice_app.agents.protocol import Expected
+from voice_app.journal import events
 from voice_app.relay import frames
 from voice_app.relay.speaker import Speaker
 from voice_app.settings import NumberSettings
@@ -20,7 +22,44 @@ USUAL: Final = Expected()
 USUAL_PAUSE: Final = "auto"
 """The pause that ends a prompt where the settings of the relay name none."""
 
+SECONDS_BETWEEN_PARTIALS: Final = 1.0
+MAX_PARTIAL: Final = 500
+"""Characters: the last ones."""
+
 log = logging.getLogger(__name__)
+
+
+class Partials:
+    """Words of the caller's that are not final, for the journal: once a second, and what nothing follows.
+
+    Most prompts are over within a second of their first words, and cost nothing.
+    """
+
+    __slots__ = ("_due", "_record", "_text")
+
+    def __init__(self, record: Callable[[events.Event], None]) -> None:
+        self._record = record
+        self._text = ""
+        self._due: float | None = None
+
+    def heard(self, text: str, now: float, *, secret: bool) -> None:
+        """The caller has said so much by now."""
+        self._text = "" if secret else text
+        if self._due is None:
+            self._due = now + SECONDS_BETWEEN_PARTIALS
+        elif now >= self._due:
+            self._due = now + SECONDS_BETWEEN_PARTIALS
+            self.close()
+
+    def forget(self) -> None:
+        """The final words have come."""
+        self._text, self._due = "", None
+
+    def close(self) -> None:
+        """Write down what is known and was not written yet."""
+        text, self._text = self._text, ""
+        if text:
+            self._record(events.Partial(text[-MAX_PARTIAL:]))
 
 
 class Listening:

@@ -36,6 +36,7 @@ from voice_app.relay.backchannels import is_no_turn
 from voice_app.relay.commands import Close, Command, Pull, Record, SwitchAgent
 from voice_app.relay.conversation_log import Dialogue, turn_of
 from voice_app.relay.dtmf import KeyEntry
+from voice_app.relay.listening import Partials
 from voice_app.relay.speaker import Speaker
 from voice_app.relay.timers import Timers
 from voice_app.relay.turn_clock import Meter, TurnClock
@@ -130,6 +131,7 @@ class Session:
             record=self._record,
             taken=self._take_keys,
         )
+        self._partials = Partials(self._record)
         self._turns.muted = past.muted
         self._silences = 0
         self._overtime = False
@@ -234,6 +236,12 @@ class Session:
     def agent_failed(self, number: int, error: str, now: float) -> None:
         """The agent raised an exception in this turn."""
         self._turns.agent_failed(number, error, now)
+
+    @property
+    def expects_secret(self) -> bool:
+        """Whether what the caller says or presses now is a secret."""
+        expected = self._turns.expected
+        return self.call.keys.sensitive or (expected is not None and expected.secret)
 
     @property
     def id(self) -> str:
@@ -405,7 +413,10 @@ class Session:
             if self.state is State.LIVE:
                 self._turns.caller_speaks(now)
                 self._turns.partial(text, now)
-        elif self._turns.expected is None and is_no_turn(
+                self._partials.heard(text, now, secret=self.expects_secret)
+            return
+        self._partials.forget()
+        if self._turns.expected is None and is_no_turn(
             text, frame.lang, self.line, self._speaker, now, cut_off=self._turns.may_go_on
         ):
             self._record(events.Overheard(text))
@@ -620,6 +631,7 @@ class Session:
         self.outcome = self.outcome or f"the socket was closed ({code})"
         told = code == CLOSED_IN_ORDER or not self.line.reconnect
         self._turns.close(now)
+        self._partials.close()
         self._speaker.disconnected(now, tell=told and self.state is not State.ENDING)
         self._timers.clear()
         self._record(events.Disconnected(self._speaker.session_id, code, told))

@@ -113,6 +113,13 @@ class Settings(ModelSettings, NumberSettings):
     retention_days: int = Field(
         0, ge=0, le=36_500, description="calls are erased from the journal after so many days; 0: never"
     )
+    keep_frames: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="so many frames of each ConversationRelay session are kept in the journal, without "
+        "secrets, for the page of the call; 0: none",
+    )
     guard: Literal["strict", "lenient"] = Field(
         "strict", description="whether a configuration that cannot be read stops the start"
     )

@@ -28,6 +28,7 @@ from voice_app.journal.events import (
     Speculated,
 )
 from voice_app.relay.connection import DIRECT_SOCKET, Connection, Receive, Send
+from voice_app.relay.frame_log import FrameLog
 from voice_app.relay.session import Session
 from voice_app.relay.session_token import Ticket, TicketError
 from voice_app.relay.turn_clock import Meter
@@ -105,7 +106,9 @@ class RelayEndpoint:
         record = CallLog(services.journal, call_sid, partial(services.assigned, state)).write
         named = {name: found.agent for name, found in services.named_agents.items()}
         direct = scope.get("extensions", {}).get(DIRECT_SOCKET)
-        connection = Connection(receive, send, session, agent, record, named, direct)
+        most = services.settings.keep_frames
+        frame_log = FrameLog(most, record) if most else None
+        connection = Connection(receive, send, session, agent, record, named, direct, frame_log)
         services.registry.connected(call_sid, connection)
         metrics.SESSIONS.add(1)
         try:

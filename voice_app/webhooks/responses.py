@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from voice_app.agents import cleaned
 from voice_app.calls import CallState, Engine
+from voice_app.calls.wire import kept_document
 from voice_app.journal.events import Failed, Served
 from voice_app.runtime import ExpectedNext, Services
 from voice_app.runtime.addresses import RELAY, RELAY_ENDED, RESUME
@@ -108,6 +109,7 @@ def serve_document(
         conversation=facts.conversation,
         transcript=facts.transcript,
         disclosure=_disclosure(document, services.line_of(state).disclosure if state is not None else ""),
+        document=kept_document(document),
     )
     services.journal.write(context.call_sid, served)
     _expect(services, template, context, facts.engine)
