@@ -46,6 +46,7 @@ GIVEN: list[tuple[str, str, dict[str, str]]] = [
     ("rehearse", "--from", {}),
     ("rehearse nowhere.yaml", "nowhere.yaml", {}),
     ("rehearse file", "file:1", {}),
+    ("rehearse --judge CA1", "FILE", {}),
     ("rehearse --from CA1", "voice-app.db", {}),
     ("sandbox --webhooks-to here", "http://127.0.0.1", {}),
     ("sandbox", "TWILIO_ACCOUNT_SID", ACCOUNT),

@@ -167,7 +167,7 @@ def _lines(state: CallState, prices: PriceList) -> Iterator[CostLine]:
     runs = len({item.result_id or str(number) for number, item in enumerate(state.events(Analysed))})
     yield CostLine("operator", runs, "runs", runs * prices.each.operator)
     for model, used in state.tokens.items():
-        yield _tokens(model, used, prices)
+        yield cost_of_tokens(model, used, prices)
 
 
 def _call(state: CallState, prices: PriceList) -> CostLine:
@@ -229,8 +229,8 @@ def _kind(target: str) -> str:
     )
 
 
-def _tokens(model: str, used: TokenCount, prices: PriceList) -> CostLine:
-    """A model without a price is told with what it used, and costs nothing that we know of."""
+def cost_of_tokens(model: str, used: TokenCount, prices: PriceList) -> CostLine:
+    """What a model has cost; one without a price is told with what it used, and costs nothing we know of."""
     price = prices.models.get(model)
     amount = 0.0
     if price is not None:

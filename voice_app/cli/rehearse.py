@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voice_app.cli.options import AsJson, DatabaseUrl
+from voice_app.cli.options import AsJson, DatabaseUrl, Yes
 
 if TYPE_CHECKING:
+    from voice_app.calls import PriceList
+    from voice_app.journal import Journal
     from voice_app.testing.rehearsal import Rehearsed
     from voice_app.testing.scenario import Variant
 
@@ -35,14 +40,30 @@ def rehearse(
             help="Print a scenario of a call in the journal, its names and numbers replaced.",
         ),
     ] = None,
+    judged: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--judge",
+            metavar="CALL_SID",
+            help="Judge this call of the journal by the criteria of the files, and run nothing; repeatable.",
+        ),
+    ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(min=0, help="Stop before the models cost more, in the currency of the prices."),
+    ] = None,
+    yes: Yes = False,
     as_json: AsJson = False,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Run scenarios: calls of a simulated caller to your agent, with Twilio's double beside it.
 
-    Nothing is phoned, and a silence takes no time. The agent is that of the scenario, or VOICE_APP_AGENT.
+    Nothing is phoned, and a silence takes no time. The agent is that of the scenario, or VOICE_APP_AGENT. A
+    persona in words, and criteria in words, need a model (VOICE_APP_REHEARSE_MODEL): what that will cost is
+    told first.
 
-    Exit code: 0 all passed, 1 some failed, 2 a file or the settings cannot be used.
+    Exit code: 0 all passed, as often as they have to; 1 some failed, or could not be run for --max-cost;
+    2 a file or the settings cannot be used.
 
     Example: voice-app rehearse scenarios/ --repeat 3 --parallel 2 --junit results.xml
     """
@@ -65,12 +86,17 @@ def rehearse(
         if lint_only:
             typer.echo(f"{len(variants)} scenarios, no mistakes.")
             return
-        raise typer.Exit(_run(variants, repeat, parallel, junit, as_json=as_json))
+        rehearsing = _Rehearsing(variants, repeat, parallel, max_cost, junit, as_json=as_json)
+        rehearsing.confirm(len(judged or ()), yes=yes)
+        if judged:
+            results, total = rehearsing.judge(judged, database_url), len(judged) * len(variants)
+        else:
+            results, total = rehearsing.run(), rehearsing.total
+        raise typer.Exit(rehearsing.tell(results, total))
 
 
 def _scenario_of(call_sid: str, database_url: str | None) -> str:
     from voice_app.cli.journal import ask, calls_named
-    from voice_app.journal import Journal
     from voice_app.testing.from_journal import scenario_of
 
     async def read(journal: Journal) -> str:
@@ -90,33 +116,93 @@ def _read(files: list[Path]) -> list[Variant]:
         raise fail("\n  ".join(["The scenarios cannot be used:", *error.problems]), 2) from None
 
 
-def _run(variants: list[Variant], repeat: int, parallel: int, junit: Path | None, *, as_json: bool) -> int:
-    """Run them, and tell what came of them; the exit code."""
-    from rich.console import Console
-    from rich.progress import Progress
+@dataclass(frozen=True)
+class _Rehearsing:
+    """Scenarios that are to be run, or by which calls are to be judged."""
 
-    from voice_app.cli.output import fail, print_json
-    from voice_app.cli.rehearsal_report import document, junit_of, tell
-    from voice_app.telemetry import configure_logging
-    from voice_app.testing.rehearsal import rehearse as run
+    variants: list[Variant]
+    repeat: int
+    parallel: int
+    max_cost: float | None
+    junit: Path | None
+    as_json: bool
 
-    configure_logging("error")
-    results: list[Rehearsed] = []
-    screen = Console(stderr=True)
-    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        bar = progress.add_task("Rehearsing", total=len(variants) * repeat)
-        for result in run(variants, repeat=repeat, parallel=parallel):
-            results.append(result)
-            progress.advance(bar)
-    order = {variant.name: place for place, variant in enumerate(variants)}
-    results.sort(key=lambda result: (order[result.name], result.attempt))
-    if junit is not None:
-        try:
-            junit.write_text(junit_of(results), "utf-8")
-        except OSError as error:
-            raise fail(f"--junit: {junit} cannot be written: {error.strerror}", 2) from None
-    if as_json:
-        print_json(document(results))
-    else:
-        tell(results)
-    return int(not all(result.passed for result in results))
+    def confirm(self, calls: int, *, yes: bool) -> None:
+        """Tell what models will cost, and let people think it over; ``calls`` are only judged."""
+        from voice_app.cli.output import note
+        from voice_app.testing.expected_use import expected_use
+        from voice_app.testing.simulation import model_settings
+
+        settings = model_settings([variant.scenario for variant in self.variants])
+        if settings is None:
+            return
+        if self.max_cost is not None:
+            settings.priced(self.prices)
+        times = [(item.scenario, calls or self.repeat * item.scenario.runs) for item in self.variants]
+        note(str(expected_use(times, settings, self.prices, only_judged=bool(calls))))
+        if sys.stdin.isatty() and sys.stderr.isatty() and not yes:
+            typer.confirm("Go on?", abort=True, err=True)
+
+    @cached_property
+    def prices(self) -> PriceList:
+        from voice_app.calls import price_list
+        from voice_app.settings import load
+
+        return price_list(load())
+
+    def run(self) -> list[Rehearsed]:
+        """Run them. Raises `SettingsError`."""
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from voice_app.telemetry import configure_logging
+        from voice_app.testing.rehearsal import rehearse as run
+
+        configure_logging("error")
+        results: list[Rehearsed] = []
+        screen = Console(stderr=True)
+        with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
+            bar = progress.add_task("Rehearsing", total=self.total)
+            for result in run(
+                self.variants, repeat=self.repeat, parallel=self.parallel, max_cost=self.max_cost
+            ):
+                results.append(result)
+                progress.advance(bar)
+        order = {variant.name: place for place, variant in enumerate(self.variants)}
+        return sorted(results, key=lambda result: (order[result.name], result.attempt))
+
+    @property
+    def total(self) -> int:
+        return sum(self.repeat * variant.scenario.runs for variant in self.variants)
+
+    def judge(self, call_sids: list[str], database_url: str | None) -> list[Rehearsed]:
+        """Judge calls of the journal instead, as if each were a run."""
+        from voice_app.calls import CallState
+        from voice_app.cli.journal import ask, calls_named
+        from voice_app.testing.rehearsal import judge_calls
+
+        async def judged(journal: Journal) -> list[Rehearsed]:
+            calls = await calls_named(journal, call_sids)
+            states = {call.call_sid: CallState.of(await journal.events(call.call_sid)) for call in calls}
+            return await judge_calls(self.variants, states, self.max_cost)
+
+        return ask(database_url, judged)
+
+    def tell(self, results: list[Rehearsed], total: int) -> int:
+        """Tell what came of them; the exit code."""
+        from voice_app.cli.output import fail, print_json
+        from voice_app.cli.rehearsal_report import document, junit_of, tell
+        from voice_app.testing.rates import rates_of
+
+        if self.junit is not None:
+            try:
+                self.junit.write_text(junit_of(results), "utf-8")
+            except OSError as error:
+                raise fail(f"--junit: {self.junit} cannot be written: {error.strerror}", 2) from None
+        left_out = total - len(results)
+        if self.as_json:
+            print_json(document(results, self.prices.currency, left_out))
+        else:
+            tell(results, self.prices.currency, left_out)
+        incomplete = left_out > 0 or any(result.stopped for result in results)
+        return int(incomplete or not all(rate.passed for rate in rates_of(results)))

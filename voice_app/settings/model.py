@@ -58,6 +58,14 @@ class ModelSettings(BaseSettings):
     between_tokens_seconds: float = Field(
         5, gt=0, le=60, description="how long it may take between two signs of life: words or thoughts"
     )
+    rehearse_model: str | None = Field(
+        None, description="the model that plays callers, and judges calls, for `voice-app rehearse`"
+    )
+    rehearse_judge_model: str | None = Field(None, description="the model that judges, if it is another one")
+    rehearse_base_url: str | None = Field(
+        None, description="where they are; empty: at the endpoint of the agent `chat`"
+    )
+    rehearse_api_key: SecretStr | None = Field(None, description="their key, if it is another one")
     after_tool_line: str = Field(
         "Thank you for waiting. What else can I do for you?",
         description="what is said when a tool has acted and the model finds no words; it claims nothing",

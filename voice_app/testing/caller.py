@@ -35,6 +35,7 @@ PATIENCE_SECONDS: Final = 120.0
 """So long the caller waits for a person, or what no agent's turn tells of; seconds of the call."""
 AFTERWARDS_SECONDS: Final = 2.0
 """So long they listen on once the agent seems to be done."""
+BETWEEN_BURSTS_SECONDS: Final = 0.4
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -132,11 +133,16 @@ class Caller:
         return self
 
     @on_the_line
-    async def says(self, text: str) -> None:
-        """Say something, once whoever has the word is done."""
+    async def says(self, text: str, *more: str) -> None:
+        """Say something, once whoever has the word is done; ``more`` follows at once, each a prompt."""
         await self._take_the_word()
         self.said.append(text)
         await self.call.say(text)
+        for burst in more:
+            await self.call.while_it_lasts(asyncio.sleep(BETWEEN_BURSTS_SECONDS))
+            self._questions += self._listener == "agent"
+            self.said.append(burst)
+            await self.call.say(burst)
 
     @on_the_line
     async def interrupts(self, text: str, *, after_words: int) -> str:
@@ -200,6 +206,13 @@ class Caller:
             self._since = 0
         if not await self._comes(lambda: _has(self._lately, words)):
             raise self.failure(f"to hear {_shown(words)}", f"heard {_quoted(self._lately)}")
+        return self._lately
+
+    @on_the_line
+    async def listens(self) -> str:
+        """Hear out whoever speaks. Returns what was heard since the caller last did something."""
+        await self._place()
+        await self._comes(self.call.over.is_set)
         return self._lately
 
     @on_the_line

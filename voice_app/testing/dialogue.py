@@ -130,6 +130,11 @@ class CallDialogue:
         """Something that was expected did not happen."""
         self.lines.append(DialogueEntry(at, "expected", what, "bold red"))
 
+    def forgive(self) -> None:
+        """It was not expected after all: take the line away again."""
+        if self.lines and self.lines[-1].who == "expected":
+            self.lines.pop()
+
     def _add(self, at: float, who: str, text: str) -> None:
         self.lines.append(DialogueEntry(at, who, text, "yellow"))
 

@@ -5,23 +5,34 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from voice_app.agents.loader import AgentError
+from voice_app.calls import CallState
 from voice_app.sandbox.phone import Person
 from voice_app.settings import SettingsError
 from voice_app.telemetry import configure_logging
 from voice_app.testing.caller import Caller, CallFailure, RungPerson
+from voice_app.testing.judge import CriterionVerdict, HeardCall
 from voice_app.testing.line import PhoneLine, line_settings, open_line
 from voice_app.testing.model import ScriptedModel, serve_model
-from voice_app.testing.scenario import ExpectedTool, ExpectedTransfer, ModelTurn, Outcome, Step, Variant
+from voice_app.testing.scenario import (
+    ExpectedTool,
+    ExpectedTransfer,
+    ModelTurn,
+    Outcome,
+    Step,
+    Variant,
+    typed,
+)
+from voice_app.testing.simulation import Simulated, Simulation
 from voice_app.testing.virtual_time import VirtualLoop
 
 
@@ -39,52 +50,136 @@ class Rehearsed:
     seconds: float
     """Of the call."""
     attempt: int = 1
+    at_least: float = 1
+    """The share of the scenario's runs that has to pass."""
+    simulated: Simulated | None = None
+    """What came of its persona and its judge."""
 
     @property
     def passed(self) -> bool:
-        return not self.failure
+        return not self.failure and not self.stopped
+
+    @property
+    def verdicts(self) -> list[CriterionVerdict]:
+        """On each criterion."""
+        return [] if self.simulated is None else self.simulated.verdicts
+
+    @property
+    def cost(self) -> float:
+        """Of the models, in the currency of the prices."""
+        return 0.0 if self.simulated is None else self.simulated.cost
+
+    @property
+    def stopped(self) -> bool:
+        """It was broken off because of what may be spent."""
+        return self.simulated is not None and self.simulated.stopped
 
 
-def rehearse(variants: Sequence[Variant], *, repeat: int = 1, parallel: int = 1) -> Iterator[Rehearsed]:
-    """Run each so many times; results come as they are there.
+@dataclass(slots=True)
+class Spending:
+    """What runs may cost, and have cost, in the currency of the prices."""
+
+    cap: float | None = None
+    spent: float = 0.0
+    dearest: float = 0.0
+    """What the dearest run has cost."""
+    free: int = 1
+    """Runs that may begin beside those that are under way."""
+    given: float = 0.0
+    """What those that are under way may still cost."""
+    stopped: bool = False
+    """A run had to be broken off: there is too little for another."""
+
+    def share(self) -> float | None:
+        """What the next run may cost; `None`: whatever it costs."""
+        return None if self.cap is None else max(0.0, self.cap - self.spent - self.given) / self.free
+
+    def begin(self) -> bool:
+        """Whether a run may begin: it could cost as much as the dearest one."""
+        share = self.share()
+        if share is None or (share > self.dearest and not self.stopped):
+            self.given, self.free = self.given + (share or 0.0), self.free - 1
+            return True
+        return False
+
+    def end(self, share: float | None, run: Simulated | None) -> None:
+        """A run is over."""
+        cost = 0.0 if run is None else run.cost
+        self.stopped |= run is not None and run.stopped
+        self.given, self.free = self.given - (share or 0.0), self.free + 1
+        self.spent, self.dearest = self.spent + cost, max(self.dearest, cost)
+
+
+def rehearse(
+    variants: Sequence[Variant], *, repeat: int = 1, parallel: int = 1, max_cost: float | None = None
+) -> Iterator[Rehearsed]:
+    """Run each so many times; results come as they are there. None begins that could exceed ``max_cost``.
 
     Raises:
         SettingsError: a line cannot be opened.
     """
-    runs = [(variant, attempt) for variant in variants for attempt in range(1, repeat + 1)]
+    runs = [
+        (variant, attempt) for variant in variants for attempt in range(1, repeat * variant.scenario.runs + 1)
+    ]
+    spending = Spending(max_cost, free=parallel)
     if parallel == 1:
-        yield from (run_variant(variant, attempt) for variant, attempt in runs)
-        return
+        yield from _one_by_one(runs, spending)
+    else:
+        yield from _together(runs, spending, parallel)
+
+
+def _one_by_one(runs: Sequence[tuple[Variant, int]], spending: Spending) -> Iterator[Rehearsed]:
+    for variant, attempt in runs:
+        share = spending.share()
+        if not spending.begin():
+            return
+        result = run_variant(variant, attempt, share)
+        spending.end(share, result.simulated)
+        yield result
+
+
+def _together(runs: Sequence[tuple[Variant, int]], spending: Spending, parallel: int) -> Iterator[Rehearsed]:
+    waiting = deque(runs)
     # Spawned, as the lines of a process share its agent's module: a fork would share this one's threads too.
     with ProcessPoolExecutor(parallel, multiprocessing.get_context("spawn")) as pool:
-        pending = [pool.submit(_run_elsewhere, *run) for run in runs]
+        pending: dict[Future[Rehearsed | list[str]], float | None] = {}
         try:
-            for done in as_completed(pending):
-                result = done.result()
-                if isinstance(result, list):
-                    raise SettingsError(result)
-                yield result
+            while waiting or pending:
+                while waiting and spending.free:
+                    share = spending.share()
+                    if not spending.begin():
+                        if not pending:
+                            return
+                        break
+                    pending[pool.submit(_run_elsewhere, *waiting.popleft(), share)] = share
+                done, _ = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    result = future.result()
+                    if isinstance(result, list):
+                        raise SettingsError(result)
+                    spending.end(pending.pop(future), result.simulated)
+                    yield result
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _run_elsewhere(variant: Variant, attempt: int) -> Rehearsed | list[str]:
+def _run_elsewhere(variant: Variant, attempt: int, money: float | None) -> Rehearsed | list[str]:
     """The same in another process; or the problems with the settings."""
     configure_logging("error")
     try:
-        return run_variant(variant, attempt)
+        return run_variant(variant, attempt, money)
     except SettingsError as error:
         return error.problems
 
 
-def run_variant(variant: Variant, attempt: int = 1) -> Rehearsed:
-    """Run a scenario once, on a loop of its own. Raises `SettingsError`."""
+def run_variant(variant: Variant, attempt: int = 1, money: float | None = None) -> Rehearsed:
+    """Run a scenario once, on a loop of its own; ``money`` is what it may cost. Raises `SettingsError`."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return replace(runner.run(_run(variant)), attempt=attempt)
+        return replace(runner.run(_run(variant, attempt, money)), attempt=attempt)
 
 
-async def _run(variant: Variant) -> Rehearsed:
+async def _run(variant: Variant, attempt: int, money: float | None) -> Rehearsed:
     scenario = variant.scenario
     with tempfile.TemporaryDirectory() as folder:
         async with _model(scenario.given.model) as model_url:
@@ -95,7 +190,7 @@ async def _run(variant: Variant) -> Rehearsed:
                 given["language"] = variant.language
             try:
                 async with open_line(line_settings(Path(folder), given, model_url)) as line:
-                    return await _play(variant, line)
+                    return await _play(variant, line, attempt, money)
             except AgentError as error:
                 raise SettingsError([f"{variant.file}: {error}"]) from None
             except SettingsError as error:
@@ -112,7 +207,7 @@ async def _model(turns: Sequence[ModelTurn]) -> AsyncIterator[str]:
     for turn in turns:
         model.answers(
             text=turn.says,
-            tools=[(name, _typed(arguments)) for name, arguments in turn.calls.items()],
+            tools=[(name, typed(arguments)) for name, arguments in turn.calls.items()],
             delay=turn.delay,
             status=turn.fails,
             breaks_off=turn.breaks_off,
@@ -121,7 +216,40 @@ async def _model(turns: Sequence[ModelTurn]) -> AsyncIterator[str]:
         yield model.base_url
 
 
-async def _play(variant: Variant, line: PhoneLine) -> Rehearsed:
+async def judge_calls(
+    variants: Sequence[Variant], calls: Mapping[str, CallState], max_cost: float | None = None
+) -> list[Rehearsed]:
+    """Judge calls, by their ids, as if each were a run of each scenario; none that could exceed ``max_cost``.
+
+    Raises:
+        SettingsError: words are to be judged, and there is no model.
+    """
+    results: list[Rehearsed] = []
+    spending = Spending(max_cost)
+    for variant, (call_sid, state) in product(variants, calls.items()):
+        share = spending.share()
+        if not spending.begin():
+            break
+        simulated = await Simulation(variant, None, 1, share).judged(state)
+        spending.end(share, simulated)
+        results.append(_judged(variant, call_sid, state, simulated))
+    return results
+
+
+def _judged(variant: Variant, call_sid: str, state: CallState, simulated: Simulated) -> Rehearsed:
+    return Rehearsed(
+        variant.name,
+        call_sid,
+        0,
+        simulated.failure,
+        "\n".join(HeardCall(state).lines),
+        (state.ended_at or state.last_at) - (state.began_at or 0.0),
+        at_least=variant.scenario.at_least,
+        simulated=simulated,
+    )
+
+
+async def _play(variant: Variant, line: PhoneLine, attempt: int, money: float | None) -> Rehearsed:
     given, caller = variant.scenario.given, line.caller(variant.scenario.given.caller)
     if given.memory or given.traits:
         line.twilio.remembers(given.caller, *given.memory, **given.traits)
@@ -129,20 +257,30 @@ async def _play(variant: Variant, line: PhoneLine) -> Rehearsed:
         line.twilio.fails(fault.path, fault.status, times=fault.times)
     person = RungPerson(line)
     line.people[:] = [Person(kind, says=["Hello, how can I help?"]) for kind in given.people]
+    simulation = Simulation(variant, caller, attempt, money)
     failure, at = "", 0
     try:
         for line_number, step in zip(variant.step_lines, variant.scenario.steps, strict=True):
             at = line_number
             await _take(variant, step, caller, person)
         at = 0
-        for outcome in variant.scenario.expect:
+        await simulation.play()
+        for outcome in variant.scenario.expect if not simulation.stopped else ():
             await _judge(variant, outcome, caller)
     except CallFailure as error:
         failure = str(error)
+    simulated = await simulation.judged(await caller.state())
     if not failure and caller.problems:
         failure = f"the server misbehaved, as Twilio sees it: {'; '.join(caller.problems)}"
     return Rehearsed(
-        variant.name, variant.file, at if failure else 0, failure, str(caller.dialogue), caller.seconds
+        variant.name,
+        variant.file,
+        at if failure else 0,
+        failure or simulated.failure,
+        str(caller.dialogue),
+        caller.seconds,
+        at_least=variant.scenario.at_least,
+        simulated=simulated if variant.scenario.is_simulated else None,
     )
 
 
@@ -184,7 +322,7 @@ async def _is_transferred(variant: Variant, value: ExpectedTransfer | bool, call
 
 async def _tool_called(value: ExpectedTool | str, caller: Caller) -> None:
     wanted = ExpectedTool(name=value) if isinstance(value, str) else value
-    await caller.tool_called(wanted.name, **_typed(wanted.arguments))
+    await caller.tool_called(wanted.name, **typed(wanted.arguments))
 
 
 async def _judge(variant: Variant, expected: Outcome, caller: Caller) -> None:
@@ -204,10 +342,3 @@ async def _judge(variant: Variant, expected: Outcome, caller: Caller) -> None:
             await caller.is_still_on_the_line()
         case _:
             pass
-
-
-def _typed(values: dict[str, Any]) -> dict[str, Any]:
-    """Values as YAML means them: what is read of a scenario is text first."""
-    return {
-        name: yaml.safe_load(value) if isinstance(value, str) else value for name, value in values.items()
-    }

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from voice_app.sandbox.phone import PersonKind
-from voice_app.settings.problems import unknown_key
+from voice_app.settings.problems import nearest, unknown_key
 
 SCHEMA: Final = Path(__file__).with_name("scenario.schema.json")
 MAX_BYTES: Final = 1_000_000
@@ -180,6 +181,51 @@ class Matrix(_Part):
     language: list[str] = []
 
 
+Behaviour: TypeAlias = Literal[
+    "in a hurry", "mumbles", "corrects itself", "spells", "presses keys", "speaks in bursts", "goes silent",
+    "wrong language", "gives up",
+]  # fmt: skip
+"""What a scripted persona does: see `voice_app.testing.scripted_persona`."""
+
+
+class ScriptedPersona(_Part):
+    """A caller who needs no model: says what they want, answers what they are asked, and has their ways."""
+
+    opens: Text
+    """What they say first: what they want."""
+    behaves: list[Behaviour] = []
+    facts: dict[str, str] = {}
+    """What they know, by the words with which somebody asks for it: ``order number: 4711``."""
+    answers: dict[str, Text] = {}
+    """What they say to words with a pattern: ``anything else: No, thank you.``."""
+    corrects_with: Text = "No, sorry:"
+    """What they say before they correct themselves."""
+
+    @model_validator(mode="after")
+    def _patterns_compile(self) -> ScriptedPersona:
+        for pattern in self.answers:
+            Pattern(pattern=pattern)
+        if "wrong language" in self.behaves and (isinstance(self.opens, str) or len(self.opens) < 2):
+            raise ValueError("a caller with `wrong language` needs `opens` in two languages")
+        return self
+
+
+class PersonaLimits(_Part):
+    """Where a persona stops at the latest."""
+
+    turns: int = Field(20, ge=1, le=200)
+    """Things that the caller does."""
+    seconds: float = Field(600, gt=0, le=7200)
+    """Of the call."""
+    tokens: int = Field(50_000, ge=1, le=2_000_000)
+    """Of the models that play the caller and judge the call, sent and received."""
+
+
+Criterion: TypeAlias = str | Outcome
+"""Words, which a model judges, or what rules can tell."""
+CriterionName: TypeAlias = Annotated[str, Field(min_length=1, max_length=60)]
+
+
 class Scenario(_Part):
     """One call, and what is expected of it."""
 
@@ -190,8 +236,45 @@ class Scenario(_Part):
     """Settings as in the environment, or in short: ``greeting``."""
     given: Given = Given()
     matrix: Matrix = Matrix()
-    steps: Annotated[list[Step], Field(min_length=1, max_length=MAX_STEPS)]
+    steps: Annotated[list[Step], Field(max_length=MAX_STEPS)] = []
+    persona: Annotated[str, Field(min_length=1, max_length=4000)] | ScriptedPersona | None = None
+    """Who calls: in words, for a model that plays them, or as a script. They go on after the steps."""
+    goal: str = Field("", max_length=4000)
+    """What they want to have reached."""
+    limits: PersonaLimits = PersonaLimits()
+    seed: int = 1
+    """Of the first run; each further run has the next one."""
+    temperature: float = Field(0.7, ge=0, le=2)
+    """Of the model that plays the caller."""
     expect: list[Outcome] = []
+    success: Criterion | None = None
+    """What makes the call a success."""
+    criteria: dict[CriterionName, Criterion] = Field({}, max_length=20)
+    """What else is judged, by name."""
+    runs: int = Field(1, ge=1, le=1000)
+    at_least: float = Field(1, gt=0, le=1)
+    """The share of the runs that have to pass."""
+
+    @model_validator(mode="after")
+    def _has_a_call(self) -> Scenario:
+        if not (self.steps or self.persona or self.judged):
+            raise ValueError("a scenario has `steps`, a `persona`, or `success` of calls to judge")
+        return self
+
+    @property
+    def judged(self) -> dict[str, Criterion]:
+        """Every criterion by its name, ``success`` first."""
+        return {**({"success": self.success} if self.success is not None else {}), **self.criteria}
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether somebody in it is: who calls, or who judges."""
+        return self.persona is not None or bool(self.judged)
+
+    @property
+    def in_words(self) -> dict[str, str]:
+        """The criteria that a model has to judge."""
+        return {name: text for name, text in self.judged.items() if isinstance(text, str)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,16 +372,26 @@ def _lint(scenario: Scenario) -> Iterator[str]:
     for language in scenario.matrix.language:
         if _LANGUAGE.fullmatch(language) is None:
             yield f"matrix: {language!r} is no language tag such as en-US"
+    for place, words in _texts(scenario):
+        if isinstance(words, Mapping) and (missing := set(scenario.matrix.language) - set(words)):
+            yield f"{place} has no words in {', '.join(sorted(missing))}"
+
+
+def _texts(scenario: Scenario) -> Iterator[tuple[str, Any]]:
+    """What is said in it, and where."""
     for number, step in enumerate(scenario.steps, 1):
         words = step.value.says if isinstance(step.value, Interruption) else step.value
-        if isinstance(words, Mapping) and (missing := set(scenario.matrix.language) - set(words)):
-            yield f"step {number}: {step.verb} has no words in {', '.join(sorted(missing))}"
+        yield f"step {number}: {step.verb}", words
+    if isinstance(persona := scenario.persona, ScriptedPersona):
+        yield "persona: opens", persona.opens
+        yield from ((f"persona: answers: {pattern}", words) for pattern, words in persona.answers.items())
 
 
 def _told(file: Path, node: Any, error: ValidationError) -> list[str]:
     """A line for each problem, the deepest of those that a choice has."""
     told: dict[tuple[int, str], None] = {}
-    for item in error.errors():
+    items = [item for item in error.errors() if not _is_the_other_choice(item)]
+    for item in items:
         place = tuple(part for part in item["loc"] if _is_key(part))
         shown = ".".join(part for part in place if isinstance(part, str))
         line = _line(node, place)
@@ -308,15 +401,28 @@ def _told(file: Path, node: Any, error: ValidationError) -> list[str]:
         elif item["type"] == "missing":
             message = f"{shown} is missing"
         else:
-            message = f"{shown}: {item['msg'].removeprefix('Value error, ')}" if shown else item["msg"]
+            message = item["msg"].removeprefix("Value error, ")
+            if item["type"] == "literal_error" and (meant := nearest(str(item["input"]), _choices(item))):
+                message = f"{item['input']} is none of what can stand here: did you mean {meant}?"
+            message = f"{shown}: {message}" if shown else message
         told[line, message] = None
     return [f"{file}:{line}: {message}" for line, message in sorted(told)]
+
+
+def _is_the_other_choice(item: ErrorDetails) -> bool:
+    """Whether it only says that a table is no text, where both may stand."""
+    return isinstance(item["input"], dict) and item["loc"][-1:] in (("str",), ("constrained-str",))
+
+
+def _choices(item: ErrorDetails) -> list[str]:
+    return re.findall(r"'([^']+)'", item.get("ctx", {}).get("expected", ""))
 
 
 _MODELS: Final[Mapping[str, type[_Part]]] = {
     "given": Given, "matrix": Matrix, "steps": Step, "expect": Outcome, "interrupts": Interruption,
     "is_transferred": ExpectedTransfer, "tool_called": ExpectedTool, "tool": ExpectedTool,
-    "model": ModelTurn, "twilio": TwilioFault,
+    "model": ModelTurn, "twilio": TwilioFault, "persona": ScriptedPersona, "limits": PersonaLimits,
+    "success": Outcome, "criteria": Outcome,
 }  # fmt: skip
 
 
@@ -353,6 +459,15 @@ def _line(node: Any, place: tuple[int | str, ...]) -> int:
             if place[-1] == part:
                 return int(key.start_mark.line) + 1
     return int(node.start_mark.line) + 1
+
+
+def typed(values: dict[str, Any]) -> dict[str, Any]:
+    """Values as YAML means them: what is read of a scenario is text first."""
+    import yaml
+
+    return {
+        name: yaml.safe_load(value) if isinstance(value, str) else value for name, value in values.items()
+    }
 
 
 def schema() -> str:
