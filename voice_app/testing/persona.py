@@ -14,8 +14,6 @@ from voice_app.testing.caller import Caller, CallFailure
 from voice_app.testing.scenario import PersonaLimits
 
 MAX_BURSTS: Final = 5
-CUTS_IN_WITHIN_SECONDS: Final = 30.0
-"""Who wants to cut in, and hears nothing for so long, lets it be; seconds of the call."""
 _Words: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
 
 
@@ -121,9 +119,10 @@ async def _perform(action: CallerAction, caller: Caller) -> None:
 
 
 async def _cut_in(wanted: CutsIn, caller: Caller) -> None:
+    """Cut in, unless the answer was shorter, or there was none: then it is let be."""
     try:
-        async with asyncio.timeout(CUTS_IN_WITHIN_SECONDS):
-            await caller.interrupts(wanted.says, after_words=wanted.after_words)
-    except TimeoutError:
+        await caller.interrupts(wanted.says, after_words=wanted.after_words)
+    except CallFailure:
+        caller.dialogue.forgive()
         if (session := caller.call.session) is not None:
             session.voice.release()
