@@ -227,15 +227,15 @@ async def test_a_secret_is_given_to_the_agent_and_stands_nowhere_else(way: str) 
     async def script(caller: Conversation) -> None:
         await caller.hears("Please type the number on your keypad, and then press pound.")
         if way == "said":
-            caller.says("four seven one one")
+            caller.says("four seven one one four seven one one")
         else:
-            caller.types("4711")
+            caller.types("47114711")
         await caller.hears("Thank you.")
 
-    done = await talked(lambda call: ask(call, Digits(4, secret=True)), script)
-    assert done.outcomes == ["4711"]
+    done = await talked(lambda call: ask(call, Digits(8, secret=True)), script)
+    assert done.outcomes == ["47114711"]
     assert "seven" not in repr(done.wire.events)
-    assert "4711" not in repr(done.wire.events)
+    assert "47114711" not in repr(done.wire.events)
     hidden = "(said something, hidden)" if way == "said" else "(pressed keys, hidden)"
     history = [message.content for message in done.wire.session._dialogue.history()]
     assert hidden in history, history

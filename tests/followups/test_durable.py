@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import dbos._queue
+import pytest
 
 from voice_app.followups.durable import Begun, Durable, WorkflowTables
 
@@ -71,3 +76,29 @@ async def test_what_dbos_has_given_up_is_begun_anew(tmp_path: Path) -> None:
         await durable.go_on(begun)
         await performer.done.wait()
     assert performer.tried == [("report", 0), ("report", 0)]
+
+
+async def test_what_is_being_taken_when_the_server_stops_is_taken_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    performer = Performer()
+    take = dbos._queue.execute_dequeued_workflow
+    taking = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slowly(instance: dbos.DBOS, *arguments: Any) -> Any:
+        loop.call_soon_threadsafe(taking.set)
+        for stopping in instance.background_thread_stop_events:
+            stopping.wait()
+        time.sleep(0.3)  # long enough for a loop to be closed that does not wait
+        return take(instance, *arguments)
+
+    monkeypatch.setattr(dbos._queue, "execute_dequeued_workflow", slowly)
+    async with asyncio.timeout(20):
+        async with opened(tmp_path, performer) as durable:
+            await durable.perform(CALL, "report")
+            await taking.wait()
+        assert caplog.messages == []
+        monkeypatch.undo()
+        async with opened(tmp_path, performer):
+            await performer.done.wait()

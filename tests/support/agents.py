@@ -187,7 +187,7 @@ async def looking_up(call: Call, turn: Turn) -> AsyncIterator[Piece]:
 async def keypad(call: Call, turn: Turn) -> AsyncIterator[Piece]:
     """Tells which keys were pressed, and asks for a secret next."""
     yield f"{turn.kind}: {len(turn.text)} keys." if turn.sensitive else f"{turn.kind}: {turn.text}"
-    call.keys = Keys(length=4, sensitive=True)
+    call.keys = Keys(length=8, sensitive=True)
 
 
 async def polyglot(call: Call, turn: Turn) -> AsyncIterator[Piece]:
@@ -258,7 +258,7 @@ async def form(call: Call, turn: Turn) -> AsyncIterator[Piece]:
     kinds: dict[str, AnswerKind[Any]] = {
         "email": Email(),
         "phone": PhoneNumber(),
-        "pin": Digits(4, secret=True),
+        "pin": Digits(8, secret=True),
         "size": Choice(["small", "medium", "large"]),
     }
     if turn.text == "order":

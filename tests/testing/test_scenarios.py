@@ -248,7 +248,7 @@ def test_a_barge_in_and_a_handoff_of_the_journal_are_reproduced(
         call_sid, entries = runner.run(a_call(folder))
     text = scenario_of(call_sid, entries)
     for told in ("Ann", "Miller", "4711", "123", "ann@"):
-        assert told not in text
+        assert told not in text.replace(call_sid[:10], "")  # which may hold any digits
     assert "interrupts:" in text
     assert "after_words: 2" in text
     assert "presses: '12'" in text

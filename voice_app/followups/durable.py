@@ -25,6 +25,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 if TYPE_CHECKING:
     import psycopg  # loaded where there is a PostgreSQL: most starts need no driver
+    from dbos import DBOS
 
     from voice_app.followups.workflows import Performer
 
@@ -38,6 +39,7 @@ _KEPT: Final = timedelta(days=3)
 """So long DBOS knows of finished work; a call is looked at for a day only."""
 _BATCH: Final = 500
 _TURN_S: Final = 0.2
+_JOIN_S: Final = 5.0
 
 CONNECTIONS: Final = 8
 _EXISTS: Final = "SELECT to_regclass('dbos.workflow_status') IS NOT NULL"
@@ -137,6 +139,7 @@ class Durable:
         self._server_id = server_id
         self._performer = performer
         self._engine: Engine | None = None
+        self._dbos: DBOS | None = None
         self._open = False
 
     def was_used(self) -> bool:
@@ -252,6 +255,8 @@ class Durable:
         from dbos import DBOS
 
         self._tables.shut()
+        if self._dbos is not None:
+            _take_no_more(self._dbos)
         DBOS.destroy()
         if self._engine is not None:
             self._engine.dispose()
@@ -265,7 +270,7 @@ class Durable:
         stage.performer, stage.loop = self._performer, loop
         stage.running.clear()
         self._engine = self._tables.engine()
-        DBOS(
+        self._dbos = DBOS(
             config={
                 "name": APPLICATION,
                 "application_version": VERSION,
@@ -278,6 +283,18 @@ class Durable:
         )
         DBOS.launch()
         DBOS.register_queue(QUEUE, polling_interval_sec=1.0, on_conflict="always_update")
+
+
+def _take_no_more(dbos: DBOS) -> None:
+    """End the threads that take work from the queue.
+
+    DBOS closes its own loop before it joins them: what one was just taking would go to a closed loop.
+    """
+    for stopping in dbos.background_thread_stop_events:
+        stopping.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("queue-worker-"):
+            thread.join(_JOIN_S)
 
 
 def _prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
