@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,7 +41,7 @@ class Performer:
 
 @asynccontextmanager
 async def opened(folder: Path, performer: Performer) -> AsyncIterator[Durable]:
-    durable = Durable(WorkflowTables(f"sqlite:///{folder}/journal.db", folder), "server", performer)
+    durable = Durable(WorkflowTables(f"sqlite:///{folder}/journal.db"), "server", performer)
     await durable.open()
     try:
         yield durable
@@ -65,6 +66,21 @@ async def test_what_is_asked_for_twice_is_done_once(tmp_path: Path) -> None:
         await performer.done.wait()
         await durable.perform(CALL, "report")
     assert performer.tried == [("report", 0)]
+
+
+async def test_the_tables_of_a_journal_in_memory_are_gone_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    performer = Performer()
+    durable = Durable(WorkflowTables("sqlite+aiosqlite://"), "server", performer)
+    async with asyncio.timeout(20):
+        await durable.open()
+        await durable.perform(CALL, "report")
+        await performer.done.wait()
+        assert len(list(tmp_path.iterdir())) == 1
+        await durable.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_what_dbos_has_given_up_is_begun_anew(tmp_path: Path) -> None:

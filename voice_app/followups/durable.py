@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, make_url
@@ -65,21 +66,21 @@ class ShutError(Exception):
 class WorkflowTables:
     """DBOS's tables: a file beside a SQLite journal, the schema ``dbos`` in PostgreSQL. All of it blocks."""
 
-    def __init__(self, journal_url: str, spare: Path) -> None:
-        """``spare``: the folder for the tables of a journal that is in memory."""
+    def __init__(self, journal_url: str) -> None:
         self._shut = False
+        self._sqlite = journal_url.startswith("sqlite")
         self._file: Path | None = None
-        if journal_url.startswith("sqlite"):
-            path = make_url(journal_url).database
-            kept = path not in (None, "", ":memory:")
-            self._file = Path(path or "").with_suffix(".followups.db") if kept else spare / "followups.db"
-        else:
+        self._spare: TemporaryDirectory[str] | None = None
+        """The folder of the tables of a journal that is in memory."""
+        if not self._sqlite:
             self._conninfo = journal_url.replace("postgresql+psycopg:", "postgresql:", 1)
+        elif (path := make_url(journal_url).database) not in (None, "", ":memory:"):
+            self._file = Path(path or "").with_suffix(".followups.db")
 
     def exist(self) -> bool:
         """Whether there are any, so that work may have been begun. A database that cannot be asked: maybe."""
-        if self._file is not None:
-            return self._file.is_file()
+        if self._sqlite:
+            return self._file is not None and self._file.is_file()
         import psycopg
 
         try:
@@ -91,7 +92,11 @@ class WorkflowTables:
 
     def engine(self) -> Engine:
         """Connections as DBOS needs them."""
-        if self._file is not None:
+        self._shut = False
+        if self._sqlite:
+            if self._file is None:
+                self._spare = TemporaryDirectory(prefix="voice-app-")
+                self._file = Path(self._spare.name) / "followups.db"
             engine = create_engine(f"sqlite:///{self._file}", pool_size=CONNECTIONS, max_overflow=0)
             event.listen(engine, "connect", _prepare)
             return engine
@@ -106,6 +111,12 @@ class WorkflowTables:
     def shut(self) -> None:
         """Open no connection any more: whoever waits for the database gives up."""
         self._shut = True
+
+    def forget(self) -> None:
+        """Delete what is nobody's any more: the tables of a journal that was in memory."""
+        if self._spare is not None:
+            self._spare.cleanup()
+            self._spare = self._file = None
 
     def _connection(self) -> psycopg.Connection[Any]:
         import psycopg
@@ -260,6 +271,7 @@ class Durable:
         DBOS.destroy()
         if self._engine is not None:
             self._engine.dispose()
+        self._tables.forget()
 
     def _launch(self, loop: asyncio.AbstractEventLoop) -> None:
         _tame_the_log()

@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from cachetools import LRUCache
@@ -118,14 +116,13 @@ class Followups:
 
     async def _run(self) -> None:
         server_id = self._journal.server_id if self._journal.shared else ANY_SERVER
-        with tempfile.TemporaryDirectory(prefix="voice-app-") as folder:
-            durable = Durable(WorkflowTables(self._database_url, Path(folder)), server_id, self._work)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._serve(durable))
-                    group.create_task(self._now_and_then(self._rhythm.sweep, self._sweep))
-            finally:
-                await durable.close()
+        durable = Durable(WorkflowTables(self._database_url), server_id, self._work)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._serve(durable))
+                group.create_task(self._now_and_then(self._rhythm.sweep, self._sweep))
+        finally:
+            await durable.close()
 
     async def _serve(self, durable: Durable) -> None:
         """DBOS is launched once there is something for it to do: a server without follow-ups has none."""
