@@ -63,7 +63,7 @@ async def test_an_agent_is_interrupted_and_its_statement_is_heard_all_the_same(t
     async with sandbox(tmp_path, agent="support.agents:consenting") as server, server.call() as call:
         await call.reply()
         await call.say("When are you open?")
-        assert (await call.interrupt("Hello?", after_words=2)).text.startswith("One thing")
+        assert "One thing before that.".startswith((await call.interrupt("Hello?", after_words=2)).text)
         assert (await call.reply()).text == "This call is recorded for training."
         assert (await call.reply()).text == "One thing before that."
     assert (await statements(tmp_path, call.sid))[1] == ("This call is recorded for training.", True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dbos._core
 import dbos._queue
 import pytest
 
@@ -98,7 +99,7 @@ async def test_what_is_being_taken_when_the_server_stops_is_taken_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     performer = Performer()
-    take = dbos._queue.execute_dequeued_workflow
+    take = dbos._core.execute_dequeued_workflow
     taking = asyncio.Event()
     loop = asyncio.get_running_loop()
 
