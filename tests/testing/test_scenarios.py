@@ -16,8 +16,11 @@ import pytest
 
 from support.commands import voice_app
 from voice_app.journal import Entry
+from voice_app.sandbox.phone import PhoneEvent
+from voice_app.sandbox.phone.endpoint import PhoneEventKind
 from voice_app.testing.from_journal import scenario_of
 from voice_app.testing.line import line_settings, open_line
+from voice_app.testing.measures import CallMeasures, measure
 from voice_app.testing.model import ScriptedModel, serve_model
 from voice_app.testing.rehearsal import run_variant
 from voice_app.testing.scenario import SCHEMA, ScenarioError, read_scenarios, schema
@@ -94,6 +97,18 @@ An order     0/1   7 s
 
 1 run: 1 failed
 """
+MEASURED = """
+name: A slow model
+given:
+  model:
+    - {says: "One moment. Is it urgent? Or not?", delay: 3}
+    - {fails: 400, delay: 3}
+steps:
+  - says: My order?
+  - interrupts: {says: "My order!", after_words: 3}
+  - hears: went wrong
+  - is_silent: 30
+"""
 
 
 @pytest.fixture
@@ -109,9 +124,13 @@ async def test_scenarios_pass_and_are_told_in_a_table(folder: Path) -> None:
     assert result.code == 0, result.out + result.err
     for name in ("An order, and a person", "A tool [en-US]", "A tool [de-DE]", "A lost line"):
         assert re.search(rf"(?m)^{re.escape(name)} +2/2 +\d+ s$", result.out)
-    assert result.out.endswith("\n8 runs: all passed\n")
+    assert "\n8 runs: all passed\n\nmeasured  " in result.out
+    assert re.search(r"(?m)^An order, and a person +4 +\d\.\d s +\d\.\d s +8.5 +0$", result.out)
     suite = ElementTree.parse(folder / "results.xml").getroot()[0]
     assert (suite.get("tests"), suite.get("failures"), len(suite)) == ("8", "0", 8)
+    assert [found.get("value") for found in suite[0].iter("property") if found.get("name") == "turns"] == [
+        "4"
+    ]
 
 
 async def test_a_failure_is_shown_with_its_line_and_the_call(folder: Path) -> None:
@@ -153,6 +172,70 @@ async def test_results_are_json_and_several_processes_come_to_the_same(folder: P
     assert failed["dialogue"][-1].endswith('expected  to hear "leaves tomorrow"')
 
 
+async def test_measures_that_got_worse_than_a_baseline_fail(folder: Path) -> None:
+    (folder / "one.yaml").write_text(MEASURED)
+    written = await voice_app(folder, "rehearse", "one.yaml", "--json", "--write-baseline", "base.json")
+    assert written.code == 0, written.out + written.err
+    told = json.loads(written.out)
+    measures = told["measures"]["A slow model"]
+    assert json.loads((folder / "base.json").read_text()) == {"measures": told["measures"]}
+    assert 3 <= measures.pop("first_token_s") <= measures.pop("ear_to_ear_s")
+    assert measures == {
+        "turns": 2,
+        "words_per_answer": 15.5,
+        "interruptions_missed": 0,
+        "silences": 2,
+        "stale_words": 0,
+        "double_questions": 1,
+        "failure_lines": 1,
+    }
+    assert (await voice_app(folder, "rehearse", "one.yaml", "--baseline", "base.json")).code == 0
+    better = {
+        "A slow model": told["measures"]["A slow model"] | {"silences": 0, "turns": 1, "first_token_s": 1}
+    }
+    (folder / "base.json").write_text(json.dumps({"measures": better}))
+    result = await voice_app(folder, "rehearse", "one.yaml", "--baseline", "base.json", "--tolerance", "1.5")
+    assert result.code == 1
+    shown = result.out[result.out.index("✗") :]
+    assert re.sub(r"3\.\d+", "3.1", shown) == (
+        "✗ 2 measures worse than in the baseline\n"
+        "  A slow model: the first token, seconds: 3.1, in the baseline 1\n"
+        "  A slow model: silences over 2 s: 2, in the baseline 0\n"
+    )
+
+
+def test_what_is_stale_or_unanswered_after_an_interruption_is_one_that_was_missed() -> None:
+    def measured(*kinds: PhoneEventKind) -> CallMeasures:
+        happened = [PhoneEvent("caller"), PhoneEvent("interrupt"), PhoneEvent("caller")]
+        after = [PhoneEvent(kind, "old words") for kind in kinds]
+        return measure([(0.0, event) for event in [*happened, *after]], [], [])
+
+    assert measured("agent").interruptions_missed == 0
+    assert measured("left").interruptions_missed == 0
+    assert measured("hung-up", "ended").interruptions_missed == 1
+    late = measured("stale", "agent")
+    assert (late.interruptions_missed, late.stale_words) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "--baseline: base.json cannot be read: No such file or directory"),
+        ("{", "--baseline: base.json is no JSON"),
+        (
+            '{"measures": []}',
+            "--baseline: base.json is no baseline: write one with --write-baseline base.json",
+        ),
+    ],
+)
+async def test_a_baseline_that_cannot_be_used_says_why(folder: Path, text: str | None, told: str) -> None:
+    if text is not None:
+        (folder / "base.json").write_text(text)
+    result = await voice_app(folder, "rehearse", "passing.yaml", "--baseline", "base.json")
+    assert (result.code, result.out) == (2, "")
+    assert told in result.err
+
+
 @pytest.mark.slow
 async def test_two_hundred_scenarios_take_less_than_two_minutes_of_two_cores(
     folder: Path, capsys: pytest.CaptureFixture[str]
@@ -162,7 +245,7 @@ async def test_two_hundred_scenarios_take_less_than_two_minutes_of_two_cores(
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = await voice_app(folder, "rehearse", "many.yaml", "--repeat", "200", "--parallel", "2")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert result.out.endswith("200 runs: all passed\n"), result.out + result.err
+    assert "\n200 runs: all passed\n" in result.out, result.out + result.err
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     with capsys.disabled():
         sys.stdout.write(f"\n200 scenarios: {seconds:.0f} CPU seconds\n")

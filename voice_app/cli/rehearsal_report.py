@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from xml.etree import ElementTree
 
@@ -12,11 +12,27 @@ from rich.table import Table
 
 from voice_app.cli.output import console, plain
 from voice_app.findings import counted, printable
+from voice_app.testing.measures import Figures, figures
 from voice_app.testing.rates import ScenarioRate, SuccessRate, rates_of
 from voice_app.testing.rehearsal import Rehearsed
 
 MAX_SHOWN: Final = 3
 """Failed runs of one scenario that are shown with their calls."""
+_HEADINGS: Final[Mapping[str, str]] = {
+    "turns": "turns",
+    "first_token_s": "first token",
+    "ear_to_ear_s": "ear to ear",
+    "words_per_answer": "words",
+    "interruptions_missed": "missed cut-ins",
+    "silences": "silences",
+    "stale_words": "stale words",
+    "double_questions": "double questions",
+    "failure_lines": "failures",
+}
+_WHERE_THERE_ARE: Final = frozenset(
+    {"interruptions_missed", "stale_words", "double_questions", "failure_lines"}
+)
+"""Columns that are shown only if there is something in them."""
 
 
 def tell(results: Sequence[Rehearsed], currency: str = "USD", left_out: int = 0) -> None:
@@ -90,7 +106,47 @@ def _between(rate: SuccessRate) -> str:
     return f"{100 * low:.0f}–{100 * high:.0f} %"
 
 
-def document(results: Sequence[Rehearsed], currency: str = "USD", left_out: int = 0) -> dict[str, Any]:
+def measured(results: Sequence[Rehearsed]) -> dict[str, Figures]:
+    """The measures of each scenario, of the runs that passed."""
+    return {
+        scenario.name: figures([run.measures for run in scenario.runs if run.passed and run.measures])
+        for scenario in rates_of(results)
+    }
+
+
+def tell_measures(results: Sequence[Rehearsed], worse: Sequence[str]) -> None:
+    """For people: a row for each scenario, and what is worse than in the baseline."""
+    scenarios, screen = measured(results), console()
+    shown = [
+        name
+        for name in _HEADINGS
+        if name not in _WHERE_THERE_ARE or any(found.get(name) for found in scenarios.values())
+    ]
+    table = Table(box=None, pad_edge=False)
+    for heading in ("measured", *(_HEADINGS[name] for name in shown)):
+        table.add_column(heading, justify="left" if heading == "measured" else "right")
+    for scenario, found in scenarios.items():
+        if found:
+            table.add_row(plain(scenario), *(_figure(name, found.get(name)) for name in shown))
+    if any(scenarios.values()):
+        screen.print()
+        screen.print(table)
+    if worse:
+        screen.print()
+        screen.print(plain(f"✗ {counted(len(worse), 'measure')} worse than in the baseline", "bold red"))
+        for line in worse:
+            screen.print(plain(f"  {line}"))
+
+
+def _figure(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.1f} s" if name.endswith("_s") else f"{value:g}"
+
+
+def document(
+    results: Sequence[Rehearsed], currency: str = "USD", left_out: int = 0, worse: Sequence[str] = ()
+) -> dict[str, Any]:
     """For programs."""
     return {
         "passed": sum(result.passed for result in results),
@@ -108,6 +164,8 @@ def document(results: Sequence[Rehearsed], currency: str = "USD", left_out: int 
             }
             for scenario in rates_of(results)
         ],
+        "measures": measured(results),
+        "worse": list(worse),
         "runs": list(map(_run, results)),
     }
 
@@ -134,6 +192,7 @@ def _run(result: Rehearsed) -> dict[str, Any]:
         "seconds": round(result.seconds, 1),
         "dialogue": result.dialogue.splitlines(),
         "simulated": msgspec.to_builtins(result.simulated),
+        "measures": msgspec.to_builtins(result.measures),
     }
 
 
@@ -154,6 +213,10 @@ def junit_of(results: Sequence[Rehearsed]) -> str:
 
 
 def _tell_case(case: ElementTree.Element, result: Rehearsed, *, failed: bool) -> None:
+    properties = ElementTree.SubElement(case, "properties")
+    for name, value in (msgspec.to_builtins(result.measures) or {}).items():
+        if value is not None:
+            ElementTree.SubElement(properties, "property", name=name, value=f"{value:g}")
     if result.stopped:
         ElementTree.SubElement(case, "skipped", message="broken off because of what may be spent")
     elif not result.passed and failed:

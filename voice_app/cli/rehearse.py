@@ -28,6 +28,16 @@ def rehearse(
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the results as JUnit's XML, too.")
     ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Fail where a measure is worse than in this file."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=10, help="How much worse is none: 0.2 is a fifth.")
+    ] = 0.2,
+    write_baseline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the measures as a baseline.")
+    ] = None,
     lint_only: Annotated[bool, typer.Option("--lint", help="Look for mistakes in the files only.")] = False,
     print_schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON schema of scenarios, for editors.")
@@ -62,8 +72,8 @@ def rehearse(
     persona in words, and criteria in words, need a model (VOICE_APP_REHEARSE_MODEL): what that will cost is
     told first.
 
-    Exit code: 0 all passed, as often as they have to; 1 some failed, or could not be run for --max-cost;
-    2 a file or the settings cannot be used.
+    Exit code: 0 all passed, as often as they have to; 1 some failed, got worse, or could not be run for
+    --max-cost; 2 a file or the settings cannot be used.
 
     Example: voice-app rehearse scenarios/ --repeat 3 --parallel 2 --junit results.xml
     """
@@ -87,12 +97,13 @@ def rehearse(
             typer.echo(f"{len(variants)} scenarios, no mistakes.")
             return
         rehearsing = _Rehearsing(variants, repeat, parallel, max_cost, junit, as_json=as_json)
+        measuring = _Measuring(baseline, tolerance, write_baseline)
         rehearsing.confirm(len(judged or ()), yes=yes)
         if judged:
             results, total = rehearsing.judge(judged, database_url), len(judged) * len(variants)
         else:
             results, total = rehearsing.run(), rehearsing.total
-        raise typer.Exit(rehearsing.tell(results, total))
+        raise typer.Exit(rehearsing.tell(results, total, measuring))
 
 
 def _scenario_of(call_sid: str, database_url: str | None) -> str:
@@ -114,6 +125,35 @@ def _read(files: list[Path]) -> list[Variant]:
         return read_scenarios(files)
     except ScenarioError as error:
         raise fail("\n  ".join(["The scenarios cannot be used:", *error.problems]), 2) from None
+
+
+class _Measuring:
+    """What measures are compared with, and where they go. Fails where the baseline cannot be used."""
+
+    def __init__(self, baseline: Path | None, tolerance: float, write_to: Path | None) -> None:
+        from voice_app.cli.output import fail
+        from voice_app.testing.measures import BaselineError, read_baseline
+
+        self._tolerance = tolerance
+        self._write_to = write_to
+        try:
+            self._baseline = read_baseline(baseline) if baseline is not None else {}
+        except BaselineError as error:
+            raise fail(f"--baseline: {error}", 2) from None
+
+    def worse(self, results: list[Rehearsed]) -> list[str]:
+        """A line for each measure that got worse; what was measured is written, if that was asked for."""
+        from voice_app.cli.output import fail
+        from voice_app.cli.rehearsal_report import measured
+        from voice_app.testing.measures import worse, written_baseline
+
+        scenarios = measured(results)
+        if self._write_to is not None:
+            try:
+                self._write_to.write_text(written_baseline(scenarios), "utf-8")
+            except OSError as error:
+                raise fail(f"--write-baseline: {self._write_to}: {error.strerror}", 2) from None
+        return worse(scenarios, self._baseline, tolerance=self._tolerance)
 
 
 @dataclass(frozen=True)
@@ -188,10 +228,10 @@ class _Rehearsing:
 
         return ask(database_url, judged)
 
-    def tell(self, results: list[Rehearsed], total: int) -> int:
+    def tell(self, results: list[Rehearsed], total: int, measuring: _Measuring) -> int:
         """Tell what came of them; the exit code."""
         from voice_app.cli.output import fail, print_json
-        from voice_app.cli.rehearsal_report import document, junit_of, tell
+        from voice_app.cli.rehearsal_report import document, junit_of, tell, tell_measures
         from voice_app.testing.rates import rates_of
 
         if self.junit is not None:
@@ -199,10 +239,11 @@ class _Rehearsing:
                 self.junit.write_text(junit_of(results), "utf-8")
             except OSError as error:
                 raise fail(f"--junit: {self.junit} cannot be written: {error.strerror}", 2) from None
-        left_out = total - len(results)
+        left_out, worse = total - len(results), measuring.worse(results)
         if self.as_json:
-            print_json(document(results, self.prices.currency, left_out))
+            print_json(document(results, self.prices.currency, left_out, worse))
         else:
             tell(results, self.prices.currency, left_out)
+            tell_measures(results, worse)
         incomplete = left_out > 0 or any(result.stopped for result in results)
-        return int(incomplete or not all(rate.passed for rate in rates_of(results)))
+        return int(bool(worse) or incomplete or not all(rate.passed for rate in rates_of(results)))

@@ -28,6 +28,7 @@ from voice_app.sandbox.phone.leg import first_of
 from voice_app.settings import Settings
 from voice_app.testing.agent_turns import AgentTurns
 from voice_app.testing.dialogue import CallDialogue
+from voice_app.testing.measures import CallMeasures, measure
 from voice_app.testing.twilio_double import TwilioDouble
 from voice_app.testing.virtual_time import VirtualLoop
 
@@ -117,6 +118,7 @@ class Caller:
         self._listener = ""
         self._since = 0
         """Stretches that were heard before the caller last did something."""
+        self._own_silences: list[tuple[float, float]] = []
         self._hung_up = False
         self._news = asyncio.Event()
         self._stack = AsyncExitStack()
@@ -176,8 +178,10 @@ class Caller:
     async def is_silent(self, seconds: float) -> None:
         """Say nothing for so long after the agent is done; the test does not wait for it."""
         await self._take_the_word(asks=False)
+        begun = self._now()
         with suppress(CallOverError):
             await self.call.while_it_lasts(asyncio.sleep(seconds))
+        self._own_silences.append((begun, self._now()))
 
     @on_the_line
     async def drops(self, *, unnoticed: bool = False) -> None:
@@ -303,6 +307,11 @@ class Caller:
     def agent_failures(self) -> list[str]:
         """Why the agent could not answer, one for each time."""
         return [event.detail for event in self.events if isinstance(event, Failed) and event.what == "agent"]
+
+    @property
+    def measures(self) -> CallMeasures:
+        """What is measured of the call so far: times by the phone's clock, words, silences, interruptions."""
+        return measure(self.happenings, self.events, self._own_silences)
 
     @on_the_line
     async def state(self) -> CallState:

@@ -22,6 +22,7 @@ from voice_app.telemetry import configure_logging
 from voice_app.testing.caller import Caller, CallFailure, RungPerson
 from voice_app.testing.judge import CriterionVerdict, HeardCall
 from voice_app.testing.line import PhoneLine, line_settings, open_line
+from voice_app.testing.measures import CallMeasures
 from voice_app.testing.model import ScriptedModel, serve_model
 from voice_app.testing.scenario import (
     ExpectedTool,
@@ -54,6 +55,8 @@ class Rehearsed:
     """The share of the scenario's runs that has to pass."""
     simulated: Simulated | None = None
     """What came of its persona and its judge."""
+    measures: CallMeasures | None = None
+    """None of a call that was only judged."""
 
     @property
     def passed(self) -> bool:
@@ -281,6 +284,7 @@ async def _play(variant: Variant, line: PhoneLine, attempt: int, money: float | 
         caller.seconds,
         at_least=variant.scenario.at_least,
         simulated=simulated if variant.scenario.is_simulated else None,
+        measures=caller.measures,
     )
 
 

@@ -32,6 +32,8 @@ async def test_a_barge_in(caller):
     await caller.hears("You have asked 2 times.")
     state = await caller.state()
     assert [line.heard for line in state.transcript.lines() if line.heard] == ["Order 81"]
+    assert (caller.measures.turns, caller.measures.interruptions) == (2, 1)
+    assert caller.measures.interruptions_missed == caller.measures.stale_words == 0
 
 
 async def test_a_barge_in_into_the_greeting(caller):

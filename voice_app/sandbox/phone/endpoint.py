@@ -23,6 +23,7 @@ PhoneEventKind = Literal[
     "sound",
     "caller",
     "interrupt",
+    "stale",
     "key",
     "dropped",
     "came-back",

@@ -174,6 +174,7 @@ class TwimlInterpreter:
             spoken=context.engines.spoken,
             word=lambda word: context.emit("word", word),
             frame=context.emit,
+            stale=lambda token: context.emit("stale", token),
         )
         return RelaySession(
             socket,

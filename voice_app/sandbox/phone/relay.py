@@ -54,6 +54,8 @@ class HeardReply:
     first_token_ms: float | None = None
     """Milliseconds from the caller's last words to the first token; `None` for what nobody asked for."""
     interrupted: bool = False
+    silence_ms: float | None = None
+    """Milliseconds of silence before it, since the agent or the caller last spoke; `None`: neither had."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,6 +82,8 @@ class SessionObserver:
     """Every word of the agent's, as it is spoken, with the space before it."""
     frame: Callable[[Literal["sent", "received"], str], None] = field(default=lambda way, frame: None)
     """Every frame, as JSON: ``sent`` to the server, or ``received`` from it."""
+    stale: Callable[[str], None] = field(default=lambda token: None)
+    """Every token that belongs to what the caller has cut off, and came too late to be under way then."""
 
 
 ReportedInput = Literal["none", "any"]
@@ -118,6 +122,9 @@ class RelaySession:
         self._malformed = 0
         self._asked_at: float | None = None
         self._first_token_ms: float | None = None
+        self._quiet_since: float | None = None
+        self._silence_ms: float | None = None
+        """Of the stretch that is spoken."""
         self._interrupted_at: float | None = None
         self._purge_until: float | None = None
         self._sending: set[asyncio.Task[None]] = set()
@@ -134,7 +141,7 @@ class RelaySession:
         """Sockets that the server believes to be open: they outlive the session."""
         self.voice = Voice(
             words_per_second,
-            on_speaking=lambda on: self._info("speaker-events", "agentSpeaking", "on" if on else "off"),
+            on_speaking=self._speaking,
             on_played=self._played,
             on_stretch=self._stretch_is_over,
             on_word=observer.word,
@@ -255,6 +262,7 @@ class RelaySession:
             since = now - self._interrupted_at if self._interrupted_at is not None else 0.0
             if STALE_AFTER_SECONDS < since < STALE_UNTIL_SECONDS:
                 self._observer.problem(f"a token came {since * 1000:.0f} ms after an interruption")
+                self._observer.stale(frame.token)
         self.voice.add(frame.token, last=frame.last, interruptible=frame.interruptible)
 
     def _refuse(self, data: str | bytes, wrong: str) -> None:
@@ -288,6 +296,8 @@ class RelaySession:
         language = self._attribute("transcriptionLanguage") or self._attribute("language", "en-US")
         if self._attribute("partialPrompts") == "true":
             await self._say_partials(text, language)
+        else:
+            self._quiet_since = time.monotonic()
         await self._client_speaking("off")
         self._observer.spoken("caller", text)
         self._ask()
@@ -302,6 +312,7 @@ class RelaySession:
                 "a key was pressed, but the TwiML has no dtmfDetection: nobody hears of it"
             )
             return
+        self._quiet_since = time.monotonic()
         self._ask()
         await self._send({"type": "dtmf", "digit": key})
 
@@ -322,7 +333,7 @@ class RelaySession:
         self._interrupted_at = time.monotonic()
         self._purge_until = self._interrupted_at + STALE_AFTER_SECONDS if begun else None
         await self._send(interrupt_frame(heard, self.voice.seconds_per_word))
-        self._observer.heard(HeardReply(heard, self._take_first_token(), interrupted=True))
+        self._heard(heard, interrupted=True)
         return heard
 
     async def acknowledged(self) -> bool:
@@ -378,6 +389,7 @@ class RelaySession:
             partial = " ".join(words[:count])
             await self._send({"type": "prompt", "voicePrompt": partial, "lang": language, "last": False})
             await asyncio.sleep(2 * self.voice.seconds_per_word)
+        self._quiet_since = time.monotonic()
         await asyncio.sleep(FINAL_AFTER_SECONDS)
 
     async def _client_speaking(self, value: str) -> None:
@@ -388,13 +400,22 @@ class RelaySession:
         self._observer.spoken("agent", text)
         self._info("tokens-played", "tokensPlayed", text)
 
+    def _speaking(self, on: bool) -> None:
+        now = time.monotonic()
+        if not on:
+            self._quiet_since = now
+        elif self._quiet_since is not None:
+            self._silence_ms = (now - self._quiet_since) * 1000
+        self._info("speaker-events", "agentSpeaking", "on" if on else "off")
+
     def _stretch_is_over(self, text: str) -> None:
         if text:
-            self._observer.heard(HeardReply(text, self._take_first_token()))
+            self._heard(text)
 
-    def _take_first_token(self) -> float | None:
-        value, self._first_token_ms = self._first_token_ms, None
-        return value
+    def _heard(self, text: str, *, interrupted: bool = False) -> None:
+        token, silence = self._first_token_ms, self._silence_ms
+        self._first_token_ms = self._silence_ms = None
+        self._observer.heard(HeardReply(text, token, interrupted, silence))
 
     def _info(self, subscription: str, name: str, value: str) -> None:
         wanted = f"{self._attribute('events')} {self._attribute('debug')}".split()
