@@ -129,6 +129,16 @@ async def test_secrets_are_dots_and_hostile_words_are_words(browser: Browser, tm
         await check_accessible(page)
 
 
+async def test_memory_that_was_used_is_shown(browser: Browser, tmp_path: Path) -> None:
+    known = ev.Remembered("mem_profile_1", ('noted: "Likes tea."', 'noted: "Call +15550190077 <b>."'))
+    path = await written(tmp_path, [OPENED, ev.Connected("VX1"), known, OVER])
+    async with serving(tmp_path) as server:
+        for role, number in (("act", "+15550190077"), ("watch", "+1•••77")):
+            async with visit(browser, server, path, role) as page:
+                used = page.locator("#call-memory li")
+                await expect(used).to_have_text(['noted: "Likes tea."', f'noted: "Call {number} <b>."'])
+
+
 async def test_where_the_time_went_is_told_in_milliseconds(browser: Browser, tmp_path: Path) -> None:
     path = await written(
         tmp_path,

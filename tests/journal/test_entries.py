@@ -54,6 +54,7 @@ SAMPLES: list[events.Event] = [
     events.Notified("PARTICIPANT_ADDED", "conv_participant_1", "2026-01-01T00:00:00.123Z", "type CUSTOMER"),
     events.Analysed("intelligence_operator_1", "neutral", "intelligence_operatorresult_1", "COMMUNICATION"),
     events.Recognised("mem_profile_1"),
+    events.Remembered("mem_profile_1", ("Likes tea.",), ("mem_observation_1",)),
     events.Noted("Prefers the morning."),
     events.Stored("RE1", "CA1-RE1.mp3", 4096, "0" * 64),
     events.CalledBack(1, "CA2"),

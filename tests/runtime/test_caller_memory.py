@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from support.memory import merge
-from support.sandbox import Sandbox, recorded, sandbox
-from voice_app.journal import events
+from support.sandbox import Sandbox, database, recorded, sandbox
+from voice_app.journal import Journal, events
+from voice_app.journal.events import Remembered
 from voice_app.sandbox.twilio import Fault, SandboxAccount, double_app, new_id
 from voice_app.sandbox.twilio.app import serve
 from voice_app.sandbox.twilio.conversation_store import settle
@@ -78,6 +79,27 @@ async def test_what_is_known_is_there_when_the_agent_first_speaks(
     assert answer == (
         f'I know: contact, first name: "Ada" / 2026-01-02, noted in a conversation: "Likes tea." of {ada.id}'
     )
+
+
+async def test_what_the_agent_was_given_is_written_down_once_and_erased_with_the_caller(
+    tmp_path: Path, account: SandboxAccount, store_id: str, ada: StoredProfile
+) -> None:
+    account.faults.add(Fault(path="*/Lookup", delay=0.1))
+    async with serving(tmp_path, account, store_id) as server, server.call(caller=CALLER) as call:
+        await call.reply()
+        for number in range(2):
+            await call.ask("Hello?")
+            if not number:
+                await call.drop()
+                await call.reply()
+    kept = [entry.event for entry in await recorded(tmp_path, call.sid)]
+    lines = ('contact, first name: "Ada"', '2026-01-02, noted in a conversation: "Likes tea."')
+    assert [event for event in kept if isinstance(event, Remembered)] == [
+        Remembered(ada.id, lines, tuple(ada.observations))
+    ]
+    async with Journal(database(tmp_path)) as journal:
+        await journal.forget(CALLER)
+    assert b"Likes tea." not in b"".join(path.read_bytes() for path in tmp_path.glob("journal.db*"))
 
 
 async def test_the_first_turn_waits_for_it_while_there_is_time(

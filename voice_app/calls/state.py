@@ -51,6 +51,7 @@ from voice_app.journal.events import (
     Recognised,
     Reconfigured,
     Reconnected,
+    Remembered,
     Replied,
     Served,
     SocketOpened,
@@ -77,8 +78,8 @@ _KEPT: Final[frozenset[type]] = frozenset(
     {
         *(Acted, AgentAssigned, Alerted, Analysed, CallbackWanted, Called, CalledBack, Closed, Conversed),
         *(Concluded, Costed, Failed, FollowedUp, Priced, Reconfigured),
-        *(HandedOff, Noted, Pressed, Recognised, Served, SocketOpened, Speculated, Stored, Transcription),
-        *(Supervised, Voicemail),
+        *(HandedOff, Noted, Pressed, Recognised, Remembered, Served, SocketOpened, Speculated, Stored),
+        *(Supervised, Transcription, Voicemail),
     }
 )
 """The kinds that `CallState.events` gives back one by one: what a call has few of."""

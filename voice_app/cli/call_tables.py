@@ -30,6 +30,7 @@ from voice_app.journal.events import (
     Partial,
     Played,
     Prompted,
+    Remembered,
     Replied,
     SocketOpened,
     ToolCalled,
@@ -176,6 +177,8 @@ def _note(event: Event | UnknownEvent) -> str:
             answered = " ".join(filter(None, [url, f"({status})" if status else ""]))
             told = f"twilio: {code} {meaning(code).what}{f' at {answered}' if answered else ''}"
             return f"{told}: {text}" if text else told
+        case Remembered(lines=lines):
+            return f"memory: {'; '.join(lines)}"
         case ToolCalled(name=name, arguments=arguments):
             return f"tool: {name} {arguments}".rstrip()
         case ToolReturned(name=name, outcome=outcome, duration_ms=duration_ms):

@@ -19,6 +19,7 @@ from voice_app.journal.events import (
     Closed,
     Failed,
     HandedOff,
+    Remembered,
     SessionEnded,
     Supervised,
     Transcription,
@@ -140,6 +141,8 @@ class CallDetail(msgspec.Struct, kw_only=True):
     tools: list[ReportedTool]
     handoff: ReportedHandoff | None
     voicemail: list[ReportedMessage]
+    memory: list[str]
+    """What was known of the caller, as the agent was given it."""
     webhook: dict[str, str]
     """What else Twilio told of the caller: name, STIR/SHAKEN, SIP headers."""
     conversation_id: str | None
@@ -165,6 +168,7 @@ async def call_detail(journal: Journal, call_sid: str) -> CallDetail | None:
         tools=report.tools,
         handoff=report.handoff,
         voicemail=report.voicemail,
+        memory=[] if (remembered := state.last(Remembered)) is None else list(remembered.lines),
         webhook=dict(state.webhook),
         conversation_id=state.conversation_id,
         configuration_id=state.configuration_id,

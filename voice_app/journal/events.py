@@ -461,6 +461,15 @@ class Recognised(_Event, tag="profile", frozen=True):
     profile_id: str
 
 
+class Remembered(_Event, tag="memory", frozen=True):
+    """What is known of the caller, as the agent was given it; the last one counts."""
+
+    profile_id: str
+    lines: tuple[str, ...]
+    ids: tuple[str, ...] = ()
+    """Of the summaries and observations that they are made from."""
+
+
 class Noted(_Event, tag="note", frozen=True):
     """The agent wants a fact remembered. ``Acted("remember")`` with the same text: it has been."""
 
@@ -568,6 +577,7 @@ Event: TypeAlias = (
     | Notified
     | Analysed
     | Recognised
+    | Remembered
     | Noted
     | Stored
     | CalledBack

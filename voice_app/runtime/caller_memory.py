@@ -20,7 +20,7 @@ from cachetools import LRUCache
 
 from voice_app.agents import Agent, Call, Piece, Turn
 from voice_app.calls import CallerAddress
-from voice_app.journal.events import Acted, Event, Failed, Noted, Recognised
+from voice_app.journal.events import Acted, Event, Failed, Noted, Recognised, Remembered
 from voice_app.runtime.background import BackgroundTasks
 from voice_app.settings import Settings
 from voice_app.twilio import ApiError, Configurations, Conversations, MemoryClient, TwilioApi
@@ -53,6 +53,8 @@ class _Caller:
     search: asyncio.Task[None] | None = None
     conversation_id: str | None = None
     facts: int = 0
+    told: Remembered | None = None
+    """What the agent was given."""
 
     @property
     def searching(self) -> bool:
@@ -101,9 +103,9 @@ class CallerMemory:
             return agent
         call.remember = partial(self._note, call, found)
         if not found.searching:
-            _fill(call, found)
+            self._fill(call, found)
             return agent
-        return _Waiting(agent, found)
+        return _Waiting(agent, found, partial(self._fill, call, found))
 
     def conversed(self, call_sid: str, conversation_id: str) -> None:
         """The conversation of the call is known: what is noted from now on belongs to it."""
@@ -154,6 +156,15 @@ class CallerMemory:
         if caller.known.profile_id is not None:
             self._record(caller.call_sid, Recognised(caller.known.profile_id))
 
+    def _fill(self, call: Call, caller: _Caller) -> None:
+        """Give the call what is known, and write down what that was, unless it is the same as before."""
+        call.profile_id = caller.known.profile_id
+        call.memory = caller.known.lines(without=[caller.phone])
+        told = Remembered(call.profile_id or "", tuple(call.memory), tuple(caller.known.ids))
+        if call.memory and told != caller.told:
+            caller.told = told
+            self._record(call.sid, told)
+
     async def _note(self, call: Call, caller: _Caller, fact: str) -> bool:
         """Write a fact down, to the profile of the caller: a new one if need be."""
         text = one_line(fact, MAX_FACT)
@@ -194,6 +205,7 @@ class _Waiting:
 
     agent: Agent
     caller: _Caller
+    fill: Callable[[], None]
     filled: bool = False
 
     def __call__(self, call: Call, turn: Turn) -> AsyncIterator[Piece]:
@@ -206,7 +218,7 @@ class _Waiting:
             await asyncio.wait([self.caller.search])
         if not self.filled:
             self.filled = True
-            _fill(call, self.caller)
+            self.fill()
         async with aclosing(cast(Any, self.agent(call, turn))) as pieces:
             async for piece in pieces:
                 yield piece
@@ -252,11 +264,6 @@ def _retrieve_error(task: asyncio.Task[None]) -> None:
     """Whoever awaits the task gets its error; if nobody does, the loop need not log it."""
     if not task.cancelled():
         task.exception()
-
-
-def _fill(call: Call, caller: _Caller) -> None:
-    call.profile_id = caller.known.profile_id
-    call.memory = caller.known.lines(without=[caller.phone])
 
 
 def _describe(error: Exception) -> str:

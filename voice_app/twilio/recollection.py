@@ -42,9 +42,22 @@ class Recollection:
         traits = [line for line, value in _traits(self.traits) if value not in left_out][:MAX_TRAITS]
         return [
             *traits,
-            *_dated(self.summaries[:MAX_SUMMARIES], "summary of a conversation"),
-            *_dated(self.observations[:MAX_OBSERVATIONS], "noted in a conversation"),
+            *_dated(self._summaries, "summary of a conversation"),
+            *_dated(self._observations, "noted in a conversation"),
         ]
+
+    @property
+    def ids(self) -> list[str]:
+        """Of the summaries and observations that `lines` are made from."""
+        return [item.id for item in (*self._summaries, *self._observations)]
+
+    @property
+    def _summaries(self) -> Sequence[MemorySummary]:
+        return [item for item in self.summaries[:MAX_SUMMARIES] if item.content.strip()]
+
+    @property
+    def _observations(self) -> Sequence[MemoryObservation]:
+        return [item for item in self.observations[:MAX_OBSERVATIONS] if item.content.strip()]
 
 
 async def recollect(
@@ -129,6 +142,5 @@ def _line(what: str, text: str) -> str:
 def _dated(items: Sequence[MemorySummary] | Sequence[MemoryObservation], what: str) -> Iterator[str]:
     for item in items:
         at = moment(item.occurred_at) or moment(item.created_at)
-        if item.content.strip():
-            when = f"{at.date().isoformat()}, " if at is not None else ""
-            yield _line(f"{when}{what}", item.content)
+        when = f"{at.date().isoformat()}, " if at is not None else ""
+        yield _line(f"{when}{what}", item.content)
