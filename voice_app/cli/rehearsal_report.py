@@ -35,7 +35,9 @@ _WHERE_THERE_ARE: Final = frozenset(
 """Columns that are shown only if there is something in them."""
 
 
-def tell(results: Sequence[Rehearsed], currency: str = "USD", left_out: int = 0) -> None:
+def tell(
+    results: Sequence[Rehearsed], currency: str = "USD", left_out: int = 0, worse: Sequence[str] = ()
+) -> None:
     """For people: each failure with its call, then a row for each scenario. ``left_out``: runs not made."""
     screen = console()
     scenarios = rates_of(results)
@@ -49,11 +51,14 @@ def tell(results: Sequence[Rehearsed], currency: str = "USD", left_out: int = 0)
             screen.print()
     screen.print(_table(scenarios))
     screen.print()
+    _tell_measures(screen, measured(results), worse)
     failures = sum(not run.passed and not run.stopped for run in results)
     stopped = sum(run.stopped for run in results)
-    good = not left_out and not stopped and all(scenario.passed for scenario in scenarios)
+    good = not left_out and not stopped and not worse and all(scenario.passed for scenario in scenarios)
     verdict = f"{failures} failed" if failures else "all passed"
-    if failures and good:
+    if worse:
+        verdict += f", {counted(len(worse), 'measure')} worse"
+    elif failures and good:
         verdict += ", as many as may"
     elif stopped:
         verdict = f"{failures} failed, {stopped} broken off"
@@ -114,9 +119,8 @@ def measured(results: Sequence[Rehearsed]) -> dict[str, Figures]:
     }
 
 
-def tell_measures(results: Sequence[Rehearsed], worse: Sequence[str]) -> None:
-    """For people: a row for each scenario, and what is worse than in the baseline."""
-    scenarios, screen = measured(results), console()
+def _tell_measures(screen: Console, scenarios: Mapping[str, Figures], worse: Sequence[str]) -> None:
+    """A row for each scenario, and what is worse than in the baseline."""
     shown = [
         name
         for name in _HEADINGS
@@ -128,14 +132,14 @@ def tell_measures(results: Sequence[Rehearsed], worse: Sequence[str]) -> None:
     for scenario, found in scenarios.items():
         if found:
             table.add_row(plain(scenario), *(_figure(name, found.get(name)) for name in shown))
-    if any(scenarios.values()):
-        screen.print()
+    if table.rows:
         screen.print(table)
-    if worse:
         screen.print()
+    if worse:
         screen.print(plain(f"✗ {counted(len(worse), 'measure')} worse than in the baseline", "bold red"))
         for line in worse:
             screen.print(plain(f"  {line}"))
+        screen.print()
 
 
 def _figure(name: str, value: float | None) -> str:

@@ -231,7 +231,7 @@ class _Rehearsing:
     def tell(self, results: list[Rehearsed], total: int, measuring: _Measuring) -> int:
         """Tell what came of them; the exit code."""
         from voice_app.cli.output import fail, print_json
-        from voice_app.cli.rehearsal_report import document, junit_of, tell, tell_measures
+        from voice_app.cli.rehearsal_report import document, junit_of, tell
         from voice_app.testing.rates import rates_of
 
         if self.junit is not None:
@@ -243,7 +243,6 @@ class _Rehearsing:
         if self.as_json:
             print_json(document(results, self.prices.currency, left_out, worse))
         else:
-            tell(results, self.prices.currency, left_out)
-            tell_measures(results, worse)
+            tell(results, self.prices.currency, left_out, worse)
         incomplete = left_out > 0 or any(result.stopped for result in results)
         return int(bool(worse) or incomplete or not all(rate.passed for rate in rates_of(results)))
