@@ -108,7 +108,7 @@ def text_of(text: str, *, required: bool = True) -> str:
 
 async def body_of(request: Request, wanted: type[_S]) -> _S:
     """The JSON object of a request, or without a body one of defaults. Raises `RefusedError`."""
-    data = await read_body(request, MAX_BODY)
+    data = await read_body(request.receive, request.headers, MAX_BODY)
     if data is None:
         raise RefusedError(400, f"the body has more than {MAX_BODY} bytes")
     try:

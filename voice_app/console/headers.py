@@ -68,7 +68,7 @@ async def form_of(request: Request) -> Mapping[str, str]:
     if found is None:
         found = {}
         if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-            body = await read_body(request, MAX_FORM) or b""
+            body = await read_body(request.receive, request.headers, MAX_FORM) or b""
             found = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
         request.state.form = found
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from itertools import chain
 from typing import Final
 
 import httptools
@@ -73,15 +74,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._status = 414
             raise ValueError
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        if len(self.headers) > MAX_HEADERS:
-            self._status = 431
-            raise ValueError
-
     def on_headers_complete(self) -> None:
         self._head = None
-        if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
+        if len(self.headers) > MAX_HEADERS or len(b"".join(chain(*self.headers))) > MAX_HEAD:
             self._status = 431
             raise ValueError
         super().on_headers_complete()

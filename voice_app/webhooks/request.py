@@ -89,10 +89,10 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
         webhook: dict[str, str] = {}
         fields: dict[str, Any] = {"webhook": webhook}
         for name, value in form.items():
-            if name in _TEXTS or _fits(name, value):
-                fields[name] = value
-            elif name in WEBHOOK_FIELDS or name.startswith("SipHeader_"):
+            if name in WEBHOOK_FIELDS or name.startswith("SipHeader_"):
                 webhook[name] = value[:MAX_WEBHOOK_VALUE]
+            elif _fits(name, value):
+                fields[name] = value
         for place, values in ("query", query), ("path", path):
             for name, value in values.items():
                 if _fits(own := f"{place} {name}", value):
@@ -127,20 +127,25 @@ def _is_flag(value: str) -> bool:
     return value in ("true", "false")
 
 
+def _is_text(value: str) -> bool:
+    return True
+
+
 _SHAPES: Final[dict[Any, Callable[[str], bool]]] = {
     int: _is_number,
     float | None: _is_number,
     bool: _is_flag,
+    str: _is_text,
+    str | None: _is_text,
 }
 _TYPES: Final = {field.encode_name: field.type for field in msgspec.structs.fields(CallRequest)}
-_TEXTS: Final = frozenset(name for name, type_ in _TYPES.items() if type_ in (str, str | None))
 _FIELDS: Final = {name: _SHAPES[type_] for name, type_ in _TYPES.items() if type_ in _SHAPES}
 
 
 def _fits(name: str, value: str) -> bool:
     """Whether a request has a field of this name, and the value its shape."""
     shape = _FIELDS.get(name)
-    return name in _TEXTS if shape is None else shape(value)
+    return shape is not None and shape(value)
 
 
 @dataclass(slots=True, frozen=True)

@@ -167,20 +167,21 @@ class SignedRoutes:
         Whatever can be refused by its head is, before its body is read. Raises `RequestRefusedError`.
         """
         target = raw_target(request.scope["raw_path"], request.scope["query_string"])
-        self._signatures.check_head(target, request.headers)
-        if (body := await read_body(request, bounds.size)) is None:
+        headers = dict(request.headers.items())  # each look into starlette's goes through all of them
+        self._signatures.check_head(target, headers)
+        if (body := await read_body(request.receive, headers, bounds.size)) is None:
             return None
         if len(body) <= SMALL:
-            return body, self._signatures.check_request(request.method, target, request.headers, body, bounds)
+            return body, self._signatures.check_request(request.method, target, headers, body, bounds)
         async with self._large:
             await asyncio.sleep(0)  # what calls have to do comes between two of them
-            return body, self._signatures.check_request(request.method, target, request.headers, body, bounds)
+            return body, self._signatures.check_request(request.method, target, headers, body, bounds)
 
     async def _refuse(self, request: Request, error: RequestRefusedError) -> Response:
         path = request.scope["route"].path
         await self._refusals.add("refused %s %s: %s", request.method, path, error)
         # What is left of a large body is not worth a moment: the connection ends with the answer.
-        headers = {"Connection": "close"} if _declared_size(request) > SMALL else None
+        headers = {"Connection": "close"} if _declared_size(request.headers) > SMALL else None
         return PlainTextResponse("Forbidden", 403, headers)
 
 
@@ -193,20 +194,18 @@ def _too_large() -> Response:
     return PlainTextResponse("Payload too large", 413, {"Connection": "close"})
 
 
-def _declared_size(request: Request) -> float:
+def _declared_size(headers: Mapping[str, str]) -> float:
     """Bytes of the body, as its head tells: infinite where it does not."""
-    if "transfer-encoding" in request.headers:
-        return math.inf
-    return int(request.headers.get("content-length", "0"))
+    return math.inf if "transfer-encoding" in headers else int(headers.get("content-length", "0"))
 
 
-async def read_body(request: Request, limit: int) -> bytes | None:
+async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes | None:
     """The body as it came; None if it has more than ``limit`` bytes."""
-    if limit < _declared_size(request) < math.inf:
+    if limit < _declared_size(headers) < math.inf:
         return None
     body, more = b"", True
     while more:
-        message = await request.receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         body += message.get("body", b"")
