@@ -101,6 +101,10 @@ class Database(ABC):
         """Add events, those that are there already (by id or by key) excepted."""
 
     @abstractmethod
+    def add_labels(self, connection: Connection, rows: Sequence[tuple[int, str]]) -> None:
+        """Label calls, each by its number; those that have a label already keep it."""
+
+    @abstractmethod
     def add_said(self, connection: Connection, rows: Sequence[tuple[int, str, str]]) -> None:
         """Index all that was said on calls: the number of the call, the id of the event, and the words."""
 

@@ -132,6 +132,9 @@ class PostgreSQL(Database):
         for start in range(0, len(rows), _ROWS):
             connection.exec_driver_sql(_INSERTION, (_encode(rows[start : start + _ROWS]).decode(),))
 
+    def add_labels(self, connection: Connection, rows: Sequence[tuple[int, str]]) -> None:
+        connection.exec_driver_sql(_LABELS, (_encode(rows).decode(),))
+
     def add_said(self, connection: Connection, rows: Sequence[tuple[int, str, str]]) -> None:
         connection.exec_driver_sql(_SAID, [(event_id, call_id, words) for call_id, event_id, words in rows])
 
@@ -199,6 +202,10 @@ _FORGOTTEN: Final = "SELECT call_sid FROM forgotten WHERE call_sid = ANY(%b)"
 _INSERTION: Final = (
     "INSERT INTO events (id, call_id, at, kind, data, key) SELECT * FROM json_to_recordset(%s) AS row "
     "(id text, call_id bigint, at double precision, kind text, data text, key text) ON CONFLICT DO NOTHING"
+)
+_LABELS: Final = (
+    "INSERT INTO labels (call_id, label, opened_at) SELECT calls.id, row ->> 1, calls.opened_at "
+    "FROM json_array_elements(%s) AS row JOIN calls ON calls.id = (row ->> 0)::bigint ON CONFLICT DO NOTHING"
 )
 _SAID_OFTEN: Final = (
     "SELECT count(*) FROM (SELECT 1 FROM said WHERE words @@ plainto_tsquery('simple', %s) LIMIT %s) AS few"

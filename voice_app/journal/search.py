@@ -14,7 +14,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, select, text, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from voice_app.journal.database import Database
@@ -109,12 +109,13 @@ def words_of(event: Event | UnknownEvent) -> str:
             return ""
 
 
-def add_labels(connection: Connection, found: Iterable[tuple[int, Event | UnknownEvent]]) -> None:
+def add_labels(
+    database: Database, connection: Connection, found: Iterable[tuple[int, Event | UnknownEvent]]
+) -> None:
     """Label calls: each event with the number of its call."""
     wanted = {(call_id, storable(label)[:MAX_LABEL]) for call_id, item in found for label in labels_of(item)}
     if wanted:
-        rows = [{"of": call_id, "new": label} for call_id, label in sorted(wanted)]
-        connection.execute(_LABEL, rows)
+        database.add_labels(connection, sorted(wanted))
 
 
 def add_words(database: Database, connection: Connection, call_ids: Collection[int]) -> int:
@@ -155,12 +156,6 @@ def without_words(database: Database, connection: Connection, since: float) -> l
     return list(connection.scalars(query.order_by(calls.c.opened_at).limit(_MOST_MISSED)))
 
 
-_LABEL: Final = text(
-    "INSERT INTO labels (call_id, label, opened_at) SELECT id, :new, opened_at FROM calls WHERE id = :of "
-    "ON CONFLICT DO NOTHING"
-)
-
-
 _MOST_MISSED: Final = 10_000
 """Calls that are indexed at one time; there is a next."""
 _SPOKEN: Final = [str(item.__struct_config__.tag) for item in (Prompted, Replied, Transcribed, Voicemail)]
@@ -198,4 +193,6 @@ def rarest_first(connection: Connection, wanted: Iterable[str]) -> list[str]:
 
 def storable(text: str) -> str:
     """The text as any database takes it: PostgreSQL has no NUL, and neither has half a surrogate pair."""
+    if text.isascii() and "\0" not in text:
+        return text  # as nearly all are
     return text.replace("\0", "").encode(errors="replace").decode()

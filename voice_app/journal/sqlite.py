@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sqlite3
@@ -10,9 +9,11 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar, Final, cast
 
+import msgspec
 from msgspec.structs import astuple
 from sqlalchemy import (
     URL,
@@ -48,6 +49,7 @@ from voice_app.journal.database import (
 from voice_app.journal.tables import FEW, events
 
 log = logging.getLogger(__name__)
+_encode: Final = msgspec.json.Encoder().encode
 
 _BUSY_SECONDS: Final = 1.0
 """How long SQLite waits for another process's lock, unless the URL ends in ``?timeout=``. The writer tries
@@ -92,18 +94,21 @@ class SQLite(Database):
         return sqlite.insert(table)
 
     def numbers(self, connection: Connection, call_sids: Collection[str]) -> dict[str, NumberedCall]:
-        found = connection.exec_driver_sql(_NUMBERS, (json.dumps(list(call_sids)),))
+        found = connection.exec_driver_sql(_NUMBERS, (_encode(list(call_sids)).decode(),))
         return {row[0]: NumberedCall(row[1], bool(row[2])) for row in found}
 
     def forgotten(self, connection: Connection, call_sids: Collection[str]) -> set[str]:
-        found = connection.exec_driver_sql(_FORGOTTEN, (json.dumps(list(call_sids)),))
+        found = connection.exec_driver_sql(_FORGOTTEN, (_encode(list(call_sids)).decode(),))
         return set(found.scalars())
 
     def add_events(self, connection: Connection, rows: Sequence[EventRow]) -> None:
         for start in range(0, len(rows), _ROWS):
             chunk = rows[start : start + _ROWS]
-            values = tuple(value for row in chunk for value in astuple(row))
+            values = tuple(chain.from_iterable(map(astuple, chunk)))
             connection.exec_driver_sql(_insertion(len(chunk)), values)
+
+    def add_labels(self, connection: Connection, rows: Sequence[tuple[int, str]]) -> None:
+        connection.exec_driver_sql(_LABELS, (_encode(rows).decode(),))
 
     def add_said(self, connection: Connection, rows: Sequence[tuple[int, str, str]]) -> None:
         by_call = defaultdict[int, list[str]](list)
@@ -209,6 +214,11 @@ _NUMBERS: Final = (
     "SELECT call_sid, id, closed_at IS NOT NULL FROM calls WHERE call_sid IN (SELECT value FROM json_each(?))"
 )
 _FORGOTTEN: Final = "SELECT call_sid FROM forgotten WHERE call_sid IN (SELECT value FROM json_each(?))"
+_LABELS: Final = (
+    "INSERT INTO labels (call_id, label, opened_at) "
+    "SELECT calls.id, json_extract(row.value, '$[1]'), calls.opened_at FROM json_each(?) AS row "
+    "CROSS JOIN calls ON calls.id = json_extract(row.value, '$[0]') WHERE true ON CONFLICT DO NOTHING"
+)
 
 
 @cache

@@ -230,7 +230,7 @@ class Store:
         if kept:
             rows = [_event(entry, number) for entry, number in kept]
             self.database.add_events(connection, rows)
-            search.add_labels(connection, ((number, entry.event) for entry, number in kept))
+            search.add_labels(self.database, connection, ((number, entry.event) for entry, number in kept))
             self.database.tell(connection, self.server_id, [row.id for row in rows])
             if acts := [entry.id for entry, _ in kept if isinstance(entry.event, Supervised)]:
                 self.database.tell(connection, self.server_id, acts, ACTS)

@@ -22,10 +22,11 @@ from jinja2 import Environment, TemplateError, TemplateNotFound
 from voice_app.findings import Finding, refuses
 from voice_app.settings import NumberSettings, plain_address
 from voice_app.twiml.linter import TemplateLinter, borrowed, in_order
+from voice_app.twiml.prefilled import Prefilled
 from voice_app.twiml.rendering import Rendering
 from voice_app.twiml.rules import RULES
 from voice_app.twiml.samples import JOINED, samples_of, settings_of
-from voice_app.twiml.templates import ROLES, Context, Sources, options, shipped_folder, values_of, variables
+from voice_app.twiml.templates import ROLES, Context, Sources, options, shipped_folder, values_of
 from voice_app.twiml.vocabulary import VOCABULARY, Vocabulary
 
 _COMMENT: Final = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -49,7 +50,7 @@ class _Loaded:
 
     sources: Sources
     vocabulary: Vocabulary
-    environment: Environment
+    prefilled: Prefilled
     findings: list[Finding]
     named: Mapping[str, str]
 
@@ -113,7 +114,7 @@ class Documents:
 
         Raises `jinja2.TemplateError` for a template that is missing or broken: `findings` has it.
         """
-        return self._loaded.environment.get_template(name).render(variables(context))
+        return self._loaded.prefilled.render(name, context)
 
     def reload(self) -> list[Finding]:
         """Read everything again, and give what is wrong with it. Where that refuses, nothing else changes.
@@ -143,8 +144,8 @@ class Documents:
         return loaded
 
     def _loaded_from(self, checked: CheckedTemplates) -> _Loaded:
-        environment = _compiled(checked.sources)
-        return _Loaded(checked.sources, self._vocabulary, environment, checked.findings, checked.named)
+        prefilled = Prefilled(_compiled(checked.sources))
+        return _Loaded(checked.sources, self._vocabulary, prefilled, checked.findings, checked.named)
 
     def _judge(self, distinct: Iterable[tuple[list[str], NumberSettings]]) -> _Loaded:
         sources = Sources(self.folder, shipped_folder())

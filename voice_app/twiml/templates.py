@@ -211,11 +211,10 @@ def options(sources: Sources) -> dict[str, Any]:
     }
 
 
-def _writable(value: object) -> object:
+def _writable(value: Any) -> Any:
     """Drop the control characters that XML cannot hold, not even escaped."""
-    if isinstance(value, str) and _UNWRITABLE.search(value):
-        return type(value)(_UNWRITABLE.sub("", value))
-    return value
+    kind = type(value)  # not what it says it is: the stand-ins of `prefilled` say that they are texts
+    return kind(_UNWRITABLE.sub("", value)) if issubclass(kind, str) and _UNWRITABLE.search(value) else value
 
 
 def _attributes(language: LanguageSettings) -> dict[str, str | None]:

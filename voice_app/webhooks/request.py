@@ -86,13 +86,11 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     @classmethod
     def of(cls, form: Mapping[str, str], query: Mapping[str, str], path: Mapping[str, str]) -> Self:
         """The request that a form, the query and the parameters of our own path make."""
-        webhook: dict[str, str] = {}
-        fields: dict[str, Any] = {"webhook": webhook}
-        for name, value in form.items():
-            if name in WEBHOOK_FIELDS or name.startswith("SipHeader_"):
-                webhook[name] = value[:MAX_WEBHOOK_VALUE]
-            elif _fits(name, value):
-                fields[name] = value
+        kept = [name for name in form if name in WEBHOOK_FIELDS or name.startswith("SipHeader_")]
+        fields: dict[str, Any] = {
+            name: form[name] for name in form.keys() & _FIELDS.keys() if _fits(name, form[name])
+        }
+        fields["webhook"] = {name: form[name][:MAX_WEBHOOK_VALUE] for name in kept}
         for place, values in ("query", query), ("path", path):
             for name, value in values.items():
                 if _fits(own := f"{place} {name}", value):

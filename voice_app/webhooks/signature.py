@@ -69,7 +69,7 @@ class Form(dict[str, str]):
 
     def __init__(self, pairs: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(pairs)
-        self.signed = "".join(map("".join, sorted(set(pairs))))
+        self.signed = "".join(map("".join, sorted(pairs if len(self) == len(pairs) else set(pairs))))
         """The fields as they are signed: every value of each, in order, none twice."""
         self.query: Mapping[str, str] = {}
         """The parameters in the URL, which are signed with it."""
