@@ -20,6 +20,7 @@ from typing import Any, Final
 import aiohttp
 import pytest
 
+from support.commands import TESTS, voice_app
 from voice_app.agents.chat import Chat, ChatSettings
 from voice_app.agents.endpoints import probe
 from voice_app.agents.failures import ModelError
@@ -146,6 +147,59 @@ SERVERS: Final = (
         shape=frozenset({"no-stream"}),  # it leaves tool calls out of its streams
     ),
 )  # fmt: skip
+
+
+PROMISE: Final = (
+    "agent: Thank you. Your refund for order 4711 is on its way, you have it by Friday. Anything else?"
+)
+PROMISED: Final = {"criterion": "success", "verdict": "met", "evidence": [PROMISE], "why": "it was promised"}
+HEARD: Final = {
+    "Transcript:": json.dumps({"verdicts": [PROMISED]}),
+    "Anything else": '```json\n{"act": "say", "bursts": ["No!"]}\n```',
+    "how can I help": '{"act": "say", "bursts": ["My money,", "for order 4711"]}',
+}
+"""What whoever plays a caller, and judges the call, answers to these words; the first that fits counts."""
+PERSONAS: Final = (
+    MockServer(
+        "fakellm",
+        ("fakellm", "serve", "--port", "{port}"),
+        {
+            "fakellm.yaml": json.dumps(
+                {
+                    "version": 1,
+                    "rules": [
+                        {"name": said, "when": {"messages_contain": said}, "respond": {"content": text}}
+                        for said, text in HEARD.items()
+                    ],
+                }
+            )
+        },
+    ),
+    MockServer(
+        "@copilotkit/aimock",
+        ("@copilotkit/aimock/dist/cli.js", "--port", "{port}", "--fixtures", "{here}/fixtures.json"),
+        {
+            "fixtures.json": json.dumps(
+                {
+                    "fixtures": [
+                        {"match": {"userMessage": said}, "response": {"content": text}}
+                        for said, text in HEARD.items()
+                    ]
+                }
+            )
+        },
+    ),
+)
+REHEARSED: Final = """
+name: A refund
+agent: a_desk:agent
+settings: {greeting: "Hello, how can I help?"}
+persona: in a hurry, speaks in bursts
+goal: the money back
+success: The refund is promised.
+criteria: {ended: {outcome: ended}}
+runs: 3
+"""
 
 
 @pytest.fixture(scope="module")
@@ -299,3 +353,37 @@ async def test_a_conversation_with_a_tool_and_a_cut_stream(
                 assert isinstance(await probe(conversation.chat.settings.endpoints[0], http), str)
         finally:
             await conversation.chat.close()
+
+
+@pytest.mark.parametrize("server", PERSONAS, ids=lambda server: server.name)
+async def test_a_persona_is_played_and_its_calls_are_judged(
+    server: MockServer, installed: Path, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    shutil.copy(TESTS / "testing" / "project" / "a_desk.py", tmp_path)
+    (tmp_path / "refund.yaml").write_text(REHEARSED)
+    async with running(server, installed, tmp_path, unused_tcp_port):
+        result = await voice_app(
+            tmp_path, "rehearse", "refund.yaml", "--json", "--parallel", "2",
+            VOICE_APP_REHEARSE_MODEL="gpt-4o-mini", VOICE_APP_REHEARSE_BASE_URL=f"http://127.0.0.1:{unused_tcp_port}/v1",
+            VOICE_APP_REHEARSE_API_KEY="k",
+        )  # fmt: skip
+    assert result.code == 0, result.out + result.err
+    told = json.loads(result.out)
+    assert told["scenarios"][0]["criteria"]["success"]["passed"] == 3
+    assert [run["simulated"]["ended"] for run in told["runs"]] == ["the call was ended"] * 3
+    assert told["cost"]["amount"] > 0
+
+
+async def test_a_model_that_cannot_play_is_told(
+    installed: Path, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    """One that repeats what it hears answers in no form at all."""
+    shutil.copy(TESTS / "testing" / "project" / "a_desk.py", tmp_path)
+    (tmp_path / "refund.yaml").write_text(REHEARSED.replace("runs: 3", "runs: 1"))
+    async with running(SERVERS[0], installed, tmp_path, unused_tcp_port):
+        result = await voice_app(
+            tmp_path, "rehearse", "refund.yaml",
+            VOICE_APP_REHEARSE_MODEL="gpt-4o-mini", VOICE_APP_REHEARSE_BASE_URL=f"http://127.0.0.1:{unused_tcp_port}/v1",
+        )  # fmt: skip
+    assert result.code == 1, result.out + result.err
+    assert "did not answer in the form that it was asked for, twice" in result.out
