@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from voice_app.calls import PriceList
     from voice_app.journal import Journal
     from voice_app.testing.rehearsal import Rehearsed
+    from voice_app.testing.rehearsal_model import RehearsalModelSettings
     from voice_app.testing.scenario import Variant
 
 
@@ -98,9 +99,10 @@ def rehearse(
             return
         rehearsing = _Rehearsing(variants, repeat, parallel, max_cost, junit, as_json=as_json)
         measuring = _Measuring(baseline, tolerance, write_baseline)
-        rehearsing.confirm(len(judged or ()), yes=yes)
-        if judged:
-            results, total = rehearsing.judge(judged, database_url), len(judged) * len(variants)
+        calls = list(dict.fromkeys(judged or ()))
+        rehearsing.confirm(len(calls), yes=yes)
+        if calls:
+            results, total = rehearsing.judge(calls, database_url), len(calls) * len(variants)
         else:
             results, total = rehearsing.run(), rehearsing.total
         raise typer.Exit(rehearsing.tell(results, total, measuring))
@@ -174,14 +176,25 @@ class _Rehearsing:
         from voice_app.testing.simulation import model_settings
 
         settings = model_settings([variant.scenario for variant in self.variants])
+        if self.max_cost is not None:
+            self._look_for_prices(settings, judging=calls > 0)
         if settings is None:
             return
-        if self.max_cost is not None:
-            settings.priced(self.prices)
         times = [(item.scenario, calls or self.repeat * item.scenario.runs) for item in self.variants]
         note(str(expected_use(times, settings, self.prices, only_judged=bool(calls))))
         if sys.stdin.isatty() and sys.stderr.isatty() and not yes:
             typer.confirm("Go on?", abort=True, err=True)
+
+    def _look_for_prices(self, settings: RehearsalModelSettings | None, *, judging: bool) -> None:
+        """Raises `SettingsError` where a model may be asked that has none."""
+        from voice_app.settings import SettingsError, load
+
+        asked: set[str | None] = {settings.model, settings.judge_model} if settings else set()
+        if not judging and not all(variant.scenario.given.model for variant in self.variants):
+            asked.add(load().model)  # the agent's own
+        if unknown := sorted(name for name in asked if name and name not in self.prices.models):
+            told = f"{unknown[0]} has no price: name it in a list of prices (VOICE_APP_PRICES)"
+            raise SettingsError([f"--max-cost: {told}"])
 
     @cached_property
     def prices(self) -> PriceList:
@@ -195,9 +208,14 @@ class _Rehearsing:
         from rich.console import Console
         from rich.progress import Progress
 
+        from voice_app.cli.output import fail
         from voice_app.telemetry import configure_logging
         from voice_app.testing.rehearsal import rehearse as run
 
+        for variant in self.variants:
+            if not variant.scenario.steps and variant.scenario.persona is None:
+                which = f"{variant.file}: {variant.name}"
+                raise fail(f"{which} has no steps and no persona: it can only judge (--judge)", 2)
         configure_logging("error")
         results: list[Rehearsed] = []
         screen = Console(stderr=True)

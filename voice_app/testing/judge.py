@@ -20,8 +20,8 @@ from voice_app.testing.scenario import ExpectedTool, Outcome, Variant, typed
 
 RULES: Final = "rules"
 TEMPERATURE: Final = 0.0
-MAX_TOKENS: Final = 2000
-"""Of a judge's answer."""
+MAX_TOKENS: Final = 4000
+"""Of a judge's answer, with the thoughts of a model that thinks."""
 MAX_TRANSCRIPT: Final = 60_000
 """Characters that a judge is shown; of a longer call the middle is left out."""
 LEAST_EVIDENCE: Final = 3

@@ -10,8 +10,8 @@ from voice_app.agents.shapes import ChatEntry
 from voice_app.testing.persona import CallerAction
 from voice_app.testing.rehearsal_model import RehearsalModel
 
-MAX_TOKENS: Final = 500
-"""Of one answer."""
+MAX_TOKENS: Final = 1500
+"""Of one answer, with the thoughts of a model that thinks."""
 MAX_HEARD: Final = 4000
 """Characters of what was heard at once that the model is told."""
 NOTHING: Final = "(nothing)"

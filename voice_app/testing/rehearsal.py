@@ -53,6 +53,8 @@ class Rehearsed:
     attempt: int = 1
     at_least: float = 1
     """The share of the scenario's runs that has to pass."""
+    cost: float = 0.0
+    """Of its models, in the currency of the prices."""
     simulated: Simulated | None = None
     """What came of its persona and its judge."""
     measures: CallMeasures | None = None
@@ -66,11 +68,6 @@ class Rehearsed:
     def verdicts(self) -> list[CriterionVerdict]:
         """On each criterion."""
         return [] if self.simulated is None else self.simulated.verdicts
-
-    @property
-    def cost(self) -> float:
-        """Of the models, in the currency of the prices."""
-        return 0.0 if self.simulated is None else self.simulated.cost
 
     @property
     def stopped(self) -> bool:
@@ -100,17 +97,16 @@ class Spending:
     def begin(self) -> bool:
         """Whether a run may begin: it could cost as much as the dearest one."""
         share = self.share()
-        if share is None or (share > self.dearest and not self.stopped):
+        if share is None or (share >= self.dearest and not self.stopped):
             self.given, self.free = self.given + (share or 0.0), self.free - 1
             return True
         return False
 
-    def end(self, share: float | None, run: Simulated | None) -> None:
+    def end(self, share: float | None, run: Rehearsed) -> None:
         """A run is over."""
-        cost = 0.0 if run is None else run.cost
-        self.stopped |= run is not None and run.stopped
+        self.stopped |= run.stopped
         self.given, self.free = self.given - (share or 0.0), self.free + 1
-        self.spent, self.dearest = self.spent + cost, max(self.dearest, cost)
+        self.spent, self.dearest = self.spent + run.cost, max(self.dearest, run.cost)
 
 
 def rehearse(
@@ -137,7 +133,7 @@ def _one_by_one(runs: Sequence[tuple[Variant, int]], spending: Spending) -> Iter
         if not spending.begin():
             return
         result = run_variant(variant, attempt, share)
-        spending.end(share, result.simulated)
+        spending.end(share, result)
         yield result
 
 
@@ -160,7 +156,7 @@ def _together(runs: Sequence[tuple[Variant, int]], spending: Spending, parallel:
                     result = future.result()
                     if isinstance(result, list):
                         raise SettingsError(result)
-                    spending.end(pending.pop(future), result.simulated)
+                    spending.end(pending.pop(future), result)
                     yield result
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -234,8 +230,8 @@ async def judge_calls(
         if not spending.begin():
             break
         simulated = await Simulation(variant, None, 1, share).judged(state)
-        spending.end(share, simulated)
         results.append(_judged(variant, call_sid, state, simulated))
+        spending.end(share, results[-1])
     return results
 
 
@@ -248,6 +244,7 @@ def _judged(variant: Variant, call_sid: str, state: CallState, simulated: Simula
         "\n".join(HeardCall(state).lines),
         (state.ended_at or state.last_at) - (state.began_at or 0.0),
         at_least=variant.scenario.at_least,
+        cost=simulated.cost,
         simulated=simulated,
     )
 
@@ -283,6 +280,7 @@ async def _play(variant: Variant, line: PhoneLine, attempt: int, money: float | 
         str(caller.dialogue),
         caller.seconds,
         at_least=variant.scenario.at_least,
+        cost=simulated.cost,
         simulated=simulated if variant.scenario.is_simulated else None,
         measures=caller.measures,
     )

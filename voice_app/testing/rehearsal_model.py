@@ -17,7 +17,7 @@ from voice_app.agents.failures import ModelError
 from voice_app.agents.shapes import ChatEntry
 from voice_app.agents.toolbox import ToolBox
 from voice_app.calls import PriceList, TokenCount, cost_of_tokens
-from voice_app.settings import ModelSettings, SettingsError, load_model_settings
+from voice_app.settings import ModelSettings, load_model_settings
 
 FIRST_TOKEN_SECONDS: Final = 60.0
 BETWEEN_TOKENS_SECONDS: Final = 30.0
@@ -101,14 +101,6 @@ class RehearsalModelSettings:
         own |= {"fallback_model": None, "max_tokens": None}
         judge = found.rehearse_judge_model or found.rehearse_model
         return cls(model=found.rehearse_model, judge_model=judge, environment=found.model_copy(update=own))
-
-    def priced(self, prices: PriceList) -> None:
-        """Raises `SettingsError` where what they cost is not known."""
-        unknown = sorted({self.model, self.judge_model} - prices.models.keys())
-        if unknown:
-            raise SettingsError(
-                [f"--max-cost: {unknown[0]} has no price: name it in a list of prices (VOICE_APP_PRICES)"]
-            )
 
 
 class RehearsalModel:

@@ -35,7 +35,8 @@ CUTS_IN_TWICE: Final = 2
 GIVES_UP_AT: Final = 3
 SHARE_LOST: Final = 0.35
 """Of the words of somebody who mumbles."""
-_QUESTION: Final = re.compile(r"[?？؟;]\s*(\S*\s*){0,3}$|[?？؟¿]")
+_QUESTION: Final = re.compile("[?？؟]")
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+|(?<=[。？！])")
 _KEYS: Final = re.compile(r"[0-9*#]+")
 
 
@@ -48,6 +49,8 @@ class ScriptedCaller:
         self._random = random.Random(seed)  # noqa: S311 - the same call again, and no secret
         self._said: Counter[str] = Counter()
         """How often they have said something."""
+        self._told: Counter[str] = Counter()
+        """How often they have told a fact."""
         self._asked = 0
         self._unanswered = 0
         """Questions in a row to which they had no answer."""
@@ -90,18 +93,19 @@ class ScriptedCaller:
         for pattern, words in self._persona.answers.items():
             if re.search(pattern, heard, re.IGNORECASE):
                 return self._say(self._text(words))
-        asked = set(re.findall(r"\w+", heard.casefold()))
-        for name, fact in self._persona.facts.items():
-            if set(re.findall(r"\w+", name.casefold())) <= asked:
-                return self._tell(fact)
+        for sentence in reversed(_SENTENCE_END.split(heard)):
+            asked = _words(sentence)
+            for name, fact in self._persona.facts.items():
+                if _words(name) <= asked and (not self._told[fact] or _QUESTION.search(sentence)):
+                    return self._tell(fact)
         return None
 
     def _tell(self, fact: str) -> CallerAction:
+        self._told[fact] += 1
         if self._has("presses keys") and _KEYS.fullmatch(fact):
             return PressesKeys(fact)
         said = " ".join(fact.replace(" ", "")) if self._has("spells") else fact
-        if self._has("corrects itself") and not self._said[fact]:
-            self._said[fact] += 1
+        if self._has("corrects itself") and self._told[fact] == 1:
             return Speaks([self._mistaken(said), f"{self._text(self._persona.corrects_with)} {said}"])
         return self._say(said)
 
@@ -142,3 +146,7 @@ class ScriptedCaller:
 
     def _has(self, behaviour: Behaviour) -> bool:
         return behaviour in self._persona.behaves
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.casefold()))
