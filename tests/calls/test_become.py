@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from support.sandbox import recorded, sandbox
 from voice_app.agents.chat import Chat
 from voice_app.agents.loader import AgentError, load_named
 from voice_app.agents.tools import tool
 from voice_app.journal.events import Acted, Failed
 from voice_app.settings import AgentSettings, Settings, SettingsError, agent_settings
+from voice_app.testing.caller import Caller
 
 AGENTS = """
 [front]
@@ -39,58 +39,47 @@ async def refund(order: int) -> str:
     return f"Order {order} is paid back."
 
 
-def switching(folder: Path) -> Any:
-    path = folder / "agents.toml"
+@pytest.fixture
+def voice_app_settings(tmp_path: Path) -> dict[str, Any]:
+    path = tmp_path / "agents.toml"
     path.write_text(AGENTS, "utf-8")
-    return sandbox(folder, agent="support.agents:front_desk", agents=path)
+    return {"agent": "support.agents:front_desk", "agents": path}
 
 
-async def test_an_agent_with_the_same_voice_goes_on_in_the_same_session(tmp_path: Path) -> None:
-    async with switching(tmp_path) as server, server.call() as call:
-        await call.reply()
-        assert (await call.ask("to billing")).text == "I will put you through."
-        assert (await call.reply()).text == "Billing, resumed , after 3 messages."
-        assert (await call.ask("refund")).text == "Billing, speech refund, after 4 messages."
-        assert len(call.documents) == 1
-        await call.ask("back")
-        assert (await call.ask("Hello?")).text == "Front desk, speech."
-    assert call.problems == []
-    acted = [e.event.detail for e in await recorded(tmp_path, call.sid) if isinstance(e.event, Acted)]
+async def test_an_agent_with_the_same_voice_goes_on_in_the_same_session(caller: Caller) -> None:
+    assert await caller.asks("to billing") == "I will put you through. Billing, resumed , after 3 messages."
+    assert await caller.asks("refund") == "Billing, speech refund, after 4 messages."
+    assert len(caller.call.documents) == 1
+    await caller.asks("back")
+    assert await caller.asks("Hello?") == "Front desk, speech."
+    acted = [event.detail for event in caller.events if isinstance(event, Acted)]
     assert acted == ["billing", "front"]
 
 
-async def test_an_agent_with_another_voice_gets_a_session_with_that_voice(tmp_path: Path) -> None:
-    async with switching(tmp_path) as server, server.call() as call:
-        await call.reply()
-        assert (await call.ask("to berlin")).text == "I will put you through."
-        assert (await call.reply()).text == "Billing, resumed , after 3 messages."
-        assert 'voice="Vicki-Neural"' in call.documents[1]
-        assert 'language="de-DE"' in call.documents[1]
-        assert "welcomeGreeting" not in call.documents[1]
-    assert call.problems == []
+async def test_an_agent_with_another_voice_gets_a_session_with_that_voice(caller: Caller) -> None:
+    await caller.says("to berlin")
+    said = await caller.hears("Billing")
+    assert said == "I will put you through. Billing, resumed , after 3 messages."
+    assert 'voice="Vicki-Neural"' in caller.call.documents[1]
+    assert 'language="de-DE"' in caller.call.documents[1]
+    assert "welcomeGreeting" not in caller.call.documents[1]
 
 
 @pytest.mark.parametrize("name", ["billing", "berlin"])
-async def test_the_agent_keeps_the_call_after_a_break(tmp_path: Path, name: str) -> None:
-    async with switching(tmp_path) as server, server.call() as call:
-        await call.reply()
-        await call.ask(f"to {name}")
-        await call.reply()
-        await call.drop()
-        assert (await call.reply()).text == server.settings.resume_greeting
-        assert (await call.ask("Hello?")).text.startswith("Billing, speech Hello?")
-    assert call.problems == []
-    served = ["Vicki-Neural" in document for document in call.documents]
+async def test_the_agent_keeps_the_call_after_a_break(caller: Caller, name: str) -> None:
+    await caller.says(f"to {name}")
+    await caller.hears("Billing")
+    await caller.drops()
+    await caller.hears(caller.line.settings.resume_greeting)
+    assert (await caller.asks("Hello?")).startswith("Billing, speech Hello?")
+    served = ["Vicki-Neural" in document for document in caller.call.documents]
     assert sum(served) == (2 if name == "berlin" else 0)
 
 
-async def test_an_agent_that_there_is_not_is_the_failure_of_the_one_that_names_it(tmp_path: Path) -> None:
-    async with switching(tmp_path) as server, server.call() as call:
-        await call.reply()
-        await call.ask("to sales")
-        assert (await call.reply()).text == server.settings.failure_line
-        assert (await call.ask("Hello?")).text == "Front desk, speech."
-    assert Failed("agent", "ValueError") in [entry.event for entry in await recorded(tmp_path, call.sid)]
+async def test_an_agent_that_there_is_not_is_the_failure_of_the_one_that_names_it(caller: Caller) -> None:
+    assert (await caller.asks("to sales")).endswith(caller.line.settings.failure_line)
+    assert await caller.asks("Hello?") == "Front desk, speech."
+    assert Failed("agent", "ValueError") in caller.events
 
 
 def settings_of(folder: Path, text: str) -> Settings:

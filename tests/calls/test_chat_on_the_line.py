@@ -2,70 +2,55 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
 
 from support.commands import serving, voice_app
-from support.model import Answer, ScriptedModel
-from support.sandbox import recorded, sandbox
 from voice_app.journal import events
+from voice_app.testing import plugin
+from voice_app.testing.caller import Caller
+from voice_app.testing.model import ScriptedModel
 
-REFUSED = Answer([b'{"error":{"message":"Incorrect API key"}}'], 401, {"Content-Type": "application/json"})
+model = plugin.model
 
 
-def chat(model: ScriptedModel) -> dict[str, Any]:
-    return {"agent": "chat", "model": "test", "openai_base_url": model.base_url}
-
-
-async def test_a_model_talks_and_remembers_what_was_heard(tmp_path: Path, model: ScriptedModel) -> None:
-    model.say("**We are** open ", "from nine ", "to six every day ", "of the week.")
-    model.say("At nine.")
-    async with sandbox(tmp_path, **chat(model)) as server, server.call() as call:
-        await call.reply()
-        await call.say("When are you open?")
-        heard = await call.interrupt("When do you open?", after_words=4)
-        assert heard.text == "We are open from"
-        assert (await call.reply()).text == "At nine."
-    assert call.problems == []
+async def test_a_model_talks_and_remembers_what_was_heard(caller: Caller, model: ScriptedModel) -> None:
+    model.says("**We are** open from nine to six every day of the week.")
+    model.says("At nine.")
+    await caller.says("When are you open?")
+    assert await caller.interrupts("When do you open?", after_words=4) == "We are open from"
+    await caller.hears("At nine.")
     assert model.requests[1]["messages"][-3:] == [
         {"role": "user", "content": "When are you open?"},
         {"role": "assistant", "content": "We are open from"},
         {"role": "user", "content": "When do you open?"},
     ]
-    assert model.warmed == 1
 
 
-async def test_a_tool_hands_the_caller_over(tmp_path: Path, model: ScriptedModel) -> None:
-    arguments = '{"reason":"billing","summary":"Wants a refund for order 81."}'
-    model.call(("call_1", "transfer_to_person", arguments), text="One moment, please.")
-    async with sandbox(tmp_path, **chat(model)) as server, server.call() as call:
-        await call.reply()
-        assert (await call.ask("I want my money back!")).text == "One moment, please."
-        await call.over.wait()
-    assert call.endings[0].handoff_data == arguments
+async def test_a_tool_hands_the_caller_over(caller: Caller, model: ScriptedModel) -> None:
+    given = {"reason": "billing", "summary": "Wants a refund for order 81."}
+    model.answers(text="One moment, please.", tools=[("transfer_to_person", given)])
+    assert await caller.asks("I want my money back!") == "One moment, please."
+    handoff_data = caller.call.endings[0].handoff_data
+    assert handoff_data is not None
+    assert json.loads(handoff_data) == given
 
 
 async def test_a_model_that_is_down_is_excused_and_then_the_call_is_handed_over(
-    tmp_path: Path, model: ScriptedModel
+    caller: Caller, model: ScriptedModel
 ) -> None:
-    async with sandbox(tmp_path, **chat(model)) as server, server.call() as call:
-        await call.reply()
-        for _ in range(2):
-            model.answers.append(REFUSED)
-            assert (await call.ask("Hello?")).text == server.settings.failure_line
-        model.answers.append(REFUSED)
-        await call.say("Hello?")
-        await call.over.wait()
-    assert call.endings[0].handoff_data is not None
-    assert "agent-failed" in call.endings[0].handoff_data
-    failures = [
-        entry.event for entry in await recorded(tmp_path, call.sid) if isinstance(entry.event, events.Failed)
-    ]
+    model.whenever("", status=401)
+    for _ in range(2):
+        assert await caller.asks("Hello?") == caller.line.settings.failure_line
+    await caller.says("Hello?")
+    await caller.is_transferred()
+    assert "agent-failed" in (caller.call.endings[0].handoff_data or "")
+    failures = [event for event in caller.events if isinstance(event, events.Failed)]
     assert failures == [events.Failed("agent", "model: unauthorized")] * 3
 
 
 async def test_a_terminal_talks_with_a_model(tmp_path: Path, model: ScriptedModel) -> None:
-    model.say("Nine to six, Monday to Friday.")
+    model.says("Nine to six, Monday to Friday.")
     environment = {"VOICE_APP_AGENT": "chat", "VOICE_APP_MODEL": "test", "OPENAI_BASE_URL": model.base_url}
     async with serving(tmp_path, **environment) as base_url:
         result = await voice_app(

@@ -6,76 +6,74 @@ and the caller is spoken to or hung up politely.
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from support.sandbox import Sandbox, happened, recorded, sandbox
+from support.waiting import until
 from voice_app.calls import CallState, HandoffState
 from voice_app.journal import events
-from voice_app.sandbox.phone import Person, PhoneCall
-from voice_app.twilio import Conversations
+from voice_app.sandbox.phone import Person
+from voice_app.testing.caller import Caller
+from voice_app.testing.line import PhoneLine
 from voice_app.twiml import lint_text
 
 NUMBERS = ("+15550100010", "+15550100011")
 ATTRIBUTES = {"conversationId", "conversationConfiguration"}
 WISH = "I want to speak to a person."
 
-
-def anna() -> Person:
-    return Person("answers", says=["Anna here."])
+pytestmark = pytest.mark.voice_app(handoff_to=NUMBERS)
 
 
-@asynccontextmanager
-async def handed_over(
-    folder: Path, *people: Person, known: bool = False, **changes: Any
-) -> AsyncIterator[tuple[Sandbox, PhoneCall]]:
-    """A call on which the caller has asked for a person. Checks what always has to hold.
-
-    ``known``: not before the call's conversation is known.
-    """
-    settings = {"handoff_to": NUMBERS, **changes}
-    async with sandbox(folder, **settings) as server:
-        async with server.call(*people) as call:
-            await call.reply()
-            if known:
-                await happened(folder, call.sid, events.Conversed)
-            await call.ask(WISH)
-            yield server, call
+@pytest.fixture(autouse=True)
+def what_always_has_to_hold(line: PhoneLine) -> Iterator[None]:
+    yield
+    for call in [caller.call for caller in line.callers]:
         for document in call.documents:
             assert lint_text(document, "a document of the call") == []
-            assert set(re.findall(r"conversation\w*(?==)", document)) <= {
-                "conversationId",
-                "conversationConfiguration",
-            }
+            assert set(re.findall(r"conversation\w*(?==)", document)) <= ATTRIBUTES
         assert call.engine_overlaps == []
-        assert call.problems == []
 
 
-async def test_a_person_answers_and_what_is_said_is_written_down(tmp_path: Path) -> None:
-    person = Person("answers", says=["Anna here.", "I will look at it."])
-    async with handed_over(tmp_path, person, known=True) as (server, call):
-        assert (await call.reply()).text == "Anna here."
-        await call.say("My order is late.")
-        assert (await call.reply()).text == "I will look at it."
-        await call.person_hangs_up()
-        await call.over.wait()
-        assert call.conversation_id is not None
-        said = await Conversations(server.api).communications(call.conversation_id)
-        assert any("My order is late" in (item.text or "") for item in said)
-        conversation = await Conversations(server.api).fetch(call.conversation_id)
-        assert conversation.metadata["handoff_summary"] == WISH
+def anna(*more: str) -> Person:
+    return Person("answers", says=["Anna here.", *more])
+
+
+async def handed_over(line: PhoneLine, *people: Person, known: bool = False) -> Caller:
+    """Somebody who has asked for a person; ``known``: not before the call's conversation is known."""
+    line.people += people
+    caller = line.caller()
+    await caller.hears(line.settings.greeting)
+    if known:
+        await until(lambda: any(isinstance(event, events.Conversed) for event in caller.events))
+    await caller.says(WISH)
+    return caller
+
+
+async def over(caller: Caller) -> CallState:
+    """The call once everybody has hung up."""
+    await caller.hangs_up()
+    return await caller.state()
+
+
+async def test_a_person_answers_and_what_is_said_is_written_down(line: PhoneLine) -> None:
+    person = anna("I will look at it.")
+    caller = await handed_over(line, person, known=True)
+    await caller.hears("Anna here.")
+    await caller.says("My order is late.")
+    await caller.hears("I will look at it.")
+    await line.loop.perform(caller.call.person_hangs_up())
+    await caller.is_hung_up_on()
+    assert caller.call.conversation_id is not None
+    assert any("My order is late" in text for text in await caller.conversation())
+    conversation = line.twilio.account.conversations[caller.call.conversation_id]
+    assert conversation.resource["metadata"]["handoff_summary"] == WISH
     assert WISH in " ".join(person.heard)
-    entries = await recorded(tmp_path, call.sid)
-    assert CallState.of(entries).handoff.state is HandoffState.OVER
-    lines = [
-        (line.role, line.content) for line in CallState.of(entries).transcript.lines() if line.transcribed
-    ]
+    state = await caller.state()
+    assert state.handoff.state is HandoffState.OVER
+    lines = [(line.role, line.content) for line in state.transcript.lines() if line.transcribed]
     assert lines == [
         ("person", "Anna here."),
         ("user", "My order is late."),
@@ -83,155 +81,123 @@ async def test_a_person_answers_and_what_is_said_is_written_down(tmp_path: Path)
     ]
 
 
-async def test_the_transcription_joins_the_conversation_of_the_call(tmp_path: Path) -> None:
-    async with sandbox(tmp_path, handoff_to=NUMBERS) as server, server.call(anna()) as call:
-        await call.reply()
-        await happened(tmp_path, call.sid, events.Conversed)
-        await call.ask(WISH)
-        await call.bridged()
-    (handoff,) = [document for document in call.documents if "<Transcription" in document]
-    known = [
-        entry.event
-        for entry in await recorded(tmp_path, call.sid)
-        if isinstance(entry.event, events.Conversed)
-    ]
+async def test_the_transcription_joins_the_conversation_of_the_call(line: PhoneLine) -> None:
+    caller = await handed_over(line, anna(), known=True)
+    await caller.is_put_through()
+    (handoff,) = [document for document in caller.call.documents if "<Transcription" in document]
+    known = (await caller.state()).events(events.Conversed)
     assert (
         "conversationConfiguration=" in handoff or f'conversationId="{known[0].conversation_id}"' in handoff
     )
 
 
 @pytest.mark.parametrize("kind", ["busy", "no-answer", "declines", "voicemail"])
-async def test_whoever_does_not_take_the_call_is_followed_by_the_next(tmp_path: Path, kind: Any) -> None:
-    async with handed_over(tmp_path, Person(kind), anna()) as (_, call):
-        assert (await call.reply()).text == "Anna here."
-    steps = [
-        entry.event.step
-        for entry in await recorded(tmp_path, call.sid)
-        if isinstance(entry.event, events.HandedOff)
-    ]
+async def test_whoever_does_not_take_the_call_is_followed_by_the_next(line: PhoneLine, kind: Any) -> None:
+    caller = await handed_over(line, Person(kind), anna())
+    await caller.hears("Anna here.")
+    steps = [event.step for event in (await over(caller)).events(events.HandedOff)]
     assert steps.count("rang") == 2
     assert "accepted" in steps
 
 
 @pytest.mark.parametrize("kind", ["busy", "no-answer", "declines", "voicemail"])
-async def test_nobody_takes_the_call_and_a_message_is_left(tmp_path: Path, kind: Any) -> None:
-    async with handed_over(tmp_path, Person(kind), Person(kind)) as (_, call):
-        assert "Please leave a message" in (await call.reply()).text
-        await call.say("Please call me back.")
-        assert "Thank you for your message" in (await call.reply()).text
-        await call.over.wait()
-    entries = await recorded(tmp_path, call.sid)
-    assert any(isinstance(entry.event, events.Voicemail) for entry in entries)
-    assert CallState.of(entries).handoff.state is HandoffState.OVER
+async def test_nobody_takes_the_call_and_a_message_is_left(line: PhoneLine, kind: Any) -> None:
+    caller = await handed_over(line, Person(kind), Person(kind))
+    await caller.hears("Please leave a message")
+    await caller.says("Please call me back.")
+    await caller.hears("Thank you for your message")
+    await caller.is_hung_up_on()
+    state = await caller.state()
+    assert state.events(events.Voicemail)
+    assert state.handoff.state is HandoffState.OVER
 
 
-async def test_nobody_takes_the_call_and_the_agent_goes_on(tmp_path: Path) -> None:
-    people = (Person("busy"), Person("busy"))
-    async with handed_over(tmp_path, *people, handoff_then="agent") as (server, call):
-        assert (await call.reply()).text == server.settings.handoff_return_line
-        assert "Mill Lane" in (await call.ask("Where are you?")).text
-    assert len(call.endings) == 2
+@pytest.mark.voice_app(handoff_then="agent")
+async def test_nobody_takes_the_call_and_the_agent_goes_on(line: PhoneLine) -> None:
+    caller = await handed_over(line, Person("busy"), Person("busy"))
+    await caller.hears(line.settings.handoff_return_line)
+    assert "Mill Lane" in await caller.asks("Where are you?")
+    await caller.hangs_up()
+    await caller.state()
+    assert len(caller.call.endings) == 2
 
 
-async def test_a_caller_who_hangs_up_while_it_rings_ends_it(tmp_path: Path) -> None:
-    async with handed_over(tmp_path, Person("no-answer")) as (_, call):
-        await happened(tmp_path, call.sid, events.HandedOff, times=2)
-        await call.hang_up()
-    assert CallState.of(await recorded(tmp_path, call.sid)).handoff.state is HandoffState.OVER
+async def test_a_caller_who_hangs_up_while_it_rings_ends_it(line: PhoneLine) -> None:
+    caller = await handed_over(line, Person("no-answer"))
+    await caller.is_transferred()
+    await until(lambda: sum(isinstance(event, events.HandedOff) for event in caller.events) >= 2)
+    assert (await over(caller)).handoff.state is HandoffState.OVER
 
 
-async def test_a_caller_who_hangs_up_while_talking_ends_it(tmp_path: Path) -> None:
-    async with handed_over(tmp_path, Person("answers", says=["Hi."])) as (_, call):
-        await call.bridged()
-        await call.hang_up()
-    assert CallState.of(await recorded(tmp_path, call.sid)).handoff.state is HandoffState.OVER
+async def test_a_caller_who_hangs_up_while_talking_ends_it(line: PhoneLine) -> None:
+    caller = await handed_over(line, Person("answers", says=["Hi."]))
+    await caller.is_put_through()
+    assert (await over(caller)).handoff.state is HandoffState.OVER
 
 
-async def test_a_queue_plays_and_a_person_takes_the_caller_out(tmp_path: Path) -> None:
-    async with handed_over(
-        tmp_path, Person("answers", says=["Anna here."]), handoff_to=("queue:support",)
-    ) as (_, call):
-        heard = ""
-        while "Anna" not in heard:
-            heard = (await asyncio.wait_for(call.reply(), 20)).text
+@pytest.mark.voice_app(handoff_to=("queue:support",))
+async def test_a_queue_plays_and_a_person_takes_the_caller_out(line: PhoneLine) -> None:
+    caller = await handed_over(line, anna())
+    await caller.hears("Anna")
 
 
-async def test_a_workflow_gets_a_task_with_what_it_has_to_know(tmp_path: Path) -> None:
-    workflow = "workflow:WW" + "0" * 32
-    async with handed_over(tmp_path, Person("answers", says=["Anna here."]), handoff_to=(workflow,)) as (
-        _,
-        call,
-    ):
-        heard = ""
-        while "Anna" not in heard:
-            heard = (await asyncio.wait_for(call.reply(), 20)).text
-    (task,) = call.tasks
+@pytest.mark.voice_app(handoff_to=("workflow:WW" + "0" * 32,))
+async def test_a_workflow_gets_a_task_with_what_it_has_to_know(line: PhoneLine) -> None:
+    caller = await handed_over(line, anna())
+    await caller.hears("Anna")
+    (task,) = caller.call.tasks
     assert WISH in str(task)
 
 
 @pytest.mark.parametrize("address", ["sip:desk@example.com", "client:anna"])
-async def test_a_sip_address_and_a_client_are_rung_alike(tmp_path: Path, address: str) -> None:
-    async with handed_over(tmp_path, Person("answers", says=["Anna here."]), handoff_to=(address,)) as (
-        _,
-        call,
-    ):
-        assert (await call.reply()).text == "Anna here."
+async def test_a_sip_address_and_a_client_are_rung_alike(line: PhoneLine, address: str) -> None:
+    caller = await handed_over(line, anna())
+    await caller.hears("Anna here.")
 
 
-async def test_a_person_joins_a_conference_after_the_summary(tmp_path: Path) -> None:
+@pytest.mark.voice_app(handoff_to=("conference:+15550100010",))
+async def test_a_person_joins_a_conference_after_the_summary(line: PhoneLine) -> None:
     person = anna()
-    async with handed_over(tmp_path, person, handoff_to=("conference:+15550100010",)) as (_, call):
-        while "Anna" not in (await asyncio.wait_for(call.reply(), 20)).text:
-            pass
-        await call.person_hangs_up()
-        await call.over.wait()
+    caller = await handed_over(line, person)
+    await caller.hears("Anna")
+    await line.loop.perform(caller.call.person_hangs_up())
+    await caller.is_hung_up_on()
     assert WISH in person.heard[0]
-    assert CallState.of(await recorded(tmp_path, call.sid)).handoff.state is HandoffState.OVER
+    assert (await caller.state()).handoff.state is HandoffState.OVER
 
 
+@pytest.mark.voice_app(handoff_to=("conference:+15550100010", "conference:+15550100011"))
 @pytest.mark.parametrize("kind", ["busy", "no-answer", "declines", "voicemail"])
 async def test_whoever_does_not_join_the_conference_is_followed_by_the_next(
-    tmp_path: Path, kind: Any
+    line: PhoneLine, kind: Any
 ) -> None:
-    rooms = ("conference:+15550100010", "conference:+15550100011")
-    async with handed_over(tmp_path, Person(kind), anna(), handoff_to=rooms) as (_, call):
-        while "Anna" not in (await asyncio.wait_for(call.reply(), 20)).text:
-            pass
+    caller = await handed_over(line, Person(kind), anna())
+    await caller.hears("Anna")
 
 
-async def test_people_first_means_no_agent_where_somebody_answers(tmp_path: Path) -> None:
-    async with sandbox(tmp_path, handoff_to=NUMBERS, answer="people") as server:
-        async with server.call(anna()) as call:
-            assert (await call.reply()).text == "Anna here."
-        assert call.endings == []
-        assert call.engine_overlaps == []
-        assert call.problems == []
+@pytest.mark.voice_app(answer="people")
+async def test_people_first_means_no_agent_where_somebody_answers(line: PhoneLine) -> None:
+    line.people.append(anna())
+    caller = line.caller()
+    assert await caller.hears("Anna") == "Anna here."
+    assert caller.call.endings == []
 
 
-async def test_people_first_leaves_the_caller_to_the_agent_where_nobody_answers(tmp_path: Path) -> None:
-    changes: dict[str, Any] = {"handoff_to": NUMBERS, "answer": "people", "handoff_then": "agent"}
-    async with sandbox(tmp_path, **changes) as server, server.call(Person("busy"), Person("busy")) as call:
-        assert (await call.reply()).text == server.settings.handoff_return_line
-        assert "Mill Lane" in (await call.ask("Where are you?")).text
-    assert call.engine_overlaps == []
-    assert call.problems == []
+@pytest.mark.voice_app(answer="people", handoff_then="agent")
+async def test_people_first_leaves_the_caller_to_the_agent_where_nobody_answers(line: PhoneLine) -> None:
+    line.people += [Person("busy"), Person("busy")]
+    caller = line.caller()
+    await caller.hears(line.settings.handoff_return_line)
+    assert "Mill Lane" in await caller.asks("Where are you?")
 
 
 @pytest.mark.parametrize("disorder", ["shuffled", "doubled", "missing"])
-async def test_callbacks_out_of_order_twice_or_never_strand_nobody(tmp_path: Path, disorder: Any) -> None:
-    async with sandbox(tmp_path, handoff_to=NUMBERS) as server:
-        server.phone.callbacks = disorder
-        async with server.call(Person("busy"), Person("answers", says=["Anna here.", "Bye."])) as call:
-            await call.reply()
-            await call.ask(WISH)
-            assert (await call.reply()).text == "Anna here."
-            await call.say("Thanks.")
-            assert (await call.reply()).text == "Bye."
-        assert call.engine_overlaps == []
-    lines = [
-        line.content
-        for line in CallState.of(await recorded(tmp_path, call.sid)).transcript.lines()
-        if line.transcribed
-    ]
+async def test_callbacks_out_of_order_twice_or_never_strand_nobody(line: PhoneLine, disorder: Any) -> None:
+    line.phone.callbacks = disorder
+    caller = await handed_over(line, Person("busy"), anna("Bye."))
+    await caller.hears("Anna here.")
+    await caller.says("Thanks.")
+    await caller.hears("Bye.")
+    lines = [line.content for line in (await over(caller)).transcript.lines() if line.transcribed]
     if disorder != "missing":
         assert lines == ["Anna here.", "Thanks.", "Bye."]

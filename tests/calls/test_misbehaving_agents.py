@@ -8,28 +8,24 @@ from typing import Any
 
 import pytest
 
-from support.sandbox import recorded, sandbox
+from support.sandbox import sandbox
 from voice_app.journal import events
+from voice_app.testing.caller import Caller
 
 
+@pytest.mark.voice_app(agent="support.agents:misbehaving")
 @pytest.mark.parametrize("mistake", ["exit", "interrupt", "cancel"])
-async def test_an_agent_that_stops_the_server_stops_its_turn(tmp_path: Path, mistake: str) -> None:
-    async with sandbox(tmp_path, agent="support.agents:misbehaving") as server, server.call() as call:
-        await call.reply()
-        assert (await call.ask(mistake)).text == server.settings.failure_line
-        assert (await call.ask("Hello?")).text == "I am still here."
-        sid = call.sid
-    failed = [
-        entry.event for entry in await recorded(tmp_path, sid) if isinstance(entry.event, events.Failed)
+async def test_an_agent_that_stops_the_server_stops_its_turn(caller: Caller, mistake: str) -> None:
+    assert await caller.asks(mistake) == caller.line.settings.failure_line
+    assert await caller.asks("Hello?") == "I am still here."
+    assert [event for event in caller.events if isinstance(event, events.Failed)] == [
+        events.Failed("agent", "AgentExitError")
     ]
-    assert failed == [events.Failed("agent", "AgentExitError")]
 
 
-async def test_halves_of_a_character_cost_the_caller_no_word(tmp_path: Path) -> None:
-    async with sandbox(tmp_path, agent="support.agents:misbehaving") as server, server.call() as call:
-        await call.reply()
-        assert (await call.ask("halves")).text == "Great news for you."
-    assert call.problems == []
+@pytest.mark.voice_app(agent="support.agents:misbehaving")
+async def test_halves_of_a_character_cost_the_caller_no_word(caller: Caller) -> None:
+    assert await caller.asks("halves") == "Great news for you."
 
 
 async def test_a_plain_generator_that_blocks_holds_up_no_other_call(

@@ -161,19 +161,9 @@ async def markdown(call: Call, turn: Turn) -> AsyncIterator[Piece]:
         yield piece
 
 
-class Gate:
-    """Lets an agent go on when a test says so."""
-
-    def __init__(self) -> None:
-        self.opened = asyncio.Event()
-
-
-gate = Gate()
-
-
-async def waiting(call: Call, turn: Turn) -> AsyncIterator[Piece]:
-    """Answers when the gate is opened."""
-    await gate.opened.wait()
+async def pondering(call: Call, turn: Turn) -> AsyncIterator[Piece]:
+    """Answers after five seconds."""
+    await asyncio.sleep(5)
     yield f"Finally: {turn.text}"
 
 

@@ -12,6 +12,7 @@ import msgspec
 from voice_app.journal.events import (
     Acted,
     Closed,
+    Connected,
     Disconnected,
     Event,
     Failed,
@@ -88,6 +89,8 @@ class AgentTurns:
             case Failed(what="agent"):
                 self.failures.append(event.detail)
                 self._answering = False
+            case Connected():
+                self.leaving = ""
             case Acted(action="transfer" | "end-call"):
                 self.leaving, self._answering = event.action, False
             case Disconnected() | SessionEnded() | Closed():

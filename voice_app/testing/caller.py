@@ -135,16 +135,19 @@ class Caller:
         return self
 
     @on_the_line
-    async def says(self, text: str, *more: str) -> None:
-        """Say something, once whoever has the word is done; ``more`` follows at once, each a prompt."""
-        await self._take_the_word()
-        self.said.append(text)
-        await self.call.say(text)
-        for burst in more:
-            await self.call.while_it_lasts(asyncio.sleep(BETWEEN_BURSTS_SECONDS))
-            self._questions += self._listener == "agent"
-            self.said.append(burst)
-            await self.call.say(burst)
+    async def says(self, text: str, *more: str, at_once: bool = False) -> None:
+        """Say something, once whoever has the word is done, or ``at_once``.
+
+        ``more`` follows at once, each a prompt.
+        """
+        await self._say(text, *more, at_once=at_once)
+
+    @on_the_line
+    async def asks(self, text: str) -> str:
+        """Say something, and hear the agent out. Returns all that it answers, fillers included."""
+        await self._say(text)
+        await self._listen_out()
+        return self._lately
 
     @on_the_line
     async def interrupts(self, text: str, *, after_words: int) -> str:
@@ -184,9 +187,13 @@ class Caller:
         self._own_silences.append((begun, self._now()))
 
     @on_the_line
-    async def drops(self, *, unnoticed: bool = False) -> None:
-        """The connection to the agent breaks. ``unnoticed``: only Twilio sees it at once."""
-        await self._take_the_word(asks=False)
+    async def drops(self, *, unnoticed: bool = False, at_once: bool = False) -> None:
+        """The connection to the agent breaks, once it is done, or ``at_once``.
+
+        ``unnoticed``: only Twilio sees it at first.
+        """
+        await self._place()
+        await (self._turn_to(asks=False) if at_once else self._take_the_word(asks=False))
         await self.call.drop(unnoticed=unnoticed)
 
     @on_the_line
@@ -317,6 +324,8 @@ class Caller:
     async def state(self) -> CallState:
         """The call as the journal has it: the transcript, the handoff, how it ended."""
         await self._place()
+        if self.call.over.is_set():
+            await self.close()
         await self.line.services.journal.flush()
         return CallState.of(await self.line.services.journal.events(self.call.sid))
 
@@ -397,17 +406,18 @@ class Caller:
 
     async def _done(self) -> None:
         """Return when nothing more is to be heard unless the caller does something."""
+        patience = PATIENCE_SECONDS
         with suppress(CallOverError):
             await self._listen_out()
-            while True:
+            while patience > 0:
                 heard = len(self.heard)
-                if self._listener in ("", "agent") and not self.turns.leaving:
-                    await self.call.while_it_lasts(asyncio.sleep(AFTERWARDS_SECONDS))
-                    await self.call.heard_out()
-                else:
-                    await self.call.while_it_lasts(asyncio.sleep(PATIENCE_SECONDS))
-                if heard == len(self.heard):
+                await self.call.while_it_lasts(asyncio.sleep(AFTERWARDS_SECONDS))
+                await self.call.heard_out()
+                if heard != len(self.heard):
+                    patience = PATIENCE_SECONDS
+                elif self.call.session is not None and not self.turns.leaving:
                     return
+                patience -= AFTERWARDS_SECONDS
 
     async def _is_answered(self) -> None:
         """Return when the agent says nothing more to what the caller did last. Raises `CallOverError`."""
@@ -416,6 +426,17 @@ class Caller:
             heard = len(self.heard)
             await self._listen_out()
             await self.call.while_it_lasts(asyncio.sleep(AFTERWARDS_SECONDS))
+
+    async def _say(self, text: str, *more: str, at_once: bool = False) -> None:
+        await self._place()
+        await (self._turn_to() if at_once else self._take_the_word())
+        self.said.append(text)
+        await self.call.say(text)
+        for burst in more:
+            await self.call.while_it_lasts(asyncio.sleep(BETWEEN_BURSTS_SECONDS))
+            self._questions += self._listener == "agent"
+            self.said.append(burst)
+            await self.call.say(burst)
 
     async def _take_the_word(self, *, asks: bool = True) -> None:
         await self._place()

@@ -70,6 +70,17 @@ async def test_nobody_is_there(caller, person):
     await caller.hears("leave a message")
 
 
+@pytest.mark.voice_app(handoff_then="agent")
+async def test_the_agent_has_the_caller_again(caller, person):
+    person.is_("busy")
+    await caller.says("A person, please.")
+    await caller.hears("none of my colleagues is free")
+    assert (
+        await caller.asks("My order?")
+        == "Let me look that up. Order 81 leaves today. You have asked 1 times."
+    )
+
+
 async def test_two_callers_at_once(line):
     first, second = line.caller(), line.caller("+15550190002")
     await first.says("My order?")
