@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from support.journals import talk, write
 from support.sandbox import database, happened, sandbox
 from support.visitors import browser as signed_in
 from support.visitors import csrf_in, sid, users_file
+from voice_app.journal import Journal
 from voice_app.journal import events as ev
 from voice_app.journal.events import Event
 from voice_app.telemetry import metrics
@@ -110,6 +112,44 @@ async def test_health_tells_what_the_guard_has_found(tmp_path: Path) -> None:
     assert server.phone.number in section(page, "Where the numbers lead")
     assert "gpt-test" in section(page, "Model errors")
     assert re.search(r"<strong>Billed (once|twice)</strong>", page)
+
+
+async def test_health_tells_how_the_other_servers_are(tmp_path: Path, postgres_url: str) -> None:
+    def serving_at(name: str, **changes: Any) -> Any:
+        folder = tmp_path / name
+        folder.mkdir()
+        return sandbox(folder, database_url=postgres_url, users=users_file(folder), **changes)
+
+    async def others(http: aiohttp.ClientSession) -> list[dict[str, Any]]:
+        async with http.get("/api/v1/status") as response:
+            found: list[dict[str, Any]] = (await response.json())["others"]
+            return found
+
+    async def others_come_to(http: aiohttp.ClientSession, *wanted: tuple[str, int | None]) -> None:
+        async with asyncio.timeout(30):
+            while True:
+                told = [(one["state"], one["load"] and one["load"]["calls"]) for one in await others(http)]
+                if told == list(wanted):
+                    return
+                await asyncio.sleep(0.05)
+
+    async with serving_at("here") as here, signed_in(here, "act") as http:
+        async with serving_at("there", max_calls=1) as there:
+            await others_come_to(http, ("ready", 0))
+            async with there.call() as call:
+                await call.reply()
+                await others_come_to(http, ("full", 1))
+                async with http.get("/console/health") as response:
+                    servers = section(await response.text(), "Servers")
+                assert re.search(r"1 <small>of 1</small>", servers)
+                assert "it has 1 calls, as many as it may (VOICE_APP_MAX_CALLS)" in servers
+                assert re.search(r"\d ms <small>longest", servers)
+        await others_come_to(http)  # it has signed off
+        async with Journal(postgres_url, create=False) as older:
+            await older.beat("draining")
+            await others_come_to(http, ("draining", None))
+            async with http.get("/console/health") as response:
+                assert "It does not tell" in section(await response.text(), "Servers")
 
 
 @pytest.mark.parametrize("by", ["hour", "day", "number", "agent", "variant", "reason", "outcome"])

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voice_app.journal import Entry, Journal, JournalError
-from voice_app.journal.entries import Server
+from voice_app.journal.entries import Server, ServerLoad
 from voice_app.journal.events import Closed, Event, Opened, Prompted, Served, UnknownEvent
 from voice_app.journal.store import Store
 from voice_app.journal.tables import EVERY, Selection
@@ -223,8 +223,9 @@ def test_any_text_at_all_can_be_kept(store: Store, sid: str, text: str, key: str
 def test_servers_know_of_one_another_by_the_clock_of_the_database(store: Store, other: Store) -> None:
     store.beat("ready")
     other.beat("ready")
-    other.beat("draining")
-    assert store.servers(60.0) == [Server(other.server_id, "draining")]
+    load = ServerLoad(version="1.2", calls=3, max_calls=50, lag_ms=1.5)
+    other.beat("draining", load)
+    assert store.servers(60.0) == [Server(other.server_id, "draining", load)]
     assert other.servers(60.0) == [Server(store.server_id, "ready")]
     assert store.lost_servers(60.0) == []
 

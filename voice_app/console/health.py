@@ -6,7 +6,6 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Final
 
 import msgspec
@@ -60,6 +59,7 @@ class ServerStatus(msgspec.Struct, kw_only=True):
     longest_lag_ms: float
     """The longest stall of the last minute."""
     others: list[Server]
+    """With what they have told within the last seconds."""
     journal: JournalStatus
     alarm: str
     """What the guard's alarm is about; empty while there is none."""
@@ -111,19 +111,12 @@ class OwnNumber(msgspec.Struct, kw_only=True):
 
 def status(services: Services) -> ServerStatus:
     """How this server is now."""
-    admission, registry, journal = services.admission, services.registry, services.journal
-    report = services.watch.report
+    admission, journal, report = services.admission, services.journal, services.watch.report
     return ServerStatus(
-        version=version("voice-app"),
+        **msgspec.structs.asdict(admission.load),
         sandbox=services.settings.in_sandbox,
         server_id=journal.server_id,
         state=str(admission.state),
-        reason=admission.reason,
-        calls=registry.with_agent,
-        parked=registry.parked,
-        max_calls=services.settings.max_calls,
-        lag_ms=admission.delay.seconds * 1000,
-        longest_lag_ms=admission.delay.longest_seconds * 1000,
         others=services.peers.others,
         journal=JournalStatus(
             shared=journal.shared, waiting=journal.waiting, lost=journal.lost, outage=journal.outage

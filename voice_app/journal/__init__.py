@@ -2,7 +2,7 @@
 
 from voice_app.journal import events
 from voice_app.journal.database import JournalError
-from voice_app.journal.entries import CallRecord, Entry, Server
+from voice_app.journal.entries import CallRecord, Entry, Server, ServerLoad
 from voice_app.journal.journal import Journal
 from voice_app.journal.store import place
 from voice_app.journal.tables import Selection
@@ -14,6 +14,7 @@ __all__ = [
     "JournalError",
     "Selection",
     "Server",
+    "ServerLoad",
     "events",
     "place",
 ]

@@ -230,10 +230,10 @@ class Database(ABC):
         ordered = sorted(rows, key=lambda row: str(row["call_sid"]))
         connection.exec_driver_sql(self._upsert_call, [dict(row) for row in ordered])
 
-    def beat(self, connection: Connection, server_id: str, state: str) -> None:
+    def beat(self, connection: Connection, server_id: str, state: str, load: str | None) -> None:
         """Write down that a server is alive now."""
-        statement = self.insert(servers).values(id=server_id, state=state, beat_at=self.now)
-        new = {"state": statement.excluded.state, "beat_at": statement.excluded.beat_at}
+        statement = self.insert(servers).values(id=server_id, state=state, beat_at=self.now, load=load)
+        new = {name: statement.excluded[name] for name in ("state", "beat_at", "load")}
         connection.execute(statement.on_conflict_do_update(index_elements=[servers.c.id], set_=new))
 
     @abstractmethod

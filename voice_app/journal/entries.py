@@ -49,12 +49,33 @@ class CallRecord(msgspec.Struct, frozen=True):
         return None if self.closed_at is None else self.closed_at - self.opened_at
 
 
+class ServerLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server has to do."""
+
+    version: str = ""
+    """Of voice-app."""
+    reason: str = ""
+    """Why it takes no new calls; empty while it does."""
+    calls: int = 0
+    """With the agent, or about to be."""
+    parked: int = 0
+    """With people, a message or a queue, as far as this server served them."""
+    max_calls: int = 0
+    """0: any number."""
+    lag_ms: float = 0.0
+    """How late its event loop is as a rule."""
+    longest_lag_ms: float = 0.0
+    """The longest stall of the last minute."""
+
+
 class Server(msgspec.Struct, frozen=True):
     """Another server on the same journal."""
 
     id: str
     state: str
     """``ready``, ``full``, ``refusing`` or ``draining``."""
+    load: ServerLoad | None = None
+    """`None`: it does not tell, as older versions do not."""
 
 
 class Forgotten(msgspec.Struct, frozen=True):
@@ -66,6 +87,14 @@ class Forgotten(msgspec.Struct, frozen=True):
     profile_ids: tuple[str, ...] = ()
     """Memory profiles that were named in what was erased."""
     events: int = 0
+
+
+def load_of(data: str | None) -> ServerLoad | None:
+    """The load that a server has told of; `None` if it cannot be read."""
+    try:
+        return None if data is None else msgspec.json.decode(data, type=ServerLoad)
+    except msgspec.DecodeError:
+        return None
 
 
 def kind(event: Event | UnknownEvent) -> str:

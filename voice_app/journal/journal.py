@@ -19,7 +19,7 @@ import uuid_utils
 from voice_app.journal.call_cache import CallCache
 from voice_app.journal.circuit_breaker import ReadCircuitBreaker
 from voice_app.journal.database import ACTS, JournalError
-from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server
+from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server, ServerLoad
 from voice_app.journal.event_feed import EventFeed, FeedReader
 from voice_app.journal.events import Event, Supervised
 from voice_app.journal.statistics import GroupCount, Grouping, count
@@ -371,14 +371,16 @@ class Journal:
             indexed += await self._in(self._erasing, self._store.index_words, some)
         return indexed
 
-    async def beat(self, state: Literal["ready", "full", "refusing", "draining"]) -> None:
-        """Let the other servers know that this one is alive. Call it every few seconds.
+    async def beat(
+        self, state: Literal["ready", "full", "refusing", "draining"], load: ServerLoad | None = None
+    ) -> None:
+        """Tell the other servers that this one is alive, and what it has to do. Call it every few seconds.
 
         Raises:
             JournalError: the database cannot be written.
         """
         if self.shared:
-            await self._in(self._threads, self._store.beat, state)
+            await self._in(self._threads, self._store.beat, state, load)
 
     async def servers(self, within_s: float = 10.0) -> list[Server]:
         """The other servers that have been alive within this many seconds.

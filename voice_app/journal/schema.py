@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 from voice_app.journal.database import Database, JournalError
 from voice_app.journal.tables import calls, events, metadata
 
-HEAD: Final = "1.0003"
+HEAD: Final = "1.0004"
 """The newest revision in ``migrations/versions``: ``generation.number``."""
 VERSIONS: Final = "journal_version"
 """The table that says which revision a database has. Not Alembic's own name for it: a database on

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+import msgspec
 import uuid_utils
 from sqlalchemy import Connection, Select, delete, func, select
 
@@ -18,7 +19,17 @@ from voice_app.journal.database import (
     malformed,
     unsupported,
 )
-from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server, decode, encode, kind
+from voice_app.journal.entries import (
+    CallRecord,
+    Entry,
+    Forgotten,
+    Server,
+    ServerLoad,
+    decode,
+    encode,
+    kind,
+    load_of,
+)
 from voice_app.journal.events import Closed, Event, Opened, Supervised, UnknownEvent
 from voice_app.journal.search import storable as _storable
 from voice_app.journal.tables import Selection, beyond, calls, events, labels, servers
@@ -177,17 +188,18 @@ class Store:
             lambda connection: search.add_words(self.database, connection, numbers), unhurried=True
         )
 
-    def beat(self, state: str) -> None:
-        """Write down that this server is alive now, by the database's clock."""
-        self.database.write(lambda connection: self.database.beat(connection, self.server_id, state))
+    def beat(self, state: str, load: ServerLoad | None = None) -> None:
+        """Write down that this server is alive now, by the database's clock, and what it has to do."""
+        told = None if load is None else msgspec.json.encode(load).decode()
+        self.database.write(lambda connection: self.database.beat(connection, self.server_id, state, told))
 
     def servers(self, within_s: float) -> list[Server]:
         """The other servers that have been alive within this many seconds, longest known first."""
-        query = select(servers.c.id, servers.c.state).order_by(servers.c.id)
+        query = select(servers.c.id, servers.c.state, servers.c.load).order_by(servers.c.id)
         seen = servers.c.beat_at >= self.database.now - within_s
         with self.database.reading() as connection:
             rows = connection.execute(query.where(seen, servers.c.id != self.server_id)).all()
-        return [Server(row.id, row.state) for row in rows]
+        return [Server(row.id, row.state, load_of(row.load)) for row in rows]
 
     def lost_servers(self, after_s: float) -> list[str]:
         """The servers that have not been alive for this many seconds and have not signed off."""

@@ -80,8 +80,11 @@ servers: Final = Table(
     Column("id", _UUID, primary_key=True),
     Column("state", Text, nullable=False),
     Column("beat_at", Double, nullable=False),
+    Column("load", Text),
 )
-"""The servers that share this journal. Times are of the database's clock, since theirs may differ."""
+"""The servers that share this journal. Times are of the database's clock, since theirs may differ. ``load``
+is a `ServerLoad` as JSON.
+"""
 
 forgotten: Final = Table(
     "forgotten",

@@ -17,16 +17,18 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, StrEnum
+from importlib.metadata import version
 from statistics import median
 from typing import Final
 
-from voice_app.journal import Journal, JournalError, Server
+from voice_app.journal import Journal, JournalError, Server, ServerLoad
 from voice_app.relay.connection import Connection
 from voice_app.telemetry import metrics
 
 DELAY_SAMPLE_SECONDS: Final = 0.2
 DELAY_SAMPLES: Final = 7
 """The delay is the median of this many samples: one long stall does not count, a second of trouble does."""
+_VERSION: Final = version("voice-app")
 LONGEST_OF_SAMPLES: Final = 300
 """The longest stall is that of this many samples, a minute: metrics are read more rarely than twice in it."""
 
@@ -198,6 +200,19 @@ class Admission:
         """Why no new calls are taken, for people; empty while they are."""
         return "draining" if self._draining else self._refusal() or self._why_full()
 
+    @property
+    def load(self) -> ServerLoad:
+        """What this server has to do."""
+        return ServerLoad(
+            version=_VERSION,
+            reason=self.reason,
+            calls=self._registry.with_agent,
+            parked=self._registry.parked,
+            max_calls=self._max_calls,
+            lag_ms=self.delay.seconds * 1000,
+            longest_lag_ms=self.delay.longest_seconds * 1000,
+        )
+
     def reserve(self, key: str) -> bool:
         """Take a free line for a call back that is about to be placed; False if there is none."""
         if self.state is not ServingState.READY:
@@ -296,7 +311,7 @@ class Peers:
         if not self._journal.shared:
             return
         try:
-            await self._journal.beat(self._admission.state.value)
+            await self._journal.beat(self._admission.state.value, self._admission.load)
             self._others = await self._journal.servers(MAX_SILENCE_SECONDS)
         except JournalError as error:
             if not self._failing:
