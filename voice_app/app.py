@@ -104,8 +104,11 @@ def documents_of(settings: Settings, checked: CheckedTemplates | None = None) ->
 
 
 def vocabulary_of(settings: Settings) -> Vocabulary:
-    """What TwiML may have in it, with what the settings allow."""
-    return VOCABULARY.allowing(settings.allow_attributes, settings.allow_elements)
+    """What TwiML may have in it, with what the settings allow. Raises `SettingsError` for no name."""
+    try:
+        return VOCABULARY.allowing(settings.allow_attributes, settings.allow_elements)
+    except ValueError as error:
+        raise SettingsError([f"VOICE_APP_ALLOW_ELEMENTS or VOICE_APP_ALLOW_ATTRIBUTES: {error}"]) from None
 
 
 def scope(settings: Settings, documents: Documents) -> Scope:

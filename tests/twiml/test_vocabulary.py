@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -218,6 +219,27 @@ def test_an_allowed_attribute_takes_any_value_and_leaves_the_vocabulary_as_it_wa
     assert "other" in say.attributes
     assert "newThing" not in say.attributes
     assert _element("ConversationRelay").attribute("newThing") is None
+
+
+@pytest.mark.parametrize(
+    ("attributes", "elements", "told"),
+    [
+        ([], ["Say x"], '"Say x" is no name, and no Element.name'),
+        ([], ["<Say>"], '"<Say>" is no name'),
+        (["a.b.c"], [], '"a.b.c" is no name'),
+        (["Conversationrelay.new"], [], "no <Conversationrelay>; did you mean ConversationRelay.new?"),
+        ([], ["Start2.Noun"], "no <Start2>; did you mean Start.Noun?"),
+        (["Qqq.new"], [], '"Qqq.new": there is no <Qqq>'),
+    ],
+)
+def test_what_allows_nothing_is_refused(attributes: list[str], elements: list[str], told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        VOCABULARY.allowing(attributes, elements)
+
+
+def test_an_allowed_element_may_have_an_allowed_noun() -> None:
+    wider = VOCABULARY.allowing(["NewVerb.sound"], ["NewVerb.NewNoun", "NewVerb"])
+    assert wider.suggest_element("NewNou", "NewVerb") == "NewNoun"
 
 
 def test_an_attribute_allowed_everywhere_keeps_its_values_where_it_is_known() -> None:

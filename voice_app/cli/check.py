@@ -84,7 +84,10 @@ def lint(
     from voice_app.twiml import VOCABULARY, default_folder, lint_bytes, lint_path
 
     findings: list[Finding] = []
-    vocabulary = VOCABULARY.allowing(allow or (), allow_element or ())
+    try:
+        vocabulary = VOCABULARY.allowing(allow or (), allow_element or ())
+    except ValueError as error:
+        raise fail(f"--allow or --allow-element: {error}", 2) from None
     for path in paths or [default_folder()]:
         if str(path) == "-":
             findings += lint_bytes(sys.stdin.buffer.read(), "(standard input)", vocabulary=vocabulary)

@@ -10,13 +10,14 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from voice_app.twiml.relations import Facts, Relation
 from voice_app.twiml.values import Kind
 
+_PATH: Final = re.compile(r"(?:[A-Za-z][\w-]*\.)?[A-Za-z][\w:-]*", re.ASCII)
 _SNAKE = re.compile(r"_([a-zA-Z0-9])")
 
 
@@ -95,23 +96,37 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
 
         ``attributes``: ``"ConversationRelay.newThing"``, or ``"newThing"`` for every element.
         ``elements``: ``"Start.NewNoun"``, or ``"NewNoun"`` in any element.
+
+        Raises:
+            ValueError: one does not look like a name, or its element is none.
         """
         if not attributes and not elements:
             return self
         known = dict(self.elements)
         for path in elements:
-            parent, _, name = path.rpartition(".")
+            parent, name = _parts(path, {*known, *(path.rpartition(".")[2] for path in elements)})
             known.setdefault(name, Element(name=name, open=True, text="optional"))
             for owner, element in known.items():
                 if parent in ("", owner):
                     known[owner] = msgspec.structs.replace(element, children=element.children | {name})
         for path in attributes:
-            parent, _, name = path.rpartition(".")
+            parent, name = _parts(path, known)
             for owner, element in known.items():
                 if parent == owner or (not parent and name not in element.attributes):
                     added = element.attributes | {name: Attribute(name=name)}
                     known[owner] = msgspec.structs.replace(element, attributes=added)
         return msgspec.structs.replace(self, elements=known)
+
+
+def _parts(path: str, known: Collection[str]) -> tuple[str, str]:
+    if not _PATH.fullmatch(path):
+        raise ValueError(f'"{path}" is no name, and no Element.name.')
+    parent, _, name = path.rpartition(".")
+    if parent and parent not in known:
+        meant = nearest(parent, known)
+        ask = f"; did you mean {meant}.{name}?" if meant else "."
+        raise ValueError(f'"{path}": there is no <{parent}>{ask}')
+    return parent, name
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
