@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -12,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from support.commands import serving, voice_app
+from support.terminal import terminal
 from voice_app.cli.fleet_servers import free_ports
 from voice_app.cli.top import read
 from voice_app.cli.top_figures import Figures, Fleet, Reading, parse, percentile
@@ -171,6 +174,36 @@ async def test_a_server_with_a_call_is_watched_beside_one_that_is_away(tmp_path:
     assert server["first_token_ms"][0] > 0
     assert server["journal_up"] is True
     assert server["agent_errors"] == 0
+
+
+async def test_the_screen_follows_the_calls_and_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    async with serving(tmp_path) as base_url:
+        watching = terminal(tmp_path, "top", base_url, "--interval", "0.1", columns=160)
+        calling = terminal(tmp_path, "call", "--url", f"{base_url}/voice")
+
+        def has(calls: str, turns: int) -> Callable[[list[str]], bool]:
+            return lambda rows: any(
+                row.split()[:2] == [base_url, calls] and int(row.split()[2]) >= turns for row in rows
+            )
+
+        async with watching as (screen, top):
+            rows = await screen.until(has("0", 0))
+            assert rows[0].split()[:3] == ["server", "calls", "turns"]
+            assert screen.is_covered
+            async with calling as (phone, call):
+                await screen.until(has("1", 0))
+                phone.type("Where are you?\r")
+                await screen.until(has("1", 1))
+                assert len(screen.rows) == len(rows), "a frame takes the place of the one before"
+                phone.type("\x04")
+                async with asyncio.timeout(60):
+                    assert await call.wait() == 0
+            await screen.until(has("0", 1))
+            top.send_signal(signal.SIGINT)
+            async with asyncio.timeout(60):
+                assert await top.wait() == 0
+            await screen.until(lambda rows: not screen.is_covered)
+        assert "Traceback" not in "".join(screen.rows)
 
 
 @pytest.mark.parametrize(
