@@ -123,7 +123,8 @@ def test_a_model_speaks_in_bursts_cuts_in_presses_keys_and_is_silent(
     assert "caller  My money!\n" in result.dialogue
     assert "caller  presses 4\n" in result.dialogue
     assert result.simulated is not None
-    assert (result.simulated.seed, result.simulated.temperature) == (3, 0.7)
+    told = result.simulated
+    assert (told.seed, told.temperature, told.played_by) == (3, 0.7, "scripted")
     assert result.simulated.ended == "the call was ended"
     assert [item.by for item in result.verdicts] == ["scripted", "scripted", "rules"]
     assert [asked["seed"] for asked in brain.requests] == [3] * 5
@@ -168,9 +169,9 @@ def test_a_persona_stops_at_its_limits(folder: Path, brain: ScriptedModel) -> No
     result = run(folder, f"{PLAYED}limits: {{seconds: 30}}")
     assert result.simulated is not None
     assert result.simulated.ended == "it was stopped after 30 seconds"
-    result = run(folder, f"{PLAYED}limits: {{tokens: 500}}")
+    result = run(folder, f"{PLAYED}limits: {{tokens: 2600}}")
     assert result.simulated is not None
-    assert result.simulated.ended.endswith("more than the 500 tokens of a run (limits: tokens)")
+    assert result.simulated.ended.endswith("more than the 2600 tokens of a run (limits: tokens)")
     assert result.failure.startswith("it was not judged")
 
 
@@ -180,6 +181,16 @@ def test_an_endpoint_that_fails_is_told_and_its_key_is_not(folder: Path, brain: 
     assert "refuses the key (401)" in result.failure
     assert "VOICE_APP_REHEARSE_API_KEY" in result.failure
     assert KEY not in repr(result)
+
+
+def test_an_endpoint_that_knows_no_seed_is_asked_without_one(folder: Path, brain: ScriptedModel) -> None:
+    brain.answers(status=400, text="Extra inputs are not permitted: seed")
+    act(brain, "hang_up", because="enough")
+    judge(brain, PROMISE, SORRY)
+    result = run(folder, PLAYED)
+    assert result.simulated is not None
+    assert result.simulated.ended == "the caller hung up: enough"
+    assert ["seed" in asked for asked in brain.requests] == [True, False, True]
 
 
 # --- a judge --------------------------------------------------------------------------------------

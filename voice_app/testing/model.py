@@ -104,7 +104,8 @@ class ScriptedModel:
             return web.json_response({"error": {"message": told}}, status=501)
         await asyncio.sleep(answer.delay)
         if answer.status >= 400:
-            return web.json_response({"error": {"message": "a fault of the test"}}, status=answer.status)
+            told = answer.text or "a fault of the test"
+            return web.json_response({"error": {"message": told}}, status=answer.status)
         if not asked.get("stream"):
             return web.json_response(_whole(answer))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})

@@ -65,7 +65,7 @@ class RunAllowance:
         """
         sent = sum(len(entry["content"]) for entry in messages) // CHARACTERS_OF_A_TOKEN + 1
         taken = sum(count.sent + count.received for count in self.used.values())
-        if taken >= self.tokens:
+        if taken + sent + received > self.tokens:
             raise SpentError(f"the {self.tokens} tokens of a run (limits: tokens)")
         if self.money is None:
             return

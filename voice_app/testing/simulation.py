@@ -33,7 +33,10 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     """What came of the persona and the judge of one run."""
 
     seed: int
-    temperature: float
+    played_by: str = ""
+    """The model that was the persona, or ``script``; empty: there was none."""
+    temperature: float | None = None
+    """Of that model."""
     ended: str = ""
     """Why the persona did nothing more; empty: there is none."""
     verdicts: list[CriterionVerdict] = []
@@ -152,7 +155,8 @@ class Simulation:
             models[name] += count.sent + count.received
         return Simulated(
             seed=self.seed,
-            temperature=self.variant.scenario.temperature,
+            played_by=self.played_by,
+            temperature=self.variant.scenario.temperature if self._has_a_model else None,
             ended=self.ended,
             verdicts=list(verdicts),
             models=models,
@@ -160,6 +164,17 @@ class Simulation:
             stopped=self.stopped,
             error=self.error,
         )
+
+    @property
+    def _has_a_model(self) -> bool:
+        """Whether a model is the persona."""
+        return isinstance(self.variant.scenario.persona, str) and self.caller is not None
+
+    @property
+    def played_by(self) -> str:
+        if self._has_a_model and self.settings is not None:
+            return self.settings.model
+        return "script" if self.variant.scenario.persona is not None and self.caller is not None else ""
 
     def _used_by_agent(self) -> list[tuple[str, TokenCount]]:
         events = [] if self.caller is None else self.caller.events
