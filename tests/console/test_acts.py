@@ -14,9 +14,10 @@ from support.journals import talk, write
 from support.sandbox import Sandbox, database, happened, recorded, sandbox
 from support.visitors import key_of, users_file
 from voice_app.calls import CallState
-from voice_app.journal import Journal
+from voice_app.journal import Entry, Journal
 from voice_app.journal import events as ev
-from voice_app.journal.events import Event, Opened, Prompted, Supervised
+from voice_app.journal.events import Event, HandedOff, Opened, Prompted, Supervised
+from voice_app.sandbox.phone import Person
 
 CALL = "CA" + "5" * 32
 OPENED = Opened("+15550190001", "+15550100009", "inbound")
@@ -152,3 +153,59 @@ async def test_a_body_that_cannot_be_used_is_told(tmp_path: Path, what: str, bod
         status, told = await act(server, CALL, what, body)
     assert status == 400
     assert "text" in told["error"] or "at_once" in told["error"]
+
+
+async def test_somebody_is_rung_first_who_would_not_be_yet(tmp_path: Path) -> None:
+    table = """
+[[target]]
+to = "+15550100010"
+
+[[target]]
+to = ["+15550100011", "+15550100012"]
+reasons = ["billing"]
+hours = "2001 Jan 01"
+"""
+    (tmp_path / "targets.toml").write_text(table)
+    people = (Person(), Person())
+    async with (
+        serving(tmp_path, handoff=tmp_path / "targets.toml") as server,
+        server.call(*people) as call,
+    ):
+        await call.reply()
+        assert (await act(server, call.sid, "handoff", {"target": "+15550100012"}))[0] == 202
+        await call.bridged()
+        status, told = await act(server, call.sid, "handoff", {"target": "+15550100010"})
+        assert (status, "somebody has the call" in told["error"]) == (409, True)
+    entries = await recorded(tmp_path, call.sid)
+    rung = [entry.event.target for entry in entries if isinstance(entry.event, HandedOff)]
+    assert list(filter(None, rung)) == ["+15550100011, +15550100012"]
+    [pulled] = await supervised(tmp_path, call.sid)
+    assert pulled == Supervised("handoff", "key act", "supervisor", "+15550100011, +15550100012")
+
+
+async def test_a_target_that_nobody_knows_is_refused_and_the_known_ones_are_named(tmp_path: Path) -> None:
+    async with serving(tmp_path, handoff_to=("+15550100010", "client:anna")) as server, server.call() as call:
+        await call.reply()
+        status, told = await act(server, call.sid, "handoff", {"target": "+15550100099"})
+        assert status == 400
+        assert "'+15550100099'" in told["error"]
+        assert told["error"].endswith("there are: +15550100010, client:anna")
+        assert (await act(server, "CA" + "9" * 32, "handoff", {"target": "client:anna"}))[0] == 404
+    assert await supervised(tmp_path, call.sid) == []
+
+
+def test_a_target_is_chosen_for_one_handoff() -> None:
+    """Whoever is asked for later on the same call is asked as ever."""
+    told: list[Event] = [
+        OPENED,
+        Supervised("handoff", "anna", "vip", "client:anna"),
+        HandedOff("requested"),
+        HandedOff("rang", target="client:anna"),
+        HandedOff("no-answer"),
+    ]
+    entries = [Entry(f"{number:04}", float(number), CALL, event) for number, event in enumerate(told)]
+    state = CallState.of(entries)
+    assert state.chosen_target == "client:anna"
+    for number, step in enumerate(("returned", "requested"), len(told)):
+        state.take(Entry(f"{number:04}", float(number), CALL, HandedOff(step)))
+    assert state.chosen_target == ""

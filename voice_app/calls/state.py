@@ -156,6 +156,9 @@ class CallState:
         self.transcriptions: set[str] = set()
         """The transcriptions (``GT…``) that have begun and not ended."""
         self.handoff = Handoff()
+        self.chosen_target = ""
+        """Who is to be rung first, as somebody of ours wants it for this handoff."""
+        self._next_target = ""
         self.handoff_requested_at: float | None = None
         """When a person was asked for last, in seconds since the epoch."""
         self.greeting = ""
@@ -394,6 +397,8 @@ class CallState:
                 self._hand_off(event, entry.at)
             case Supervised(act="mute" | "unmute" as act):
                 self.muted = act == "mute"
+            case Supervised(act="handoff", target=target):
+                self._next_target = target
             case ToolCalled() as event:
                 use = ToolUse(event, entry.at, self._prompt, self.transcript.with_the_agent)
                 self.tools[event.round, event.id] = use
@@ -435,6 +440,7 @@ class CallState:
         self.handoff = self.handoff.after(event)
         if event.step == HandoffStep.REQUESTED:
             self.handoff_requested_at = at
+            self.chosen_target, self._next_target = self._next_target, ""
 
 
 def call_document(call: CallRecord, entries: Sequence[Entry]) -> dict[str, Any]:

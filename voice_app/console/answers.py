@@ -117,7 +117,9 @@ class Answers:
     async def handoff(self, request: Request, visitor: Visitor) -> Response:
         call_sid, wanted = _call_sid(request), await body_of(request, HandoffAct)
         transfer = Transfer(wanted.reason[:MAX_REASON], wanted.summary[:MAX_SUMMARY])
-        await self._supervision.hand_over(call_sid, visitor.name, transfer, at_once=wanted.at_once)
+        await self._supervision.hand_over(
+            call_sid, visitor.name, transfer, target=wanted.target, at_once=wanted.at_once
+        )
         return accepted(call_sid)
 
     async def end(self, request: Request, visitor: Visitor) -> Response:

@@ -28,6 +28,9 @@ class HandoffAct(msgspec.Struct, frozen=True):
     reason: str = "supervisor"
     summary: str = ""
     """What the person has to know; empty: what was said is summed up."""
+    target: str = ""
+    """Who is rung first, at any hour: one of ``VOICE_APP_HANDOFF_TO`` or ``VOICE_APP_HANDOFF``, as it is
+    written there. Empty: whoever it is for this reason, at this time."""
     at_once: bool = False
     """Cut off what is being said."""
 

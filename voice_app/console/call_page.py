@@ -111,6 +111,7 @@ def call_routes(pages: Pages, services: Services) -> list[BaseRoute]:
             "view": view,
             "call": view.detail.call,
             "live": view.detail.state != "over",
+            "targets": [item.label for item in services.targets_for(view.detail.call.number)],
             "reports": services.settings.report_url is not None,
             "recordings": services.settings.recordings is not None,
             "join": services.join_links.url(view.detail.call.call_sid),

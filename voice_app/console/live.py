@@ -33,7 +33,12 @@ def live_routes(pages: Pages, services: Services) -> list[BaseRoute]:
 
     async def page(request: Request, visitor: Visitor) -> Response:
         after = str(uuid_utils.uuid7())  # before the list is read: nothing is missed
-        context = _tiles(services) | {"after": after, "calls": await live_calls(services.journal)}
+        targets = (services.targets, *services.targets_of_numbers.values())
+        context = _tiles(services) | {
+            "after": after,
+            "calls": await live_calls(services.journal),
+            "targets": list(dict.fromkeys(item.label for of in targets for item in of)),
+        }
         return pages.show(request, visitor, "live.html", **context)
 
     async def rows(request: Request, visitor: Visitor) -> Response:

@@ -100,6 +100,10 @@ class Target(BaseModel):
         """How it is called in the journal."""
         return ", ".join(self.to)
 
+    def for_everything(self) -> Target:
+        """The same at any hour, for any reason and number."""
+        return self.model_copy(update={"reasons": frozenset(), "numbers": frozenset(), "hours": ""})
+
     def serves(self, number: str, reason: str) -> bool:
         """Whether it is asked for calls to this number of ours, for this reason."""
         return (not self.numbers or number in self.numbers) and (not self.reasons or reason in self.reasons)

@@ -376,6 +376,8 @@ class Supervised(_Event, tag="supervised", frozen=True):
     """Who: a user of ``VOICE_APP_USERS``, ``key NAME``, ``api token``, ``sandbox``."""
     text: str = ""
     """What is said or noted, or why."""
+    target: str = ""
+    """Of a handoff: who is to be rung first; empty: whoever it is as a rule."""
 
 
 class Failed(_Event, tag="failure", frozen=True):

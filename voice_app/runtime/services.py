@@ -124,10 +124,15 @@ class Services:
         return hooks.get(plain_address(number) if plain_address(number) in self.lines else "")
 
     def targets_of(self, state: CallState) -> Sequence[Target]:
-        """Who takes over this call, in order."""
+        """Who takes over this call, in order: first whom somebody of ours has chosen, at any hour."""
         if state.answer is not None and state.answer.people:
-            return from_addresses(state.answer.people)
-        return self.targets_for(state.parties.number)
+            targets: Sequence[Target] = from_addresses(state.answer.people)
+        else:
+            targets = self.targets_for(state.parties.number)
+        chosen = next((target for target in targets if target.label == state.chosen_target), None)
+        if chosen is None:
+            return targets
+        return [chosen.for_everything(), *(target for target in targets if target is not chosen)]
 
     def memory_for(self, webhook: Mapping[str, str]) -> CallerMemory | None:
         """Where the caller is looked up; `None` where nobody is, or where the number may be somebody else's.

@@ -36,8 +36,8 @@ class ActRefusedError(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-        """As HTTP has it: 404 for a call that is unknown, 409 for one that is over or not with the agent, 502
-        and 503 where Twilio or the journal cannot be asked."""
+        """As HTTP has it: 400 for a target that is unknown, 404 for a call that is, 409 for one that is over
+        or not with the agent, 502 and 503 where Twilio or the journal cannot be asked."""
 
 
 class Supervision:
@@ -112,13 +112,34 @@ class Supervision:
             raise ActRefusedError(409, f"that was settled before: {outcomes[-1]}")
         self._services.journal.write(call_sid, Supervised(NOT_CALL_BACK if stop else CALL_BACK, by))
 
-    async def hand_over(self, call_sid: str, by: str, wanted: Transfer, *, at_once: bool = False) -> None:
+    async def hand_over(
+        self, call_sid: str, by: str, wanted: Transfer, *, target: str = "", at_once: bool = False
+    ) -> None:
         """Send a call to a person: after what is being said, or ``at_once``.
+
+        ``target`` is who is rung first, at any hour: one of those that take over calls to this number, or an
+        address of one. Empty: whoever it is for this reason, at this time.
 
         Raises:
             ActRefusedError: it is not possible.
         """
-        await self._leave(call_sid, wanted, Supervised("handoff", by, wanted.reason), at_once=at_once)
+        chosen = await self._target(call_sid, target) if target else ""
+        told = Supervised("handoff", by, wanted.reason, chosen)
+        await self._leave(call_sid, wanted, told, at_once=at_once)
+
+    async def _target(self, call_sid: str, name: str) -> str:
+        """The label of a target. Raises `ActRefusedError`."""
+        state = await self._known(call_sid)
+        if state.handoff.state in (HandoffState.RINGING, HandoffState.TALKING):
+            who = state.handoff.target
+            raise ActRefusedError(409, f"somebody has the call {call_sid}, or is rung for it: {who}")
+        known = self._services.targets_of(state)
+        for target in known:
+            if name == target.label or name in target.to:
+                return target.label
+        there_are = ", ".join(target.label for target in known)
+        told = f"there are: {there_are}" if known else "nobody does: set VOICE_APP_HANDOFF_TO"
+        raise ActRefusedError(400, f"no target {name[:100]!r} takes over calls to this number; {told}")
 
     async def give_back(self, call_sid: str, by: str) -> None:
         """Send the caller, who talks with a person, back to the agent.
