@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.model import ScriptedModel
-from voice_app import Break, Call, Turn
+from voice_app import Break, Call, Turn, settings
 from voice_app.agents.loader import load
 from voice_app.settings import Settings
 
@@ -46,7 +46,7 @@ async def test_the_example_runs_with_the_settings_of_the_environment(
     monkeypatch.setenv("OPENAI_BASE_URL", model.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", "key")
     monkeypatch.setenv("VOICE_APP_MAX_TOKENS", "90")
-    agent = load(Settings.model_construct(agent="printed_agent:agent"))
+    agent = load(settings.load(agent="printed_agent:agent"))
     model.call(("call_1", "order_status", '{"number": 81}'))
     model.say("It leaves today.")
     pieces = [piece async for piece in agent(Call("CA1"), Turn("Where is order 81?"))]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support import agents
 from support.commands import voice_app
 from support.sandbox import database, recorded, sandbox
 from voice_app.agents.chat import Chat, ChatSettings
@@ -187,7 +188,7 @@ class TestVersions:
         async def agent(call: Any, turn: Any) -> Any:
             yield ""
 
-        assert len(version_of(agent, "support.agents:echo")) == 12
+        assert len(version_of(agents.echo, "support.agents:echo")) == 12
         assert version_of(agent, "no.such.module:agent") == ""
         agent.version = "2026-11 b"  # type: ignore[attr-defined]
         assert version_of(agent, "support.agents:echo") == "2026-11 b"

@@ -345,7 +345,7 @@ def python_blocks() -> Iterator[tuple[Block, Talk]]:
     ("block", "talk"), [pytest.param(*each, id=str(each[0])) for each in python_blocks()]
 )
 async def test_a_python_block_is_an_agent_that_answers(
-    block: Block, talk: Talk, folder: Path, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+    block: Block, talk: Talk, folder: Path, model: ScriptedModel
 ) -> None:
     (folder / "my_agent.py").write_text(block.text)
     (folder / "billing.py").write_text(BILLING)
@@ -357,9 +357,12 @@ async def test_a_python_block_is_an_agent_that_answers(
             model.call(("call_1", *answer))
     said = [word for line in talk.says for word in ("--say", line)]
     expected = [word for line in talk.hears for word in ("--expect", line)]
-    monkeypatch.setenv("OPENAI_BASE_URL", model.base_url)  # an agent reads it when it is first asked
-    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
-    environment = {"VOICE_APP_AGENT": "my_agent:agent", "VOICE_APP_AGENTS": "agents.toml"}
+    environment = {
+        "VOICE_APP_AGENT": "my_agent:agent",
+        "VOICE_APP_AGENTS": "agents.toml",
+        "OPENAI_BASE_URL": model.base_url,
+        "OPENAI_API_KEY": "a-key",
+    }
     async with serving(folder, **environment) as base_url:
         url = f"{base_url}/voice"
         result = await voice_app(folder, "call", "--url", url, *PACE, "--from", ANN, *said, *expected)
