@@ -29,6 +29,8 @@ from voice_app.settings import Settings
 from voice_app.testing.agent_turns import AgentTurns
 from voice_app.testing.dialogue import CallDialogue
 from voice_app.testing.measures import CallMeasures, measure
+from voice_app.testing.recognition import NoisyRecognition, RecognizedPrompt
+from voice_app.testing.scenario import LineQuality
 from voice_app.testing.twilio_double import TwilioDouble
 from voice_app.testing.virtual_time import VirtualLoop
 
@@ -53,7 +55,13 @@ class CalledLine(Protocol):
     twilio: TwilioDouble
     phone: Phone
     loop: VirtualLoop
+
+    @property
+    def language(self) -> str: ...
+
     people: list[Person]
+    quality: LineQuality
+    seed: int
     callers: list[Caller]
 
 
@@ -154,11 +162,15 @@ class Caller:
         """Cut into the answer after so many words of it, with this. Returns what was heard of it."""
         await self._place()
         await self._turn_to(asks=False)
+        first, *others = self._understood(text)
         cut: list[str] = []
         counts = self.turns.counts if self._greeted else None  # the greeting is Twilio's: no turn tells of it
 
         async def cut_in() -> None:
-            cut.append((await self.call.interrupt(text, after_words=after_words, counts=counts)).text)
+            heard = await self.call.interrupt(
+                first.text, after_words=after_words, counts=counts, language=first.language
+            )
+            cut.append(heard.text)
 
         await first_of(cut_in(), self._is_answered() if self._greeted else self.call.over.wait())
         self._greeted = True
@@ -166,9 +178,9 @@ class Caller:
             words = "word" if after_words == 1 else "words"
             told = "heard all that the agent had to say before (`hears` waits for what it expects)"
             raise self.failure(f"to cut into an answer after {after_words} {words} of it", told)
-        self.said.append(text)
         self._questions += self._listener == "agent"
         self._since = len(self.heard)
+        await self._go_on(others)
         return cut[0]
 
     @on_the_line
@@ -429,14 +441,34 @@ class Caller:
 
     async def _say(self, text: str, *more: str, at_once: bool = False) -> None:
         await self._place()
-        await (self._turn_to() if at_once else self._take_the_word())
+        await (self._turn_to(asks=False) if at_once else self._take_the_word(asks=False))
+        first, *others = [prompt for burst in (text, *more) for prompt in self._understood(burst)]
+        self._questions += self._listener == "agent"
+        await self.call.say(first.text, language=first.language)
+        await self._go_on(others)
+
+    def _understood(self, text: str) -> list[RecognizedPrompt]:
+        """What speech-to-text makes of something that is said; a person understands all of it."""
         self.said.append(text)
-        await self.call.say(text)
-        for burst in more:
+        if self._listener != "agent" or not self.line.quality.mishears:
+            return [RecognizedPrompt(text)]
+        prompts = self._recognition.prompts(text)
+        if prompts != [RecognizedPrompt(text)]:
+            self.dialogue.misheard(
+                self._now(), text, [prompt.language for prompt in prompts if prompt.language]
+            )
+        return prompts
+
+    @functools.cached_property
+    def _recognition(self) -> NoisyRecognition:
+        return NoisyRecognition(self.line.quality, self.line.seed, self.line.language)
+
+    async def _go_on(self, prompts: list[RecognizedPrompt]) -> None:
+        """Speak on, with a pause before each prompt."""
+        for prompt in prompts:
             await self.call.while_it_lasts(asyncio.sleep(BETWEEN_BURSTS_SECONDS))
             self._questions += self._listener == "agent"
-            self.said.append(burst)
-            await self.call.say(burst)
+            await self.call.say(prompt.text, language=prompt.language)
 
     async def _take_the_word(self, *, asks: bool = True) -> None:
         await self._place()

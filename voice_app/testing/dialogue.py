@@ -126,6 +126,11 @@ class CallDialogue:
             case _:
                 pass
 
+    def misheard(self, at: float, said: str, languages: list[str]) -> None:
+        """The caller says something, and speech-to-text makes something else of it."""
+        taken = f", taken for {languages[0]}" if languages else ""
+        self.lines.append(DialogueEntry(at, "line", f"the caller said: {said}{taken}", "bold yellow"))
+
     def failed(self, at: float, what: str) -> None:
         """Something that was expected did not happen."""
         self.lines.append(DialogueEntry(at, "expected", what, "bold red"))

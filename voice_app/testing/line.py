@@ -18,17 +18,20 @@ import aiohttp
 
 from voice_app import server
 from voice_app.app import build_services, twilio_api, vocabulary_of
+from voice_app.calls.scripts import seconds_to_speak
 from voice_app.findings import Severity, refuses
 from voice_app.runtime import Services
 from voice_app.sandbox.network import Network
-from voice_app.sandbox.phone import Person, Phone
+from voice_app.sandbox.phone import LineConditions, Person, Phone
 from voice_app.sandbox.twilio import LocalTranscriber, WebhookSender, double_app
 from voice_app.sandbox.twilio.app import serve
 from voice_app.server.sandbox import furnished
 from voice_app.settings import Settings, SettingsError, environment_name, load
 from voice_app.testing.caller import Caller
+from voice_app.testing.scenario import LineQuality
 from voice_app.testing.twilio_double import TwilioDouble
 from voice_app.testing.virtual_time import VirtualLoop
+from voice_app.twiml.templates import DEFAULT_LANGUAGE
 
 CALLER: Final = "+15550199999"
 """Who phones where nobody says so."""
@@ -101,8 +104,30 @@ class PhoneLine:
     loop: VirtualLoop
     people: list[Person] = field(default_factory=list)
     """Who is reached when somebody is rung: the first, the second, …; behind the last of them nobody is."""
+    quality: LineQuality = field(default_factory=LineQuality)
+    seed: int = 1
     callers: list[Caller] = field(default_factory=list)
     """All who have phoned, or are about to."""
+
+    def degrade(self, *, seed: int = 1, **quality: Any) -> None:
+        """Make the line bad from the next call on, as ``given: line`` does in a scenario.
+
+        ``line.degrade(word_errors=0.1, delay_ms=200)``: see `voice_app.testing.scenario.LineQuality`. The
+        same seed gives the same line. Raises `ValueError`.
+        """
+        self.quality, self.seed = LineQuality(**quality), seed
+        pace = self.quality.pace_in(self.language)
+        self.phone.conditions = LineConditions(
+            delay_seconds=self.quality.delay_ms / 1000,
+            jitter_seconds=self.quality.jitter_ms / 1000,
+            seed=seed,
+            seconds_to_speak=None if pace is None else lambda text: seconds_to_speak(text) / pace,
+        )
+
+    @property
+    def language(self) -> str:
+        """What is spoken on it."""
+        return self.settings.language or DEFAULT_LANGUAGE
 
     @property
     def url(self) -> str:

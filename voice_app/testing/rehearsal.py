@@ -255,6 +255,7 @@ async def _play(variant: Variant, line: PhoneLine, attempt: int, money: float | 
         line.twilio.remembers(given.caller, *given.memory, **given.traits)
     for fault in given.twilio:
         line.twilio.fails(fault.path, fault.status, times=fault.times)
+    line.degrade(seed=variant.scenario.seed + attempt - 1, **given.line.model_dump())
     person = RungPerson(line)
     line.people[:] = [Person(kind, says=["Hello, how can I help?"]) for kind in given.people]
     simulation = Simulation(variant, caller, attempt, money)

@@ -160,6 +160,40 @@ class TwilioFault(_Part):
     times: int | None = Field(None, ge=1)
 
 
+Rate: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+
+
+class LineQuality(_Part):
+    """How good the line is, and what speech-to-text makes of what is said on it. By chance, from the seed."""
+
+    delay_ms: float = Field(0, ge=0, le=10_000)
+    """Milliseconds that each frame takes between Twilio and the server, one way."""
+    jitter_ms: float = Field(0, ge=0, le=10_000)
+    """At most so many more of them."""
+    pace: Annotated[float, Field(gt=0, le=10)] | dict[str, Annotated[float, Field(gt=0, le=10)]] | None = None
+    """The agent's voice: 1 is that of a slow one in the script of what it says; also by language."""
+    word_errors: Rate = 0
+    """The share of the words that are lost, or heard as another word, or with a filler before them."""
+    homophones: Rate = 0
+    """Of those that sound like another word, the share that is heard as it."""
+    dropped_beginnings: Rate = 0
+    """The share of what is said that lacks its first one or two words."""
+    wrong_language: Rate = 0
+    """The share that is taken for another language."""
+    split_prompts: Rate = 0
+    """The share that comes as two prompts."""
+
+    @property
+    def mishears(self) -> bool:
+        """Whether anything but what is said may be understood."""
+        rates = (self.word_errors, self.homophones, self.dropped_beginnings, self.wrong_language)
+        return any(rates) or self.split_prompts > 0
+
+    def pace_in(self, language: str) -> float | None:
+        """Of a language such as ``de-DE``; None: of an ordinary voice, whatever it says."""
+        return self.pace.get(language) if isinstance(self.pace, dict) else self.pace
+
+
 class Given(_Part):
     """The world in which the call takes place."""
 
@@ -172,6 +206,7 @@ class Given(_Part):
     model: list[ModelTurn] = []
     """The answers of the model, in order; without any the configured one is asked."""
     twilio: list[TwilioFault] = []
+    line: LineQuality = LineQuality()
 
 
 class Matrix(_Part):
@@ -421,7 +456,8 @@ def _choices(item: ErrorDetails) -> list[str]:
 _MODELS: Final[Mapping[str, type[_Part]]] = {
     "given": Given, "matrix": Matrix, "steps": Step, "expect": Outcome, "interrupts": Interruption,
     "is_transferred": ExpectedTransfer, "tool_called": ExpectedTool, "tool": ExpectedTool,
-    "model": ModelTurn, "twilio": TwilioFault, "persona": ScriptedPersona, "limits": PersonaLimits,
+    "model": ModelTurn, "twilio": TwilioFault, "line": LineQuality,
+    "persona": ScriptedPersona, "limits": PersonaLimits,
     "success": Outcome, "criteria": Outcome,
 }  # fmt: skip
 

@@ -41,6 +41,14 @@ async def test_a_barge_in_into_the_greeting(caller):
     await caller.hears("You have asked 1 times.")
 
 
+async def test_a_bad_line(caller, line):
+    line.degrade(seed=3, word_errors=0.3, split_prompts=1, delay_ms=400, pace=1.5)
+    await caller.says("I want to know where my order is.")
+    await caller.hears("Sorry, what? Sorry, what?")
+    assert caller.said == ["I want to know where my order is."]
+    assert any("the caller said: I want" in entry.text for entry in caller.dialogue.lines)
+
+
 async def test_a_silence(caller, line):
     before = line.loop.skipped
     await caller.is_silent(12)

@@ -246,7 +246,7 @@ class VirtualCaller:
         self._interrupted, self._heard_of_it, self._cut_timer = True, 0, None
         self._cut_turns.add(self._turn)
         heard = " ".join(words if self._cut_after else words[:said])
-        self._send(interrupt_frame(heard, SECONDS_PER_WORD))
+        self._send(interrupt_frame(heard, len(heard.split()) * SECONDS_PER_WORD))
         if self._tells_speech:
             self._send({"type": "info", "name": "agentSpeaking", "value": "off"})
         self._resolve(interrupted=True)

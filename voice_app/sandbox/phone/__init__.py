@@ -2,6 +2,7 @@
 
 from voice_app.sandbox.phone.call import PhoneCall
 from voice_app.sandbox.phone.callbacks import CallbackOrder
+from voice_app.sandbox.phone.conditions import LineConditions
 from voice_app.sandbox.phone.endpoint import CallOverError, PhoneEvent
 from voice_app.sandbox.phone.frames import Reconnecting, ReconnectSetup
 from voice_app.sandbox.phone.people import Person, PersonKind
@@ -15,6 +16,7 @@ __all__ = [
     "CallOverError",
     "CallbackOrder",
     "HeardReply",
+    "LineConditions",
     "Person",
     "PersonKind",
     "Phone",

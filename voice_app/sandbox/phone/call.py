@@ -15,6 +15,7 @@ import aiohttp
 from voice_app.sandbox.network import Network, WebhookError
 from voice_app.sandbox.phone.bridge import PersonBridge
 from voice_app.sandbox.phone.callbacks import CallbackOrder, CallbackQueue
+from voice_app.sandbox.phone.conditions import LineConditions
 from voice_app.sandbox.phone.context import CallContext
 from voice_app.sandbox.phone.endpoint import PATIENCE_SECONDS, CallerEndpoint, PhoneEvent, PhoneEventKind
 from voice_app.sandbox.phone.engines import ActiveEngines, EngineOverlap, SttEngine
@@ -54,6 +55,7 @@ class PhoneSetup:
     reports: ReportedInput
     vocabulary: Vocabulary
     transcriber: Transcriber | None
+    conditions: LineConditions
 
 
 class PhoneCall:
@@ -102,6 +104,7 @@ class PhoneCall:
             queue_ahead=phone.queue_ahead,
             reconnecting=phone.reconnecting,
             reports=phone.reports,
+            conditions=phone.conditions,
         )
         self._outbound = OutboundCalls(self._context, phone.transcriber)
         self.documents = self._leg.documents
@@ -214,14 +217,25 @@ class PhoneCall:
                 await self._endpoint.session.emptied()
         return self.session is None
 
-    async def say(self, text: str) -> None:
-        """Say something, as soon as somebody listens; cuts in if the agent is speaking."""
+    async def say(self, text: str, *, language: str = "") -> None:
+        """Say something, as soon as somebody listens; cuts in if the agent is speaking.
+
+        ``language`` is what an agent's speech-to-text takes it for.
+        """
         listener = await self._endpoint.unless_over(self._endpoint.listener.get())
         self._emit("caller", text)
-        await listener.say(text)
+        if isinstance(listener, RelaySession):
+            await listener.say(text, language=language)
+        else:
+            await listener.say(text)
 
     async def interrupt(
-        self, text: str, *, after_words: int, counts: Callable[[str], Coroutine[Any, Any, bool]] | None = None
+        self,
+        text: str,
+        *,
+        after_words: int,
+        counts: Callable[[str], Coroutine[Any, Any, bool]] | None = None,
+        language: str = "",
     ) -> HeardReply:
         """Wait until ``after_words`` words of the reply were heard, cut in, and say something.
 
@@ -238,7 +252,7 @@ class PhoneCall:
         await session.cut_in()
         heard = await self.reply()
         self._emit("caller", text)
-        await session.say(text, cutting_in=True)
+        await session.say(text, cutting_in=True, language=language)
         return heard
 
     async def press(self, keys: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 
+from voice_app.sandbox.phone.conditions import GOOD_LINE, LineConditions
 from voice_app.sandbox.phone.endpoint import CallerEndpoint, PhoneEventKind
 from voice_app.sandbox.phone.engines import ActiveEngines
 from voice_app.sandbox.phone.frames import Reconnecting
@@ -63,6 +64,7 @@ class CallContext:
     """How many others are waiting in a queue that the caller comes into."""
     reconnecting: Reconnecting | None = None
     """How Twilio comes back to a session whose socket was lost; None: it does not."""
+    conditions: LineConditions = GOOD_LINE
     reports: ReportedInput = "none"
     """What of the caller's is reported while the agent speaks, where the TwiML does not say so."""
     abandoned: list[ClientConnection] = field(default_factory=list)

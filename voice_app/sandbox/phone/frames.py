@@ -98,13 +98,12 @@ def setup_frame(
     }
 
 
-def interrupt_frame(heard: str, seconds_per_word: float) -> dict[str, Any]:
-    """The caller has cut in after hearing this much of a reply."""
-    milliseconds = round(len(heard.split()) * 1000 * seconds_per_word)
+def interrupt_frame(heard: str, seconds: float) -> dict[str, Any]:
+    """The caller has cut in after hearing this much of a reply, for so long."""
     return {
         "type": "interrupt",
         "utteranceUntilInterrupt": heard,
-        "durationUntilInterruptMs": milliseconds,
+        "durationUntilInterruptMs": round(seconds * 1000),
     }
 
 

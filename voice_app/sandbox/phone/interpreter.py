@@ -186,6 +186,7 @@ class TwimlInterpreter:
             reconnecting=context.reconnecting,
             reports=context.reports,
             abandoned=context.abandoned,
+            conditions=context.conditions,
         )
 
     async def _serve(self, session: RelaySession, verb: TwimlVerb) -> SessionEnding:

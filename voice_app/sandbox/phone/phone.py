@@ -24,6 +24,7 @@ import msgspec
 from voice_app.sandbox.network import Network
 from voice_app.sandbox.phone.call import PhoneCall, PhoneSetup
 from voice_app.sandbox.phone.callbacks import CallbackOrder
+from voice_app.sandbox.phone.conditions import GOOD_LINE
 from voice_app.sandbox.phone.endpoint import PhoneEvent
 from voice_app.sandbox.phone.frames import Reconnecting
 from voice_app.sandbox.phone.people import Person
@@ -80,6 +81,8 @@ class Phone:
         self.vocabulary = vocabulary
         self.transcriber = transcriber
         """Who writes the conversation, as Twilio does; `None` where there is no double of its APIs."""
+        self.conditions = GOOD_LINE
+        """What the lines of the next calls are like."""
         self._twilio_base_url = twilio_base_url
         self.calls: dict[str, PhoneCall] = {}
         """Those on the line, by CallSid."""
@@ -130,6 +133,7 @@ class Phone:
             reports=self.reports,
             vocabulary=self.vocabulary,
             transcriber=self.transcriber,
+            conditions=self.conditions,
         )
         call = PhoneCall(setup, url, status_url, watch, people, caller or self.caller)
         running = asyncio.create_task(call.run())

@@ -11,7 +11,7 @@ import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from voice_app.sandbox.network import WebhookError
+from voice_app.sandbox.phone.conditions import GOOD_LINE, LineConditions, OneWay
 from voice_app.sandbox.phone.frames import (
     DigitsFrame,
     EndFrame,
@@ -107,6 +108,7 @@ class RelaySession:
         reconnecting: Reconnecting | None = None,
         reports: ReportedInput = "none",
         abandoned: list[ClientConnection] | None = None,
+        conditions: LineConditions = GOOD_LINE,
     ) -> None:
         self.started = time.monotonic()
         self.digits_sent: list[str] = []
@@ -139,8 +141,11 @@ class RelaySession:
         self._backlog = UndeliveredEvents()
         self._abandoned = [] if abandoned is None else abandoned
         """Sockets that the server believes to be open: they outlive the session."""
+        self._round_trip = conditions.round_trip_seconds
+        self._there, self._back = OneWay(conditions, "there"), OneWay(conditions, "back")
         self.voice = Voice(
             words_per_second,
+            seconds_to_speak=conditions.seconds_to_speak,
             on_speaking=self._speaking,
             on_played=self._played,
             on_stretch=self._stretch_is_over,
@@ -188,11 +193,12 @@ class RelaySession:
     async def _read_socket(self) -> None:
         socket = self._socket
         with suppress(ConnectionClosed):
-            async for data in socket:
-                self._receive(data)
-                if self._ending is not None:
-                    await socket.close(1000, "Closing websocket session")
-                    return
+            async with aclosing(self._back.arriving(socket)) as messages:
+                async for data in messages:
+                    self._receive(data)
+                    if self._ending is not None:
+                        await socket.close(1000, "Closing websocket session")
+                        return
         if socket.close_code == ABNORMAL and not self._dropped and self._ending is None:
             self._observer.problem("the server's socket ended without a close frame: it has crashed")
 
@@ -259,7 +265,7 @@ class RelaySession:
             if self._asked_at is not None:
                 self._first_token_ms = (now - self._asked_at) * 1000
                 self._asked_at = None
-            since = now - self._interrupted_at if self._interrupted_at is not None else 0.0
+            since = now - self._interrupted_at - self._round_trip if self._interrupted_at is not None else 0.0
             if STALE_AFTER_SECONDS < since < STALE_UNTIL_SECONDS:
                 self._observer.problem(f"a token came {since * 1000:.0f} ms after an interruption")
                 self._observer.stale(frame.token)
@@ -278,9 +284,10 @@ class RelaySession:
 
     # --- the caller ----------------------------------------------------------------------------
 
-    async def say(self, text: str, *, cutting_in: bool = False) -> None:
+    async def say(self, text: str, *, cutting_in: bool = False, language: str = "") -> None:
         """The caller speaks: partial prompts if they were asked for, then the final one.
 
+        ``language`` is what it is taken for; without it that of the TwiML.
         ``cutting_in``: the agent spoke as the caller began, and was stopped by that (`cut_in`).
         """
         during = cutting_in or self.voice.speaking
@@ -293,7 +300,9 @@ class RelaySession:
             )
             return
         await self._client_speaking("on")
-        language = self._attribute("transcriptionLanguage") or self._attribute("language", "en-US")
+        language = (
+            language or self._attribute("transcriptionLanguage") or self._attribute("language", "en-US")
+        )
         if self._attribute("partialPrompts") == "true":
             await self._say_partials(text, language)
         else:
@@ -331,8 +340,9 @@ class RelaySession:
         begun = self.voice.unfinished
         heard = self.voice.interrupt()
         self._interrupted_at = time.monotonic()
-        self._purge_until = self._interrupted_at + STALE_AFTER_SECONDS if begun else None
-        await self._send(interrupt_frame(heard, self.voice.seconds_per_word))
+        under_way = STALE_AFTER_SECONDS + self._round_trip
+        self._purge_until = self._interrupted_at + under_way if begun else None
+        await self._send(interrupt_frame(heard, self.voice.seconds(heard)))
         self._heard(heard, interrupted=True)
         return heard
 
@@ -426,11 +436,19 @@ class RelaySession:
         return self._verb.attributes.get(name, default)
 
     def _later(self, frame: Mapping[str, Any]) -> None:
-        task = asyncio.create_task(self._send(frame))
+        task = asyncio.create_task(self._deliver(frame))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
     async def _send(self, frame: Mapping[str, Any]) -> None:
+        """Send a frame; on a late line it is under way when this returns."""
+        if self._round_trip:
+            self._later(frame)
+        else:
+            await self._deliver(frame)
+
+    async def _deliver(self, frame: Mapping[str, Any]) -> None:
+        await self._there.carry()
         if not self._lost.is_set():
             with suppress(ConnectionClosed):
                 await self._socket.send(text := json.dumps(frame))

@@ -45,7 +45,8 @@ class Voice:
 
     ``on_speaking(on)`` is called when it begins and when it falls silent, ``on_word(word)`` after each word
     (the first of a stretch without a space before it), ``on_played(text)`` after each clause,
-    ``on_stretch(text)`` when a stretch is over. ``words_per_second`` is the pace.
+    ``on_stretch(text)`` when a stretch is over. ``words_per_second`` is the pace,
+    unless ``seconds_to_speak(text)`` tells how long a text takes.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class Voice:
         on_played: Callable[[str], None],
         on_stretch: Callable[[str], None],
         on_word: Callable[[str], None] = lambda word: None,
+        seconds_to_speak: Callable[[str], float] | None = None,
     ) -> None:
         self.seconds_per_word = 1 / words_per_second
+        self._seconds_to_speak = seconds_to_speak
         self._on_speaking = on_speaking
         self._on_played = on_played
         self._on_stretch = on_stretch
@@ -71,6 +74,12 @@ class Voice:
         self._holding = False
         self._held: _Stretch | None = None
         self.speaking = False
+
+    def seconds(self, text: str) -> float:
+        """How long it takes for a text."""
+        if self._seconds_to_speak is not None:
+            return self._seconds_to_speak(text)
+        return len(text.split()) * self.seconds_per_word
 
     @property
     def idle(self) -> bool:
@@ -149,7 +158,7 @@ class Voice:
     async def _speak(self, word: str) -> None:
         stretch = self._queue[0]
         self._set_speaking(True)
-        await asyncio.sleep(self.seconds_per_word)
+        await asyncio.sleep(self.seconds(word))
         if not self._queue or self._queue[0] is not stretch:
             return  # cut off in the middle of the word
         self._on_word(word if stretch.spoken else word.lstrip())

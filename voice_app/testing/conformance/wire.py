@@ -139,7 +139,7 @@ class WireCall:
     async def interrupt(self, **changes: Any) -> None:
         """The caller cuts in, after the first word of what came last."""
         heard = self.words().split()[:1]
-        await self.send(interrupt_frame(" ".join(heard), SECONDS_PER_WORD) | changes)
+        await self.send(interrupt_frame(" ".join(heard), len(heard) * SECONDS_PER_WORD) | changes)
 
     async def hang_up(self) -> None:
         """Close the socket as Twilio does when the caller hangs up."""
