@@ -520,3 +520,13 @@ async def test_calls_of_the_journal_are_judged_by_the_criteria_of_a_scenario(
     assert "  agent: Thank you. Your refund for order 4711 is on its way" in result.out
     assert re.search(r"(?m)^  success +1/1 +21–100 %", result.out), result.out
     assert re.search(r"(?m)^  ended +1/1 +21–100 %", result.out), result.out
+
+
+async def test_rules_judge_calls_without_a_model(folder: Path, call_sid: str) -> None:
+    (folder / "criteria.yaml").write_text(PLAYED.replace("success: The refund is promised.\n", ""))
+    judged = ("rehearse", "criteria.yaml", "--judge", call_sid, "--json", "--database-url")
+    result = await voice_app(folder, *judged, f"sqlite:///{folder}/journal.db")
+    assert result.code == 0, result.out + result.err
+    (run,) = json.loads(result.out)["runs"]
+    verdicts = {item["name"]: item["verdict"] for item in run["simulated"]["verdicts"]}
+    assert verdicts == {"kind": "not judged", "ended": "met"}

@@ -175,7 +175,7 @@ class _Rehearsing:
         from voice_app.testing.expected_use import expected_use
         from voice_app.testing.simulation import model_settings
 
-        settings = model_settings([variant.scenario for variant in self.variants])
+        settings = model_settings([variant.scenario for variant in self.variants], only_judged=calls > 0)
         if self.max_cost is not None:
             self._look_for_prices(settings, judging=calls > 0)
         if settings is None:

@@ -259,7 +259,29 @@ async def _play(variant: Variant, line: PhoneLine, attempt: int, money: float | 
     person = RungPerson(line)
     line.people[:] = [Person(kind, says=["Hello, how can I help?"]) for kind in given.people]
     simulation = Simulation(variant, caller, attempt, money)
-    failure, at = "", 0
+    at, failure = await _act(variant, caller, person, simulation)
+    simulated = await simulation.judged(await caller.state())
+    if not failure and caller.problems:
+        failure = f"the server misbehaved, as Twilio sees it: {'; '.join(caller.problems)}"
+    return Rehearsed(
+        variant.name,
+        variant.file,
+        at,
+        failure or simulated.failure,
+        str(caller.dialogue),
+        caller.seconds,
+        at_least=variant.scenario.at_least,
+        cost=simulated.cost,
+        simulated=simulated if variant.scenario.is_simulated else None,
+        measures=caller.measures,
+    )
+
+
+async def _act(
+    variant: Variant, caller: Caller, person: RungPerson, simulation: Simulation
+) -> tuple[int, str]:
+    """Steps, persona, expectations. Returns the line of the step that failed, or 0, and what failed."""
+    at = 0
     try:
         for line_number, step in zip(variant.step_lines, variant.scenario.steps, strict=True):
             at = line_number
@@ -269,22 +291,8 @@ async def _play(variant: Variant, line: PhoneLine, attempt: int, money: float | 
         for outcome in variant.scenario.expect if not simulation.stopped else ():
             await _judge(variant, outcome, caller)
     except CallFailure as error:
-        failure = str(error)
-    simulated = await simulation.judged(await caller.state())
-    if not failure and caller.problems:
-        failure = f"the server misbehaved, as Twilio sees it: {'; '.join(caller.problems)}"
-    return Rehearsed(
-        variant.name,
-        variant.file,
-        at if failure else 0,
-        failure or simulated.failure,
-        str(caller.dialogue),
-        caller.seconds,
-        at_least=variant.scenario.at_least,
-        cost=simulated.cost,
-        simulated=simulated if variant.scenario.is_simulated else None,
-        measures=caller.measures,
-    )
+        return at, str(error)
+    return 0, ""
 
 
 async def _take(variant: Variant, step: Step, caller: Caller, person: RungPerson) -> None:

@@ -58,25 +58,32 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
         return "; ".join(f"{item.name}: {item.verdict}: {item.why}" for item in failed)
 
 
-def model_settings(scenarios: Sequence[Scenario]) -> RehearsalModelSettings | None:
+def model_settings(
+    scenarios: Sequence[Scenario], *, only_judged: bool = False
+) -> RehearsalModelSettings | None:
     """The models that play and judge them; `None` where none is needed, or there is none, and that will do.
+
+    ``only_judged``: no persona calls.
 
     Raises:
         SettingsError: there is none, and it will not.
     """
     found = RehearsalModelSettings.load()
     for scenario in scenarios if found is None else ():
-        if isinstance(scenario.persona, str):
+        if isinstance(scenario.persona, str) and not only_judged:
             raise SettingsError([f"{scenario.name}: its persona is played by a model: name one in {SETTING}"])
-        if scenario.in_words and not _has_rules(scenario):
+        if scenario.in_words and not _has_rules(scenario, only_judged=only_judged):
             raise SettingsError([f"{scenario.name}: words are judged by a model: name one in {SETTING}"])
-    asked = any(isinstance(scenario.persona, str) or scenario.in_words for scenario in scenarios)
+    asked = any(
+        (isinstance(scenario.persona, str) and not only_judged) or scenario.in_words for scenario in scenarios
+    )
     return found if asked else None
 
 
-def _has_rules(scenario: Scenario) -> bool:
+def _has_rules(scenario: Scenario, *, only_judged: bool) -> bool:
+    """Whether something tells without a model how a run went."""
     by_rules = any(isinstance(item, Outcome) for item in scenario.judged.values())
-    return bool(scenario.steps or scenario.expect) or by_rules
+    return by_rules or (not only_judged and bool(scenario.steps or scenario.expect))
 
 
 @dataclass
@@ -91,10 +98,12 @@ class Simulation:
     def __post_init__(self) -> None:
         scenario = self.variant.scenario
         self.seed = scenario.seed + self.attempt - 1
-        self.settings = model_settings([scenario])
+        self.settings = model_settings([scenario], only_judged=self.caller is None)
         self.allowance = RunAllowance(
             scenario.limits.tokens, price_list(load()), self.money, self._spent_by_agent
         )
+        self.played_by = ""
+        self.temperature: float | None = None
         self.ended = ""
         self.error = ""
         self.stopped = False
@@ -118,10 +127,12 @@ class Simulation:
         self, persona: str | ScriptedPersona, caller: Caller, stack: AsyncExitStack
     ) -> Persona:
         if isinstance(persona, ScriptedPersona):
+            self.played_by = "script"
             return ScriptedCaller(persona, self.seed, self.variant.text)
         if self.settings is None:
-            raise AssertionError("`model_settings` has looked")
+            raise RehearsalModelError(f"no model plays the persona: name one in {SETTING}")
         scenario = self.variant.scenario
+        self.played_by, self.temperature = self.settings.model, scenario.temperature
         model = await stack.enter_async_context(
             open_model(
                 self.settings,
@@ -156,7 +167,7 @@ class Simulation:
         return Simulated(
             seed=self.seed,
             played_by=self.played_by,
-            temperature=self.variant.scenario.temperature if self._has_a_model else None,
+            temperature=self.temperature,
             ended=self.ended,
             verdicts=list(verdicts),
             models=models,
@@ -164,17 +175,6 @@ class Simulation:
             stopped=self.stopped,
             error=self.error,
         )
-
-    @property
-    def _has_a_model(self) -> bool:
-        """Whether a model is the persona."""
-        return isinstance(self.variant.scenario.persona, str) and self.caller is not None
-
-    @property
-    def played_by(self) -> str:
-        if self._has_a_model and self.settings is not None:
-            return self.settings.model
-        return "script" if self.variant.scenario.persona is not None and self.caller is not None else ""
 
     def _used_by_agent(self) -> list[tuple[str, TokenCount]]:
         events = [] if self.caller is None else self.caller.events
