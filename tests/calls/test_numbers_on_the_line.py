@@ -102,7 +102,11 @@ async def test_the_conversation_of_a_call_is_closed_in_the_configuration_of_its_
     tables = {FIRST: {"configuration": first}, SECOND: {"configuration": second}}
     calls: dict[str, PhoneCall] = {}
     async with serving(
-        tmp_path, account, numbers=number_file(tmp_path, tables), close_conversation="call-end"
+        tmp_path,
+        account,
+        numbers=number_file(tmp_path, tables),
+        close_conversation="call-end",
+        followup_seconds=0.0,
     ) as server:
         for number in (FIRST, SECOND):
             async with calling(server, number) as calls[number]:

@@ -416,7 +416,7 @@ async def test_a_handoff_is_carried_out_when_twilio_comes_back(
             session = call.session
             assert session is not None
             session.voice.release()
-            assert (await call.reply()).text == survivors.STORY
+            assert (await call.reply()).text == survivors.PUT_THROUGH
             assert (await call.reply()).text == "Anna here."
     assert [ending.status for ending in call.endings] == ["ended"]
     assert "Wants a refund for order 81." in " ".join(person.heard)

@@ -12,30 +12,35 @@ from support.sandbox import happened, recorded, sandbox
 from voice_app.calls import CallState
 from voice_app.journal import events
 from voice_app.sandbox.phone import Person
+from voice_app.testing.line import PhoneLine
 
 PEOPLE: dict[str, Any] = {"handoff_to": ("+15550100010",), "answer": "people"}
 
 
-@pytest.mark.parametrize(("transcribe", "asked", "longest"), [("twiml", True, 120), ("passive", False, 300)])
+@pytest.mark.voice_app(answer="people", handoff_to=("+15550100010",))
+@pytest.mark.parametrize(
+    ("asked", "longest"),
+    [
+        pytest.param(True, 120, marks=pytest.mark.voice_app(transcribe="twiml")),
+        pytest.param(False, 300, marks=pytest.mark.voice_app(transcribe="passive")),
+    ],
+)
 async def test_a_message_is_not_recognised_where_a_capture_rule_does_it(
-    tmp_path: Path, transcribe: str, asked: bool, longest: int
+    line: PhoneLine, asked: bool, longest: int
 ) -> None:
-    async with (
-        sandbox(tmp_path, **PEOPLE, transcribe=transcribe) as server,
-        server.call(Person("busy")) as call,
-    ):
-        await call.reply()
-        await call.say("Please call me back.")
-        await call.over.wait()
-    (document,) = [document for document in call.documents if "<Record" in document]
+    line.people.append(Person("busy"))
+    caller = line.caller()
+    await caller.hears("Please leave a message")
+    await caller.says("Please call me back.")
+    await caller.is_hung_up_on()
+    state = await caller.state()
+    (document,) = [document for document in caller.call.documents if "<Record" in document]
     (length,) = re.findall(r'maxLength="(\d+)"', document)
     assert int(length) == longest
     assert ("transcribe" in document) == asked
-    state = CallState.of(await recorded(tmp_path, call.sid))
     assert [served.transcript for served in state.events(events.Served)][-2:-1] == [asked]
     texts = [message.text for message in state.events(events.Voicemail) if message.text]
     assert texts == (["Please call me back."] if asked else [])
-    assert call.problems == []
 
 
 async def test_a_message_that_twilio_does_not_understand_is_logged(

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from voice_app import Break, Call, Keys, Piece, SwitchLanguage, Transfer, Turn
 
 STORY = "One, two, three, four, five, six, seven, eight, nine, ten, and so on until the end of the story."
+PUT_THROUGH = "I will get you a colleague."
 
 
 async def storyteller(call: Call, turn: Turn) -> AsyncIterator[Piece]:
@@ -19,8 +20,8 @@ async def storyteller(call: Call, turn: Turn) -> AsyncIterator[Piece]:
 
 
 async def operator(call: Call, turn: Turn) -> AsyncIterator[Piece]:
-    """Hands the caller over, after words that take a while to be spoken."""
-    yield STORY
+    """Hands the caller over, after words that take a moment to be spoken."""
+    yield PUT_THROUGH
     yield Transfer("billing", "Wants a refund for order 81.")
 
 

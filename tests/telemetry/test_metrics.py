@@ -30,7 +30,7 @@ TESTS: Final = Path(__file__).parents[1]
 SHOWN_ELSEWHERE: Final = {
     "voice_app_loop_lag_seconds": "runtime/test_capacity.py",
     "voice_app_loop_lag_longest_seconds": "runtime/test_capacity.py",
-    "voice_app_calls_purged_total": "journal/test_retention.py",
+    "voice_app_calls_purged_total": "journal/test_upkeep.py",
     "voice_app_call_alarms_total": "calls/test_double_billing.py",
     "voice_app_cost_today": "runtime/test_budget.py",
     "voice_app_budget_exceeded": "runtime/test_budget.py",
