@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from xml.etree import ElementTree
 
 import pytest
@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.commands import voice_app
+from voice_app.calls import CallState
+from voice_app.testing.judge import HeardCall
 from voice_app.testing.line import line_settings, open_line
 from voice_app.testing.line_thread import LineThread
 from voice_app.testing.model import ScriptedModel, serve_model
@@ -136,7 +138,11 @@ def test_a_model_speaks_in_bursts_cuts_in_presses_keys_and_is_silent(
 
 def test_a_model_hangs_up_while_it_is_not_content(folder: Path, brain: ScriptedModel) -> None:
     act(brain, "hang_up", because="it took too long")
-    judge(brain, verdict("success", "agent: Hello", verdict="not met"), verdict("kind", verdict="not proven"))
+    judge(
+        brain,
+        verdict("success", "agent: Hello, how can I help?", verdict="not met"),
+        verdict("kind", verdict="not proven"),
+    )
     result = run(folder, PLAYED)
     assert result.simulated is not None
     assert result.simulated.ended == "the caller hung up: it took too long"
@@ -213,6 +219,36 @@ def test_evidence_that_is_not_in_the_call_proves_nothing(folder: Path, brain: Sc
     assert (kind.verdict, kind.refused) == ("not proven", ["I am sorry to hear that"])
     assert (ended.verdict, ended.by) == ("met", "rules")
     assert not result.passed
+
+
+LINES: Final = (
+    "agent: Hello, how can I help?",
+    "caller: No!",
+    "agent: I’m sorry to hear — (cut off here)",
+    'tool: refund({"order":4711}) returns done',
+)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "stands"),
+    [
+        *((line, True) for line in LINES),
+        ("no!", True),
+        ("agent: I'm sorry to hear", True),
+        ('refund({"order":4711})', True),
+        ("HELLO,  how can", True),
+        ("agent: No!", False),
+        ("caller: Hello, how can I help?", False),
+        ("agent:", False),
+        ("Hello", False),
+        ("", False),
+        ("agent: I'm sorry to hear that", False),
+    ],
+)
+def test_evidence_is_a_line_of_its_speaker_or_a_good_part_of_it(evidence: str, stands: bool) -> None:
+    call = HeardCall(CallState())
+    call.lines = [*LINES]
+    assert call.has(evidence) == stands
 
 
 def test_a_verdict_without_evidence_proves_nothing(folder: Path, brain: ScriptedModel) -> None:
@@ -416,7 +452,7 @@ async def test_what_it_costs_is_told_first_and_a_cap_is_not_exceeded(
     brain.whenever("You hear: Hello", text='{"act": "say", "bursts": ["My money, for order 4711"]}')
     brain.whenever("You hear", text='{"act": "say", "bursts": ["No!"]}')
     promise = verdict("success", "Your refund for order 4711 is on its way")
-    thanks = verdict("kind", "agent: Thank you.")
+    thanks = verdict("kind", "agent: Thank you. Your refund")
     brain.whenever("Transcript", text=json.dumps({"verdicts": [promise, thanks]}))
     result = await voice_app(
         folder, "rehearse", "one.yaml", "--max-cost", "0.6", "--json",

@@ -24,9 +24,11 @@ MAX_TOKENS: Final = 4000
 """Of a judge's answer, with the thoughts of a model that thinks."""
 MAX_TRANSCRIPT: Final = 60_000
 """Characters that a judge is shown; of a longer call the middle is left out."""
-LEAST_EVIDENCE: Final = 3
-"""Letters and digits that a line of evidence has."""
+LEAST_LETTERS: Final = 10
+"""Of evidence that is a part of a line only: less would stand in almost any call."""
+CUT_OFF: Final = "— (cut off here)"
 _LABELS: Final[Mapping[str, str]] = {"user": "caller", "assistant": "agent", "person": "person"}
+_LABEL: Final = re.compile("^(caller|agent|person|tool): *")
 _QUOTES: Final = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "…": " "})
 _ACTS: Final[Mapping[str, str]] = {
     "transfer": "hands the caller over to a person",
@@ -100,11 +102,13 @@ class HeardCall:
         return "transferred" if "transfer" in acted else "ended" if "end-call" in acted else "open"
 
     def has(self, evidence: str) -> bool:
-        """Whether something is, or stands within, one of the lines."""
+        """Whether something is one of the lines, or a good part of one, of its speaker if that is named."""
         wanted = _folded(evidence)
-        if len(re.sub(r"\W", "", wanted)) < LEAST_EVIDENCE:
-            return False
-        return any(wanted in _folded(line) for line in self.lines)
+        lines = [_folded(line) for line in self.lines]
+        if wanted in lines or any(wanted == line.partition(": ")[2] for line in lines):
+            return True
+        said = _LABEL.sub("", wanted)
+        return len(re.sub(r"\W", "", said)) >= LEAST_LETTERS and any(wanted in line for line in lines)
 
 
 def by_rules(variant: Variant, name: str, wanted: Outcome, call: HeardCall) -> CriterionVerdict:
@@ -198,7 +202,7 @@ def _fits(called: ToolCalled, wanted: ExpectedTool) -> bool:
 
 
 def _heard(line: SpokenLine) -> str:
-    return line.content if line.heard_whole else f"{line.content.rstrip()} — (cut off here)"
+    return line.content if line.heard_whole else f"{line.content.rstrip()} {CUT_OFF}"
 
 
 def _tool(use: ToolUse) -> str:
@@ -217,7 +221,7 @@ def _cut(text: str) -> str:
 
 
 def _folded(text: str) -> str:
-    return " ".join(text.translate(_QUOTES).casefold().split())
+    return " ".join(text.removesuffix(CUT_OFF).translate(_QUOTES).casefold().split())
 
 
 def _shown(wanted: Any) -> str:
