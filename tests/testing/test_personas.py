@@ -386,6 +386,18 @@ def test_who_gives_up_hangs_up_and_who_is_not_understood_too(folder: Path) -> No
     assert result.simulated.ended == "the caller hung up: not understood"
 
 
+@pytest.mark.parametrize(
+    ("people", "ended"), [("answers", "a person has taken the call"), ("busy", "the call was ended")]
+)
+def test_a_persona_is_done_once_a_person_has_the_call(folder: Path, people: str, ended: str) -> None:
+    shutil.copy(PROJECT / "an_agent.py", folder)
+    persona = "persona: {opens: 'A person, please'}\nsuccess: {outcome: transferred}\n"
+    result = run(folder, f"name: A person\nagent: an_agent:agent\ngiven: {{people: [{people}]}}\n{persona}")
+    assert result.passed, f"{result.failure}\n{result.dialogue}"
+    assert result.simulated is not None
+    assert result.simulated.ended == ended, result.dialogue
+
+
 def test_the_same_seed_is_the_same_caller(folder: Path) -> None:
     text = SCRIPTED.replace("  facts", "  behaves: [mumbles, corrects itself, speaks in bursts]\n  facts")
     said = [re.findall("caller .*", run(folder, f"{text}seed: {seed}\n").dialogue) for seed in (5, 5, 6, 7)]
