@@ -22,7 +22,7 @@ E       voice_app.testing.caller.CallFailure: the caller expected to hear "leave
 "Let me look that up. Order 81 leaves today. You have asked 1 times."
 
 failing.py:8: CallFailure
------------------------------------ the call -----------------------------------
+-------------------------- the call to an_agent:agent --------------------------
   0.0  agent     Hello!
   0.0  caller    Where is my order?
   0.0  agent     Let me look that up.
@@ -91,6 +91,13 @@ def test_each_expectation_that_fails_says_what_was_instead(failed: str, case: st
     (shown,) = [part for part in failed.split("\n____")[1:] if f"test_it[{case}]" in part.split("\n")[0]]
     assert f"CallFailure: the caller expected {told}" in shown
     assert "virtual_time.py" not in shown
+
+
+def test_a_model_without_an_answer_says_what_it_was_asked(failed: str) -> None:
+    (shown,) = [part for part in failed.split("\n____")[1:] if "test_no_answer" in part.split("\n")[0]]
+    assert "the call to chat" in shown
+    assert "the model ----" in shown
+    assert "it was asked, and the test has no answer to: Where is my order?" in shown
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,14 @@ def test_each_expectation_of_the_whole_call_fails_by_itself(
     assert result.line == 0
 
 
+def test_a_model_that_has_no_answer_left_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    text = FAILING.replace("agent: an_agent:agent\n", "given: {model: [{says: Hello.}]}\n")
+    (folder / "one.yaml").write_text(text.replace("steps:", "steps:\n  - says: Hi."))
+    (variant,) = read_scenarios([folder / "one.yaml"])
+    assert run_variant(variant).failure.endswith('`given: model` has no answer to "Where is my order?"')
+
+
 async def test_results_are_json_and_several_processes_come_to_the_same(folder: Path) -> None:
     result = await voice_app(folder, "rehearse", ".", "--parallel", "2", "--json")
     assert result.code == 1, result.err

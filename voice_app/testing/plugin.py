@@ -53,11 +53,15 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failing test shows its calls."""
     report = yield
-    line = getattr(item, "funcargs", {}).get("line")
+    used = getattr(item, "funcargs", {})
+    line = used.get("line")
     if report.failed and line is not None and call.when == "call":
         for number, caller in enumerate(line.callers, 1):
-            title = "the call" if len(line.callers) == 1 else f"call {number}"
+            which = "the call" if len(line.callers) == 1 else f"call {number}"
+            title = f"{which} to {line.settings.agent}"
             report.sections.append((title, str(caller.dialogue) or "nobody has phoned"))
+        for asked in getattr(used.get("model"), "unanswered", []):
+            report.sections.append(("the model", f"it was asked, and the test has no answer to: {asked}"))
     return report
 
 

@@ -181,28 +181,32 @@ def run_variant(variant: Variant, attempt: int = 1, money: float | None = None) 
 async def _run(variant: Variant, attempt: int, money: float | None) -> Rehearsed:
     scenario = variant.scenario
     with tempfile.TemporaryDirectory() as folder:
-        async with _model(scenario.given.model) as model_url:
+        async with _model(scenario.given.model) as model:
             given: dict[str, Any] = dict(scenario.settings)
             if agent := variant.agent or scenario.agent:
                 given["agent"] = agent
             if variant.language:
                 given["language"] = variant.language
             try:
-                async with open_line(line_settings(Path(folder), given, model_url)) as line:
-                    return await _play(variant, line, attempt, money)
+                async with open_line(line_settings(Path(folder), given, model.base_url)) as line:
+                    result = await _play(variant, line, attempt, money)
             except AgentError as error:
                 raise SettingsError([f"{variant.file}: {error}"]) from None
             except SettingsError as error:
                 raise SettingsError([f"{variant.file}: {problem}" for problem in error.problems]) from None
+    if result.failure and model.unanswered:
+        told = f'{result.failure}; `given: model` has no answer to "{model.unanswered[0]}"'
+        return replace(result, failure=told)
+    return result
 
 
 @asynccontextmanager
-async def _model(turns: Sequence[ModelTurn]) -> AsyncIterator[str]:
-    """Where a scripted model is served while the block runs; nothing where none is given."""
-    if not turns:
-        yield ""
-        return
+async def _model(turns: Sequence[ModelTurn]) -> AsyncIterator[ScriptedModel]:
+    """A scripted model, served while the block runs; nowhere if no answers are given."""
     model = ScriptedModel()
+    if not turns:
+        yield model
+        return
     for turn in turns:
         model.answers(
             text=turn.says,
@@ -212,7 +216,7 @@ async def _model(turns: Sequence[ModelTurn]) -> AsyncIterator[str]:
             breaks_off=turn.breaks_off,
         )
     async with serve_model(model):
-        yield model.base_url
+        yield model
 
 
 async def judge_calls(

@@ -47,6 +47,12 @@ async def test_it(caller, person, first, then):
     await eval(then)
 
 
+@pytest.mark.voice_app(agent="chat")
+async def test_no_answer(caller, model):
+    await caller.says("Where is my order?")
+    await caller.hears("leaves tomorrow")
+
+
 @pytest.mark.voice_app(agent="an_agent:agnet")
 async def test_no_agent(caller): ...
 
