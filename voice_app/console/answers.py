@@ -55,7 +55,7 @@ class Answers:
 
     async def list_calls(self, request: Request, visitor: Visitor) -> Response:
         try:
-            query = calls.CallQuery.of(request.query_params)
+            query = calls.CallQuery.of(request.query_params, self._services.settings.zone)
         except ValueError as error:
             raise RefusedError(400, str(error)) from None
         return answer(visitor, await calls.list_calls(self._services.journal, query))
@@ -200,7 +200,7 @@ class Answers:
 
     async def figures(self, request: Request, visitor: Visitor) -> Response:
         try:
-            query = FigureQuery.of(request.query_params)
+            query = FigureQuery.of(request.query_params, self._services.settings.zone)
         except ValueError as error:
             raise RefusedError(400, str(error)) from None
         return answer(visitor, await figures(self._services.journal, query))

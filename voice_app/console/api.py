@@ -136,7 +136,7 @@ ROUTES: Final = (
             "by": ", ".join(f"`{name}`" for name in GROUPINGS),
             "from": "opened then or later; a week before `to`, if it is left out",
             "to": "opened before; a day counts to its end",
-            "offset": "minutes by which days begin before those of UTC",
+            "zone": "where days begin, e.g. `Europe/Berlin`; VOICE_APP_TIMEZONE, if it is left out",
         },
     ),
     ApiRoute("GET", "/status", Role.WATCH, Answers.status, "How the servers are.", health.ServerStatus),

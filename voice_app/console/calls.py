@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Literal, Self, cast
 
 import msgspec
@@ -47,7 +47,7 @@ class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
     """The call that was read last: when it was opened, and its SID."""
 
     @classmethod
-    def of(cls, given: Mapping[str, str]) -> Self:
+    def of(cls, given: Mapping[str, str], zone: tzinfo = UTC) -> Self:
         """What a query string asks for: the names of the fields, and ``from``, ``to``, ``text``, ``cursor``.
 
         Raises:
@@ -74,8 +74,8 @@ class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
             outcome=given.get("outcome", ""),
             reason=given.get("reason", ""),
             flags=flags,
-            since=moment("from", given.get("from", "")),
-            until=moment("to", given.get("to", ""), end=True),
+            since=moment("from", given.get("from", ""), zone),
+            until=moment("to", given.get("to", ""), zone, end=True),
             said=given.get("text", ""),
             limit=_limit(given.get("limit", "50")),
             after=_cursor(given.get("cursor", "")),
@@ -193,8 +193,8 @@ def call_row(call: CallRecord, labels: Iterable[str]) -> CallRow:
 # --- what a query string says -----------------------------------------------------------------------
 
 
-def moment(name: str, text: str, *, end: bool = False) -> float | None:
-    """A date or time in UTC, or with its own offset, in seconds since the epoch; empty: `None`.
+def moment(name: str, text: str, zone: tzinfo = UTC, *, end: bool = False) -> float | None:
+    """A date or time in a zone, or with its own offset, in seconds since the epoch; empty: `None`.
 
     The ``end`` of a day is the beginning of the next. Raises `ValueError`.
     """
@@ -206,7 +206,7 @@ def moment(name: str, text: str, *, end: bool = False) -> float | None:
         found = datetime.fromisoformat(text.replace(" ", "+"))
         if end and len(text) <= len("2026-11-22"):
             found += timedelta(days=1)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        return (found if found.tzinfo else found.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError):
         raise ValueError(f"{name}: {text!r} should look like 2026-11-22 or 2026-11-22T14:30Z") from None
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import msgspec
 from markupsafe import Markup
@@ -46,19 +47,21 @@ _WIDTH, _HEIGHT = 640, 260
 _LABELS: Final = 7
 """Under a chart, about."""
 _NOT_SHOWN: Final = frozenset({"script", "style", "desc", "title"})
-_SECONDS: Final = {"hour": 3600.0, "day": 86_400.0}
+_TIMES: Final = ("hour", "day")
 
 
 def figures_routes(pages: Pages, services: Services) -> list[BaseRoute]:
     """Under ``/console``."""
-    journal = services.journal
+    journal, settings = services.journal, services.settings
 
     async def page(request: Request, visitor: Visitor) -> Response:
         given, problem = filters_of(request.query_params), ""
         try:
-            query = FigureQuery.of(given)
+            query = FigureQuery.of(given, settings.zone)
         except ValueError as error:
-            query, problem = FigureQuery(since=time.time() - 86_400, until=time.time()), str(error)
+            now = time.time()
+            query, problem = FigureQuery(since=now - 86_400, until=now, zone=settings.zone), str(error)
+        day = partial(_day, query.zone)
         found = await figures(journal, query)
         before = await figures(journal, msgspec.structs.replace(query.before, by="total"))
         return pages.show(
@@ -69,9 +72,10 @@ def figures_routes(pages: Pages, services: Services) -> list[BaseRoute]:
             problem=problem,
             by=query.by,
             groups=GROUPS,
-            since=_day(query.since),
-            until=_day(query.until - 1),
-            days=_day,
+            since=day(query.since),
+            until=day(query.until - 1),
+            days=day,
+            zone=query.zone.key,
             query=urlencode(given),
             found=found,
             rows=found.rows[-MOST_ROWS:],
@@ -83,7 +87,7 @@ def figures_routes(pages: Pages, services: Services) -> list[BaseRoute]:
 
     async def spreadsheet(request: Request, visitor: Visitor) -> Response:
         try:
-            found = await figures(journal, FigureQuery.of(filters_of(request.query_params)))
+            found = await figures(journal, FigureQuery.of(filters_of(request.query_params), settings.zone))
         except ValueError as error:
             raise HTTPException(400, f"{error}.") from None
         return Response(
@@ -98,16 +102,21 @@ def figures_routes(pages: Pages, services: Services) -> list[BaseRoute]:
     ]
 
 
-def _day(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+def _day(zone: ZoneInfo, at: float) -> str:
+    return datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d")
 
 
 def _calls_of(found: CallFigures, row: FigureRow | None) -> str:
     """The list of the calls that a row counts; without one of all that are counted."""
     since, until, named = found.since, found.until, {}
-    if row is not None and found.by in _SECONDS:
-        since = max(since, datetime.fromisoformat(row.key).replace(tzinfo=UTC).timestamp())
-        until = min(until, since + _SECONDS[found.by])
+    if row is not None and found.by in _TIMES:
+        begin = datetime.fromisoformat(row.key)
+        if found.by == "day":  # of 23, 24 or 25 hours
+            begin = begin.replace(tzinfo=ZoneInfo(found.zone))
+            end = (begin + timedelta(days=1)).timestamp()
+        else:
+            end = begin.timestamp() + 3600
+        since, until = max(since, begin.timestamp()), min(until, end)
     elif row is not None and found.by != "total":
         named = {found.by: row.key}
     times = {"from": _moment(since), "to": _moment(until)}
@@ -116,7 +125,7 @@ def _calls_of(found: CallFigures, row: FigureRow | None) -> str:
 
 def _moment(at: float) -> str:
     moment = datetime.fromtimestamp(at, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}" if at % 60 else f"{moment:%Y-%m-%dT%H:%M}"
+    return f"{moment:%Y-%m-%dT%H:%M:%S}Z" if at % 60 else f"{moment:%Y-%m-%dT%H:%M}Z"
 
 
 # --- charts ---------------------------------------------------------------------------------------
@@ -125,7 +134,7 @@ def _moment(at: float) -> str:
 def _charts(found: CallFigures, visitor: Visitor) -> list[tuple[str, list[str], Markup]]:
     """Title, names of the series, and SVG of each chart that has something to show."""
     most = sorted(found.rows, key=lambda row: -row.calls)[:MOST_BARS]
-    rows = found.rows[-MOST_BARS:] if found.by in _SECONDS else most
+    rows = found.rows[-MOST_BARS:] if found.by in _TIMES else most
     labels = [visitor.shown(_label(found.by, row.key)) for row in rows]
     charts = []
     for title, of in _series(found.total.costs):
@@ -167,7 +176,7 @@ def _cost(currency: str, row: FigureRow) -> float | None:
 
 
 def _label(by: Grouping, key: str) -> str:
-    if by not in _SECONDS:
+    if by not in _TIMES:
         return key or "–"
     return f"{datetime.fromisoformat(key):{'%d %b' if by == 'day' else '%d %b %H:%M'}}"
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -14,11 +15,12 @@ from voice_app.calls.spreadsheet import line
 from voice_app.console.calls import moment
 from voice_app.journal import Journal
 from voice_app.journal.statistics import APART, BUCKET_MS, GROUPINGS, GroupCount, Grouping, together
+from voice_app.settings import zone_named
 
 DAYS: Final = 7
 """As many are counted where nothing else is asked for."""
 MOST_DAYS: Final = 400
-_TIMES: Final = {"hour": "%Y-%m-%dT%H:00", "day": "%Y-%m-%d"}
+_UTC: Final = ZoneInfo("UTC")
 
 
 class FigureRow(msgspec.Struct, kw_only=True):
@@ -68,6 +70,8 @@ class CallFigures(msgspec.Struct, kw_only=True):
     since: float
     until: float
     """Opened since and before, in seconds since the epoch."""
+    zone: str
+    """Where hours and days begin."""
     total: FigureRow
     rows: list[FigureRow]
 
@@ -78,52 +82,63 @@ class FigureQuery(msgspec.Struct, frozen=True, kw_only=True):
     by: Grouping = "day"
     since: float
     until: float
-    offset: int = 0
-    """By how many seconds hours and days are before those of UTC."""
+    zone: ZoneInfo = _UTC
+    """Where hours and days begin."""
 
     @classmethod
-    def of(cls, given: Mapping[str, str]) -> Self:
-        """What a query string asks for: ``by``, ``from``, ``to``, ``offset`` in minutes.
+    def of(cls, given: Mapping[str, str], zone: ZoneInfo = _UTC) -> Self:
+        """What a query string asks for: ``by``, ``from``, ``to``, ``zone``, which is else the one given here.
 
         Raises:
             ValueError: something in it cannot be used. The message says what, and what would do.
         """
-        by, offset = given.get("by", "day"), given.get("offset", "0")
+        by = given.get("by", "day")
         if by not in GROUPINGS:
             raise ValueError(f"by: {by!r} should be {', '.join(GROUPINGS)}")
-        if not offset.lstrip("-").isdecimal() or abs(int(offset[:6])) > 24 * 60:
-            raise ValueError(f"offset: {offset!r} should be minutes, from -1440 to 1440")
-        until = moment("to", given.get("to", ""), end=True) or time.time()
-        since = moment("from", given.get("from", ""))
+        try:
+            zone = zone_named(name) if (name := given.get("zone", "")) else zone
+        except ValueError as error:
+            raise ValueError(f"zone: {error}") from None
+        until = moment("to", given.get("to", ""), zone, end=True) or time.time()
+        since = moment("from", given.get("from", ""), zone)
         since = until - DAYS * 86_400 if since is None else since
         if not 0 <= until - since <= MOST_DAYS * 86_400:
             raise ValueError(f"from, to: they should be at most {MOST_DAYS} days apart, the earlier first")
-        return cls(by=by, since=since, until=until, offset=int(offset) * 60)
+        return cls(by=by, since=since, until=until, zone=zone)
 
     @property
     def before(self) -> FigureQuery:
         """The same of the week before, to compare."""
-        week = timedelta(days=7).total_seconds()
-        return msgspec.structs.replace(self, since=self.since - week, until=self.until - week)
+
+        def earlier(at: float) -> float:
+            return (datetime.fromtimestamp(at, self.zone) - timedelta(days=7)).timestamp()
+
+        return msgspec.structs.replace(self, since=earlier(self.since), until=earlier(self.until))
 
 
 async def figures(journal: Journal, query: FigureQuery) -> CallFigures:
     """Count calls. Raises `JournalError`."""
-    asked = (query.since, query.until, query.offset)
+    asked = (query.since, query.until, query.zone)
     groups = await journal.count(query.by, *asked)
     total = groups if query.by in APART else await journal.count("total", *asked)
     return CallFigures(
         by=query.by,
         since=query.since,
         until=query.until,
+        zone=query.zone.key,
         total=_row(together(total), ""),
         rows=[_row(group, _key(query, group.key)) for group in groups],
     )
 
 
 def _key(query: FigureQuery, key: str) -> str:
-    layout = _TIMES.get(query.by)
-    return key if layout is None else datetime.fromtimestamp(int(key) + query.offset, UTC).strftime(layout)
+    match query.by:
+        case "day":
+            return datetime.fromtimestamp(int(key), UTC).date().isoformat()
+        case "hour":  # with its offset: an hour in autumn is there twice
+            return datetime.fromtimestamp(int(key), query.zone).isoformat(timespec="minutes")
+        case _:
+            return key
 
 
 def _row(group: GroupCount, key: str) -> FigureRow:

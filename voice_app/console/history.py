@@ -53,12 +53,19 @@ class _History:
     def __init__(self, pages: Pages, services: Services) -> None:
         self._pages = pages
         self._services = services
+        self._zone = services.settings.zone
         self._agents = sorted({services.settings.agent, *services.named_agents})
 
     async def calls(self, request: Request, visitor: Visitor) -> Response:
         given, found, problem = filters_of(request.query_params), CallPage([], None), ""
+        shown = dict(given)
         try:
-            found = await list_calls(self._services.journal, CallQuery.of(given))
+            query = CallQuery.of(given, self._zone)
+            shown |= {
+                "from": self._field(given.get("from", ""), query.since),
+                "to": self._field(given.get("to", ""), query.until),
+            }
+            found = await list_calls(self._services.journal, query)
         except ValueError as error:
             problem = str(error)
         rest = {name: value for name, value in given.items() if name != "cursor"}
@@ -67,7 +74,8 @@ class _History:
             visitor,
             "calls.html",
             400 if problem else 200,
-            given=defaultdict(str, given),
+            given=defaultdict(str, shown),
+            zone=self._zone.key,
             filtered=bool(rest),
             calls=found.calls,
             next="" if found.next is None else f"?{urlencode(rest | {'cursor': found.next})}",
@@ -77,9 +85,15 @@ class _History:
             agents=self._agents,
         )
 
+    def _field(self, text: str, at: float | None) -> str:
+        """A time as its field has it, which knows no offset; a day stays one."""
+        if at is None or len(text) <= len("2026-11-22"):
+            return text
+        return datetime.fromtimestamp(at, self._zone).strftime("%Y-%m-%dT%H:%M:%S")
+
     async def spreadsheet(self, request: Request, visitor: Visitor) -> Response:
         try:
-            query = CallQuery.of(filters_of(request.query_params))
+            query = CallQuery.of(filters_of(request.query_params), self._zone)
         except ValueError as error:
             raise HTTPException(400, f"{error}.") from None
         rows = _spreadsheet(self._services.journal, msgspec.structs.replace(query, limit=MOST), visitor)

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
+from datetime import UTC, tzinfo
 from pathlib import Path
 from secrets import randbits
 from types import TracebackType
@@ -313,7 +314,7 @@ class Journal:
         return await self._breaker.ask(self._store.labels, call_sids, within=_LIST_SECONDS)
 
     async def count(
-        self, grouping: Grouping, since: float, until: float, offset: int = 0
+        self, grouping: Grouping, since: float, until: float, zone: tzinfo = UTC
     ) -> list[GroupCount]:
         """Calls counted in groups; see ``statistics.count``.
 
@@ -321,7 +322,7 @@ class Journal:
             JournalError: the database cannot be read.
         """
         await self.settle(_PATIENCE_SECONDS)
-        asked = (self._store.database, grouping, since, until, offset)
+        asked = (self._store.database, grouping, since, until, zone)
         return await self._breaker.ask(count, *asked, within=_LIST_SECONDS)
 
     async def call(self, call_sid: str) -> CallRecord | None:

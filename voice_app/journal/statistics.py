@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import pairwise
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
 import msgspec
-from sqlalchemy import Integer, Select, and_, case, cast, exists, func, literal, not_, or_, select, text
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    Select,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from voice_app.journal.database import Database
@@ -28,7 +44,8 @@ class GroupCount(msgspec.Struct, kw_only=True):
     """What was counted of one group of calls."""
 
     key: str
-    """As the grouping has it; of hours and days the seconds since the epoch at which they begin."""
+    """As the grouping has it; of an hour the seconds since the epoch at which it begins, and of a day those
+    at which it would begin in UTC."""
     calls: int = 0
     closed: int = 0
     contained: int = 0
@@ -46,14 +63,14 @@ class GroupCount(msgspec.Struct, kw_only=True):
 
 
 def count(
-    database: Database, grouping: Grouping, since: float, until: float, offset: int = 0
+    database: Database, grouping: Grouping, since: float, until: float, zone: tzinfo = UTC
 ) -> list[GroupCount]:
     """Count the calls that were opened since then and before, by group, in the order of their keys.
 
     Args:
         since: in seconds since the epoch.
         until: likewise.
-        offset: by how many seconds hours and days are before those of UTC.
+        zone: where hours and days begin, also on days on which its clocks are changed.
     """
     found: dict[str, GroupCount] = {}
 
@@ -61,7 +78,7 @@ def count(
         return found.setdefault(str(key), GroupCount(key=str(key), flags={}, delays={}, sounds={}, costs={}))
 
     with database.reading() as connection:
-        for query, take in _queries(database, grouping, since, until, offset):
+        for query, take in _queries(database, grouping, since, until, zone):
             for row in connection.execute(query):
                 take(group(row[0]), row)
     return sorted(found.values(), key=lambda item: item.key)
@@ -88,10 +105,10 @@ def _add(total: dict[_Key, _Number], more: Mapping[_Key, _Number]) -> None:
 
 
 def _queries(
-    database: Database, grouping: Grouping, since: float, until: float, offset: int
+    database: Database, grouping: Grouping, since: float, until: float, zone: tzinfo
 ) -> Iterator[tuple[Select[Any], Any]]:
     """What to ask, each with what its rows are for."""
-    key, base = _grouped(grouping, offset)
+    key, base = _grouped(database, grouping, shifts(zone, since, until))
     within = (calls.c.opened_at >= since, calls.c.opened_at < until, calls.c.call_sid.startswith("CA"))
     over = calls.c.closed_at.is_not(None)
     lost = exists().where(labels.c.call_id == calls.c.id, labels.c.label.in_(_NOT_CONTAINED))
@@ -174,7 +191,37 @@ def _take_told(group: GroupCount, row: Any) -> None:
         (group.delays if kind == "reply" else group.sounds)[step] = number
 
 
-def _grouped(grouping: Grouping, offset: int) -> tuple[ColumnElement[Any], Any]:
+def shifts(zone: tzinfo, since: float, until: float) -> list[tuple[float, int]]:
+    """From when on a zone is how many seconds before UTC, in this time: one pair, and one for each change."""
+
+    def offset(at: float) -> int:
+        found = datetime.fromtimestamp(at, zone).utcoffset() or timedelta()
+        return int(found.total_seconds())
+
+    found, at = [(since, offset(since))], since
+    while at < until:
+        day = min(at + _SECONDS["day"], until)
+        if offset(day) != found[-1][1]:
+            low, high = int(at), int(day) + 1
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if offset(middle) == found[-1][1] else (low, middle)
+            found.append((float(high), offset(high)))
+        at = day
+    return found
+
+
+def _offset(changes: list[tuple[float, int]]) -> ColumnElement[int]:
+    """How many seconds the zone is before UTC when a call is opened."""
+    if len(changes) == 1:
+        return literal(changes[0][1], Integer)
+    whens = [(calls.c.opened_at < following, offset) for (_, offset), (following, _) in pairwise(changes)]
+    return case(*whens, else_=changes[-1][1])
+
+
+def _grouped(
+    database: Database, grouping: Grouping, changes: list[tuple[float, int]]
+) -> tuple[ColumnElement[Any], Any]:
     """The key of a group, and what makes a query one by groups."""
     labelled = labels.alias()
     key: ColumnElement[Any]
@@ -182,9 +229,11 @@ def _grouped(grouping: Grouping, offset: int) -> tuple[ColumnElement[Any], Any]:
         case "total":
             key = literal("")
         case "hour" | "day":
-            seconds = _SECONDS[grouping]
-            moved = cast(calls.c.opened_at + offset, Integer)
-            key = moved - moved % seconds - offset
+            seconds, offset = _SECONDS[grouping], _offset(changes)
+            moved = calls.c.opened_at + offset
+            # PostgreSQL rounds where SQLite cuts.
+            whole = cast(func.floor(moved) if database.shared else moved, BigInteger)
+            key = whole - whole % seconds - (offset if grouping == "hour" else 0)
         case "number":
             outbound = calls.c.direction.startswith("outbound")
             key = case((outbound, calls.c.from_address), else_=calls.c.to_address)

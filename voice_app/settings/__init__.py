@@ -13,7 +13,7 @@ from voice_app.settings.server import (
     environment_name,
 )
 from voice_app.settings.users import USER_NAME, Role, Users, hash_of_key, password_hasher, read_users
-from voice_app.settings.values import E164, plain_address, webhook_key
+from voice_app.settings.values import E164, plain_address, webhook_key, zone_named
 
 __all__ = [
     "E164",
@@ -45,4 +45,5 @@ __all__ = [
     "sentences",
     "unknown_keys",
     "webhook_key",
+    "zone_named",
 ]

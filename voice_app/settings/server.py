@@ -6,6 +6,7 @@ import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
@@ -19,6 +20,7 @@ from voice_app.settings.values import (
     ApiKeySid,
     ConfigurationId,
     PhoneNumber,
+    ZoneName,
     matching,
     reportable,
     webhook_key,
@@ -119,6 +121,11 @@ class Settings(ModelSettings, NumberSettings):
         le=100_000,
         description="so many frames of each ConversationRelay session are kept in the journal, without "
         "secrets, for the page of the call; 0: none",
+    )
+    timezone: ZoneName = Field(
+        "UTC",
+        description="days and hours of figures, and dates that lists are filtered by, are those of this "
+        "zone, e.g. `Europe/Berlin`",
     )
     guard: Literal["strict", "lenient"] = Field(
         "strict", description="whether a configuration that cannot be read stops the start"
@@ -411,6 +418,11 @@ class Settings(ModelSettings, NumberSettings):
     def has_memory(self) -> bool:
         """Whether callers are looked up in Twilio's Memory: its store comes with the configuration."""
         return self.conversation_configuration is not None and self.memory_seconds > 0
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Where days begin at midnight."""
+        return ZoneInfo(self.timezone)
 
     @property
     def origin(self) -> str:

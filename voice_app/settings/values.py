@@ -9,6 +9,7 @@ import re
 from contextlib import suppress
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator
 
@@ -28,6 +29,19 @@ def matching(pattern: str | re.Pattern[str], looks_like: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def zone_named(name: str) -> ZoneInfo:
+    """A time zone of the IANA database. Raises `ValueError`."""
+    try:
+        return ZoneInfo(name[:100])
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("it should be a time zone, such as Europe/Berlin") from None
+
+
+def _zone_name(name: str) -> str:
+    return zone_named(name).key
+
+
+ZoneName = Annotated[str, AfterValidator(_zone_name)]
 AccountSid = Annotated[str, matching(r"AC[0-9a-fA-F]{32}", "AC and 32 hexadecimal digits")]
 ApiKeySid = Annotated[str, matching(r"SK[0-9a-fA-F]{32}", "SK and 32 hexadecimal digits")]
 MAY_BE_EMPTY: Final = "may be empty"
