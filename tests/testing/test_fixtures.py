@@ -56,7 +56,7 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_project_tests_its_agent(tmp_path: Path) -> None:
     """Words, keys, interruptions, silence, handoffs, lost lines, models, tapes: ``project/passing.py``."""
     out = pytest_run("passing.py", tmp_path)
-    assert re.search(r"(?m)^14 passed", out), out
+    assert re.search(r"(?m)^15 passed", out), out
 
 
 def test_a_failure_shows_the_call_as_a_dialogue(failed: str) -> None:

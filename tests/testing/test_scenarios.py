@@ -8,6 +8,7 @@ import re
 import resource
 import shutil
 import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -304,6 +305,115 @@ async def test_a_line_that_cannot_be_opened_is_a_usage_error(folder: Path, proce
     assert result.code == 2
     told = "VOICE_APP_AGENT=an_agent:agnet: an_agent has no agnet; did you mean agent?"
     assert f"failing.yaml: {told}\n" in result.err
+
+
+# --- the world in which a call takes place --------------------------------------------------------
+
+CLOCK = """
+from datetime import datetime
+from voice_app import Transfer
+
+async def agent(call, turn):
+    if "person" in turn.text:
+        yield "One moment. "
+        yield Transfer(reason="asked", summary="A person.")
+    else:
+        yield f"It is {datetime.now():%A %H:%M}."
+"""
+TIMES = """
+name: Open
+agent: a_clock:agent
+settings: {handoff: handoff.toml, silence_seconds: "0"}
+given: {at: "2026-11-30 10:15 Europe/Berlin"}
+steps:
+  - says: What time is it?
+  - hears: It is Monday 10:15
+  - is_silent: 1800
+  - says: What time is it now?
+  - hears: It is Monday 10:45
+  - says: A person, please.
+  - is_put_through
+---
+name: Closed
+agent: a_clock:agent
+settings: {handoff: handoff.toml}
+given: {at: "2026-11-30T20:15:00+01:00"}
+steps:
+  - says: A person, please.
+  - is_transferred
+  - hears: leave a message
+"""
+
+
+def test_agents_and_opening_hours_see_the_time_of_day_that_is_given(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    (folder / "a_clock.py").write_text(CLOCK)
+    (folder / "handoff.toml").write_text(
+        '[[target]]\nto = ["+15550190005"]\nhours = "Mo-Fr 09:00-18:00"\nzone = "Europe/Berlin"\n'
+    )
+    (folder / "times.yaml").write_text(TIMES)
+    before = time.time()
+    for variant in read_scenarios([folder / "times.yaml"]):
+        result = run_variant(variant)
+        assert result.passed, f"{result.failure}\n{result.dialogue}"
+    assert before <= time.time() < before + 3600
+
+
+@pytest.mark.parametrize(
+    "fault", ["away_seconds: 20", "slow_seconds: 0.3", "away_seconds: 5, slow_seconds: 2"]
+)
+def test_a_call_goes_on_while_the_database_is_away_or_slow(
+    folder: Path, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "one.yaml").write_text(
+        f"name: A database\nagent: an_agent:agent\ngiven: {{database: {{{fault}}}}}\nsteps:\n"
+        "  - says: Where is my order?\n  - hears: asked 1 times\n  - is_silent: 7\n"
+        "  - says: My order?\n  - hears: asked 2 times\n  - says: bye\n  - is_hung_up_on\n"
+    )
+    (variant,) = read_scenarios([folder / "one.yaml"])
+    result = run_variant(variant)
+    assert result.passed, f"{result.failure}\n{result.dialogue}"
+
+
+def test_a_database_that_is_away_writes_nothing_until_it_is_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+
+    async def waits() -> tuple[int, int]:
+        async with open_line(line_settings(folder, {"agent": "an_agent:agent"})) as line:
+            line.database.is_away(30)
+            caller = line.caller()
+            await caller.says("My order?")
+            await caller.hears("asked 1 times")
+            waiting = line.services.journal.waiting
+            await caller.is_silent(60)
+            return waiting, line.services.journal.waiting
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        away, back = runner.run(waits())
+    assert away > 3
+    assert back < away
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("{at: tomorrow}", "given.at: 'tomorrow' is no time such as 2026-12-24 18:30 Europe/Berlin"),
+        ("{at: 2026-12-24 18:30 Europe/Belin}", "is no time such as 2026-12-24 18:30 Europe/Berlin"),
+        ("{databse: {}}", "databse is no key here: did you mean database?"),
+        ("{database: {away: 5}}", "away is no key here: did you mean away_seconds?"),
+    ],
+)
+def test_a_mistake_in_what_is_given_is_told(tmp_path: Path, given: str, told: str) -> None:
+    (tmp_path / "bad.yaml").write_text(f"name: bad\ngiven: {given}\nsteps: [{{says: Hello}}]\n")
+    with pytest.raises(ScenarioError) as caught:
+        read_scenarios([tmp_path / "bad.yaml"])
+    assert told in "\n".join(caught.value.problems)
 
 
 # --- from a call ----------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ from voice_app.testing.virtual_time import VirtualLoop
 
 PATIENCE_SECONDS: Final = 120.0
 """So long the caller waits for a person, or what no agent's turn tells of; seconds of the call."""
+AT_ONCE_SECONDS: Final = 30.0
+"""A longer silence is waited for in parts: what is waited for on a call has to happen within a minute."""
 AFTERWARDS_SECONDS: Final = 2.0
 """So long they listen on once the agent seems to be done."""
 BETWEEN_BURSTS_SECONDS: Final = 0.4
@@ -195,7 +197,8 @@ class Caller:
         await self._take_the_word(asks=False)
         begun = self._now()
         with suppress(CallOverError):
-            await self.call.while_it_lasts(asyncio.sleep(seconds))
+            while not self.call.over.is_set() and (left := begun + seconds - self._now()) > 0:
+                await self.call.while_it_lasts(asyncio.sleep(min(left, AT_ONCE_SECONDS)))
         self._own_silences.append((begun, self._now()))
 
     @on_the_line

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import aiohttp
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import OperationalError
 
 from voice_app import server
 from voice_app.app import build_services, twilio_api, vocabulary_of
@@ -28,7 +30,7 @@ from voice_app.sandbox.twilio.app import serve
 from voice_app.server.sandbox import furnished
 from voice_app.settings import Settings, SettingsError, environment_name, load
 from voice_app.testing.caller import Caller
-from voice_app.testing.scenario import LineQuality
+from voice_app.testing.scenario import LineQuality, moment
 from voice_app.testing.twilio_double import TwilioDouble
 from voice_app.testing.virtual_time import VirtualLoop
 from voice_app.twiml.templates import DEFAULT_LANGUAGE
@@ -93,6 +95,53 @@ def _field(name: str) -> str:
     return name
 
 
+class LineDatabase:
+    """The database of a line's journal: good, until a test says otherwise. Seconds are those of the call."""
+
+    def __init__(self, file: Path, loop: VirtualLoop) -> None:
+        self._file = file
+        self._loop = loop
+        self._away = 0
+        """Absences that go on."""
+        self._slow_by = 0.0
+        self._strikes = False
+
+    def is_away(self, seconds: float) -> None:
+        """For so long from now on, no statement is run: each fails at once."""
+        self._away += 1
+        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self._comes_back)
+        self._strike()
+
+    def is_slow(self, seconds: float) -> None:
+        """From now on each statement takes so much longer."""
+        self._slow_by = seconds
+        self._strike()
+
+    def close(self) -> None:
+        """Let it be as it is."""
+        self._away, self._slow_by = 0, 0.0
+        if self._strikes:
+            event.remove(Engine, "before_cursor_execute", self._before)
+            self._strikes = False
+
+    def _strike(self) -> None:
+        if not self._strikes:
+            event.listen(Engine, "before_cursor_execute", self._before)
+            self._strikes = True
+
+    def _comes_back(self) -> None:
+        self._away = max(0, self._away - 1)
+
+    def _before(self, connection: Connection, *_: Any) -> None:
+        """What the engines of SQLAlchemy call before each statement, in the thread that runs it."""
+        if connection.engine.url.database != str(self._file):
+            return
+        if self._away:
+            raise OperationalError("the database is away, as the test wants it", None, Exception("away"))
+        if self._slow_by:
+            self._loop.sleep_in_thread(self._slow_by)
+
+
 @dataclass(slots=True, eq=False)
 class PhoneLine:
     """A server that can be phoned, and who may be reached on it."""
@@ -102,6 +151,8 @@ class PhoneLine:
     twilio: TwilioDouble
     phone: Phone
     loop: VirtualLoop
+    database: LineDatabase
+    """The journal's; it may be away, or slow."""
     people: list[Person] = field(default_factory=list)
     """Who is reached when somebody is rung: the first, the second, …; behind the last of them nobody is."""
     quality: LineQuality = field(default_factory=LineQuality)
@@ -123,6 +174,13 @@ class PhoneLine:
             seed=seed,
             seconds_to_speak=None if pace is None else lambda text: seconds_to_speak(text) / pace,
         )
+
+    def is_at(self, when: str) -> None:
+        """Have it be another time from now on: ``2026-12-24 18:30 Europe/Berlin``, and UTC without a zone.
+
+        Raises `ValueError`, or `ModuleNotFoundError`: time-machine is needed, as the extra `testing` has it.
+        """
+        self.loop.call_soon_threadsafe(self.loop.set_time_of_day, moment(when))
 
     @property
     def language(self) -> str:
@@ -162,6 +220,8 @@ async def open_line(settings: Settings) -> AsyncIterator[PhoneLine]:
                     yield line
             finally:
                 await line.hang_up()
+                line.database.close()
+                loop.reset_time_of_day()
 
 
 @asynccontextmanager
@@ -190,4 +250,6 @@ async def _served(settings: Settings, loop: VirtualLoop) -> AsyncIterator[PhoneL
                 transcriber=LocalTranscriber(account),
             ) as phone,
         ):
-            yield PhoneLine(settings, services, TwilioDouble(account, configuration_id), phone, loop)
+            file = Path(settings.database_url.removeprefix("sqlite:///"))
+            double = TwilioDouble(account, configuration_id)
+            yield PhoneLine(settings, services, double, phone, loop, LineDatabase(file, loop))

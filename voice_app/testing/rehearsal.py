@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from voice_app.agents.loader import AgentError
 from voice_app.calls import CallState
@@ -31,6 +31,7 @@ from voice_app.testing.scenario import (
     Outcome,
     Step,
     Variant,
+    moment,
     typed,
 )
 from voice_app.testing.simulation import Simulated, Simulation
@@ -180,6 +181,8 @@ def run_variant(variant: Variant, attempt: int = 1, money: float | None = None) 
 
 async def _run(variant: Variant, attempt: int, money: float | None) -> Rehearsed:
     scenario = variant.scenario
+    if scenario.given.at is not None:
+        cast(VirtualLoop, asyncio.get_running_loop()).set_time_of_day(moment(scenario.given.at))
     with tempfile.TemporaryDirectory() as folder:
         async with _model(scenario.given.model) as model:
             given: dict[str, Any] = dict(scenario.settings)
@@ -259,6 +262,10 @@ async def _play(variant: Variant, line: PhoneLine, attempt: int, money: float | 
         line.twilio.remembers(given.caller, *given.memory, **given.traits)
     for fault in given.twilio:
         line.twilio.fails(fault.path, fault.status, times=fault.times)
+    if given.database.away_seconds:
+        line.database.is_away(given.database.away_seconds)
+    if given.database.slow_seconds:
+        line.database.is_slow(given.database.slow_seconds)
     line.degrade(seed=variant.scenario.seed + attempt - 1, **given.line.model_dump())
     person = RungPerson(line)
     line.people[:] = [Person(kind, says=["Hello, how can I help?"]) for kind in given.people]

@@ -9,11 +9,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from voice_app.sandbox.phone import PersonKind
@@ -194,6 +196,28 @@ class LineQuality(_Part):
         return self.pace.get(language) if isinstance(self.pace, dict) else self.pace
 
 
+class DatabaseFault(_Part):
+    """What is wrong with the journal's database, from the beginning of the call. Seconds of the call."""
+
+    away_seconds: float = Field(0, ge=0, le=3600)
+    """For so long it takes and tells nothing."""
+    slow_seconds: float = Field(0, ge=0, le=60)
+    """Each statement takes so much longer."""
+
+
+def moment(text: str) -> datetime:
+    """A time as ISO 8601 has it, perhaps with the name of its zone; UTC without any. Raises `ValueError`."""
+    stamp, _, zone = text.strip().rpartition(" ")
+    try:
+        if "/" not in zone:
+            found = datetime.fromisoformat(text.strip())
+            return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+        return datetime.fromisoformat(stamp).replace(tzinfo=ZoneInfo(zone))
+    except (ValueError, OSError, ZoneInfoNotFoundError) as error:
+        example = "2026-12-24 18:30 Europe/Berlin"
+        raise ValueError(f"{text!r} is no time such as {example}: {error}") from None
+
+
 class Given(_Part):
     """The world in which the call takes place."""
 
@@ -206,7 +230,17 @@ class Given(_Part):
     model: list[ModelTurn] = []
     """The answers of the model, in order; without any the configured one is asked."""
     twilio: list[TwilioFault] = []
+    database: DatabaseFault = DatabaseFault()
     line: LineQuality = LineQuality()
+    at: str | None = None
+    """When the call takes place: ``2026-12-24 18:30 Europe/Berlin``; agents and opening hours see it."""
+
+    @field_validator("at")
+    @classmethod
+    def _is_a_moment(cls, value: str | None) -> str | None:
+        if value is not None:
+            moment(value)
+        return value
 
 
 class Matrix(_Part):
@@ -456,7 +490,7 @@ def _choices(item: ErrorDetails) -> list[str]:
 _MODELS: Final[Mapping[str, type[_Part]]] = {
     "given": Given, "matrix": Matrix, "steps": Step, "expect": Outcome, "interrupts": Interruption,
     "is_transferred": ExpectedTransfer, "tool_called": ExpectedTool, "tool": ExpectedTool,
-    "model": ModelTurn, "twilio": TwilioFault, "line": LineQuality,
+    "model": ModelTurn, "twilio": TwilioFault, "line": LineQuality, "database": DatabaseFault,
     "persona": ScriptedPersona, "limits": PersonaLimits,
     "success": Outcome, "criteria": Outcome,
 }  # fmt: skip

@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from datetime import datetime
 from typing import Any, Final, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -39,6 +40,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Seconds by which it is ahead."""
         self._hurrying = 0
         self._in_threads = 0
+        self._time_of_day: tuple[Any, Any] | None = None
+        """What has set it, and what moves it."""
         super().__init__(_SkippingSelector(self._may_skip, self._skip))
 
     def run_forever(self) -> None:
@@ -70,6 +73,39 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         finally:
             self._hurrying += 1
 
+    def set_time_of_day(self, moment: datetime) -> None:
+        """Have it be another time, in all of the process; it passes as the loop's does. Needs time-machine.
+
+        Raises `ModuleNotFoundError`.
+        """
+        import time_machine
+
+        self.reset_time_of_day()
+        travel = time_machine.travel(moment, tick=True)
+        self._time_of_day = travel, travel.start()
+
+    def reset_time_of_day(self) -> None:
+        """Have it be the time that it is."""
+        if self._time_of_day is not None:
+            self._time_of_day[0].stop()
+            self._time_of_day = None
+
+    def close(self) -> None:
+        self.reset_time_of_day()
+        super().close()
+
+    def sleep_in_thread(self, seconds: float) -> None:
+        """Sleep in a thread of `run_in_executor`, so many seconds of this loop."""
+
+        async def nap() -> None:
+            self._in_threads -= 1
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                self._in_threads += 1
+
+        asyncio.run_coroutine_threadsafe(nap(), self).result()
+
     async def perform(self, work: Coroutine[Any, Any, T]) -> T:
         """Do something on this loop in a hurry, and give its result to whoever waits, on whatever loop."""
 
@@ -89,6 +125,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _skip(self, seconds: float) -> None:
         self.skipped += seconds
+        if self._time_of_day is not None:
+            self._time_of_day[1].shift(seconds)
 
 
 class _SkippingSelector(selectors.DefaultSelector):

@@ -1,4 +1,5 @@
 import re
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
@@ -47,6 +48,17 @@ async def test_a_bad_line(caller, line):
     await caller.hears("Sorry, what? Sorry, what?")
     assert caller.said == ["I want to know where my order is."]
     assert any("the caller said: I want" in entry.text for entry in caller.dialogue.lines)
+
+
+async def test_a_world(caller, line):
+    line.is_at("2026-12-24 18:30 Europe/Berlin")
+    line.database.is_away(20)
+    await caller.says("Where is my order?")
+    await caller.hears("Order 81")
+    assert datetime.now(UTC).date().isoformat() == "2026-12-24"
+    line.database.is_slow(0.2)
+    await caller.says("bye")
+    await caller.is_hung_up_on()
 
 
 async def test_a_silence(caller, line):
