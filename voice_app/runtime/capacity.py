@@ -62,16 +62,20 @@ class CallRegistry:
         self.sessions: dict[str, Connection] = {}
         """The sessions whose socket is open, by CallSid."""
         self._clock = clock
-        self._expected: dict[str, tuple[ExpectedNext, float]] = {}
+        self._expected: dict[str, ExpectedNext] = {}
+        self._due: dict[ExpectedNext, dict[str, float]] = {what: {} for what in ExpectedNext}
+        """Until when; of each kind the first that is due comes first, as they all take the same time."""
 
     def expect(self, call_sid: str, what: ExpectedNext) -> None:
         """This is expected on the call now, and nothing else."""
-        self._expected[call_sid] = what, self._clock() + what.value
+        self.call_ended(call_sid)
+        self._expected[call_sid] = what
+        self._due[what][call_sid] = self._clock() + what.value
 
     def connected(self, call_sid: str, connection: Connection) -> None:
         """The call's socket is open; one that it had before is not the call's any more."""
         self.sessions[call_sid] = connection
-        self._expected.pop(call_sid, None)
+        self.call_ended(call_sid)
 
     def disconnected(self, call_sid: str, connection: Connection) -> None:
         """A socket of the call is closed; Twilio may have asked what follows before."""
@@ -83,7 +87,8 @@ class CallRegistry:
 
     def call_ended(self, call_sid: str) -> None:
         """Nothing is expected on this call any more."""
-        self._expected.pop(call_sid, None)
+        if (what := self._expected.pop(call_sid, None)) is not None:
+            del self._due[what][call_sid]
 
     @property
     def connecting(self) -> int:
@@ -106,10 +111,12 @@ class CallRegistry:
         return self._count(ExpectedNext.PEOPLE, ExpectedNext.CHOICE, ExpectedNext.STATUS)
 
     def _count(self, *kinds: ExpectedNext) -> int:
+        """How many calls wait for one of these; it is asked with every new call, however many there are."""
         now = self._clock()
-        for call_sid in [sid for sid, (_, until) in self._expected.items() if until <= now]:
-            del self._expected[call_sid]
-        return sum(what in kinds and sid not in self.sessions for sid, (what, _) in self._expected.items())
+        for due in self._due.values():
+            while due and due[first := next(iter(due))] <= now:
+                self.call_ended(first)
+        return sum(len(self._due[what].keys() - self.sessions.keys()) for what in kinds)
 
 
 class LoopDelay:
