@@ -127,7 +127,7 @@ def _queries(
     flagged = labels.alias()
     yield (
         base(select(key, flagged.c.label, func.count()), flagged, flagged.c.call_id == calls.c.id)
-        .where(*within, flagged.c.label >= "flag:", flagged.c.label < "flag;")
+        .where(*within, _is_of_kind(flagged.c.label, "flag"))
         .group_by(text("2")),
         _take_flags,
     )
@@ -142,6 +142,15 @@ def _queries(
         .group_by(*map(text, "234")),
         _take_told,
     )
+
+
+def _is_of_kind(label: ColumnElement[str], kind: str) -> ColumnElement[bool]:
+    """Whether a label of a call is one of this kind.
+
+    In a form that no index has: labels are looked up by their call, since calls of a week are few. By the
+    beginning of the label SQLite would go through those of all calls that there ever were.
+    """
+    return func.substr(label, 1, len(kind) + 1) == f"{kind}:"
 
 
 class _Told(NamedTuple):
@@ -244,7 +253,7 @@ def _grouped(
         joined: Any = calls if other is None else calls.join(other, on)
         if grouping in ("agent", "variant", "reason", "outcome"):
             joined = joined.join(labelled, labelled.c.call_id == calls.c.id)
-            query = query.where(labelled.c.label >= f"{grouping}:", labelled.c.label < f"{grouping};")
+            query = query.where(_is_of_kind(labelled.c.label, grouping))
         return query.select_from(joined).group_by(text("1"))
 
     return key, by_group
