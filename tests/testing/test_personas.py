@@ -423,6 +423,12 @@ def test_what_is_wrong_with_a_persona_is_told_with_what_was_meant(tmp_path: Path
         "name: words\n"
         "matrix: {language: [de-DE]}\n"
         "persona: {opens: {en-US: hi}}\n"
+        "---\n"
+        "name: nothing said\n"
+        "persona: {opens: ' '}\n"
+        "---\n"
+        "name: nothing known\n"
+        "persona: {opens: hi, facts: {zip: ''}}\n"
     )
     with pytest.raises(ScenarioError) as caught:
         read_scenarios([tmp_path])
@@ -438,6 +444,8 @@ def test_what_is_wrong_with_a_persona_is_told_with_what_was_meant(tmp_path: Path
         "8: a scenario has `steps`, a `persona`, or `success` of calls to judge",
         "12: persona: '(' is no regular expression: missing ), unterminated subpattern at position 0",
         " persona: opens has no words in de-DE",
+        "19: persona: `opens`, `answers` and `corrects_with` are words: none is empty",
+        "22: persona.facts: String should match pattern '\\S'",
     ]
 
 

@@ -263,7 +263,7 @@ class ScriptedPersona(_Part):
     opens: Text
     """What they say first: what they want."""
     behaves: list[Behaviour] = []
-    facts: dict[str, str] = {}
+    facts: dict[Annotated[str, Field(pattern=r"\w")], Annotated[str, Field(pattern=r"\S")]] = {}
     """What they know, by the words with which somebody asks for it: ``order number: 4711``."""
     answers: dict[str, Text] = {}
     """What they say to words with a pattern: ``anything else: No, thank you.``."""
@@ -271,9 +271,12 @@ class ScriptedPersona(_Part):
     """What they say before they correct themselves."""
 
     @model_validator(mode="after")
-    def _patterns_compile(self) -> ScriptedPersona:
+    def _can_be_said(self) -> ScriptedPersona:
         for pattern in self.answers:
             Pattern(pattern=pattern)
+        for words in (self.opens, self.corrects_with, *self.answers.values()):
+            if not all(map(str.strip, [words] if isinstance(words, str) else words.values())):
+                raise ValueError("`opens`, `answers` and `corrects_with` are words: none is empty")
         if "wrong language" in self.behaves and (isinstance(self.opens, str) or len(self.opens) < 2):
             raise ValueError("a caller with `wrong language` needs `opens` in two languages")
         return self
