@@ -24,7 +24,7 @@ from voice_app.testing.line import line_settings, open_line
 from voice_app.testing.measures import CallMeasures, measure
 from voice_app.testing.model import ScriptedModel, serve_model
 from voice_app.testing.rehearsal import run_variant
-from voice_app.testing.scenario import SCHEMA, ScenarioError, read_scenarios, schema
+from voice_app.testing.scenario import SCHEMA, Outcome, ScenarioError, Step, read_scenarios, schema
 from voice_app.testing.virtual_time import VirtualLoop
 
 PROJECT = Path(__file__).parent / "project"
@@ -141,34 +141,26 @@ async def test_a_failure_is_shown_with_its_line_and_the_call(folder: Path) -> No
     assert re.sub(r"\d+ s$", "7 s", shown, flags=re.MULTILINE) == SHOWN
 
 
-@pytest.mark.parametrize(
-    ("expected", "told"),
-    [
-        ("heard: tomorrow", 'to hear "tomorrow", but heard "Hello!'),
-        ("not_heard: leaves today", 'not to hear "leaves today", but heard'),
-        ("tool: refund", "that refund() is called, but the tools that were called are: none"),
-        ("outcome: transferred", "to be handed to a person, but the agent has kept the call"),
-        ("outcome: ended", "that the call is ended, but the line is still open"),
-    ],
-)
-def test_each_expectation_of_the_whole_call_fails_by_itself(
-    folder: Path, expected: str, told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(folder)
-    text = FAILING.replace("  - hears: leaves tomorrow\n", f"expect:\n  - {expected}\n")
-    (folder / "one.yaml").write_text(text)
-    (variant,) = read_scenarios([folder / "one.yaml"])
-    result = run_variant(variant)
-    assert result.failure.startswith(f"the caller expected {told}")
-    assert result.line == 0
+async def test_each_kind_of_expectation_that_fails_is_told_at_a_glance(folder: Path) -> None:
+    """As in ``project/failures.txt``, times aside, and how quickly a line that is over is closed."""
+    shutil.copy(PROJECT / "failures.yaml", folder)
+    (folder / "base.json").write_text('{"measures": {"worse than in the baseline": {"turns": 0}}}')
+    result = await voice_app(folder, "rehearse", "failures.yaml", "--baseline", "base.json")
+    assert result.code == 1, result.err
+    shown = re.sub(r"(?m)^ +\d+\.\d  ", "     0.0  ", result.out)
+    shown = shown.replace("     0.0  line      the call is over\n", "")
+    shown = re.sub(r"(?ms)^scenario .*?(?=^✗)", "", shown)  # the tables are looked at elsewhere
+    assert shown == (PROJECT / "failures.txt").read_text("utf-8")
 
 
-def test_a_model_that_has_no_answer_left_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-    text = FAILING.replace("agent: an_agent:agent\n", "given: {model: [{says: Hello.}]}\n")
-    (folder / "one.yaml").write_text(text.replace("steps:", "steps:\n  - says: Hi."))
-    (variant,) = read_scenarios([folder / "one.yaml"])
-    assert run_variant(variant).failure.endswith('`given: model` has no answer to "Where is my order?"')
+def test_a_scenario_fails_for_every_kind_of_expectation() -> None:
+    variants = read_scenarios([PROJECT / "failures.yaml"])
+    tried = {variant.scenario.steps[-1].verb for variant in variants}
+    tried |= {
+        name for variant in variants for wanted in variant.scenario.expect for name in wanted.model_fields_set
+    }
+    does = {"presses", "is_silent", "drops", "person_says", "person_hangs_up"}
+    assert tried >= Step.model_fields.keys() - does - {"hangs_up"} | Outcome.model_fields.keys()
 
 
 async def test_results_are_json_and_several_processes_come_to_the_same(folder: Path) -> None:
