@@ -129,10 +129,10 @@ class ScriptedCaller:
         return [" ".join(found[:at]), " ".join(found[at:])]
 
     def _mumbled(self, words: str) -> str:
-        """The words without some of them; of a single one its beginning is lost."""
+        """The words without some of them; of a single one its beginning is lost, or nothing."""
         found = words.split()
         if len(found) == 1:
-            return found[0][len(found[0]) // 2 :]
+            return found[0][self._random.randrange(max(1, len(found[0]) - 1)) :]
         lost = set(self._random.sample(range(len(found)), max(1, round(len(found) * SHARE_LOST))))
         return " ".join(word for at, word in enumerate(found) if at not in lost)
 
