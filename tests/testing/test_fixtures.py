@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from support.projects import pytest_of
 
 PROJECT = Path(__file__).parent / "project"
 SHOWN = """
@@ -33,18 +33,10 @@ failing.py:8: CallFailure
 
 def pytest_run(file: str, folder: Path) -> str:
     """What pytest prints of one file of the project, its seconds aside."""
-    options = ("-q", "-p", "no:cacheprovider", "-p", "voice_app.testing.plugin", "--confcutdir=.")
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, "-c", "/dev/null", str(PROJECT / file)],
-        cwd=PROJECT,
-        env={"PATH": "", "PYTHONPATH": str(PROJECT), "COLUMNS": "80", "PYTHONDONTWRITEBYTECODE": "1"}
-        | {"TMPDIR": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+    _, out = pytest_of(
+        PROJECT, "-c", "/dev/null", "--confcutdir=.", f"--basetemp={folder}/own", str(PROJECT / file)
     )
-    return re.sub(r"(?m)^ +\d+\.\d  ", "  0.0  ", ran.stdout + ran.stderr)
+    return re.sub(r"(?m)^ +\d+\.\d  ", "  0.0  ", out)
 
 
 @pytest.fixture(scope="module")
