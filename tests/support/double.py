@@ -15,20 +15,19 @@ from voice_app.sandbox.twilio.app import serve
 @contextmanager
 def served(account: SandboxAccount) -> Iterator[str]:
     """Serve while the block runs, and give the base URL."""
-    started: Future[str] = Future()
+    started: Future[tuple[str, asyncio.AbstractEventLoop]] = Future()
     stop = asyncio.Event()
 
     async def main() -> None:
         async with serve(double_app(account)) as url:
-            started.set_result(url)
+            started.set_result((url, asyncio.get_running_loop()))
             await stop.wait()
 
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
     thread.start()
+    url, loop = started.result(10)
     try:
-        yield started.result(10)
+        yield url
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)
-        loop.close()
