@@ -35,7 +35,7 @@ steps:
 """
 BAD = (
     "{delay_ms: 300, jitter_ms: 200, word_errors: 0.2, homophones: 0.5, dropped_beginnings: 0.3, "
-    "wrong_language: 0.3, split_prompts: 0.5}"
+    "wrong_language: 0.3}"
 )
 rates = st.floats(0, 1)
 sentences = st.lists(

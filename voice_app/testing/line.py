@@ -180,7 +180,7 @@ class PhoneLine:
 
         Raises `ValueError`, or `ModuleNotFoundError`: time-machine is needed, as the extra `testing` has it.
         """
-        self.loop.call_soon_threadsafe(self.loop.set_time_of_day, moment(when))
+        self.loop.set_time_of_day(moment(when))
 
     @property
     def language(self) -> str:

@@ -182,7 +182,11 @@ def run_variant(variant: Variant, attempt: int = 1, money: float | None = None) 
 async def _run(variant: Variant, attempt: int, money: float | None) -> Rehearsed:
     scenario = variant.scenario
     if scenario.given.at is not None:
-        cast(VirtualLoop, asyncio.get_running_loop()).set_time_of_day(moment(scenario.given.at))
+        try:
+            cast(VirtualLoop, asyncio.get_running_loop()).set_time_of_day(moment(scenario.given.at))
+        except ModuleNotFoundError:
+            told = f"{variant.file}: `at` needs time-machine: pip install 'voice-app[testing]'"
+            raise SettingsError([told]) from None
     with tempfile.TemporaryDirectory() as folder:
         async with _model(scenario.given.model) as model:
             given: dict[str, Any] = dict(scenario.settings)
