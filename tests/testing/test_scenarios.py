@@ -371,6 +371,16 @@ def test_a_call_goes_on_while_the_database_is_away_or_slow(
     assert result.passed, f"{result.failure}\n{result.dialogue}"
 
 
+async def test_a_time_of_day_without_what_sets_it_is_a_usage_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "time_machine", None)
+    (folder / "times.yaml").write_text("name: Now\ngiven: {at: 2026-11-30 10:15}\nsteps: [{says: Hello}]\n")
+    result = await voice_app(folder, "rehearse", "times.yaml")
+    assert result.code == 2
+    assert "times.yaml: `at` needs time-machine: pip install 'voice-app[testing]'" in result.err
+
+
 def test_a_database_that_is_away_writes_nothing_until_it_is_back(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
