@@ -264,9 +264,9 @@ async def test_a_caller_is_forgotten_while_the_server_runs_and_may_call_again(
             assert finished.code == 0, finished.err
             async with asyncio.timeout(20):
                 while True:
-                    [call] = [item async for item in journal.select(Selection(address=caller))]
-                    if call.closed_at is not None:
-                        return call.call_sid
+                    async for call in journal.select(Selection(address=caller)):
+                        if call.closed_at is not None:
+                            return call.call_sid
                     await asyncio.sleep(0.05)
 
         first = await phoned()

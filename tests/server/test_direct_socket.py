@@ -112,7 +112,9 @@ async def received_of(chunks: Iterable[bytes]) -> list[str]:
         await receive()
 
     received: list[str] = []
-    config = uvicorn.Config(app, ws=SocketProtocol, ws_per_message_deflate=False, lifespan="off")
+    config = uvicorn.Config(
+        app, ws=SocketProtocol, ws_per_message_deflate=False, lifespan="off", log_config=None
+    )
     protocol = SocketProtocol(config=config, server_state=ServerState(), app_state={})
     protocol.connection_made(Mock(spec=asyncio.Transport, **{"is_closing.return_value": False}))
     client = ClientProtocol(parse_uri("ws://localhost/"))

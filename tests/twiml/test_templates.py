@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,12 @@ def call(number: int, caller: str) -> Context:
 
 def alone(documents: Documents, name: str, context: Context) -> str:
     """The document as Jinja makes it of this context and nothing else."""
-    environment = Environment(**options(Sources(documents.folder)))
-    return environment.get_template(name).render(variables(context))
+    return _environment(documents.folder).get_template(name).render(variables(context))
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    return Environment(**options(Sources(folder)))
 
 
 @pytest.mark.parametrize("name", ["answer.xml", "resume.xml"])
