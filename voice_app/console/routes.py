@@ -11,7 +11,6 @@ from voice_app.console.access import Access
 from voice_app.console.api import api_routes
 from voice_app.console.call_page import call_routes
 from voice_app.console.charts import figures_routes
-from voice_app.console.desk import desk_routes
 from voice_app.console.headers import SecurityHeaders
 from voice_app.console.health import Exposition
 from voice_app.console.history import history_routes
@@ -19,6 +18,7 @@ from voice_app.console.live import live_routes
 from voice_app.console.pages import Pages, TemplatesReady, static_files
 from voice_app.console.phone_page import PhoneLine, phone_routes
 from voice_app.console.sign_in import SignInForm, sign_in_routes
+from voice_app.console.waiting_and_health import waiting_and_health_routes
 from voice_app.runtime import Services
 from voice_app.settings import Role
 
@@ -41,7 +41,7 @@ def console_routes(services: Services, phone: PhoneLine | None = None) -> list[B
         *live_routes(pages, services),
         *call_routes(pages, services),
         *history_routes(pages, services),
-        *desk_routes(pages, services),
+        *waiting_and_health_routes(pages, services),
         *figures_routes(pages, services),
     ]
     if phone is not None:

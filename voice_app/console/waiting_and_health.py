@@ -30,18 +30,18 @@ MOST_ALERTS: Final = 50
 """Of Twilio's Debugger, on the page."""
 
 
-def desk_routes(pages: Pages, services: Services) -> list[BaseRoute]:
+def waiting_and_health_routes(pages: Pages, services: Services) -> list[BaseRoute]:
     """Under ``/console``."""
-    desk = _Desk(pages, services)
+    handlers = _WaitingAndHealth(pages, services)
     return [
-        pages.route("/waiting", Role.WATCH, desk.waiting),
-        pages.route("/waiting", Role.ACT, desk.see_to, "POST"),
-        pages.route("/health", Role.WATCH, desk.health),
-        pages.route("/health", Role.ACT, desk.check, "POST"),
+        pages.route("/waiting", Role.WATCH, handlers.waiting),
+        pages.route("/waiting", Role.ACT, handlers.see_to, "POST"),
+        pages.route("/health", Role.WATCH, handlers.health),
+        pages.route("/health", Role.ACT, handlers.check, "POST"),
     ]
 
 
-class _Desk:
+class _WaitingAndHealth:
     def __init__(self, pages: Pages, services: Services) -> None:
         self._pages = pages
         self._services = services
