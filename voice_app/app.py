@@ -63,7 +63,7 @@ from voice_app.settings import (
 from voice_app.twilio import Calls, Configurations, Conversations, Credentials, TwilioApi
 from voice_app.twilio.erasure import Erasure
 from voice_app.twiml import VOCABULARY, CheckedTemplates, Documents, Vocabulary, default_folder
-from voice_app.webhooks import ShortWays, webhook_routes
+from voice_app.webhooks import DirectRoutes, webhook_routes
 
 log = logging.getLogger(__name__)
 
@@ -367,9 +367,9 @@ def build(services: Services) -> Starlette:
     own = [Route("/healthz", healthz), Route("/readyz", readyz)]
     if services.settings.in_sandbox:
         own.append(Route("/sandbox.json", sandbox))
-    routes, short_ways = webhook_routes(services)
+    routes, direct_routes = webhook_routes(services)
     all_routes = [*own, *routes, *console.console_routes(services, _phone(services.settings))]
-    return _Application(short_ways, all_routes, lifespan, nothing_there)
+    return _Application(direct_routes, all_routes, lifespan, nothing_there)
 
 
 def _phone(settings: Settings) -> PhoneLine | None:
@@ -399,17 +399,17 @@ class _Application(Starlette):
 
     def __init__(
         self,
-        short_ways: ShortWays,
+        direct_routes: DirectRoutes,
         routes: Sequence[BaseRoute],
         lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]],
         nothing_there: Callable[[Request, Exception], Awaitable[Response]],
     ) -> None:
         super().__init__(routes=routes, lifespan=lifespan, exception_handlers={404: nothing_there})
-        self._short_ways = short_ways
+        self._direct_routes = direct_routes
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         with suppress(ClientDisconnect):  # who has gone in the middle of a request wants no answer
-            await (self._short_ways.find(scope) or super().__call__)(scope, receive, send)
+            await (self._direct_routes.find(scope) or super().__call__)(scope, receive, send)
 
 
 def _start(services: Services) -> None:

@@ -197,7 +197,7 @@ class Durable:
         """What was begun, by whatever server, and is not done."""
         from dbos import DBOS
 
-        from voice_app.followups.workflows import stage
+        from voice_app.followups.workflows import host
 
         since = (datetime.now(UTC) - _KEPT).isoformat()
         found = await self._ask(
@@ -206,7 +206,7 @@ class Durable:
         return [
             Begun(item.workflow_id, item.executor_id or "", item.status == "ERROR")
             for item in found
-            if item.workflow_id not in stage.running
+            if item.workflow_id not in host.running
         ]
 
     async def go_on(self, begun: Begun) -> None:
@@ -277,10 +277,10 @@ class Durable:
         _tame_the_log()
         from dbos import DBOS
 
-        from voice_app.followups.workflows import QUEUE, stage
+        from voice_app.followups.workflows import QUEUE, host
 
-        stage.performer, stage.loop = self._performer, loop
-        stage.running.clear()
+        host.performer, host.loop = self._performer, loop
+        host.running.clear()
         self._engine = self._tables.engine()
         self._dbos = DBOS(
             config={

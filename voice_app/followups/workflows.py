@@ -32,7 +32,7 @@ class Performer(Protocol):
         """Seconds until the next attempt; None if it is done."""
 
 
-class Stage:
+class WorkflowHost:
     """Where work is done in this process. There is one, as there is one DBOS in a process."""
 
     performer: Performer
@@ -60,27 +60,27 @@ class Stage:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer(), self.loop))
 
 
-stage: Final = Stage()
+host: Final = WorkflowHost()
 
 
 @DBOS.step(name="begin")
 async def begin(call_sid: str) -> list[Any]:
     """When, and what."""
-    names = await stage.ask(lambda: stage.performer.begin(call_sid))
+    names = await host.ask(lambda: host.performer.begin(call_sid))
     return [time.time(), names]
 
 
 @DBOS.step(name="attempt")
 async def attempt(call_sid: str, name: str, asked_at: float, number: int) -> float:
     """Seconds until the next attempt; a negative number if it is done. (DBOS cannot keep None.)"""
-    wait = await stage.ask(lambda: stage.performer.attempt(call_sid, name, asked_at, number))
+    wait = await host.ask(lambda: host.performer.attempt(call_sid, name, asked_at, number))
     return -1.0 if wait is None else max(wait, 0.0)
 
 
 @DBOS.workflow(name="follow_up")
 async def follow_up(call_sid: str, pause_s: float) -> None:
     """Everything that is to be done after a call: each task is a workflow of its own, side by side."""
-    with stage.running_now():
+    with host.running_now():
         await DBOS.sleep_async(pause_s)
         asked_at, names = await begin(call_sid)
         for name in names:
@@ -91,7 +91,7 @@ async def follow_up(call_sid: str, pause_s: float) -> None:
 @DBOS.workflow(name="perform")
 async def perform(call_sid: str, name: str, asked_at: float) -> None:
     """One task, tried until it is done or given up."""
-    with stage.running_now():
+    with host.running_now():
         number = 0
         while (wait := await attempt(call_sid, name, asked_at, number)) >= 0:
             await DBOS.sleep_async(wait)

@@ -9,13 +9,13 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from voice_app.runtime import Services, addresses
 from voice_app.webhooks import events, session_ended, transfer, voice
 from voice_app.webhooks.relay_socket import RelayEndpoint
-from voice_app.webhooks.routing import ShortWays, SignedRoutes
+from voice_app.webhooks.routing import DirectRoutes, SignedRoutes
 from voice_app.webhooks.signature import WITH_DATA, Signatures
 from voice_app.webhooks.transcription import transcription
 
 
-def webhook_routes(services: Services) -> tuple[list[BaseRoute], ShortWays]:
-    """Every route that Twilio asks, and the short ways to them. Each checks that it is Twilio who asks."""
+def webhook_routes(services: Services) -> tuple[list[BaseRoute], DirectRoutes]:
+    """Every route that Twilio asks, and what leads to them directly. Each checks that Twilio asks."""
     signatures = _signatures(services)
     signed = SignedRoutes(services, signatures)
     relay = RelayEndpoint(services, signatures)
@@ -56,8 +56,8 @@ def webhook_routes(services: Services) -> tuple[list[BaseRoute], ShortWays]:
         ),
         WebSocketRoute(addresses.RELAY, relay),
     ]
-    signed.short_ways.sockets[addresses.RELAY.removesuffix("/{token}")] = relay
-    return [_with_or_without_slash(route) for route in routes], signed.short_ways
+    signed.direct_routes.sockets[addresses.RELAY.removesuffix("/{token}")] = relay
+    return [_with_or_without_slash(route) for route in routes], signed.direct_routes
 
 
 def _with_or_without_slash(route: Route | WebSocketRoute) -> BaseRoute:

@@ -36,7 +36,7 @@ NoticeHandler = Callable[[Services, Notice], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 
-class ShortWays:
+class DirectRoutes:
     """What answers Twilio without the layers of the framework between.
 
     They are a tenth of what a voice webhook costs, and as many coroutines that wait as long as a call.
@@ -65,7 +65,7 @@ class SignedRoutes:
     def __init__(self, services: Services, signatures: Signatures) -> None:
         self._services = services
         self._signatures = signatures
-        self.short_ways = ShortWays()
+        self.direct_routes = DirectRoutes()
         self._large = asyncio.Lock()
         self._refusals = Refusals("request", log, "requests that were not Twilio's")
 
@@ -89,14 +89,14 @@ class SignedRoutes:
                 return PlainTextResponse("CallSid is missing or malformed", 400)
             return await self._answer(path, handler, CallRequest.of(form, form.query, request.path_params))
 
-        async def short_way(scope: Scope, receive: Receive, send: Send) -> None:
+        async def direct(scope: Scope, receive: Receive, send: Send) -> None:
             scope["route"] = route
             response = await endpoint(Request(scope, receive))
             await response(scope, receive, send)
 
         route = Route(path, endpoint, methods=["GET", "POST"])
         if "{" not in path:
-            self.short_ways.posts[path] = short_way
+            self.direct_routes.posts[path] = direct
         return route
 
     def notice(
