@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from support.twiml_server import relay, twiml_server
 
 
@@ -22,3 +24,15 @@ async def test_a_socket_that_the_phone_breaks_off_itself_is_not() -> None:
         await call.drop()
         assert (await call.reply()).text == "Goodbye."
     assert call.problems == []
+
+
+async def test_who_waits_for_the_server_is_told_when_the_line_breaks() -> None:
+    documents = {"/voice": relay(), "/ended": "<Say>Goodbye.</Say>"}
+    async with twiml_server(documents) as server, server.call() as call:
+        await call.reply()
+        session = call.session
+        assert session is not None
+        assert await session.acknowledged()
+        session.drop(unnoticed=True)  # nothing is read of the socket any more, and it is never closed
+        async with asyncio.timeout(10):
+            assert not await session.acknowledged()

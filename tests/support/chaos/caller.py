@@ -19,6 +19,8 @@ from voice_app.settings import Settings
 
 ATTEMPTS: Final = 8
 """How often a caller asks the same thing."""
+LONGEST_CALL_SECONDS: Final = 300.0
+"""Whoever is on the line for longer has been left hanging."""
 PATIENCE_SECONDS: Final = 20.0
 """How long a caller waits before asking again."""
 LOOK_SECONDS: Final = 3.0
@@ -88,10 +90,11 @@ class ChaosCaller:
         ) as call:
             self.call, story.call_sid = call, call.sid
             try:
-                await self._talk(call)
+                async with asyncio.timeout(LONGEST_CALL_SECONDS):
+                    await self._talk(call)
             except CallOverError:
                 pass
-            except GaveUpError:
+            except (GaveUpError, TimeoutError):
                 story.ending = "gave up"
             self._wait(False)
             if call.over.is_set() and not story.ending:

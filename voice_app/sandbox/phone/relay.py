@@ -352,10 +352,12 @@ class RelaySession:
         Whether it has: the socket may be lost. What it had written before has arrived then.
         """
         with suppress(ConnectionClosed):
-            for _ in range(2):
-                await (await self._socket.ping())
-            return True
+            return await first_of(self._round_trips(2), self._lost.wait()) == 0
         return False
+
+    async def _round_trips(self, count: int) -> None:
+        for _ in range(count):
+            await (await self._socket.ping())
 
     async def said(self, text: str) -> None:
         """Return when the voice has said all that has come, and ``text`` has."""
