@@ -8,7 +8,7 @@ import re
 import pytest
 
 from support.twiml_server import ACCOUNT, TwimlServer, relay, start, twiml_server
-from voice_app.sandbox.phone import CallOverError, Person
+from voice_app.sandbox.phone import CallOverError, Person, program
 
 # --- Gather --------------------------------------------------------------------------------------
 
@@ -213,6 +213,16 @@ async def test_documents_that_go_in_a_circle_are_a_problem() -> None:
     async with twiml_server({"/voice": "<Redirect>/voice</Redirect>"}) as server, server.call() as call:
         await call.over.wait()
     assert "goes in a circle" in call.problems[0]
+
+
+async def test_many_documents_of_a_long_call_are_no_circle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "MAX_DOCUMENTS", 3)
+    monkeypatch.setattr(program, "SECONDS_OF_A_STAY", 0.05)
+    pages = {f"/{n}": f'<Pause length="20"/><Redirect>/{n + 1}</Redirect>' for n in range(2, 7)}
+    documents = {"/voice": "<Redirect>/2</Redirect>", **pages, "/7": "<Say>At last.</Say>"}
+    async with twiml_server(documents) as server, server.call() as call:
+        assert (await call.reply()).text == "At last."
+    assert call.problems == []
 
 
 async def test_the_call_is_answered_by_the_first_verb_that_needs_it() -> None:

@@ -26,7 +26,7 @@ import uvloop
 
 from support.chaos.caller import ChaosCaller
 from support.chaos.faults import FAULTS, Lane, Strike, plan
-from support.chaos.proofs import Proof, all_proofs, questions
+from support.chaos.proofs import Proof, all_proofs, grown, questions
 from support.chaos.story import ChaosRun, FaultWindow, JournalRow
 from support.chaos.world import PACE, World, world
 from voice_app.cli.child_processes import ChildError
@@ -129,8 +129,12 @@ class Chaos:
                         break
                 await asyncio.sleep(0.2)
         await self._here.model.hang_up()
-        await asyncio.sleep(3)
-        await self._here.sample()
+        until = monotonic() + SETTLE_SECONDS  # connections of a pool are let go after a while
+        while True:
+            await asyncio.sleep(3)
+            await self._here.sample()
+            if monotonic() > until or not any(grown(self._run.samples)):
+                break
 
     async def _read_journal(self) -> None:
         """Everything that was kept of these calls."""

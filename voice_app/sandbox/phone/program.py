@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
@@ -106,6 +107,8 @@ class GatherVerb:
 
 MAX_DOCUMENTS = 20
 """More TwiML documents than this in one go are a circle."""
+SECONDS_OF_A_STAY = 1.0
+"""Whoever has been in a document for so long goes on from there anew: a session, a dial, a message."""
 
 VerbHandler = Callable[[TwimlVerb, str], Awaitable[NextStep]]
 """Runs a verb of the document at a URL."""
@@ -136,7 +139,9 @@ class TwimlProgram:
         Raises `HungUpError` or `RedirectedError` when the leg is gone; `WebhookError` or
         `RefusedTwimlError` for a document that Twilio cannot use.
         """
-        for _ in range(MAX_DOCUMENTS):
+        in_one_go = 0
+        while in_one_go < MAX_DOCUMENTS:
+            began = time.monotonic()
             taken = await self._elsewhere(jump) if self._elsewhere is not None else None
             if taken is not None:
                 return taken
@@ -144,6 +149,7 @@ class TwimlProgram:
             if isinstance(step, Stop):
                 return step
             jump = step
+            in_one_go = 0 if time.monotonic() - began > SECONDS_OF_A_STAY else in_one_go + 1
         self._leg.shared.problem(f"the TwiML goes in a circle: {MAX_DOCUMENTS} documents in one go")
         return Stop("Hangup")
 
