@@ -106,6 +106,11 @@ class CallRegistry:
         return len(self.sessions) + self._count(ExpectedNext.SOCKET, ExpectedNext.ACTION)
 
     @property
+    def ending(self) -> int:
+        """How many calls are over, and Twilio is about to tell it."""
+        return self._count(ExpectedNext.STATUS)
+
+    @property
     def parked(self) -> int:
         """How many calls are with people, with a message, or over, until any server answers what follows."""
         return self._count(ExpectedNext.PEOPLE, ExpectedNext.CHOICE, ExpectedNext.STATUS)

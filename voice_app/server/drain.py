@@ -25,7 +25,7 @@ from typing import Final
 
 from voice_app.calls import GIVEN_UP
 from voice_app.findings import counted
-from voice_app.runtime import Services
+from voice_app.runtime import ExpectedNext, Services
 
 SECONDS_BETWEEN_LOOKS: Final = 0.1
 SECONDS_BETWEEN_REPORTS: Final = 10.0
@@ -124,6 +124,8 @@ class Drain:
         await self._until(lambda: not registry.open, SECONDS_TO_ASK)
         if registry.open:
             log.warning("%s left: Twilio has not asked what follows", counted(registry.open, "call"))
+        elif not self._services.peers.successors:  # nobody else is there to be told that the calls are over
+            await self._until(lambda: not registry.ending, ExpectedNext.STATUS.value)
 
     async def _hand_over(self) -> None:
         """Close the sockets, those that were on their way included; who says goodbye may finish."""
