@@ -135,7 +135,9 @@ def filled(url: str, calls: int) -> Iterator[Store]:
     fill(store, calls)
     if store.shared:  # as autovacuum does by itself
         with store.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("SET statement_timeout = 0")
             connection.exec_driver_sql("VACUUM ANALYZE")
+            connection.exec_driver_sql("RESET statement_timeout")
     yield store
     store.close()
 
