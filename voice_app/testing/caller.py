@@ -322,8 +322,16 @@ class Caller:
 
     @property
     def problems(self) -> list[str]:
-        """Where the server, or its TwiML, was not as Twilio wants it. A test that passes has none."""
-        return self.call.problems if self._placed else []
+        """Where the server, or its TwiML, was not as Twilio wants it, or had speech-to-text billed twice.
+
+        A test that passes has none.
+        """
+        if not self._placed:
+            return []
+        twice = [
+            f"two engines listened at once: {two.first} and {two.second}" for two in self.call.engine_overlaps
+        ]
+        return [*self.call.problems, *twice]
 
     @property
     def agent_failures(self) -> list[str]:

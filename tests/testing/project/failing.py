@@ -67,4 +67,4 @@ async def test_a_bad_setting(caller): ...
 
 async def test_a_server_that_misbehaves(caller):
     await caller.says("My order?")
-    caller.problems.append("64107: a frame that Twilio does not take")
+    caller.call.problems.append("64107: a frame that Twilio does not take")
