@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from secrets import randbits
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from support import survivors
 from support.model import ScriptedModel
+from support.postgres import Postgres
 from support.sandbox import Sandbox, sandbox
 from voice_app import server as servers
 from voice_app.agents.chat import Chat, ChatSettings
@@ -25,11 +29,13 @@ from voice_app.journal.events import (
     Failed,
     HandedOff,
     KeysAwaited,
+    Opened,
     Played,
     Pressed,
     Reconnected,
     Replied,
     Served,
+    SocketOpened,
     ToolCalled,
     ToolReturned,
     Typing,
@@ -288,6 +294,29 @@ async def test_a_ticket_opens_one_socket_on_all_machines_together(tmp_path: Path
     assert of(await written(postgres_url, call), Failed) == [
         Failed("socket", "the token has opened a session before")
     ]
+
+
+async def test_what_two_machines_write_is_in_order_though_the_clock_of_one_is_ahead_and_no_database_there(
+    tmp_path: Path, postgres: Postgres, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_machines(tmp_path, postgres_url) as (server, other):
+        form = {"CallSid": "CA" + "7" * 32, "From": "+15550199999", "To": server.phone.number}
+        with postgres.down():
+            with monkeypatch.context() as patch:
+                ids = "voice_app.journal.journal.uuid_utils.uuid7"
+                patch.setattr(ids, lambda: ahead_of(time.time() + 3600))
+                document = await (await server.post("/voice", **form)).text()
+            server.network.base = other
+            url = document.partition('url="')[2].partition('"')[0]
+            await (await server.network.connect(url)).close()
+    async with Journal(postgres_url, create=False) as journal:
+        entries = await journal.events(form["CallSid"])
+    assert [type(entry.event) for entry in entries][:3] == [Opened, Served, SocketOpened]
+
+
+def ahead_of(seconds: float) -> str:
+    """A UUIDv7 of a clock that shows this time."""
+    return str(UUID(int=int(seconds * 1000) << 80 | 7 << 76 | 2 << 62 | randbits(62)))
 
 
 # --- the bound -----------------------------------------------------------------------------------

@@ -46,6 +46,18 @@ async def test_what_follows_on_a_server_whose_clock_is_behind_comes_after_what_i
     assert all(UUID(id_).version == 7 for id_ in written)
 
 
+async def test_a_server_follows_the_clocks_of_the_others_with_each_beat(postgres_url: str) -> None:
+    async with Journal(postgres_url) as ahead, Journal(postgres_url) as behind:
+        ahead.follow(time.time_ns() // 1_000_000 + 3_600_000)
+        first = ahead.write("CA1", Opened(CALLER))
+        await ahead.flush()
+        await behind.beat("ready")
+        assert behind.reached == ahead.reached
+        second = behind.write("CA1", Prompted("Hello?"))
+    assert first.id < second.id
+    assert [UUID(entry.id).version for entry in (first, second)] == [7, 7]
+
+
 async def test_servers_know_of_each_other(postgres_url: str) -> None:
     async with Journal(postgres_url) as one, Journal(postgres_url) as other:
         assert one.shared

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voice_app.relay.session_token import Ticket, TicketError, Tickets
 
@@ -55,6 +57,14 @@ def test_a_ticket_expires_but_can_still_be_read() -> None:
 def test_a_forged_ticket_is_refused(token: str) -> None:
     with pytest.raises(TicketError, match="not issued here"):
         Tickets(["secret"], 60).read(token)
+
+
+@given(after=st.integers(0, 2**48))
+def test_a_token_tells_the_time_that_another_machine_is_to_write_after(after: int) -> None:
+    tickets = Tickets(["secret"], 60)
+    ticket = tickets.read(tickets.issue("CA1", after))
+    assert ticket.after == after
+    assert tickets.issue("CA1", after).count(".") == 3  # as servers know it that are older
 
 
 def test_a_token_has_the_form_that_all_servers_know() -> None:

@@ -197,6 +197,17 @@ class Journal:
             self._acts.tell(entry)
         return entry
 
+    @property
+    def reached(self) -> int:
+        """When the newest entry that this process knows of was written, by the clock of who wrote it:
+        milliseconds since the epoch, 0 if there is none.
+        """
+        return self._ids.reached
+
+    def follow(self, milliseconds: int) -> None:
+        """What is written from now on comes after all that another server wrote until then (`reached`)."""
+        self._ids.follow_time(milliseconds)
+
     def feed(self) -> AbstractContextManager[FeedReader]:
         """Everything that is written while the block runs, as it is written, by this server and all others.
 
@@ -381,7 +392,7 @@ class Journal:
             JournalError: the database cannot be written.
         """
         if self.shared:
-            await self._in(self._threads, self._store.beat, state, load)
+            self._ids.follow(await self._in(self._threads, self._store.beat, state, load))
 
     async def servers(self, within_s: float = 10.0) -> list[Server]:
         """The other servers that have been alive within this many seconds.
@@ -453,6 +464,15 @@ class _Ids:
     def follow(self, id_: str) -> None:
         """What is written from now on comes after this one."""
         self._latest = max(self._latest, id_)
+
+    def follow_time(self, milliseconds: int) -> None:
+        """What is written from now on comes after all ids of that millisecond since the epoch."""
+        self.follow(str(UUID(int=(milliseconds + 1 << 80) - 1)))
+
+    @property
+    def reached(self) -> int:
+        """The millisecond since the epoch that the latest id is of; 0: there is none."""
+        return UUID(self._latest).int >> 80 if self._latest else 0
 
     def next(self) -> str:
         """A UUIDv7: of this moment, or of the millisecond after the latest one."""

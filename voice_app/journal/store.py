@@ -188,10 +188,15 @@ class Store:
             lambda connection: search.add_words(self.database, connection, numbers), unhurried=True
         )
 
-    def beat(self, state: str, load: ServerLoad | None = None) -> None:
-        """Write down that this server is alive now, by the database's clock, and what it has to do."""
+    def beat(self, state: str, load: ServerLoad | None = None) -> str:
+        """Write down that this server is alive now, by the database's clock, and what it has to do.
+
+        Returns the id of the newest entry, whoever wrote it; empty if there is none.
+        """
         told = None if load is None else msgspec.json.encode(load).decode()
         self.database.write(lambda connection: self.database.beat(connection, self.server_id, state, told))
+        with self.database.reading() as connection:
+            return connection.scalar(select(events.c.id).order_by(events.c.id.desc()).limit(1)) or ""
 
     def servers(self, within_s: float) -> list[Server]:
         """The other servers that have been alive within this many seconds, longest known first."""

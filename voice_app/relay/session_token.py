@@ -16,6 +16,10 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+_UNIQUE: Final = 8
+"""Characters at the beginning of a nonce that are random."""
 
 
 class TicketError(Exception):
@@ -28,9 +32,13 @@ class Ticket:
 
     call_sid: str
     nonce: str
-    """Makes it unique."""
+    """Makes it unique. Servers of an older version ask no more of it, so it holds `after`, too."""
     issued_at: float
     """Seconds since the epoch."""
+    after: int = 0
+    """What that machine wrote of the call with its answer has ids of this time at the latest: milliseconds
+    since the epoch, by a clock that may be ahead of ours. 0: no other machine writes of the call.
+    """
 
 
 class SigningKey:
@@ -72,9 +80,10 @@ class Tickets:
         self._used: dict[str, None] = {}
         self._nonces = _nonces()
 
-    def issue(self, call_sid: str) -> str:
-        """A token for one session of this call."""
-        signed = f"{call_sid}.{_base64(next(self._nonces))}.{_packed(int(time.time()))}"
+    def issue(self, call_sid: str, after: int = 0) -> str:
+        """A token for one session of this call; ``after`` as in `Ticket`."""
+        nonce = _base64(next(self._nonces)) + _packed(after)
+        signed = f"{call_sid}.{nonce}.{_packed(int(time.time()))}"
         return f"{signed}.{_signature(self._keys[0], signed)}"
 
     def read(self, token: str) -> Ticket:
@@ -83,7 +92,7 @@ class Tickets:
         if not (token.isascii() and any(_matches(key, signed, signature) for key in self._keys)):
             raise TicketError("the token was not issued here")
         call_sid, nonce, issued_at = signed.split(".")
-        return Ticket(call_sid, nonce, _unpacked(issued_at))
+        return Ticket(call_sid, nonce, _unpacked(issued_at), _unpacked(nonce[_UNIQUE:]))
 
     def is_used(self, ticket: Ticket) -> bool:
         """Whether it has opened a session on this machine."""

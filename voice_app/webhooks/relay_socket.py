@@ -131,6 +131,7 @@ class RelayEndpoint:
             TicketError: the ticket has opened a socket before.
         """
         services, call_sid = self._services, ticket.call_sid
+        services.journal.follow(ticket.after)
         state = await services.call_state(call_sid, Parties())
         known = ticket.nonce in state.tickets or services.tickets.is_used(ticket)
         session_id = state.session_to_rejoin(ticket.nonce) if known else None
