@@ -13,7 +13,7 @@ from typing import Final
 
 from voice_app.findings import RULES, WARNING, Finding, Hit, Severity, declare
 from voice_app.guard import rules
-from voice_app.guard.collector import collect
+from voice_app.guard.collector import Collector
 from voice_app.guard.snapshot import Allowance, Scope, Snapshot
 from voice_app.telemetry import metrics
 from voice_app.twilio import TwilioApi
@@ -104,7 +104,7 @@ async def check_account(
     Each part is given ``seconds`` to be read. Never raises for what Twilio answers: what cannot be read is a
     finding, and if it bears on double billing and the scope is strict, an error (STT106).
     """
-    looked = collect(api, scope, seconds=seconds)
+    looked = Collector(api, scope, seconds).collect()
     snapshot, found = (await looked, ()) if beside is None else await asyncio.gather(looked, beside)
     # Off the loop: a large account has thousands of rules, and there may be calls on the line.
     return Report(snapshot, await asyncio.to_thread(judge, snapshot, (*templates, *found)))

@@ -54,13 +54,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-async def collect(api: TwilioApi, scope: Scope, *, seconds: float = 20.0) -> Snapshot:
-    """Look at the account. Each part is given ``seconds``; all are read at once."""
-    return await _Collector(api, scope, seconds).collect()
+class Collector:
+    """Looks at the account, for what ``scope`` is about. Each part is given ``seconds``."""
 
-
-class _Collector:
-    def __init__(self, api: TwilioApi, scope: Scope, seconds: float) -> None:
+    def __init__(self, api: TwilioApi, scope: Scope, seconds: float = 20.0) -> None:
         self._api = api
         self._scope = scope
         self._seconds = seconds
@@ -68,6 +65,7 @@ class _Collector:
         self._unread: list[Unread] = []
 
     async def collect(self) -> Snapshot:
+        """Read all parts at once. What cannot be read is noted in the snapshot."""
         listing = asyncio.create_task(self._list())
         (
             (named, stores, intelligence, operators),

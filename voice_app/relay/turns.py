@@ -247,7 +247,7 @@ class Turns:
             self._idle(now)
 
     def begin_next(self, now: float) -> None:
-        """Answer what is waiting, unless the voice has to finish first."""
+        """Answer what is waiting, as one turn, unless the voice has to finish first."""
         if self._running is not None or self.muted:
             return
         if not self._waiting:
@@ -258,8 +258,15 @@ class Turns:
         may_cut_in = self._line.interruptible not in ("none", "dtmf") and not playback.uninterruptible
         if not may_cut_in and playback.speaking(now):
             self._timers.set(self.begin_next, playback.quiet_at(now) + SECONDS_AFTER_THE_VOICE)
-        else:
-            self._begin(now)
+            return
+        self._timers.cancel(self.begin_next)
+        self._timers.cancel(self._go_on)
+        self._cut_off = None
+        asked = Asked(self._next_turn())
+        self.asked += 1
+        self._asks(asked.turn.kind)
+        self._start(asked, now)
+        self._dialogue.add(asked)
 
     def go_on_with_another(self, now: float) -> None:
         """Another agent has the call: it is asked what waits, or to go on."""
@@ -384,24 +391,15 @@ class Turns:
 
     # --- inside ----------------------------------------------------------------------------------
 
-    def _begin(self, now: float) -> None:
-        """Answer what is waiting, as one turn."""
-        if not self._waiting or self._running is not None or self.muted:
-            return
-        self._timers.cancel(self.begin_next)
-        self._timers.cancel(self._go_on)
-        self._cut_off = None
+    def _next_turn(self) -> Turn:
+        """What waits and belongs together; a question that was left open comes first."""
         unanswered, self._open_question = self._open_question, None
         if unanswered is not None and not unanswered.acted and self._dialogue.retract(unanswered.asked):
             self._waiting.insert(0, unanswered.asked.turn)
         turn = self._waiting.pop(0)
         while self._waiting and self._waiting[0].kind == turn.kind:
             turn = _joined(turn, self._waiting.pop(0))
-        asked = Asked(turn)
-        self.asked += 1
-        self._asks(turn.kind)
-        self._start(asked, now)
-        self._dialogue.add(asked)
+        return turn
 
     def _go_on(self, now: float) -> None:
         """The caller cut in and then said nothing: the question is still open, or the reply not over."""
