@@ -13,9 +13,10 @@ from playwright.async_api import Browser, expect
 
 from support.chromium import check_accessible, visit
 from support.journals import write
-from support.sandbox import database, sandbox
+from support.sandbox import database, recorded, sandbox
 from support.visitors import sid, users_file
 from voice_app.journal import events as ev
+from voice_app.sandbox.phone import Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -56,6 +57,27 @@ async def test_somebody_is_told_and_pulls_and_ends(browser: Browser, tmp_path: P
         await page.get_by_role("dialog").get_by_role("button", name="End the call").click()
         await call.over.wait()
         await expect(row).to_have_count(0)
+
+
+async def test_whoever_pulls_chooses_who_is_rung(browser: Browser, tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path, handoff_to=["+15550100010", "client:anna"]) as server,
+        visit(browser, server, role="act") as page,
+        server.call(Person("answers"), caller="+15550190001") as call,
+    ):
+        await call.reply()
+        row = page.get_by_role("row", name="+15550190001")
+        await row.get_by_role("button", name="Pull").click()
+        await page.get_by_role("dialog").get_by_label("Whom to ring first").select_option("client:anna")
+        await page.get_by_role("dialog").get_by_role("button", name="Send").click()
+        await call.bridged()
+        await expect(row).to_contain_text("client:anna")
+    rung = [
+        entry.event.target
+        for entry in await recorded(tmp_path, call.sid)
+        if isinstance(entry.event, ev.HandedOff)
+    ]
+    assert list(filter(None, rung)) == ["client:anna"]
 
 
 async def test_who_watches_sees_no_number_and_has_nothing_to_act_with(

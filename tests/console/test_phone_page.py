@@ -44,6 +44,47 @@ async def test_somebody_phones_cuts_in_presses_keys_and_hangs_up(browser: Browse
         await expect(call.locator("#call-head")).to_contain_text("over")
 
 
+SPEECH = """
+window.SpeechRecognition = class {
+  start() { window.ear = this; }
+  stop() { this.onend(); }
+};
+window.spoken = [];
+Object.defineProperty(window, "speechSynthesis", { value: {
+  speak: ({ text }) => spoken.push(text),
+  cancel: () => spoken.push(null),
+} });
+"""
+"""What a browser with a microphone and a voice has: no Chromium without a display does."""
+
+
+async def test_who_would_rather_talk_than_type_speaks_and_listens(browser: Browser, tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as server, visit(browser, server, "/console/phone") as page:
+        await page.add_init_script(SPEECH)
+        await page.reload()
+        heard = page.locator("#heard")
+        await page.get_by_label("Words a second").fill("20")
+        await page.get_by_role("button", name="Call", exact=True).click()
+        await expect(heard).to_contain_text("How can I help you?")
+        await page.get_by_role("button", name="Read aloud").click()
+        listen = page.get_by_role("button", name="Speak", exact=True)
+        await listen.click()
+        await expect(listen).to_have_attribute("aria-pressed", "true")
+        assert await page.evaluate("ear.continuous && ear.lang") == "en-GB"
+        heard_by_it = [[{"transcript": "Hm."}], [{"transcript": " When are you open? "}]]
+        await page.evaluate("(results) => ear.onresult({ resultIndex: 1, results })", heard_by_it)
+        await expect(heard.locator(".caller")).to_have_text(["callerWhen are you open?"])
+        answer = heard.locator(".agent").nth(1).locator(".said:not(.partial)")
+        await expect(answer).to_contain_text("open")
+        spoken = await page.evaluate("spoken.filter((text) => text !== null)")
+        assert " ".join(spoken) == await answer.text_content()
+        assert len(spoken) > 1  # clause by clause, as the words come
+        await page.evaluate("""ear.onerror({ error: "not-allowed" })""")
+        await expect(page.get_by_text("The browser does not listen: not-allowed")).to_be_visible()
+        await listen.click()
+        await expect(listen).to_have_attribute("aria-pressed", "false")
+
+
 async def test_the_other_person_is_spoken_for(browser: Browser, tmp_path: Path) -> None:
     async with (
         sandbox(tmp_path, handoff_to=["+15550100010"]) as server,
