@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 
 from support.waiting import until
+from voice_app.relay.connection import DIRECT_SOCKET
 from voice_app.server import socket_protocol
 from voice_app.server.socket_protocol import SocketProtocol
 
@@ -52,6 +53,48 @@ async def test_a_socket_that_is_refused_with_an_answer_is_no_error(caplog: pytes
         assert b" 503 " in await reader.readline()
         await reader.read()
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_what_comes_before_the_socket_is_accepted_is_read_though_it_has_not_come_whole() -> None:
+    asked = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        asked.set()
+        buffer = scope["extensions"][DIRECT_SOCKET].conn.reader.buffer
+        await until(lambda: buffer, "the beginning of a frame")
+        await send({"type": "websocket.accept"})
+        for _ in range(2):
+            await send({"type": "websocket.send", "text": (await receive())["text"].upper()})
+
+    text = b"\x81\x85\0\0\0\0hello"  # with a mask that changes nothing
+    async with connected(app) as (_, reader, writer):
+        writer.write(HANDSHAKE.encode())
+        await asked.wait()
+        writer.write(text + text[:8])
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(text[8:])
+        assert await reader.readexactly(14) == b"\x81\x05HELLO\x81\x05HELLO"
+
+
+async def test_a_socket_that_is_open_has_all_its_attributes_in_slots_and_nothing_of_the_handshake() -> None:
+    sockets: list[SocketProtocol] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        sockets.append(scope["extensions"][DIRECT_SOCKET])
+        await receive()
+
+    async with connected(app) as (_, reader, writer):
+        writer.write(HANDSHAKE.encode())
+        await reader.readuntil(b"\r\n\r\n")
+        await until(lambda: sockets, "the socket")
+        [socket_] = sockets
+        assert vars(socket_) == {}
+        parsing: Any = socket_.conn.parser
+        assert "request" not in parsing.gi_frame.f_locals
+        assert not hasattr(socket_, "request")
 
 
 @asynccontextmanager

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import apply_mask  # type: ignore[attr-defined]  # in C, where there is a wheel
 from websockets.http11 import Request
-from websockets.protocol import State
+from websockets.protocol import Protocol, State
 from websockets.streams import StreamReader
 
 from voice_app.relay.connection import DIRECT_SOCKET
@@ -24,6 +25,10 @@ _BETWEEN_FRAMES: Final = StreamReader.at_eof.__code__
 SECONDS_TO_TAKE_THE_REST: Final = 15.0
 """How long the peer of a WebSocket that is over may take to read what was written and to close."""
 
+_WRITABLE: Final = asyncio.Event()
+"""Of every socket that nothing stops from being written to: one for each would take 0.8 KiB."""
+_WRITABLE.set()
+
 
 class SocketProtocol(WebSocketsSansIOProtocol):
     """A `voice_app.relay.connection.DirectSocket`: it writes texts where they arise and hands them over where
@@ -33,7 +38,23 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     of an application that does not know of the short way.
     """
 
-    on_text: Callable[[str], None] | None = None
+    # As many attributes without slots are a dictionary of 1.5 KiB. They are uvicorn's, but for the last one.
+    __slots__ = (
+        *("app", "app_state", "asgi_version", "client", "close_sent", "close_timeout", "close_timer"),
+        *("config", "conn", "connections", "curr_msg_data_type", "default_headers", "disconnected", "frames"),
+        *("handshake_complete", "handshake_initiated", "initial_response", "last_ping_rtt", "logger", "loop"),
+        *("pending_ping_payload", "ping_interval", "ping_sent_at", "ping_timeout", "ping_timer"),
+        *("pong_timer", "queue", "read_paused", "request", "response", "root_path", "scheme", "scope"),
+        *("server", "tasks", "transport", "writable", "on_text"),
+    )
+
+    on_text: Callable[[str], None] | None
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.on_text = None
+        self.queue = cast("asyncio.Queue[ASGIReceiveEvent]", _Inbox())
+        self.writable = _WRITABLE
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -41,9 +62,15 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             cast(dict[str, Any], self.scope["extensions"])[DIRECT_SOCKET] = self
 
     def start_keepalive(self) -> None:
-        """The socket is open: what is left of the handshake, 3 KiB, is of no use any more."""
+        """The socket is open: what is left of the handshake, 4 KiB, is of no use any more."""
         super().start_keepalive()
         del self.request, self.response
+        if self._is_between_messages and not self.conn.reader.buffer:
+            self.conn.parser = Protocol.parse(self.conn)  # the one before has the request in it
+            next(self.conn.parser)
+
+    def pause_writing(self) -> None:
+        self.writable = asyncio.Event()  # which `resume_writing` sets
 
     @property
     def is_writable(self) -> bool:
@@ -92,8 +119,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.http.response.body" and self.close_sent:
             self.handshake_complete = True  # it was refused with an answer: to uvicorn it looks forgotten
 
-    async def run_asgi(self) -> None:
-        await super().run_asgi()
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
         if not self.disconnected:
             self.loop.call_later(SECONDS_TO_TAKE_THE_REST, self._let_go)
 
@@ -101,6 +128,34 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """To close a connection waits until everything was written, and that would be never."""
         if not self.disconnected:
             self.transport.abort()
+
+
+class _Inbox:
+    """What one task is to receive. `asyncio.Queue` is for many, and takes 3 KiB while nothing comes."""
+
+    __slots__ = ("_messages", "_reader")
+
+    def __init__(self) -> None:
+        self._messages: list[ASGIReceiveEvent] = []
+        self._reader: asyncio.Future[ASGIReceiveEvent] | None = None
+
+    def empty(self) -> bool:
+        return not self._messages
+
+    def put_nowait(self, message: ASGIReceiveEvent) -> None:
+        reader, self._reader = self._reader, None
+        if reader is None or reader.done():
+            self._messages.append(message)
+        else:
+            reader.set_result(message)
+
+    def get(self) -> asyncio.Future[ASGIReceiveEvent]:
+        reader = asyncio.get_running_loop().create_future()
+        if self._messages:
+            reader.set_result(self._messages.pop(0))
+        else:
+            self._reader = reader
+        return reader
 
 
 def _text_in(data: bytes, at: int) -> tuple[str, int] | None:
