@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -12,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from support.preloaded import program
 from support.waiting import until
 from voice_app.calls import CallState, HistoryLine
 from voice_app.journal import Entry, Journal, JournalError
@@ -81,14 +80,12 @@ async def test_after_a_flush_another_process_can_read_it(database_url: str) -> N
             "import sys; from voice_app.journal.store import Store; "
             "entries = Store(sys.argv[1]).since('', 999); print(len(entries), entries[-1].event.text)"
         )
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", reader, database_url, stdout=subprocess.PIPE
-        )
+        process = await program(reader, database_url)
         output, _ = await process.communicate()
     assert output == b"300 299\n"
 
 
-def test_what_was_flushed_survives_a_process_that_dies(database_url: str) -> None:
+async def test_what_was_flushed_survives_a_process_that_dies(database_url: str) -> None:
     writer = """
 import asyncio, os, sys
 from voice_app.journal import Journal
@@ -103,13 +100,12 @@ async def main():
 
 asyncio.run(main())
 """
-    assert subprocess.run([sys.executable, "-c", writer, database_url], check=False).returncode == 9
-
-    async def read() -> list[HistoryLine]:
-        async with Journal(database_url, create=False) as journal:
-            return CallState.of(await journal.events("CA1")).transcript.as_heard()
-
-    assert asyncio.run(read()) == [HistoryLine("user", "Remember me")]
+    process = await program(writer, database_url)
+    await process.communicate()
+    assert process.returncode == 9
+    async with Journal(database_url, create=False) as journal:
+        heard = CallState.of(await journal.events("CA1")).transcript.as_heard()
+    assert heard == [HistoryLine("user", "Remember me")]
 
 
 async def test_closing_writes_what_is_left(url: str, elsewhere: Elsewhere) -> None:

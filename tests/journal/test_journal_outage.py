@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.postgres import Postgres
+from support.preloaded import program
 from support.tools import unavailable
 from support.waiting import until
 from voice_app.calls import CallState, HistoryLine
@@ -195,21 +195,14 @@ asyncio.run(main())
 async def test_a_process_that_is_killed_in_an_outage_loses_nothing(
     postgres: Postgres, postgres_url: str, folder: Path
 ) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", KILLED, postgres_url, str(folder)),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
+    process = await program(KILLED, postgres_url, str(folder))
     assert await process.stdout.readline() == b"open\n"
     async with down(postgres):
         for number in (100, 200):
             process.stdin.write(b"\n")
             assert await process.stdout.readline() == f"{number}\n".encode()
         process.kill()
-        await process.wait()
+        await process.communicate()
     async with Journal(postgres_url, spool=folder) as heir:
         await until(lambda: not folder.exists())
         assert said(await heir.events("CA1")) == [f"{number}" for number in range(201)]

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
 from support.postgres import Postgres
+from support.preloaded import program
 from voice_app.journal import Entry, JournalError, Selection, schema
 from voice_app.journal.database import Database
 from voice_app.journal.events import Closed, Opened, Prompted
@@ -273,16 +273,16 @@ def open_at_once(urls: list[str]) -> None:
         store.close()
 
 
-def test_processes_that_start_together_on_an_old_journal_all_start(database_url: str, old_url: str) -> None:
-    program = "import sys; from voice_app.journal.store import Store; Store(sys.argv[1]).create()"
+async def test_processes_that_start_together_on_an_old_journal_all_start(
+    database_url: str, old_url: str
+) -> None:
+    create = "import sys; from voice_app.journal.store import Store; Store(sys.argv[1]).create()"
     url = old_url if database_url.startswith("sqlite") else database_url
     if url != old_url:
         migrate(url, "1.0001")
-    together = [
-        subprocess.Popen([sys.executable, "-c", program, url], stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    assert [(process.communicate()[1], process.returncode) for process in together] == [("", 0)] * 2
+    together = [await program(create, url) for _ in range(2)]
+    assert await asyncio.gather(*(process.communicate() for process in together)) == [(b"", b"")] * 2
+    assert [process.returncode for process in together] == [0, 0]
     store = Store(url)
     store.find()
     store.close()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.preloaded import program
 from support.tools import unavailable
 from voice_app.journal import Entry
 from voice_app.journal.events import Event, Prompted, Replied, Transcribed, UnknownEvent
@@ -160,8 +161,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_process_that_is_killed_leaves_what_it_appended(root: Path) -> None:
-    subprocess.run([sys.executable, "-c", KILLED, str(root), DATABASE], check=False, timeout=60)
+async def test_a_process_that_is_killed_leaves_what_it_appended(root: Path) -> None:
+    process = await program(KILLED, str(root), DATABASE)
+    await process.communicate()
+    assert process.returncode == -signal.SIGKILL
     [spool] = left_behind(root)
     assert drained(spool) == prompts(0, 50)
 
@@ -316,15 +319,11 @@ spool.close()
 """
 
 
-def test_what_is_written_in_part_is_taken_back(root: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(root), DATABASE],
-        capture_output=True,
-        check=True,
-        text=True,
-        timeout=60,
-    )
-    assert "File too large" in done.stdout
+async def test_what_is_written_in_part_is_taken_back(root: Path) -> None:
+    process = await program(LIMITED, str(root), DATABASE)
+    out, err = await process.communicate()
+    assert process.returncode == 0
+    assert b"File too large" in out
     [heir] = left_behind(root)
     assert drained(heir) == prompts(0, 115, size=100)
-    assert done.stderr == ""
+    assert err == b""

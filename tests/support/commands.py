@@ -24,6 +24,7 @@ from weakref import WeakKeyDictionary
 from typer.testing import CliRunner
 
 from support.preloaded import CommandProcess
+from support.preloaded import load as load_now
 from voice_app import server
 from voice_app.cli.main import app
 from voice_app.settings import Settings, load
@@ -54,6 +55,8 @@ class Finished:
 
 async def voice_app(folder: Path, *arguments: str, stdin: str = "", **environment: str) -> Finished:
     """Run a command to its end in this process, one at a time: it has its folder and environment."""
+    if "--parallel" in arguments:  # its processes are forked from the same one as those of `CommandProcess`
+        load_now()
     async with _ONE_AT_A_TIME.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
         return await asyncio.to_thread(_run, folder, arguments, stdin, environment)
 

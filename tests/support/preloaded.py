@@ -2,6 +2,7 @@
 
 Each has its own folder, environment, streams and process id, hears signals and can be killed. That it starts
 from nothing is shown where that is tested: an installed wheel, the image, the fleet, the blocks of the pages.
+What ``python -c`` would run, `program` runs in such a process.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Final
 
@@ -26,19 +28,29 @@ _LOADED: Final = (
     "voice_app.journal.postgresql",
     "voice_app.server.sandbox",
     "voice_app.server.socket_protocol",
+    "voice_app.testing.rehearsal",
     "uvicorn.protocols.http.httptools_impl",
 )
 
 
+def load() -> None:
+    """Load it now: the process that all others are forked from, those of ``multiprocessing`` in tests too."""
+    _CONTEXT.set_forkserver_preload(list(_LOADED))
+    ensure_running()
+
+
 class CommandProcess:
-    """A command that runs: what `asyncio.subprocess.Process` is for a program."""
+    """A command that runs: what `asyncio.subprocess.Process` is for a program.
+
+    ``arguments`` are those of ``voice-app``; or ``-c``, a program in Python, and its arguments.
+    """
 
     def __init__(self, folder: Path, arguments: tuple[str, ...], environment: Mapping[str, str]) -> None:
         given, self._input = os.pipe()
         self._output, said = os.pipe()
         self._errors, told = os.pipe()
         theirs = Connection(given, writable=False), Connection(said, readable=False), Connection(told)
-        _CONTEXT.set_forkserver_preload(list(_LOADED))
+        load()
         self._process = _CONTEXT.Process(target=_run, args=(folder, arguments, dict(environment), theirs))
         self._process.start()
         for one in theirs:
@@ -114,7 +126,18 @@ def _run(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    if arguments[0] == "-c":
+        sys.argv = ["-c", *arguments[2:]]
+        exec(arguments[1], {"__name__": "__main__"})
+        return
     sys.argv = ["voice-app", *arguments]
     from voice_app.cli.main import main
 
     main()
+
+
+async def program(source: str, *arguments: str) -> CommandProcess:
+    """Start a program in Python as ``python -c`` would, in this folder and environment."""
+    process = CommandProcess(Path.cwd(), ("-c", source, *arguments), os.environ)
+    await process.connect()
+    return process

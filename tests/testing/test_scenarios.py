@@ -320,9 +320,9 @@ given: {at: "2026-11-30 10:15 Europe/Berlin"}
 steps:
   - says: What time is it?
   - hears: It is Monday 10:15
-  - is_silent: 1800
+  - is_silent: 600
   - says: What time is it now?
-  - hears: It is Monday 10:45
+  - hears: It is Monday 10:25
   - says: A person, please.
   - is_put_through
 ---

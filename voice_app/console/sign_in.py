@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from voice_app.console.access import SIGN_IN, Access
 from voice_app.console.headers import form_of, is_loopback, same_origin
 from voice_app.console.visitors import COOKIE, Visitor
-from voice_app.settings import Role, Settings, password_hasher
+from voice_app.settings import Role, Settings, Users, password_hasher
 from voice_app.telemetry import RepeatedLine
 
 if TYPE_CHECKING:
@@ -97,8 +97,6 @@ class _Gate:
         self._access = access
         self._turn = asyncio.Semaphore(1)
         self._line = RepeatedLine(log, "sign-ins to the console that failed")
-        self._nobody = ""
-        """A hash that no password of anybody's has; made once it is needed."""
         if takes_passwords:  # now, and not while calls wait for it
             _ = self._hasher, self._hits
 
@@ -121,9 +119,10 @@ class _Gate:
         address = request.client.host if request.client is not None else ""
         if not self._hits(PER_ADDRESS, address) or not self._hits(PER_NAME, f"{address} {name[:64]}"):
             return 429, "Too many tries. Wait a minute, then try again."
-        user = self._access.visitors.users.users.get(name)
-        # Somebody who is not there takes as long as somebody who is: names cannot be found out.
-        right = await self._verify(user.password if user is not None else "", password)
+        users = self._access.visitors.users
+        user = users.users.get(name)
+        hashed = user.password if user is not None else _of_nobody(users)
+        right = await self._verify(hashed, password)
         if user is None or not right:
             self._line.warn("console: a sign-in from %s failed", address)
             return 401, "The name or the password is wrong."
@@ -136,10 +135,16 @@ class _Gate:
             return False
         try:
             async with self._turn:
-                self._nobody = self._nobody or await asyncio.to_thread(self._hasher.hash, "nobody's")
-                return await asyncio.to_thread(self._hasher.verify, hashed or self._nobody, password)
+                return await asyncio.to_thread(self._hasher.verify, hashed, password)
         except (VerificationError, InvalidHashError):
             return False
+
+
+def _of_nobody(users: Users) -> str:
+    """A hash that no password has and that is as dear as those of ``users``: names cannot be found out."""
+    for user in users.users.values():
+        return f"{user.password.rpartition('$')[0]}${'A' * 43}"
+    return ""
 
 
 def _inside(path: str) -> str:

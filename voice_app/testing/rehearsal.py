@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import multiprocessing.context
+import sys
 import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -140,8 +142,7 @@ def _one_by_one(runs: Sequence[tuple[Variant, int]], spending: Spending) -> Iter
 
 def _together(runs: Sequence[tuple[Variant, int]], spending: Spending, parallel: int) -> Iterator[Rehearsed]:
     waiting = deque(runs)
-    # Spawned, as the lines of a process share its agent's module: a fork would share this one's threads too.
-    with ProcessPoolExecutor(parallel, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(parallel, _fresh_processes()) as pool:
         pending: dict[Future[Rehearsed | list[str]], float | None] = {}
         try:
             while waiting or pending:
@@ -162,6 +163,15 @@ def _together(runs: Sequence[tuple[Variant, int]], spending: Spending, parallel:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _fresh_processes() -> multiprocessing.context.BaseContext:
+    """Processes without this one's threads and its agent's module, which the lines of a process share."""
+    if sys.platform != "linux":  # elsewhere, the system's own libraries take a fork amiss
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # all of this is loaded once, not by each of them
+    return context
 
 
 def _run_elsewhere(variant: Variant, attempt: int, money: float | None) -> Rehearsed | list[str]:

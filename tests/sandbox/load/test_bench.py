@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,7 +16,7 @@ from voice_app.sandbox.load.bench import LoadTest
 from voice_app.sandbox.load.figures import latency
 from voice_app.sandbox.load.meter import LoadMeter
 from voice_app.sandbox.load.open_calls import LoadPlan
-from voice_app.sandbox.load.target import LoadError, LoadTarget, ProcessError, listening
+from voice_app.sandbox.load.target import LoadError, LoadTarget, ProcessError, process_of
 from voice_app.sandbox.network import Network
 
 STUB = "voice_app.sandbox.load.agents:fixed_reply"
@@ -33,8 +33,7 @@ async def under_load(folder: Path, *, key: str = "", measured: bool = True) -> A
             webhook=f"{settings.origin}/voice",
             account_sid=settings.account_sid or "",
         )
-        port = urlsplit(running.base_url).port or 0
-        server = listening("127.0.0.1", port) if measured else ProcessError("it is not to be seen")
+        server = process_of(os.getpid()) if measured else ProcessError("it is not to be seen")
         yield LoadTest(target, LoadMeter(server, settle_seconds=0.01))
 
 
