@@ -12,12 +12,14 @@ _PATH: Final = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin",
 """Debian keeps servers where the PATH of most users does not lead."""
 
 
-def required(name: str) -> str:
-    """Where a program is. Without it the test (or the module) is skipped; in CI that is a failure."""
-    found = shutil.which(name, path=_PATH)
-    if found is None:
-        unavailable(f"{name} is not installed: run scripts/setup tools as root")
-    return found
+def required(*names: str) -> str:
+    """Where the first of these programs is that is there. Without any the test (or the module) is skipped; in
+    CI that is a failure.
+    """
+    for name in names:
+        if found := shutil.which(name, path=_PATH):
+            return found
+    unavailable(f"{' or '.join(names)} is not installed: run scripts/setup tools as root")
 
 
 def unavailable(reason: str) -> NoReturn:
