@@ -16,10 +16,10 @@ def required(*names: str) -> str:
     """Where the first of these programs is that is there. Without any the test (or the module) is skipped; in
     CI that is a failure.
     """
-    for name in names:
-        if found := shutil.which(name, path=_PATH):
-            return found
-    unavailable(f"{' or '.join(names)} is not installed: run scripts/setup tools as root")
+    found = next(filter(None, (shutil.which(name, path=_PATH) for name in names)), None)
+    if found is None:
+        unavailable(f"{' or '.join(names)} is not installed: run scripts/setup tools as root")
+    return found
 
 
 def unavailable(reason: str) -> NoReturn:
