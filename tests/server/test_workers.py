@@ -6,13 +6,15 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
+
 from support.commands import served, voice_app, voice_app_process
 from support.processes import Server, process
-from voice_app.sandbox.load.target import ProcessError, listening
+from voice_app.sandbox.load.target import listens
 from voice_app.settings import SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, NumberSettings
 from voice_app.twilio import Configurations, Credentials, TwilioApi
 
@@ -20,12 +22,14 @@ RULE = {"from": "*", "to": "+15550100001", "metadata": {"callType": "PSTN"}}
 
 
 def workers(server: Server) -> set[int]:
-    """The processes that take calls: all that listen but the parent, who accepts none."""
+    """The processes that take calls: those of the parent's that listen, and of anybody's once it is gone."""
     port = urlsplit(server.base_url).port
     assert port is not None
-    with suppress(ProcessError):  # nobody listens any more
-        return set(listening("127.0.0.1", port).pids) - {server.process.pid}
-    return set()
+    try:
+        family = psutil.Process(server.process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        family = list(psutil.process_iter())
+    return {process.pid for process in family if listens(process, port)}
 
 
 async def become(server: Server, wanted: Callable[[set[int]], bool]) -> None:

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from threading import Lock
+from types import CodeType
 from typing import Final
 
 from cachetools import LRUCache
-from jinja2 import Environment, TemplateError, TemplateNotFound
+from jinja2 import BytecodeCache, Environment, TemplateError, TemplateNotFound
+from jinja2.bccache import Bucket
 
 from voice_app.findings import Finding, refuses
 from voice_app.settings import NumberSettings, plain_address
@@ -58,6 +60,25 @@ class _Loaded:
 _JUDGED: Final[LRUCache[Hashable, _Loaded]] = LRUCache(32)
 """What was loaded last, by folders, vocabulary and values; never with findings that refuse."""
 _JUDGED_LOCK: Final = Lock()
+
+
+class _Compiled(BytecodeCache):
+    """Templates as they were compiled: where a folder is read again, few of them are new."""
+
+    def __init__(self) -> None:
+        self._codes: LRUCache[tuple[str, str], CodeType | None] = LRUCache(256)
+        self._lock = Lock()
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        with self._lock:
+            bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with self._lock:
+            self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
+_COMPILED: Final = _Compiled()
 
 
 class Documents:
@@ -211,7 +232,7 @@ def _lost_configuration(
 
 
 def _compiled(sources: Sources) -> Environment:
-    environment = Environment(**options(sources))  # noqa: S701 - autoescape is among the options
+    environment = Environment(bytecode_cache=_COMPILED, **options(sources))  # noqa: S701 - autoescape is among the options
     for name in sources.files:
         try:
             template = environment.get_template(name)

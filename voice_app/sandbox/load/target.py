@@ -112,7 +112,7 @@ def listening(host: str, port: int) -> ServerProcesses:
     """
     if not _is_local(host):
         raise ProcessError(f"{host} is another machine: only a server on this one can be measured")
-    pids = tuple(sorted(process.pid for process in psutil.process_iter() if _listens(process, port)))
+    pids = tuple(sorted(process.pid for process in psutil.process_iter() if listens(process, port)))
     if not pids:
         raise ProcessError(f"no process that we may see listens on port {port}; name it with --pid")
     return ServerProcesses(pids)
@@ -129,7 +129,8 @@ def _is_local(host: str) -> bool:
     return True
 
 
-def _listens(process: psutil.Process, port: int) -> bool:
+def listens(process: psutil.Process, port: int) -> bool:
+    """Whether a process listens on a port, as far as we may see."""
     with suppress(psutil.Error):  # gone meanwhile, or somebody else's
         connections = process.net_connections("tcp")
         return any(item.status == psutil.CONN_LISTEN and item.laddr.port == port for item in connections)
