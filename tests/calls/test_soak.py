@@ -20,6 +20,8 @@ from voice_app.sandbox.load.target import LoadTarget, ServerProcesses, listening
 from voice_app.sandbox.network import Network
 from voice_app.settings import Settings
 
+KIB_OF_AN_IDLE_CALL = 32.0
+
 
 def minute(calls: int) -> LoadPlan:
     """With a reply of 0.4 s this takes about a minute. The more calls, the longer each thinks."""
@@ -51,7 +53,9 @@ async def test_hundreds_of_calls_leave_nothing_behind(
             account_sid=account.account_sid or "",
         )
         load = LoadTest(target, LoadMeter(server))
-        await load.idle(calls)
+        idle = await load.idle(calls)
+        assert idle.kib_per_call is not None
+        assert idle.kib_per_call < KIB_OF_AN_IDLE_CALL
         tasks, descriptors = await _metric(base_url, "voice_app_tasks"), _descriptors(server)
         resident, figures = [], []
         for _ in range(minutes):

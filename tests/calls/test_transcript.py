@@ -190,5 +190,5 @@ def test_a_disclosure_of_a_document_is_heard_once_something_follows_it(
     state = CallState.of(entries(*events))
     (line,) = state.transcript.statements()
     assert (line.role, line.text, line.heard_whole) == ("assistant", "This call is recorded.", heard)
-    assert state.stated == ({line.text} if heard else set())
+    assert state.stated == ((line.text,) if heard else ())
     assert [said.content for said in state.transcript.as_heard()] == ([line.text] if heard else [])

@@ -4,12 +4,23 @@ from itertools import count
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from support.journals import in_parts
 from voice_app.calls import CallState
 from voice_app.journal import Entry
 from voice_app.journal.call_cache import CallCache
-from voice_app.journal.events import Closed, Connected, Event, Heard, Opened, Prompted, Replied, Transcribed
+from voice_app.journal.events import (
+    Closed,
+    Connected,
+    Event,
+    Heard,
+    Opened,
+    Prompted,
+    Replied,
+    Served,
+    Transcribed,
+)
 
 TRANSCRIPT = Transcribed("GT1", 1, "caller", "Hi")
 
@@ -45,6 +56,19 @@ def test_a_call_that_began_here_is_known_as_a_whole_until_it_is_over_and_durable
     writing.cache.durable(writing.last)
     assert writing.events("CA1") == []
     assert len(writing.cache) == 0
+
+
+def test_the_text_of_a_document_is_kept_until_it_is_durable() -> None:
+    writing = Writing()
+    served = Served("answer.xml", "answer", "Hello", document="<Response/>")
+    writing.write("CA1", Opened(), served)
+    before = writing.last
+    writing.write("CA1", Prompted("Hi"), served)
+    writing.cache.durable(before)
+    lean = replace(served, document="")
+    assert writing.events("CA1") == [Opened(), lean, Prompted("Hi"), served]
+    writing.cache.durable(writing.last)
+    assert writing.events("CA1") == [Opened(), lean, Prompted("Hi"), lean]
 
 
 def test_what_is_told_of_a_call_after_its_end_is_kept_until_it_is_durable() -> None:

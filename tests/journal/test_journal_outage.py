@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from support.postgres import Postgres
 from support.preloaded import program
@@ -17,7 +18,7 @@ from support.waiting import until
 from voice_app.calls import CallState, HistoryLine
 from voice_app.journal import Entry, Journal, JournalError, circuit_breaker
 from voice_app.journal import writer as writer_module
-from voice_app.journal.events import Closed, Event, Opened, Prompted, Replied
+from voice_app.journal.events import Closed, Event, Opened, Prompted, Replied, Served
 
 CALLS = [f"CA{number:032x}" for number in range(5)]
 
@@ -333,3 +334,32 @@ async def test_a_call_is_forgotten_by_memory_once_it_is_over_and_kept(tmp_path: 
         assert len(journal._cache) == 0
         assert [entry.event for entry in await journal.events("CA1")] == happened
         assert len(journal._cache) == 0
+
+
+async def test_a_document_is_read_with_its_text_from_the_database_alone(tmp_path: Path) -> None:
+    served = Served("answer.xml", "answer", "Hello", document="<Response/>")
+    async with Journal(f"sqlite:///{tmp_path}/journal.db") as journal:
+        journal.write("CA1", Opened("+15550100001"))
+        journal.write("CA1", served)
+        for _ in range(2):  # while it waits, and once it is durable
+            assert [entry.event for entry in await journal.events("CA1")][1:] == [served]
+            await journal.flush()
+        assert [entry.event for entry in await journal.events("CA1")][1:] == [served]
+        assert [entry.event for entry in journal._cache.of("CA1")][1:] == [replace(served, document="")]
+
+
+async def test_a_document_that_becomes_durable_while_it_is_read_has_its_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = Served("answer.xml", "answer", "Hello", document="<Response/>")
+    async with Journal(f"sqlite:///{tmp_path}/journal.db") as journal:
+        journal.write("CA1", Opened("+15550100001"))
+        journal.write("CA1", served)
+
+        async def read_before(*_: object, **__: object) -> list[Entry]:
+            await journal.flush()
+            return []
+
+        monkeypatch.setattr(journal._breaker, "ask", read_before)
+        assert [entry.event for entry in await journal.events("CA1")][1:] == [served]
+        assert [entry.event for entry in journal._cache.of("CA1")][1:] == [replace(served, document="")]

@@ -141,7 +141,7 @@ def test_a_silent_caller_is_asked_after_disclosure_and_greeting() -> None:
 
 
 def test_a_disclosure_that_was_heard_is_not_said_on_a_resume() -> None:
-    driver = disclosing(stated=frozenset({RECORDED}), greeting="Sorry, the line broke.")
+    driver = disclosing(stated=(RECORDED,), greeting="Sorry, the line broke.")
     assert RECORDED not in "".join(frame["token"] for frame in driver.flush())
 
 
@@ -155,7 +155,7 @@ def test_what_was_heard_of_it_is_folded_for_the_next_session() -> None:
     driver = told()
     assert driver.of(Replied)[-1].interruptible is False
     driver.falls_silent()
-    assert state_of(driver).resume_state(0.0).stated == {RECORDED}
+    assert state_of(driver).resume_state(0.0).stated == (RECORDED,)
 
 
 @pytest.mark.parametrize("flag", ["no", 0, None])

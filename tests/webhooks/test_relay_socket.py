@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from types import CoroutineType
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from support.sandbox import Sandbox, sandbox
+from support.waiting import until
+from voice_app.calls import CallState
+from voice_app.relay.connection import Connection
+from voice_app.relay.session import Session
 from voice_app.sandbox.network import WebhookError
 from voice_app.sandbox.phone import read
+from voice_app.server.socket_protocol import SocketProtocol
 
 CALL = "CA" + "7" * 32
 
@@ -57,6 +66,39 @@ async def closing(socket: ClientConnection) -> int:
 async def test_a_signed_socket_with_its_ticket_is_accepted(tmp_path: Path) -> None:
     async with sandbox(tmp_path, agent="support.agents:echo") as server, line(server) as socket:
         assert (await prompt(socket, "Hello.")).startswith("You said: Hello.")
+
+
+async def test_a_call_on_which_nobody_speaks_has_no_task_of_its_own_and_nothing_of_how_it_came(
+    tmp_path: Path,
+) -> None:
+    async with sandbox(tmp_path, agent="support.agents:echo") as server, AsyncExitStack() as lines:
+        before = _kinds()
+        for number in range(3):
+            call_sid = f"CA{number:032x}"
+            socket = await server.network.connect(await relay_url(server, call_sid))
+            await lines.enter_async_context(socket)
+            setup = {"callSid": call_sid, "accountSid": server.phone.account_sid, "sessionId": f"VX{number}"}
+            await socket.send(json.dumps({"type": "setup", **setup}))
+            await prompt(socket, "Hello.")
+        await until(lambda: not _tasks_of_relay(), "the end of the turns")
+        kept = _kinds() - before
+        assert kept[Connection] == kept[Session] == kept[SocketProtocol] == 3
+        assert kept[CallState] == 0
+        sockets = [found for found in gc.get_objects() if type(found) is SocketProtocol]
+        assert [socket.scope["headers"] for socket in sockets] == [()] * 3
+
+
+def _kinds() -> Counter[type]:
+    """How many objects of each kind there are."""
+    gc.collect()
+    return Counter(map(type, gc.get_objects()))
+
+
+def _tasks_of_relay() -> set[str]:
+    """What tasks of the relay's own do: words are written by one, turns answered by others."""
+    coroutines = (task.get_coro() for task in asyncio.all_tasks())
+    begun = {found.__qualname__ for found in coroutines if isinstance(found, CoroutineType)}
+    return {name for name in begun if name.startswith(f"{Connection.__name__}.")}
 
 
 async def test_a_socket_without_a_signature_is_refused_as_an_upgrade(

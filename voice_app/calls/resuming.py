@@ -83,7 +83,7 @@ class ResumeState:
     tts_language: str | None = None
     """The voice's language, if the agent has switched it."""
     transcription_language: str | None = None
-    stated: frozenset[str] = frozenset()
+    stated: tuple[str, ...] = ()
     """What may not be interrupted and was heard to its end."""
     reconnect: ReconnectState | None = None
     """Set while Twilio may come back to the session that was opened last."""

@@ -270,9 +270,9 @@ class CallState:
         return None if recognised is None else recognised.profile_id
 
     @property
-    def stated(self) -> frozenset[str]:
+    def stated(self) -> tuple[str, ...]:
         """What may not be interrupted and was heard to its end."""
-        return frozenset(line.text for line in self.transcript.statements() if line.heard_whole)
+        return tuple(line.text for line in self.transcript.statements() if line.heard_whole)
 
     @property
     def tickets(self) -> frozenset[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import OrderedDict, deque
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Final
 
 from msgspec.structs import replace
 
 from voice_app.journal.entries import Entry
-from voice_app.journal.events import Closed, Connected, Opened, Replied
+from voice_app.journal.events import Closed, Connected, Opened, Replied, Served
 
 _CAPACITY: Final = 50_000
 """Entries, some 20 MB."""
@@ -28,12 +30,19 @@ class _Call:
         """It began here, its session is here, or it was asked for here: it is kept until it is closed."""
         self.closed = False
 
+    def forget_text(self, id_: str) -> None:
+        """The entry of this id is durable."""
+        at = bisect_left(self.entries, id_, key=attrgetter("id"))
+        if at < len(self.entries) and self.entries[at].id == id_:
+            self.entries[at] = without_text(self.entries[at])
+
 
 class CallCache:
     """The entries of recent calls. The calls that nobody has touched for longest go first.
 
     A call that is ours is kept until it is closed and all of it is durable; one that is not, of which we only
-    take a transcript perhaps, until what we wrote is durable.
+    take a transcript perhaps, until what we wrote is durable. Of documents that are durable all is kept but
+    their text: no call needs it, and it is as much as everything else.
     """
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
@@ -42,7 +51,7 @@ class CallCache:
         self._size = 0
         self._fresh: list[Entry] = []
         self._passing: deque[tuple[str, str]] = deque(maxlen=capacity)
-        """Entries after which their calls may go once they are durable: id and CallSid, oldest first."""
+        """Entries of which something may go once they are durable: id and CallSid, oldest first."""
 
     def __len__(self) -> int:
         self._sort_in()
@@ -55,7 +64,7 @@ class CallCache:
             self._sort_in()
 
     def learn(self, call_sid: str, entries: list[Entry]) -> None:
-        """Keep what was read of a call, if it goes on."""
+        """Keep what is known of a call after a look into the database, if it goes on."""
         if not call_sid.startswith("CA") or not entries:  # events are also kept of conversations
             return
         if any(type(entry.event) is Closed for entry in entries):
@@ -87,10 +96,14 @@ class CallCache:
         self._sort_in()
         passing = self._passing
         while passing and passing[0][0] <= last:
-            _, call_sid = passing.popleft()
+            id_, call_sid = passing.popleft()
             call = self._calls.get(call_sid)
-            if call is not None and (call.closed or not call.ours) and call.entries[-1].id <= last:
+            if call is None:
+                continue
+            if (call.closed or not call.ours) and call.entries[-1].id <= last:
                 self._drop(call_sid)
+            else:
+                call.forget_text(id_)
 
     def forget(self, call_sids: Iterable[str]) -> None:
         """These calls never were."""
@@ -123,7 +136,7 @@ class CallCache:
                 call.ours = True
             elif type(event) is Closed:
                 call.closed = True
-        if call.closed or not call.ours:
+        if call.closed or not call.ours or type(event) is Served:
             self._passing.append((entry.id, call_sid))
         if self._size > self._capacity or len(entries) > _OF_ONE_CALL:
             self._shed(call)
@@ -139,6 +152,14 @@ class CallCache:
             del newest.entries[:excess]
             newest.whole = False
             self._size -= excess
+
+
+def without_text(entry: Entry) -> Entry:
+    """The entry of a document without its text; any other as it is."""
+    event = entry.event
+    if type(event) is not Served or not event.document:
+        return entry
+    return replace(entry, event=replace(event, document=""))
 
 
 def _grown(last: Entry, reply: Replied) -> Replied | None:

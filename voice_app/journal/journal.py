@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, tzinfo
+from itertools import chain
 from pathlib import Path
 from secrets import randbits
 from types import TracebackType
@@ -17,7 +18,7 @@ from uuid import UUID
 
 import uuid_utils
 
-from voice_app.journal.call_cache import CallCache
+from voice_app.journal.call_cache import CallCache, without_text
 from voice_app.journal.circuit_breaker import ReadCircuitBreaker
 from voice_app.journal.database import ACTS, JournalError
 from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server, ServerLoad
@@ -242,7 +243,7 @@ class Journal:
         """All that happened on a call, in the order of writing, up to what was written just now.
 
         When the database cannot be read: what this process knows of the call. That is all of it for calls
-        that it serves, and may be less for others.
+        that it serves, but for the text of documents, and may be less for others.
 
         Raises:
             JournalError: the database cannot be read, and nothing is known of the call here.
@@ -262,12 +263,12 @@ class Journal:
             return known
         if entries:
             self._ids.follow(entries[-1].id)
-        waiting += self._cache.of(call_sid, after=durable)
-        if waiting:
-            merged = {entry.id: entry for entry in (*entries, *waiting)}
-            entries = sorted(merged.values(), key=lambda entry: entry.id)
-        self._cache.learn(call_sid, entries)
-        return [*entries]
+        meanwhile = self._cache.of(call_sid, after=durable)
+        known = [without_text(entry) for entry in entries]
+        if waiting or meanwhile:
+            entries, known = _merged(meanwhile, waiting, entries), _merged(waiting, meanwhile, known)
+        self._cache.learn(call_sid, known)
+        return entries
 
     async def of_kind(self, kind: type[Event], since: float) -> list[Entry]:
         """The entries of one kind of event from then on (seconds since the epoch), of all servers.
@@ -446,6 +447,11 @@ class Journal:
     def _now_durable(self, last: str) -> None:
         self._durable = max(self._durable, last)
         self._cache.durable(last)
+
+
+def _merged(*entries: list[Entry]) -> list[Entry]:
+    """All of them in the order of writing, each once: as the last list that has it knows it."""
+    return sorted({entry.id: entry for entry in chain(*entries)}.values(), key=lambda entry: entry.id)
 
 
 def _identity(store: Store) -> str:

@@ -281,8 +281,16 @@ class Store:
     def _entries(self, query: Select[Any]) -> list[Entry]:
         with self.database.reading() as connection:
             rows = connection.execute(query.order_by(events.c.id)).all()
+        names: dict[str, str] = {}  # one text for all entries of a call
         return [
-            Entry(row.id, row.at, row.call_sid, decode(row.kind, row.data), row.key or "") for row in rows
+            Entry(
+                row.id,
+                row.at,
+                names.setdefault(row.call_sid, row.call_sid),
+                decode(row.kind, row.data),
+                row.key or "",
+            )
+            for row in rows
         ]
 
 

@@ -138,7 +138,7 @@ class Connection:
         self._latest: _Answer | None = None
         self._answering: asyncio.Task[None] | None = None
         self._question: _OpenQuestion | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.Handle | None = None
         self._reading = asyncio.timeout(None)
         self._timer_due = 0.0  # beside its handle: uvloop's handles do not tell, once they are due
@@ -186,7 +186,7 @@ class Connection:
                     handle.cancel()
             if self._writer is not None:
                 self._writer.cancel()
-                self._tasks.add(self._writer)
+                self._tasks.append(self._writer)
             await self._wait_for(self._tasks)
             log.info(
                 "call %s: session %s is over after %.0f s and %d turns: %s",
@@ -469,8 +469,8 @@ class Connection:
                 answer = self._latest = _Answer(command.number)
                 task = self._loop.create_task(self._answer(answer, command.turn))
                 self._answering = task
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._tasks.append(task)
+                task.add_done_callback(self._tasks.remove)
             case StopTurn() if self._question is not None:
                 question, self._question = self._question, None
                 if not question.reply.done():
@@ -486,8 +486,8 @@ class Connection:
                     self._session.call.keys = keys
                 if (warm := getattr(self._agent, "warm", None)) is not None:
                     task = self._loop.create_task(self._warm(command.name, warm))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
+                    self._tasks.append(task)
+                    task.add_done_callback(self._tasks.remove)
             case ContinueTurn():
                 self._continued.set()
                 if self._latest is not None:
@@ -513,7 +513,7 @@ class Connection:
         self._session.tick(self._now())
         self._settle()
 
-    async def _wait_for(self, tasks: set[asyncio.Task[None]]) -> None:
+    async def _wait_for(self, tasks: list[asyncio.Task[None]]) -> None:
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=SECONDS_FOR_THE_AGENT_TO_STOP)

@@ -147,15 +147,17 @@ class Services:
         named = self.named_agents.get(state.agent)
         return self.agent_for(state.parties.number) if named is None else named.agent
 
-    def assigned(self, state: CallState, agent: str | None = None) -> AgentAssigned:
-        """Who has this call, and in which version. ``agent`` is as in `line_of`."""
-        name = state.agent if agent is None else agent
-        if (named := self.named_agents.get(name)) is not None:
-            told, found = name, named.agent
+    def assigned(self, number: str, agent: str) -> AgentAssigned:
+        """Who has a call to this number of ours, and in which version.
+
+        ``agent`` is one of ``VOICE_APP_AGENTS``; empty: that of the number.
+        """
+        if (named := self.named_agents.get(agent)) is not None:
+            told, found = agent, named.agent
             source = named.settings.agent or self.settings.agent
         else:
-            found = self.agent_for(state.parties.number)
-            told = source = self.line(state.parties.number).agent
+            found = self.agent_for(number)
+            told = source = self.line(number).agent
         if (version := self.versions.get(id(found))) is None:
             version = self.versions[id(found)] = version_of(found, source)
         return AgentAssigned(told, version)

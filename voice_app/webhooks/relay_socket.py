@@ -82,9 +82,15 @@ class RelayEndpoint:
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
         with about(ticket.call_sid):
-            await self._serve(scope, receive, send, ticket.call_sid, state, rejoin=rejoin)
+            session, connection, over = await self._accept(
+                scope, receive, send, ticket.call_sid, state, rejoin=rejoin
+            )
+            # A call may take hours, and nobody asks for these again: 5 KiB of each.
+            del state
+            scope["headers"] = ()
+            await self._run(session, connection, over)
 
-    async def _serve(
+    async def _accept(
         self,
         scope: MutableMapping[str, Any],
         receive: Receive,
@@ -93,23 +99,27 @@ class RelayEndpoint:
         state: CallState,
         *,
         rejoin: bool,
-    ) -> None:
-        """Accept the socket, and run its session."""
+    ) -> tuple[Session, Connection, asyncio.Event | None]:
+        """Accept the socket. The event, if there is one, is to be set when the session is over."""
         services = self._services
-        session, agent = self._session(call_sid, state, rejoin=rejoin)
+        record = CallLog(services.journal, call_sid, partial(services.assigned, state.parties.number))
+        session, agent = self._session(record, state, rejoin=rejoin)
         await send({"type": "websocket.accept"})
-        over = asyncio.Event()
-        self._start_beside(session.call, state, over)
-        now = services.assigned(state)
+        over = self._start_beside(session.call, state)
+        now = services.assigned(state.parties.number, state.agent)
         if now != state.last(AgentAssigned):
             services.journal.write(call_sid, now)
-        record = CallLog(services.journal, call_sid, partial(services.assigned, state)).write
         named = {name: found.agent for name, found in services.named_agents.items()}
         direct = scope.get("extensions", {}).get(DIRECT_SOCKET)
         most = services.settings.keep_frames
-        frame_log = FrameLog(most, record) if most else None
-        connection = Connection(receive, send, session, agent, record, named, direct, frame_log)
-        services.registry.connected(call_sid, connection)
+        frame_log = FrameLog(most, record.write) if most else None
+        connection = Connection(receive, send, session, agent, record.write, named, direct, frame_log)
+        return session, connection, over
+
+    async def _run(self, session: Session, connection: Connection, over: asyncio.Event | None) -> None:
+        """Serve a session until its socket is gone."""
+        registry, call_sid = self._services.registry, session.call.sid
+        registry.connected(call_sid, connection)
         metrics.SESSIONS.add(1)
         try:
             with traces.span("session", {}, level="session") as span:
@@ -118,8 +128,9 @@ class RelayEndpoint:
                 span.set(names.TURNS, session.turns)
         finally:
             metrics.SESSIONS.add(-1)
-            over.set()
-            services.registry.disconnected(call_sid, connection)
+            if over is not None:
+                over.set()
+            registry.disconnected(call_sid, connection)
 
     async def _admit(self, ticket: Ticket) -> tuple[CallState, bool]:
         """Take a ticket: what is known of its call, and whether Twilio comes back to a session of it.
@@ -158,7 +169,7 @@ class RelayEndpoint:
         if services.journal.shared:
             await services.journal.settle(SETTLE_SECONDS)
 
-    def _session(self, call_sid: str, state: CallState, *, rejoin: bool) -> tuple[Session, Agent]:
+    def _session(self, record: CallLog, state: CallState, *, rejoin: bool) -> tuple[Session, Agent]:
         """A session that knows what happened on the call before, on whichever server that was.
 
         And the agent to ask on it: ours, which may have to wait for the caller's memory.
@@ -169,14 +180,14 @@ class RelayEndpoint:
         if not isinstance(keys, Keys):
             keys = Keys(line.keys_length, line.keys_terminator, line.keys_seconds)
         call = Call(
-            call_sid,
+            record.call_sid,
             parties.from_,
             parties.to,
             "outbound" if parties.outbound else "inbound",
             webhook=state.webhook,
             keys=keys,
             filler=line.filler,
-            log=CallLog(services.journal, call_sid, partial(services.assigned, state)),
+            log=record,
         )
         if not self._restore_notes(call, state.sockets if rejoin else state.sockets + 1):
             messages.restore(call, state.tools.values())
@@ -208,16 +219,23 @@ class RelayEndpoint:
         self._states[call.sid] = socket, call.state
         return here
 
-    def _start_beside(self, call: Call, state: CallState, over: asyncio.Event) -> None:
-        """What goes on beside the session: its conversation is monitored, and the agent warms up."""
-        services = self._services
-        found = partial(_conversation_found, services, call.sid)
-        if state.joined is not None:
-            services.background.spawn(services.monitor.watch_joined(call.sid, state.joined, over, found))
-        elif state.configuration_id is not None:
-            services.background.spawn(services.monitor.watch(call.sid, state.configuration_id, over, found))
+    def _start_beside(self, call: Call, state: CallState) -> asyncio.Event | None:
+        """What goes on beside the session: its conversation is monitored, and the agent warms up.
+
+        Returns what is to be set when the session is over, if anything waits for that.
+        """
+        services, over = self._services, None
+        spawn, monitor = services.background.spawn, services.monitor
+        if state.joined is not None or state.configuration_id is not None:
+            over = asyncio.Event()
+            found = partial(_conversation_found, services, call.sid)
+            if state.joined is not None:
+                spawn(monitor.watch_joined(call.sid, state.joined, over, found))
+            elif state.configuration_id is not None:
+                spawn(monitor.watch(call.sid, state.configuration_id, over, found))
         if (warm := getattr(services.agent_of(state), "warm", None)) is not None:
-            services.background.spawn(hook(warm(call)))
+            spawn(hook(warm(call)))
+        return over
 
 
 async def _unavailable(
@@ -258,7 +276,7 @@ class CallLog:
     journal: Journal
     call_sid: str
     becomes: Callable[[str], AgentAssigned]
-    """Tells what an agent of ``VOICE_APP_AGENTS`` is in which version."""
+    """Tells what an agent of ``VOICE_APP_AGENTS`` is for this call, in which version."""
 
     def write(self, event: Event) -> None:
         """Write an event, and count what is worth counting."""
