@@ -19,7 +19,8 @@ import pytest
 from sqlalchemy import event
 
 from support.many_calls import FIRST, OURS, PAUSE, RARE, caller, fill
-from voice_app.journal import CallRecord, Selection
+from voice_app.journal import CallRecord, Entry, Journal, Selection
+from voice_app.journal.events import Opened
 from voice_app.journal.statistics import GROUPINGS, count
 from voice_app.journal.store import Store
 
@@ -219,6 +220,26 @@ def test_so_are_those_that_are_counted_and_those_whose_words_are_in_no_index(dat
                 assert not list(filter(reads_all, steps)), (name, steps)
                 assert not [step for step in steps if "label>" in step], (name, steps)
                 assert any("ix_calls_opened_at" in step for step in steps), (name, steps)
+
+
+def test_no_calls_but_those_of_the_time_are_looked_at_to_count_them(postgres_url: str) -> None:
+    with filled(postgres_url, FEW) as store:
+        for by in GROUPINGS:  # of all calls there are, which is when it would be worth while
+            steps = plan_of(store, partial(count, store.database, by, FIRST, FIRST + FEW * PAUSE))
+            assert not [step for step in steps if "ix_labels_newest" in step], (by, steps)
+
+
+async def test_calls_are_counted_a_few_at_a_time_and_each_of_them_once(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = FIRST + 200 * PAUSE
+    with filled(database_url, 200) as store:
+        store.append([Entry(f"{number:032x}", last, f"CA{number:031x}b", Opened()) for number in range(30)])
+        whole = {by: count(store.database, by, 0, last + 1) for by in GROUPINGS}
+    monkeypatch.setattr("voice_app.journal.statistics._AT_ONCE", 7)
+    async with Journal(database_url) as journal:
+        assert {by: await journal.count(by, 0, last + 1) for by in GROUPINGS} == whole
+        assert await journal.count("total", last + 1, last + 2) == await journal.count("total", 2, 1) == []
 
 
 def test_a_list_of_many_calls_costs_what_one_of_few_does(tmp_path: Path) -> None:

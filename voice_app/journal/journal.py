@@ -24,7 +24,7 @@ from voice_app.journal.database import ACTS, JournalError
 from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server, ServerLoad
 from voice_app.journal.event_feed import EventFeed, FeedReader
 from voice_app.journal.events import Event, Supervised
-from voice_app.journal.statistics import GroupCount, Grouping, count
+from voice_app.journal.statistics import GroupCount, Grouping, count, end_of_part, merged
 from voice_app.journal.store import Store
 from voice_app.journal.tables import EVERY, Selection
 from voice_app.journal.writer import Disk, Writer
@@ -334,8 +334,14 @@ class Journal:
             JournalError: the database cannot be read.
         """
         await self.settle(_PATIENCE_SECONDS)
-        asked = (self._store.database, grouping, since, until, zone)
-        return await self._breaker.ask(count, *asked, within=_LIST_SECONDS)
+        database, parts = self._store.database, []
+        while since < until:
+            end = await self._breaker.ask(end_of_part, database, since, until, within=_LIST_SECONDS)
+            parts.append(
+                await self._breaker.ask(count, database, grouping, since, end, zone, within=_LIST_SECONDS)
+            )
+            since = end
+        return merged(parts)
 
     async def call(self, call_sid: str) -> CallRecord | None:
         """What is known of a call, or ``None``.
