@@ -56,7 +56,7 @@ class Postgres:
     def create(self) -> str:
         """Make an empty database; its URL."""
         name = f"test_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name}")
+        self.execute(f"CREATE DATABASE {name} STRATEGY file_copy")  # a third of the work of the other
         return self.url(name)
 
     def drop(self, url: str) -> None:
