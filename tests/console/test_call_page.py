@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from support.journals import write
 from support.receiver import SECRET, receiving
 from support.sandbox import REAL, database, sandbox
 from support.visitors import sid, users_file
+from voice_app.journal import Journal
 from voice_app.journal import events as ev
 from voice_app.runtime.addresses import JoinLinks
 from voice_app.sandbox.phone import Person
@@ -235,11 +237,23 @@ async def test_a_link_that_is_not_ours_shows_nothing(browser: Browser, tmp_path:
                 await expect(page.get_by_text("This link is not good any more.")).to_be_visible()
 
 
+async def frames_are_kept(folder: Path, call_sid: str, *texts: str) -> None:
+    """Wait until frames with each of these texts are in the journal."""
+    async with asyncio.timeout(30), Journal(database(folder), create=False) as journal:
+        while True:
+            found = [entry.event for entry in await journal.events(call_sid)]
+            frames = [frame.text for event in found if isinstance(event, ev.Framed) for frame in event.frames]
+            if all(any(text in frame for frame in frames) for text in texts):
+                return
+            await asyncio.sleep(0.02)
+
+
 async def test_twiml_and_frames_are_read_on_demand_without_secrets(browser: Browser, tmp_path: Path) -> None:
     async with serving(tmp_path, keep_frames=500) as server, server.call(caller="+15550190001") as call:
         await call.reply()
         await call.say("Are you open on Sunday?")
         await call.reply()
+        await frames_are_kept(tmp_path, call.sid, "Are you open on Sunday?", '"type":"text"')
         async with visit(browser, server, f"/console/calls/{call.sid}", "act") as page:
             await page.get_by_text("TwiML and frames").click()
             rows = page.locator("#wire tbody tr")
