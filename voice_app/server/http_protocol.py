@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from itertools import chain
-from typing import Final
+from typing import Any, Final, cast
 
 import httptools
+from starlette.responses import Response
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from voice_app.telemetry import metrics
+from voice_app.webhooks.routing import DIRECT_ANSWER
 
 MAX_URL: Final = 16 * 1024
 """Bytes. A question by GET has its fields there; nothing of Twilio's comes near it."""
@@ -27,7 +30,8 @@ log = logging.getLogger(__name__)
 class HttpProtocol(HttpToolsProtocol):
     """Refuses what no client of ours sends before anything is done with it, and who never comes to an end.
 
-    The head of a WebSocket's handshake is one of these heads, too.
+    The head of a WebSocket's handshake is one of these heads, too. An answer that is there as a whole can be
+    written at once (`DIRECT_ANSWER`): uvicorn writes its head first and then its body, two packets.
     """
 
     _due: asyncio.TimerHandle | None = None
@@ -44,6 +48,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
+        if self.cycle is not None:
+            self.cycle.scope.pop("extensions", None)  # it holds this protocol
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -84,6 +90,25 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._stop_waiting()
         super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        cast(dict[str, Any], cycle.scope)["extensions"] = {DIRECT_ANSWER: self.write_answer}
+        super()._start_asgi_task(cycle, app)
+
+    def write_answer(self, response: Response) -> bool:
+        """Answer the request that is being answered; false where it takes uvicorn to do so: who sends one
+        request behind another, reads none of the answers, or is to be disconnected.
+        """
+        cycle = self.cycle
+        if self.pipeline or cycle.disconnected or not cycle.keep_alive or self.flow.write_paused:
+            return False
+        head = [STATUS_LINE[response.status_code]]
+        for name, value in response.raw_headers:
+            head += name, b": ", value, b"\r\n"
+        self.transport.write(b"".join((*head, b"\r\n", response.body)))
+        cycle.response_started = cycle.response_complete = True
+        cycle.on_response()
+        return True
 
     def _await_request(self) -> None:
         self._due = self.loop.call_later(REQUEST_SECONDS, self._too_late)

@@ -30,6 +30,9 @@ SETTLE_SECONDS: Final = 0.25
 """How long an answer waits until other servers can read what it follows from."""
 TOKEN_HEADER: Final = "I-Twilio-Idempotency-Token"  # noqa: S105 - the name of a header
 
+DIRECT_ANSWER: Final = "voice_app.direct_answer"
+"""The ASGI extension of a server that writes an answer at once: called with it, it tells whether it has."""
+
 CallHandler = Callable[[Services, CallRequest], Awaitable[Response]]
 NoticeHandler = Callable[[Services, Notice], Awaitable[None]]
 
@@ -92,7 +95,9 @@ class SignedRoutes:
         async def direct(scope: Scope, receive: Receive, send: Send) -> None:
             scope["route"] = route
             response = await endpoint(Request(scope, receive))
-            await response(scope, receive, send)
+            write = scope.get("extensions", {}).get(DIRECT_ANSWER)
+            if write is None or response.status_code != 200 or not write(response):
+                await response(scope, receive, send)
 
         route = Route(path, endpoint, methods=["GET", "POST"])
         if "{" not in path:
@@ -167,7 +172,8 @@ class SignedRoutes:
         Whatever can be refused by its head is, before its body is read. Raises `RequestRefusedError`.
         """
         target = raw_target(request.scope["raw_path"], request.scope["query_string"])
-        headers = dict(request.headers.items())  # each look into starlette's goes through all of them
+        came = request.scope["headers"]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in came}
         self._signatures.check_head(target, headers)
         if (body := await read_body(request.receive, headers, bounds.size)) is None:
             return None
