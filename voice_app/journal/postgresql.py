@@ -123,7 +123,7 @@ class PostgreSQL(Database):
 
     def numbers(self, connection: Connection, call_sids: Collection[str]) -> dict[str, NumberedCall]:
         found = connection.exec_driver_sql(_NUMBERS, (list(call_sids),))
-        return {row[0]: NumberedCall(row[1], bool(row[2])) for row in found}
+        return {row[0]: NumberedCall(row[1], bool(row[2])) for row in found.all()}
 
     def forgotten(self, connection: Connection, call_sids: Collection[str]) -> set[str]:
         return set(connection.exec_driver_sql(_FORGOTTEN, (list(call_sids),)).scalars())

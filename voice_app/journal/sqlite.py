@@ -95,7 +95,7 @@ class SQLite(Database):
 
     def numbers(self, connection: Connection, call_sids: Collection[str]) -> dict[str, NumberedCall]:
         found = connection.exec_driver_sql(_NUMBERS, (_encode(list(call_sids)).decode(),))
-        return {row[0]: NumberedCall(row[1], bool(row[2])) for row in found}
+        return {row[0]: NumberedCall(row[1], bool(row[2])) for row in found.all()}
 
     def forgotten(self, connection: Connection, call_sids: Collection[str]) -> set[str]:
         found = connection.exec_driver_sql(_FORGOTTEN, (_encode(list(call_sids)).decode(),))

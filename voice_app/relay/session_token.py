@@ -13,11 +13,13 @@ import hashlib
 import hmac
 import os
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _UNIQUE: Final = 8
 """Characters at the beginning of a nonce that are random."""
 
@@ -141,4 +143,5 @@ def _unpacked(packed: str) -> int:
 
 
 def _base64(data: bytes) -> str:
-    return urlsafe_b64encode(data).decode().rstrip("=")
+    """As `urlsafe_b64encode` has it, without what it is filled up with."""
+    return b2a_base64(data).translate(_URL_SAFE, b"=\n").decode()

@@ -121,6 +121,8 @@ class Services:
     def answer_hook(self, number: str) -> AnswerHook | None:
         """Who decides how calls to this number are answered."""
         hooks = self.answer_hooks
+        if not hooks:
+            return None
         return hooks.get(plain_address(number) if plain_address(number) in self.lines else "")
 
     def targets_of(self, state: CallState) -> Sequence[Target]:

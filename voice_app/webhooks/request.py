@@ -19,6 +19,7 @@ WEBHOOK_FIELDS: Final = frozenset(
     }
 )
 """What an agent may know of a call's webhook, beside ``SipHeader_…``: no tokens."""
+_SIP: Final = "SipHeader_"
 MAX_WEBHOOK_VALUE: Final = 500
 """Characters that are kept of one of them."""
 ENDED: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
@@ -86,11 +87,14 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     @classmethod
     def of(cls, form: Mapping[str, str], query: Mapping[str, str], path: Mapping[str, str]) -> Self:
         """The request that a form, the query and the parameters of our own path make."""
-        kept = [name for name in form if name in WEBHOOK_FIELDS or name.startswith("SipHeader_")]
-        fields: dict[str, Any] = {
-            name: form[name] for name in form.keys() & _FIELDS.keys() if _fits(name, form[name])
-        }
-        fields["webhook"] = {name: form[name][:MAX_WEBHOOK_VALUE] for name in kept}
+        fields: dict[str, Any] = {name: form[name] for name in form.keys() & _TEXTS}
+        for name in form.keys() & _SHAPED:
+            if _fits(name, form[name]):
+                fields[name] = form[name]
+        kept = form.keys() & WEBHOOK_FIELDS
+        if _SIP in "".join(form):
+            kept |= {name for name in form if name.startswith(_SIP)}
+        fields["webhook"] = {name: form[name][:MAX_WEBHOOK_VALUE] for name in sorted(kept)}
         for place, values in ("query", query), ("path", path):
             for name, value in values.items():
                 if _fits(own := f"{place} {name}", value):
@@ -138,6 +142,8 @@ _SHAPES: Final[dict[Any, Callable[[str], bool]]] = {
 }
 _TYPES: Final = {field.encode_name: field.type for field in msgspec.structs.fields(CallRequest)}
 _FIELDS: Final = {name: _SHAPES[type_] for name, type_ in _TYPES.items() if type_ in _SHAPES}
+_TEXTS: Final = frozenset(name for name, shape in _FIELDS.items() if shape is _is_text)
+_SHAPED: Final = _FIELDS.keys() - _TEXTS
 
 
 def _fits(name: str, value: str) -> bool:
