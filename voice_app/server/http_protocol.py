@@ -36,6 +36,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     _due: asyncio.TimerHandle | None = None
     """When the rest of a request must have come; `None` between two requests, and once all is there."""
+    _whole = True
+    """Whether all has come of every request that has begun to."""
     _head: int | None = 0
     """Bytes of the head so far; `None` once it is whole."""
     _status = 400
@@ -67,12 +69,14 @@ class HttpProtocol(HttpToolsProtocol):
                 self._head += len(data)
                 if self._head > MAX_HEAD:
                     self._refuse(431)
+                    return
+            if not self._whole and self._due is None:  # most come in one piece, and need no timer
+                self._await_request()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head = 0
-        if self._due is None:
-            self._await_request()
+        self._whole = False
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -88,6 +92,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        self._whole = True
         self._stop_waiting()
         super().on_message_complete()
 
