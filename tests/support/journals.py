@@ -1,16 +1,39 @@
-"""Journals with something in them, for tests of what reads and erases them."""
+"""Journals with something in them, for tests of what reads and erases them; and one with nothing yet."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
 from voice_app.journal import Journal
 from voice_app.journal.events import Closed, Event, Opened, Prompted, Replied
+from voice_app.journal.store import Store
 
 THEN = 1_700_000_000.0
 """Seconds since the epoch: when the first event is written, where nothing else is said."""
+
+
+def prepare(file: Path) -> None:
+    """Put a journal there that has its tables and nothing in them, where there is no file yet.
+
+    A server would make it, in a quarter of the time that it takes to start.
+    """
+    if not file.exists():
+        file.write_bytes(_empty())
+
+
+@cache
+def _empty() -> bytes:
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "journal.db")
+        store = Store(f"sqlite:///{file}")
+        store.create()
+        store.close()
+        return file.read_bytes()
 
 
 async def write(

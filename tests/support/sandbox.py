@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 from pydantic import SecretStr
 
+from support.journals import prepare
 from voice_app import server
 from voice_app.app import vocabulary_of
 from voice_app.calls import CallState, HistoryLine
@@ -74,6 +75,8 @@ async def sandbox(folder: Path, pace: float = PACE, **changes: Any) -> AsyncIter
     # A busy machine may be slower than a caller would wait: what is late is tested by tests of its own.
     values = {"port": 0, "database_url": database(folder), "memory_seconds": 20, "max_lag_ms": 0, **changes}
     values.setdefault("spool", folder / "spool")
+    if values["database_url"] == database(folder):
+        prepare(folder / "journal.db")
     async with (
         server.environment(Settings.model_construct(**values)) as (settings, api),
         server.running(settings, api) as base_url,
