@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
+from sqlalchemy import Column, Connection, Dialect, MetaData, String, Table, inspect, select
+from sqlalchemy.engine.mock import MockConnection
 
 from voice_app.journal.database import Database, JournalError
 from voice_app.journal.tables import calls, events, metadata
@@ -18,6 +19,8 @@ PostgreSQL may be the home of other programs as well."""
 
 _FIRST: Final = "1.0001"
 _versions: Final = Table(VERSIONS, MetaData(), Column("version_num", String(32), nullable=False))
+_definitions: Final[dict[str, list[str]]] = {}
+"""By dialect: SQLAlchemy takes as long to put them as a database to carry them out."""
 _alembic: Final = threading.Lock()
 """Alembic keeps what it works on in variables of its modules."""
 
@@ -37,7 +40,7 @@ def prepare(database: Database) -> None:
         database.only_one(connection)
         revision = _revision(database, connection)
         if not revision:
-            metadata.create_all(connection)
+            _make(connection)
             _stamp(connection)
         elif not _is_current(revision):
             _migrate(connection)
@@ -51,7 +54,7 @@ def rehearse(database: Database) -> None:
     """
     with database.engine.connect().execution_options(writing=True) as connection:
         if not _revision(database, connection):
-            metadata.create_all(connection)
+            _make(connection)
         connection.rollback()
 
 
@@ -107,6 +110,26 @@ def _refuse_unknown(database: Database, revision: str) -> None:
 def _is_current(revision: str) -> bool:
     """Whether this program finds all it needs in the tables. Newer ones of its generation only have more."""
     return bool(revision) and int(revision.partition(".")[2]) >= int(HEAD.partition(".")[2])
+
+
+def _make(connection: Connection) -> None:
+    """All tables, in a database that has none of them."""
+    name = connection.dialect.name
+    if name not in _definitions:
+        _definitions[name] = _defined(connection.dialect)
+    cursor = connection.connection.cursor()  # all of them at the price of a few statements of SQLAlchemy's
+    for definition in _definitions[name]:
+        cursor.execute(definition)
+
+
+def _defined(dialect: Dialect) -> list[str]:
+    """What makes the tables, in SQL."""
+    found: list[str] = []
+    metadata.create_all(
+        MockConnection(dialect, lambda made, *_: found.append(str(made.compile(dialect=dialect)))),
+        checkfirst=False,
+    )
+    return found
 
 
 def _stamp(connection: Connection) -> None:
