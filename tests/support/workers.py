@@ -84,7 +84,7 @@ class _Run:
             for worker in self.workers:
                 os.waitpid(worker.pid, 0)
         if not self.session.shouldfail and (left := len(self.session.items) - self.finished):
-            self.session.shouldfail = f"{left} tests were not run to their end"
+            self.session.shouldfail = f"{left} of the tests were not run to their end"
         if self.session.shouldfail:
             raise self.session.Failed(self.session.shouldfail)
 
