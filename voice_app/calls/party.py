@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, Self, TypeAlias
 
+import msgspec
+
 from voice_app.settings import E164, plain_address
 
 AddressKind: TypeAlias = Literal["number", "whatsapp", "client", "sip", "withheld", "unknown"]
@@ -118,8 +120,7 @@ class _Addressed(Protocol):
     def direction(self) -> str: ...
 
 
-@dataclass(slots=True, frozen=True)
-class Parties:
+class Parties(msgspec.Struct, frozen=True):
     """The two ends of a call, as Twilio names them.
 
     A call is ours to have placed where Twilio's ``Direction`` begins with ``outbound`` (``outbound-api``,

@@ -122,7 +122,7 @@ class Signatures:
         fields; it is genuine if its hash is in the signed URL. Raises `RequestRefusedError`.
         """
         fields = Form(_pairs(target.partition("?")[2], bounds))
-        form = Form()
+        form: Form | None = None
         if body:
             kind = _kind(headers)
             if kind == FORM:
@@ -131,7 +131,7 @@ class Signatures:
                 _check_hash(body, fields.get("bodySHA256", ""))
             else:
                 raise RequestRefusedError(f"a body of the type {kind or 'unknown'} cannot be verified")
-        self._check(headers, self._request_candidates(target, form.signed))
+        self._check(headers, self._request_candidates(target, form.signed if form else ""))
         found = form if method == "POST" and form else fields
         found.query = fields
         return found
