@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import threading
 import time
 from pathlib import Path
@@ -13,7 +15,7 @@ from sqlalchemy import text
 
 from voice_app.journal import CallRecord, Entry, Selection
 from voice_app.journal.events import Acted, Closed, Event, Heard, Opened, Prompted, Replied, Voicemail
-from voice_app.journal.search import labels_of, words_of
+from voice_app.journal.search import LABELLED, labels_of, words_of
 from voice_app.journal.store import Store
 
 ANN, BOB, OURS = "+15550100001", "client:bob", "+15550100009"
@@ -193,3 +195,11 @@ def test_entries_that_come_twice_are_harmless(store: Store) -> None:
 )
 def test_what_an_event_tells(event: Event, labels: list[str], words: str) -> None:
     assert (list(labels_of(event)), words_of(event)) == (labels, words)
+
+
+def test_no_kind_of_event_that_has_labels_is_left_out() -> None:
+    patterns = ast.walk(ast.parse(inspect.getsource(labels_of)))
+    named = {
+        node.cls.id for node in patterns if isinstance(node, ast.MatchClass) if isinstance(node.cls, ast.Name)
+    }
+    assert named == {kind.__name__ for kind in LABELLED}

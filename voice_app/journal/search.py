@@ -59,6 +59,15 @@ FLAGS: Final[dict[str, str]] = {
 }
 
 
+LABELLED: Final[frozenset[type]] = frozenset(
+    {
+        *(Acted, AgentAssigned, Alerted, AnswerDecided, CallbackWanted, Concluded, Failed, HandedOff),
+        *(Heard, Opened, TurnedAway, VariantChosen, Voicemail),
+    }
+)
+"""The kinds of events that may have labels: most events have none, and `labels_of` would look for each."""
+
+
 def labels_of(event: Event | UnknownEvent) -> Iterator[str]:
     """What this event tells of its call, as labels."""
     match event:
@@ -113,7 +122,12 @@ def add_labels(
     database: Database, connection: Connection, found: Iterable[tuple[int, Event | UnknownEvent]]
 ) -> None:
     """Label calls: each event with the number of its call."""
-    wanted = {(call_id, storable(label)[:MAX_LABEL]) for call_id, item in found for label in labels_of(item)}
+    wanted = {
+        (call_id, storable(label)[:MAX_LABEL])
+        for call_id, item in found
+        if type(item) in LABELLED
+        for label in labels_of(item)
+    }
     if wanted:
         database.add_labels(connection, sorted(wanted))
 

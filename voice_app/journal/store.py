@@ -268,7 +268,7 @@ class Store:
         rows, named = [], set(numbers)
         for entry in entries:
             call_sid = _storable(entry.call_sid)
-            telling = isinstance(entry.event, Opened | Closed) or call_sid not in named
+            telling = isinstance(entry.event, (Opened, Closed)) or call_sid not in named
             if telling and (call_sid in unknown or call_sid in numbers):
                 rows.append(_call(entry))
                 named.add(call_sid)
