@@ -33,7 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Where more workers than one are wanted, they run the tests; else, or to complain, pytest does."""
     options = session.config.option
-    if options.workers < 2 or options.collectonly or session.testsfailed or not session.items:
+    by_itself = options.workers < 2 or options.collectonly or options.usepdb
+    if by_itself or session.testsfailed or not session.items:
         return None
     _Run(session).run(options.workers)
     return True
