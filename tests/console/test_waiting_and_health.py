@@ -192,6 +192,7 @@ async def test_every_page_is_readable_for_everybody(
     browser: Browser, tmp_path: Path, scheme: Any, width: int
 ) -> None:
     size = {"width": width, "height": 800}
+    metrics.MODEL_ERRORS.labels("model" * 12, "timeout").inc()
     async with (
         await serving(tmp_path) as server,
         visit(browser, server, "/console/health", "admin", color_scheme=scheme, viewport=size) as page,
