@@ -20,7 +20,7 @@ from voice_app.telemetry import metrics
 
 BLOCK_SECONDS: Final = 0.25
 """A step of the loop that takes longer than this is heard as a pause."""
-_LOOK_SECONDS: Final = 0.1
+_LOOK_SECONDS: Final = 0.05
 """How often the loop is asked for a sign of life."""
 _LIBRARIES: Final = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib"))
 
