@@ -14,7 +14,7 @@ from voice_app.calls import CallState
 from voice_app.journal import Journal
 from voice_app.journal.events import Prompted
 
-CALLS = 12
+CALLS = 20
 SECONDS = 10.0
 
 
@@ -24,7 +24,7 @@ async def test_no_event_is_lost_while_postgresql_is_stopped(
     async with fleet(tmp_path, postgres_url) as fleet_:
         crowd = fleet_.crowd
         crowd.keep_calling(CounterScript(turns=5, pause=0.4), CALLS // 2)
-        crowd.call(CounterScript(turns=1000, pause=1.0), CALLS - CALLS // 2)
+        crowd.call(CounterScript(turns=1000, pause=0.4), CALLS - CALLS // 2)
         await until(lambda: len(crowd.talking) >= CALLS // 2, "calls to talk")
         before, over = crowd.turns, sum(caller.over for caller in crowd.callers)
         await asyncio.to_thread(postgres.stop)

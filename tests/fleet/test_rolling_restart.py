@@ -20,7 +20,7 @@ async def restart(
         crowd = fleet_.crowd
         # Short calls, most of which end by themselves while a server drains, and long ones that do not.
         crowd.keep_calling(CounterScript(turns=4, pause=0.4), calls // 2)
-        crowd.keep_calling(CounterScript(turns=40, pause=1.0), calls - calls // 2)
+        crowd.keep_calling(CounterScript(turns=40, pause=0.4), calls - calls // 2)
         await until(lambda: len(crowd.talking) >= calls // 2, "calls to talk")
         drained = []
         for server in fleet_.servers * rounds:
@@ -50,7 +50,7 @@ async def restart(
 async def test_no_call_is_lost_while_two_servers_are_restarted(
     tmp_path: Path, postgres_url: str, record_property: Record
 ) -> None:
-    await restart(tmp_path, postgres_url, record_property, calls=8, rounds=1, drain=1)
+    await restart(tmp_path, postgres_url, record_property, calls=12, rounds=1, drain=1)
 
 
 @pytest.mark.slow
