@@ -267,6 +267,18 @@ async def test_a_call_whose_server_died_before_its_socket_was_open_is_greeted(
     assert f'welcomeGreeting="{server.settings.greeting}"' in document
 
 
+async def test_a_call_whose_history_cannot_be_read_is_not_greeted_like_a_new_one(
+    tmp_path: Path, postgres: Postgres, postgres_url: str
+) -> None:
+    async with two_machines(tmp_path, postgres_url) as (server, other), server.call() as call:
+        await call.reply()
+        await call.ask("What are your hours?")
+        with postgres.down():
+            server.network.base = other
+            await call.drop(unnoticed=True)
+            assert (await call.reply()).text == server.settings.resume_greeting
+
+
 async def test_every_machine_answers_alike_however_often_it_is_asked(
     tmp_path: Path, postgres_url: str
 ) -> None:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
 
+from support.waiting import until
 from voice_app.journal import JournalError, circuit_breaker
 from voice_app.journal.circuit_breaker import ReadCircuitBreaker
 
@@ -83,6 +85,42 @@ async def test_silence_is_a_failure(breaker: ReadCircuitBreaker, oracle: Oracle)
         await breaker.ask(oracle.answer, "two", within=3600)
     oracle.speaks.set()
     assert await recovered(breaker) == "WELL"
+
+
+async def test_a_query_that_waits_for_others_of_ours_is_not_the_databases_silence(
+    breaker: ReadCircuitBreaker, oracle: Oracle
+) -> None:
+    oracle.speaks.clear()
+    others = [asyncio.create_task(breaker.ask(oracle.answer, "busy", within=20)) for _ in range(3)]
+    await until(lambda: oracle.asked == 3, "all threads to be at work")
+    waiting = asyncio.create_task(breaker.ask(oracle.answer, "yes", within=0.05))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    oracle.speaks.set()
+    assert [await other for other in others] == ["BUSY"] * 3
+    assert await waiting == "YES"
+
+
+async def test_who_waits_for_a_thread_hears_at_once_that_the_database_is_silent(
+    breaker: ReadCircuitBreaker, oracle: Oracle
+) -> None:
+    oracle.speaks.clear()
+    others = [asyncio.create_task(breaker.ask(oracle.answer, "busy", within=0.1)) for _ in range(3)]
+    await until(lambda: oracle.asked == 3, "all threads to be at work")
+    with pytest.raises(JournalError, match="did not answer"):
+        await breaker.ask(oracle.answer, "yes", within=0.1)
+    await asyncio.wait(others)
+    assert all(other.exception() for other in others)
+    assert oracle.asked == 3
+
+
+async def test_an_answer_that_is_there_counts_though_the_loop_was_held_up(
+    breaker: ReadCircuitBreaker, oracle: Oracle
+) -> None:
+    answering = asyncio.create_task(breaker.ask(oracle.answer, "yes", within=0.1))
+    await asyncio.sleep(0)
+    time.sleep(0.3)  # noqa: ASYNC251 - an agent blocks the loop
+    assert await answering == "YES"
 
 
 async def test_other_errors_are_nobodys_outage(breaker: ReadCircuitBreaker, oracle: Oracle) -> None:

@@ -266,6 +266,35 @@ def test_a_question_stays_open_when_the_caller_cuts_in_and_says_nothing() -> Non
     ]
 
 
+def cut_in_while_a_prompt_waits() -> Driver:
+    driver = Driver()
+    driver.prompt("One?")
+    driver.agent("The first ", done=False)
+    driver.flush()
+    driver.prompt("Two?")
+    driver.interrupt("The")
+    driver.falls_silent()
+    driver.session.supervise("note", "The shop has closed.", driver.now)
+    assert len(driver.turns) == 1
+    return driver
+
+
+def test_what_waits_is_not_answered_into_the_words_of_a_caller_who_cuts_in() -> None:
+    driver = cut_in_while_a_prompt_waits()
+    driver.prompt("No, three!")
+    assert driver.asked.text == "Two? No, three!"
+
+
+def test_what_waits_is_answered_when_the_caller_cuts_in_and_says_nothing() -> None:
+    driver = cut_in_while_a_prompt_waits()
+    driver.info("clientSpeaking", "on")
+    driver.pass_time(SECONDS_TO_SPEAK_UP * 3)
+    assert len(driver.turns) == 1
+    driver.info("clientSpeaking", "off")
+    driver.pass_time(SECONDS_TO_SPEAK_UP + 0.1)
+    assert driver.asked.text == "Two?"
+
+
 def test_words_before_a_break_are_a_stretch_of_their_own() -> None:
     driver = Driver()
     driver.prompt("Where is my order?")

@@ -130,6 +130,8 @@ class CallState:
     """Everything that is known of a call after the events that it was given, in the order of writing."""
 
     def __init__(self) -> None:
+        self.unread = False
+        """The journal could not be read: what is not known here may have happened all the same."""
         self.began_at: float | None = None
         """When the first event was written, in seconds since the epoch; `None` without any."""
         self.last_at = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -18,6 +19,25 @@ log = logging.getLogger(__name__)
 
 _PROBE_SECONDS: Final = 1.0
 """The pause between two probes."""
+_QUEUE_SECONDS: Final = 5.0
+"""How long a query may wait for a thread."""
+
+
+class _Begun:
+    """When a query was made, and when it began to run."""
+
+    def __init__(self) -> None:
+        self._made = time.monotonic()
+        self._ran: float | None = None
+
+    def run(self, query: Callable[[*_Args], _T], *args: *_Args) -> _T:
+        self._ran = time.monotonic()
+        return query(*args)
+
+    def left(self, within: float) -> float:
+        """How many seconds more to wait for it."""
+        since, bound = (self._made, _QUEUE_SECONDS) if self._ran is None else (self._ran, within)
+        return min(since + bound - time.monotonic(), within)
 
 
 class ReadCircuitBreaker:
@@ -37,24 +57,38 @@ class ReadCircuitBreaker:
         self._down: JournalError | None = None
         self._recovery: asyncio.Task[None] | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether queries fail at once, because one has failed."""
+        return self._down is not None
+
     async def ask(self, query: Callable[[*_Args], _T], *args: *_Args, within: float) -> _T:
-        """The database's answer, ``within`` seconds at most.
+        """The database's answer, ``within`` seconds of when it was asked at most.
+
+        Before that a query may wait for others of ours, which says nothing about the database: hundreds of
+        calls may come at once from a server that stops.
 
         Raises:
             JournalError: it cannot be read, or does not answer in time.
         """
         if self._down is not None:
             raise JournalError(str(self._down)) from self._down
-        asked = asyncio.get_running_loop().run_in_executor(self._threads, query, *args)
+        begun = _Begun()
+        asked = asyncio.get_running_loop().run_in_executor(self._threads, begun.run, query, *args)
         try:
-            async with asyncio.timeout(within):
-                return await asked
-        except TimeoutError:
+            # An answer that is there counts, however late this process gets to look at it.
+            while not asked.done() and (left := begun.left(within)) > 0 and self._down is None:
+                await asyncio.wait([asked], timeout=left)
+            if asked.done():
+                return asked.result()
+        except JournalError as raised:
+            error = raised
+        else:
             error = JournalError(
                 f"The journal's database did not answer within {within:g} s. Check that it is well."
             )
-        except JournalError as raised:
-            error = raised
+        finally:
+            asked.cancel()
         if self._down is None:
             self._down = error
             log.error("journal: %s Calls of this server go on with what is in memory.", error)

@@ -140,6 +140,11 @@ class Journal:
         return self._writer.outage
 
     @property
+    def readable(self) -> bool:
+        """Whether the database answers, as far as is known. Where it does not, less is known of calls."""
+        return not self._breaker.is_open
+
+    @property
     def superseded(self) -> int:
         """How many entries were dropped under overload because later ones say it all."""
         return self._writer.superseded

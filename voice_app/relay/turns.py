@@ -126,6 +126,8 @@ class Turns:
         """The agent is asked nothing: what the caller says waits."""
         self._open_question: _Running | None = None
         self._cut_off: _CutOff | None = None
+        self._held_back = False
+        """What waits is not begun: the caller has cut in, and nobody knows yet with what."""
         self._guesses = Guesses()
         self._count = 0
         self.asked = 0
@@ -152,6 +154,7 @@ class Turns:
             self.stop(now)
             self._open_question = running
         self._waiting.append(turn)
+        self._held_back = False
         self.begin_next(now)
 
     def ask_again(self, turn: Turn, now: float) -> None:
@@ -189,7 +192,7 @@ class Turns:
         """The caller has cut in: the turn is over.
 
         If it was a noise, and no words follow, the agent goes on: a question that got no answer is answered,
-        and what was ``unheard`` of a reply is said.
+        and what was ``unheard`` of a reply is said. Until then nothing is, also to what was asked before.
         """
         running = self._running
         if running is not None and running.held is None:
@@ -200,13 +203,14 @@ class Turns:
             running = None
         if self._line.continue_line and unheard:
             self._cut_off = _CutOff(unheard, unfinished=running is not None and not running.over)
+        self._held_back = bool(self._waiting)
         if self.may_go_on:
             self._timers.set(self._go_on, now + SECONDS_TO_SPEAK_UP)
 
     @property
     def may_go_on(self) -> bool:
         """Something was cut off, and nobody has said yet why."""
-        return self._open_question is not None or self._cut_off is not None
+        return self._open_question is not None or self._cut_off is not None or self._held_back
 
     def caller_speaks(self, now: float) -> None:
         """The caller makes a sound: what it is will be told. Until then nothing goes on."""
@@ -248,7 +252,7 @@ class Turns:
 
     def begin_next(self, now: float) -> None:
         """Answer what is waiting, as one turn, unless the voice has to finish first."""
-        if self._running is not None or self.muted:
+        if self._running is not None or self.muted or self._held_back:
             return
         if not self._waiting:
             if not self._notes or self.expected is not None:
@@ -405,9 +409,13 @@ class Turns:
         """The caller cut in and then said nothing: the question is still open, or the reply not over."""
         if self.muted:
             return
+        self._held_back = False
+        if self._waiting and not self.busy:
+            self.begin_next(now)
+            return
         unanswered, self._open_question = self._open_question, None
         cut_off, self._cut_off = self._cut_off, None
-        if self.busy or self._waiting:
+        if self.busy:
             return
         if unanswered is not None:
             self._start(unanswered.asked, now)

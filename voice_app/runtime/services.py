@@ -188,6 +188,7 @@ class Services:
             log.error("call %s: its history is lost: %s", call_sid, error)
             state = CallState()
         if not state.opened:
+            state.unread = not self.journal.readable
             state.parties = parties
         return state
 

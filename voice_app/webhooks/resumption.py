@@ -80,8 +80,8 @@ async def resume_call(services: Services, request: CallRequest, state: CallState
 def _greeting(state: CallState, line: NumberSettings) -> str:
     """The one short line with which the agent goes on."""
     history = state.transcript.as_heard()
-    if not history:
+    if not history and not state.unread:
         return line.greeting  # nobody has heard anything yet
-    if history[-1] == HistoryLine("assistant", line.resume_greeting):
+    if history and history[-1] == HistoryLine("assistant", line.resume_greeting):
         return ""  # it was said, and nothing since
     return line.resume_greeting
