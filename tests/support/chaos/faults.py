@@ -30,6 +30,10 @@ Apply: TypeAlias = Callable[[World, float], Awaitable[None]]
 READY_SECONDS: Final = 60.0
 FLOOD: Final = 40
 """Connections that flood a server."""
+_UNTAKEN: Final = "^a callback was not taken: 11200.* answered 50[24]"
+"""While one server stops and the other one answers nobody, a proxy has nobody to ask."""
+_STOPPED_TO_BE_SURE: Final = "^<Stop><Transcription.*: there is none of that name"
+"""A call that nothing is known of may be transcribed: that is stopped before the agent listens."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -275,7 +279,13 @@ FAULTS: Final = [
     ChaosFault(name="model: garbage", lane="model", seconds=(3, 8), apply=_model("garbage"), explains=4),
     ChaosFault(name="model: endless", lane="model", seconds=(3, 8), apply=_model("endless")),
     ChaosFault(
-        name="agent: blocks", lane="model", seconds=(3, 8), apply=_model("blocking"), explains=12, deaf=6
+        name="agent: blocks",
+        lane="model",
+        seconds=(3, 8),
+        apply=_model("blocking"),
+        explains=12,
+        deaf=6,
+        excuses=_UNTAKEN,
     ),
     ChaosFault(
         name="kill -9",
@@ -289,11 +299,38 @@ FAULTS: Final = [
     ChaosFault(name="SIGTERM", lane="machines", seconds=(3, 3), apply=_stopped, explains=6),
     ChaosFault(name="rolling restart", lane="machines", seconds=(6, 6), apply=_rolling, explains=6),
     ChaosFault(
-        name="server: frozen", lane="machines", seconds=(1, 5), apply=_frozen_server, explains=10, deaf=6
+        name="server: frozen",
+        lane="machines",
+        seconds=(1, 5),
+        apply=_frozen_server,
+        explains=10,
+        deaf=6,
+        excuses=_UNTAKEN,
     ),
-    ChaosFault(name="database: away", lane="machines", seconds=(3, 8), apply=_database_away, blind=True),
-    ChaosFault(name="database: frozen", lane="machines", seconds=(3, 8), apply=_database_frozen, blind=True),
-    ChaosFault(name="database: slow", lane="machines", seconds=(3, 8), apply=_database_slow, blind=True),
+    ChaosFault(
+        name="database: away",
+        lane="machines",
+        seconds=(3, 8),
+        apply=_database_away,
+        blind=True,
+        excuses=_STOPPED_TO_BE_SURE,
+    ),
+    ChaosFault(
+        name="database: frozen",
+        lane="machines",
+        seconds=(3, 8),
+        apply=_database_frozen,
+        blind=True,
+        excuses=_STOPPED_TO_BE_SURE,
+    ),
+    ChaosFault(
+        name="database: slow",
+        lane="machines",
+        seconds=(3, 8),
+        apply=_database_slow,
+        blind=True,
+        excuses=_STOPPED_TO_BE_SURE,
+    ),
     ChaosFault(name="disks full", lane="machines", seconds=(3, 6), apply=_disks_full, blind=True),
     ChaosFault(
         # The address of a session that is about to be opened is then too old: Twilio asks what to do. A call

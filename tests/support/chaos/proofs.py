@@ -96,7 +96,8 @@ def troubled(run: ChaosRun, story: CallStory) -> Iterator[str]:
     for at, problem in story.problems:
         if _MEASURED_BETTER.search(problem):
             continue
-        if any(fault.meets(at, at) and re.search(fault.excuses or "$^", problem) for fault in run.faults):
+        faults = [fault for fault in run.faults if fault.meets(at - fault.deaf, at)]
+        if any(re.search(fault.excuses or "$^", problem) for fault in faults):
             continue
         yield problem
 
