@@ -43,7 +43,7 @@ def oracle() -> Oracle:
 async def breaker(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReadCircuitBreaker]:
     monkeypatch.setattr(circuit_breaker, "_PROBE_SECONDS", 0.01)
     with ThreadPoolExecutor(3) as threads:
-        made = ReadCircuitBreaker(threads, oracle.probe)
+        made = ReadCircuitBreaker(threads, oracle.probe, "Nobody knows.")
         yield made
         oracle.speaks.set()
         await made.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -360,6 +361,30 @@ async def test_a_document_that_becomes_durable_while_it_is_read_has_its_text(
             await journal.flush()
             return []
 
-        monkeypatch.setattr(journal._breaker, "ask", read_before)
+        monkeypatch.setattr(journal._calls, "ask", read_before)
         assert [entry.event for entry in await journal.events("CA1")][1:] == [served]
         assert [entry.event for entry in journal._cache.of("CA1")][1:] == [replace(served, document="")]
+
+
+async def test_a_call_waits_for_no_list_and_a_list_that_fails_says_nothing_about_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, asked = threading.Event(), []
+
+    def slow(*_: object) -> list[Entry]:
+        asked.append(1)
+        go_on.wait(20)
+        raise JournalError("It took too long.")
+
+    async with Journal(f"sqlite:///{tmp_path}/journal.db", read_s=2) as journal:
+        journal.write("CA1", Opened("+15550100001"))
+        await journal.flush()
+        monkeypatch.setattr(journal._store, "since", slow)
+        lists = [asyncio.create_task(journal.since("", 10)) for _ in range(5)]
+        await until(lambda: len(asked) == 3, "lists to be read by all threads there are")
+        assert [type(entry.event) for entry in await journal.events("CA1")] == [Opened]
+        go_on.set()
+        await asyncio.wait(lists)
+        assert all(isinstance(task.exception(), JournalError) for task in lists)
+        assert journal.readable
+        assert [type(entry.event) for entry in await journal.events("CA1")] == [Opened]

@@ -49,11 +49,13 @@ class ReadCircuitBreaker:
     Args:
         threads: where queries run.
         probe: a cheap query that tells whether the database is back.
+        meanwhile: what that means until then, as a sentence for the log.
     """
 
-    def __init__(self, threads: Executor, probe: Callable[[], object]) -> None:
+    def __init__(self, threads: Executor, probe: Callable[[], object], meanwhile: str) -> None:
         self._threads = threads
         self._probe = probe
+        self._meanwhile = meanwhile
         self._down: JournalError | None = None
         self._recovery: asyncio.Task[None] | None = None
 
@@ -91,7 +93,7 @@ class ReadCircuitBreaker:
             asked.cancel()
         if self._down is None:
             self._down = error
-            log.error("journal: %s Calls of this server go on with what is in memory.", error)
+            log.error("journal: %s %s", error, self._meanwhile)
             self._recovery = asyncio.create_task(self._recover(), name="journal-recovery")
         raise error
 

@@ -35,7 +35,9 @@ _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 _READERS: Final = 3
-"""Threads that read, so that no webhook waits for a long list."""
+"""Threads that read lists of calls."""
+_CALL_READERS: Final = 2
+"""Threads that read one call each: a caller waits for it, and no list is before it or tells that it fails."""
 _PATIENCE_SECONDS: Final = 2.0
 """How long a list of calls waits for the newest entries, should the database not take them."""
 _LIST_SECONDS: Final = 30.0
@@ -92,10 +94,14 @@ class Journal:
         self._read_s = read_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._threads = ThreadPoolExecutor(max_workers=_READERS, thread_name_prefix="journal-read")
-        self._breaker = ReadCircuitBreaker(self._threads, lambda: self._store.call(""))
+        self._call_threads = ThreadPoolExecutor(_CALL_READERS, thread_name_prefix="journal-call")
+        self._calls = ReadCircuitBreaker(
+            self._call_threads, self._probe, "Calls of this server go on with what is in memory."
+        )
+        self._lists = ReadCircuitBreaker(self._threads, self._probe, "Lists of calls cannot be read.")
         self._cache = CallCache()
-        self._feed = EventFeed(self._store, self._breaker)
-        self._acts = EventFeed(self._store, self._breaker, ACTS)
+        self._feed = EventFeed(self._store, self._lists)
+        self._acts = EventFeed(self._store, self._lists, ACTS)
         self._writer = Writer(
             self._store.append,
             thread=self._thread,
@@ -142,7 +148,7 @@ class Journal:
     @property
     def readable(self) -> bool:
         """Whether the database answers, as far as is known. Where it does not, less is known of calls."""
-        return not self._breaker.is_open
+        return not self._calls.is_open
 
     @property
     def superseded(self) -> int:
@@ -181,7 +187,8 @@ class Journal:
             self._open = False
             await self._feed.aclose()
             await self._acts.aclose()
-            await self._breaker.aclose()
+            await self._calls.aclose()
+            await self._lists.aclose()
             await self._shut()
 
     def write(self, call_sid: str, event: Event, *, once: str = "") -> Entry:
@@ -260,7 +267,7 @@ class Journal:
         waiting = self._cache.of(call_sid, after=durable)
         patience = self._read_s if self._cache.is_whole(call_sid) else self._read_s * 5
         try:
-            entries = await self._breaker.ask(self._store.events, call_sid, within=patience)
+            entries = await self._calls.ask(self._store.events, call_sid, within=patience)
         except JournalError:
             known = self._cache.of(call_sid)
             if not known:
@@ -282,7 +289,7 @@ class Journal:
             JournalError: the database cannot be read.
         """
         await self.settle(_PATIENCE_SECONDS)
-        return await self._breaker.ask(self._store.of_kind, kind, since, within=_LIST_SECONDS)
+        return await self._lists.ask(self._store.of_kind, kind, since, within=_LIST_SECONDS)
 
     async def select(
         self,
@@ -303,7 +310,7 @@ class Journal:
         last = after
         while limit is None or limit > 0:
             page = _PAGE if limit is None else min(limit, _PAGE)
-            found = await self._breaker.ask(
+            found = await self._lists.ask(
                 self._store.select, selection, page, last, newest_first, within=_LIST_SECONDS
             )
             for record in found:
@@ -320,7 +327,7 @@ class Journal:
             JournalError: the database cannot be read.
         """
         await self.settle(_PATIENCE_SECONDS)
-        return await self._breaker.ask(self._store.since, last_id, limit, within=_LIST_SECONDS)
+        return await self._lists.ask(self._store.since, last_id, limit, within=_LIST_SECONDS)
 
     async def labels(self, call_sids: Sequence[str]) -> dict[str, list[str]]:
         """The labels of these calls; see ``search.labels_of``.
@@ -328,7 +335,7 @@ class Journal:
         Raises:
             JournalError: the database cannot be read.
         """
-        return await self._breaker.ask(self._store.labels, call_sids, within=_LIST_SECONDS)
+        return await self._lists.ask(self._store.labels, call_sids, within=_LIST_SECONDS)
 
     async def count(
         self, grouping: Grouping, since: float, until: float, zone: tzinfo = UTC
@@ -341,9 +348,9 @@ class Journal:
         await self.settle(_PATIENCE_SECONDS)
         database, parts = self._store.database, []
         while since < until:
-            end = await self._breaker.ask(end_of_part, database, since, until, within=_LIST_SECONDS)
+            end = await self._lists.ask(end_of_part, database, since, until, within=_LIST_SECONDS)
             parts.append(
-                await self._breaker.ask(count, database, grouping, since, end, zone, within=_LIST_SECONDS)
+                await self._lists.ask(count, database, grouping, since, end, zone, within=_LIST_SECONDS)
             )
             since = end
         return merged(parts)
@@ -355,7 +362,7 @@ class Journal:
             JournalError: the database cannot be read.
         """
         await self.settle(_PATIENCE_SECONDS)
-        return await self._breaker.ask(self._store.call, call_sid, within=_LIST_SECONDS)
+        return await self._lists.ask(self._store.call, call_sid, within=_LIST_SECONDS)
 
     async def forget(self, address: str) -> Forgotten:
         """Erase all that is kept of the calls from and to an address, for good, and what is still on its way.
@@ -388,7 +395,7 @@ class Journal:
         Raises:
             JournalError: the database cannot be read or written.
         """
-        found = await self._breaker.ask(self._store.without_words, seconds, within=_LIST_SECONDS)
+        found = await self._lists.ask(self._store.without_words, seconds, within=_LIST_SECONDS)
         indexed = 0
         for start in range(0, len(found), _AT_ONCE):
             some = found[start : start + _AT_ONCE]
@@ -414,7 +421,7 @@ class Journal:
         """
         if not self.shared:
             return []
-        return await self._breaker.ask(self._store.servers, within_s, within=_LIST_SECONDS)
+        return await self._lists.ask(self._store.servers, within_s, within=_LIST_SECONDS)
 
     async def lost_servers(self, after_s: float) -> list[str]:
         """The servers that have not been alive for this many seconds and have not signed off: their ids.
@@ -424,7 +431,7 @@ class Journal:
         """
         if not self.shared:
             return []
-        return await self._breaker.ask(self._store.lost_servers, after_s, within=_LIST_SECONDS)
+        return await self._lists.ask(self._store.lost_servers, after_s, within=_LIST_SECONDS)
 
     async def sign_off(self, server_id: str = "") -> None:
         """A server is gone for good: this one, unless another is named.
@@ -450,10 +457,15 @@ class Journal:
                 await self._in(self._thread, self._close)
         self._thread.shutdown(wait=False)
         self._threads.shutdown(wait=False)
+        self._call_threads.shutdown(wait=False)
 
     def _close(self) -> None:
-        self._threads.shutdown()  # who still reads or erases has a connection, which no other closes
+        for threads in (self._threads, self._call_threads):
+            threads.shutdown()  # who still reads or erases has a connection, which no other closes
         self._store.close()
+
+    def _probe(self) -> None:
+        self._store.call("")
 
     def _now_durable(self, last: str) -> None:
         self._durable = max(self._durable, last)
