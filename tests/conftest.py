@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 
 from support.model import ScriptedModel
 
-pytest_plugins = ["support.postgres", "support.workers", "voice_app.testing.plugin"]
+pytest_plugins = ["support.postgres", "voice_app.testing.plugin"]
 
 # How long an example takes says something about the machine, not about the code.
 hypothesis_settings.register_profile(
