@@ -40,7 +40,14 @@ BEGUN: tuple[Event, ...] = (
 
 
 def told(*events: Event) -> list[Entry]:
-    return [Entry(f"{number:04}", float(number), "CA1", event) for number, event in enumerate(events)]
+    return [written(float(number), event) for number, event in enumerate(events)]
+
+
+def written(at: float, event: Event, clock: float = 0.0) -> Entry:
+    """An entry of a server whose clock is wrong by so many seconds; its ids have gone on."""
+    milliseconds = int(max(at, at + clock) * 1000)
+    id_ = f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7000-8000-000000000000"
+    return Entry(id_, at + clock, "CA1", event)
 
 
 def past(*events: Event, **options: Any) -> ResumeState:
@@ -56,6 +63,18 @@ def lost(*events: Event, **options: Any) -> ReconnectState:
 def test_before_the_first_session_there_is_the_greeting() -> None:
     found = CallState.of(told(*BEGUN[:2])).resume_state(100.0)
     assert (found.greeting, found.history, found.age) == ("Hello!", [], 100.0)
+
+
+@pytest.mark.parametrize("clock", [-3600.0, 0.0, 3600.0])
+@pytest.mark.parametrize("begun", [True, False], ids=["as it began", "in the middle"])
+def test_no_call_is_old_because_a_clock_was_wrong(clock: float, begun: bool) -> None:
+    first, second = BEGUN[:2]
+    entries = [
+        written(10_000.0, first, clock if begun else 0.0),
+        written(10_010.0, second, 0.0 if begun else clock),
+        written(10_020.0, SessionEnded("VX1", "failed")),
+    ]
+    assert CallState.of(sorted(entries, key=lambda entry: entry.id)).resume_state(10_030.0).age <= 30.0
 
 
 def test_a_greeting_is_for_the_session_that_begins_with_it() -> None:

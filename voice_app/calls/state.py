@@ -21,7 +21,7 @@ from voice_app.calls.party import Parties
 from voice_app.calls.resuming import LatestSession, ResumeState
 from voice_app.calls.sessions import Sessions
 from voice_app.calls.transcript import CallTranscript
-from voice_app.journal.entries import CallRecord, Entry
+from voice_app.journal.entries import CallRecord, Entry, milliseconds_of
 from voice_app.journal.events import (
     Acted,
     AgentAssigned,
@@ -138,6 +138,8 @@ class CallState:
         """When the latest one was."""
         self.ended_at: float | None = None
         """When it was first told that the call is over."""
+        self.first_id = ""
+        """The id of the first entry."""
         self.last_id = ""
         """The id of the entry that was taken last."""
         self.answer: AnswerDecided | None = None
@@ -330,7 +332,7 @@ class CallState:
             reconnect=self._latest.reconnect_state(history, filler) if reconnect else None,
             history=history,
             greeting=self.greeting,
-            age=0.0 if self.began_at is None else max(0.0, now - self.began_at),
+            age=self._age(now),
             keys=self.keys,
             digits=self.digits,
             awaited=self.awaited,
@@ -341,12 +343,23 @@ class CallState:
             muted=self.muted,
         )
 
+    def _age(self, now: float) -> float:
+        """How long ago the call began, in seconds.
+
+        The clocks of two servers tell, one of which may have been an hour wrong: nobody's call ends for that.
+        Ids go on where a clock goes back, and a clock comes back where ids have gone ahead.
+        """
+        if self.began_at is None:
+            return 0.0
+        written = milliseconds_of(self.last_id) - milliseconds_of(self.first_id)
+        return max(0.0, min(now - self.began_at, written / 1000 + now - self.last_at))
+
     # --- the fold --------------------------------------------------------------------------------
 
     def take(self, entry: Entry) -> None:
         """Add what happened next on the call."""
         if self.began_at is None:
-            self.began_at = entry.at
+            self.began_at, self.first_id = entry.at, entry.id
         self.last_id, self.last_at = entry.id, entry.at
         kind = type(entry.event)
         if kind in _KEPT:

@@ -15,6 +15,13 @@ _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
+def milliseconds_of(id_: str) -> int:
+    """When the entry with this id was written, in milliseconds since the epoch: by the clock of its server,
+    or a later moment where that clock had gone back.
+    """
+    return int(id_[:8] + id_[9:13], 16)
+
+
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One event of one call."""
 

@@ -21,7 +21,7 @@ import uuid_utils
 from voice_app.journal.call_cache import CallCache, without_text
 from voice_app.journal.circuit_breaker import ReadCircuitBreaker
 from voice_app.journal.database import ACTS, JournalError
-from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server, ServerLoad
+from voice_app.journal.entries import CallRecord, Entry, Forgotten, Server, ServerLoad, milliseconds_of
 from voice_app.journal.event_feed import EventFeed, FeedReader
 from voice_app.journal.events import Event, Supervised
 from voice_app.journal.statistics import GroupCount, Grouping, count, end_of_part, merged
@@ -501,13 +501,13 @@ class _Ids:
     @property
     def reached(self) -> int:
         """The millisecond since the epoch that the latest id is of; 0: there is none."""
-        return UUID(self._latest).int >> 80 if self._latest else 0
+        return milliseconds_of(self._latest) if self._latest else 0
 
     def next(self) -> str:
         """A UUIDv7: of this moment, or of the millisecond after the latest one."""
         id_ = str(uuid_utils.uuid7())
         if id_ <= self._latest:
-            milliseconds = (UUID(self._latest).int >> 80) + 1
+            milliseconds = milliseconds_of(self._latest) + 1
             fields = milliseconds << 16 | 7 << 12 | randbits(12)
             id_ = str(UUID(int=fields << 64 | 2 << 62 | randbits(62)))
         self._latest = id_
