@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -21,23 +21,8 @@ _PROBE_SECONDS: Final = 1.0
 """The pause between two probes."""
 _QUEUE_SECONDS: Final = 5.0
 """How long a query may wait for a thread."""
-
-
-class _Begun:
-    """When a query was made, and when it began to run."""
-
-    def __init__(self) -> None:
-        self._made = time.monotonic()
-        self._ran: float | None = None
-
-    def run(self, query: Callable[[*_Args], _T], *args: *_Args) -> _T:
-        self._ran = time.monotonic()
-        return query(*args)
-
-    def left(self, within: float) -> float:
-        """How many seconds more to wait for it."""
-        since, bound = (self._made, _QUEUE_SECONDS) if self._ran is None else (self._ran, within)
-        return min(since + bound - time.monotonic(), within)
+_LOOKS: Final = 5
+"""How often it is looked whether a query has begun, in the time that it may take."""
 
 
 class ReadCircuitBreaker:
@@ -75,12 +60,14 @@ class ReadCircuitBreaker:
         """
         if self._down is not None:
             raise JournalError(str(self._down)) from self._down
-        begun = _Begun()
-        asked = asyncio.get_running_loop().run_in_executor(self._threads, begun.run, query, *args)
+        begun, step, ran, queued = threading.Event(), within / _LOOKS, 0.0, 0.0
+        asked = asyncio.get_running_loop().run_in_executor(self._threads, _run, begun, query, *args)
         try:
-            # An answer that is there counts, however late this process gets to look at it.
-            while not asked.done() and (left := begun.left(within)) > 0 and self._down is None:
-                await asyncio.wait([asked], timeout=left)
+            # Steps are counted, not a clock: an answer counts that came while the event loop was held up.
+            while not (asked.done() or self.is_open) and ran < within and queued < _QUEUE_SECONDS:
+                running = begun.is_set()
+                await asyncio.wait([asked], timeout=step)
+                ran, queued = (ran + step, queued) if running else (ran, queued + step)
             if asked.done():
                 return asked.result()
         except JournalError as raised:
@@ -110,3 +97,8 @@ class ReadCircuitBreaker:
                 await loop.run_in_executor(self._threads, self._probe)
                 self._down = None
         log.warning("journal: the database can be read again")
+
+
+def _run(begun: threading.Event, query: Callable[[*_Args], _T], *args: *_Args) -> _T:
+    begun.set()
+    return query(*args)
