@@ -13,10 +13,12 @@ from voice_app.journal.call_cache import CallCache
 from voice_app.journal.events import (
     Closed,
     Connected,
+    Disconnected,
     Event,
     Heard,
     Opened,
     Prompted,
+    Reconnected,
     Replied,
     Served,
     Transcribed,
@@ -99,6 +101,24 @@ def test_a_call_whose_session_is_here_is_kept_though_it_began_elsewhere() -> Non
     writing.cache.durable(writing.last)
     assert writing.events("CA1") == [Connected("VX1")]
     assert not writing.cache.is_whole("CA1")
+
+
+def test_a_call_is_current_while_its_session_is_here() -> None:
+    writing = Writing()
+    writing.write("CA1", Opened())
+    assert not writing.cache.is_current("CA1")
+    writing.write("CA1", Connected("VX1"), Prompted("Hi"))
+    assert writing.cache.is_current("CA1")
+    writing.write("CA1", Disconnected("VX1"))
+    assert not writing.cache.is_current("CA1")
+    writing.write("CA1", Reconnected("VX1"))
+    assert writing.cache.is_current("CA1")
+
+
+def test_a_call_is_current_here_only_if_its_beginning_is_known() -> None:
+    writing = Writing()
+    writing.write("CA1", Connected("VX1"))
+    assert not writing.cache.is_current("CA1")
 
 
 def test_a_call_that_was_read_is_known_as_a_whole() -> None:

@@ -19,7 +19,7 @@ from support.waiting import until
 from voice_app.calls import CallState, HistoryLine
 from voice_app.journal import Entry, Journal, JournalError, circuit_breaker
 from voice_app.journal import writer as writer_module
-from voice_app.journal.events import Closed, Event, Opened, Prompted, Replied, Served
+from voice_app.journal.events import Closed, Connected, Event, Opened, Prompted, Replied, Served
 
 CALLS = [f"CA{number:032x}" for number in range(5)]
 
@@ -139,6 +139,36 @@ async def test_a_call_that_another_server_began_is_known_once_it_was_read(
                 HistoryLine("user", "two"),
                 HistoryLine("user", "three"),
             ]
+
+
+async def test_while_nothing_can_be_written_what_another_server_has_written_is_read(
+    postgres: Postgres, postgres_url: str, folder: Path
+) -> None:
+    async with Journal(postgres_url) as other, Journal(postgres_url, spool=folder) as journal:
+        other.write("CA1", Opened("+15550100001"))
+        await other.flush()
+        await journal.events("CA1")  # from now on it is known here
+        other.write("CA1", Prompted("one"))
+        await other.flush()
+        with postgres.no_writes(postgres_url):
+            journal.write("CA1", Prompted("two"))
+            await until(lambda: journal.outage)
+            assert said(await journal.events("CA1")) == ["one", "two"]
+        await journal.flush()
+
+
+async def test_a_call_whose_session_is_here_waits_for_no_database_in_an_outage(
+    postgres: Postgres, postgres_url: str, folder: Path
+) -> None:
+    async with Journal(postgres_url, spool=folder, read_s=3600) as journal:
+        for event in (Opened("+15550100001"), Connected("VX1"), Prompted("one")):
+            journal.write("CA1", event)
+        assert await journal.settle(30)
+        with postgres.frozen():
+            journal.write("CA1", Prompted("two"))
+            await until(lambda: journal.outage)
+            assert said(await journal.events("CA1")) == ["one", "two"]
+        await journal.flush()
 
 
 async def test_the_events_of_a_call_that_nobody_here_knows_cannot_be_read(

@@ -99,6 +99,13 @@ class Postgres:
         finally:
             _signal(family, signal.SIGCONT)
 
+    @contextmanager
+    def no_writes(self, url: str) -> Iterator[None]:
+        """While the block runs, events can be read, and whoever writes one waits."""
+        with psycopg.connect(url) as connection:
+            connection.execute("LOCK TABLE events IN EXCLUSIVE MODE")
+            yield
+
     def remove(self) -> None:
         """Stop the server and remove its folder."""
         self._server.cleanup()

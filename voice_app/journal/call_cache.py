@@ -11,7 +11,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from voice_app.journal.entries import Entry
-from voice_app.journal.events import Closed, Connected, Opened, Replied, Served
+from voice_app.journal.events import Closed, Connected, Disconnected, Opened, Reconnected, Replied, Served
 
 _CAPACITY: Final = 50_000
 """Entries, some 20 MB."""
@@ -20,7 +20,7 @@ _FRESH: Final = 1_000
 
 
 class _Call:
-    __slots__ = ("closed", "entries", "ours", "whole")
+    __slots__ = ("closed", "entries", "ours", "served", "whole")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -28,6 +28,8 @@ class _Call:
         """Nothing is missing before the entries, as far as anybody knew when they were read."""
         self.ours = False
         """It began here, its session is here, or it was asked for here: it is kept until it is closed."""
+        self.served = False
+        """Its session is here now: what happens to it, this process writes."""
         self.closed = False
 
     def forget_text(self, id_: str) -> None:
@@ -91,6 +93,12 @@ class CallCache:
         call = self._calls.get(call_sid)
         return call is not None and call.whole
 
+    def is_current(self, call_sid: str) -> bool:
+        """Whether all of a call is here, and no other server can have added to it: its session is here."""
+        self._sort_in()
+        call = self._calls.get(call_sid)
+        return call is not None and call.whole and call.served
+
     def durable(self, last: str) -> None:
         """All entries up to this id are in the database."""
         self._sort_in()
@@ -132,8 +140,10 @@ class CallCache:
             self._size += 1
             if type(event) is Opened and len(entries) == 1:
                 call.ours = call.whole = True
-            elif type(event) is Connected:
-                call.ours = True
+            elif type(event) is Connected or type(event) is Reconnected:
+                call.ours = call.served = True
+            elif type(event) is Disconnected:
+                call.served = False
             elif type(event) is Closed:
                 call.closed = True
         if call.closed or not call.ours or type(event) is Served:

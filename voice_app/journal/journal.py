@@ -260,7 +260,7 @@ class Journal:
         Raises:
             JournalError: the database cannot be read, and nothing is known of the call here.
         """
-        if self._writer.outage and self._cache.is_whole(call_sid):
+        if self._writer.outage and self._is_current(call_sid):
             return self._cache.of(call_sid)
         # Before the read and after it: what becomes durable meanwhile is in both, never in neither.
         durable = self._durable
@@ -281,6 +281,12 @@ class Journal:
             entries, known = _merged(meanwhile, waiting, entries), _merged(waiting, meanwhile, known)
         self._cache.learn(call_sid, known)
         return entries
+
+    def _is_current(self, call_sid: str) -> bool:
+        """Whether the database can know nothing of a call that this process does not know."""
+        if self.shared:
+            return self._cache.is_current(call_sid)
+        return self._cache.is_whole(call_sid)
 
     async def of_kind(self, kind: type[Event], since: float) -> list[Entry]:
         """The entries of one kind of event from then on (seconds since the epoch), of all servers.
