@@ -43,6 +43,7 @@ from voice_app.journal.events import (
 from voice_app.sandbox.network import WebhookError
 from voice_app.sandbox.phone import Person, PhoneCall, Reconnecting, ReconnectSetup
 from voice_app.twiml import lint_text
+from voice_app.webhooks import relay_socket
 
 NUMBERS = ("+15550100010",)
 
@@ -277,6 +278,30 @@ async def test_a_call_whose_history_cannot_be_read_is_not_greeted_like_a_new_one
             server.network.base = other
             await call.drop(unnoticed=True)
             assert (await call.reply()).text == server.settings.resume_greeting
+
+
+async def test_a_history_that_could_not_be_read_is_told_to_the_agent_once_it_can(
+    tmp_path: Path, postgres: Postgres, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_socket, "LATE_SECONDS", (0.05,) * 400)
+    settings = {"agent": "support.survivors:storyteller"}
+    async with two_machines(tmp_path, postgres_url, **settings) as (server, other), server.call() as call:
+        await call.reply()
+        story = (await call.ask("Tell me a story.")).text
+        with postgres.down():
+            server.network.base = other
+            await call.drop(unnoticed=True)
+            await call.reply()
+            assert story not in (await call.ask("Do you remember?")).text
+        answer = ""
+        async with asyncio.timeout(30):
+            while story not in answer:
+                answer = (await call.ask("And do you remember now?")).text
+    said = [part.partition(": ")[2] for part in answer.split(" and then ")]
+    line = server.settings
+    assert said[:4] == [line.greeting, "Tell me a story.", story, line.resume_greeting]
+    assert said.count(story) == 1
+    fine(call)
 
 
 async def test_every_machine_answers_alike_however_often_it_is_asked(

@@ -217,12 +217,14 @@ def test_what_was_said_to_a_server_that_read_nothing_may_be_lost_with_the_line()
     assert broken(run) == set()
 
 
-def test_a_call_that_is_taken_up_while_the_database_is_away_may_be_forgotten() -> None:
+def test_a_call_that_is_taken_up_while_the_database_is_away_may_be_forgotten_for_a_while() -> None:
     run = good_run()
     run.forgotten.append((25.0, 1, 1))
     assert broken(run) == {KNOWN}
     run.faults.append(FaultWindow("database: away", 22.5, 24.0, explains=0, blind=True))
     assert broken(run) == set()
+    run.forgotten.append((39.5, 1, 1))
+    assert broken(run) == {KNOWN}
 
 
 def test_what_this_machine_was_late_for_explains_a_silence() -> None:

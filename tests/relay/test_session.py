@@ -183,6 +183,22 @@ def test_the_history_of_earlier_sessions_comes_first() -> None:
     assert driver.call.history == [Message("user", "When?"), Message("assistant", "Sorry, go on.")]
 
 
+def test_what_becomes_known_of_earlier_sessions_comes_first_and_takes_the_place_of_what_was_known() -> None:
+    driver = Driver(greeting="Sorry, go on.", history=[HistoryLine("user", "When?")])
+    driver.prompt("I said when?")
+    driver.agent("At nine.")
+    driver.flush()
+    driver.info("tokensPlayed", "At nine.")
+    before = [HistoryLine("user", "Hi."), HistoryLine("assistant", "Hello."), HistoryLine("user", "When?")]
+    for _ in range(2):
+        driver.session.came_after(before)
+        driver.prompt("And when again?")
+        assert driver.call.history[:4] == [Message(line.role, line.content) for line in before] + [
+            Message("assistant", "Sorry, go on.")
+        ]
+        assert driver.call.history[4].content == "I said when?"
+
+
 def test_the_turn_that_is_answered_is_not_in_the_history() -> None:
     driver = Driver()
     driver.prompt("Hello?")

@@ -260,7 +260,7 @@ class Journal:
         Raises:
             JournalError: the database cannot be read, and nothing is known of the call here.
         """
-        if self._writer.outage and self._is_current(call_sid):
+        if self._writer.outage and self.is_current(call_sid):
             return self._cache.of(call_sid)
         # Before the read and after it: what becomes durable meanwhile is in both, never in neither.
         durable = self._durable
@@ -282,7 +282,7 @@ class Journal:
         self._cache.learn(call_sid, known)
         return entries
 
-    def _is_current(self, call_sid: str) -> bool:
+    def is_current(self, call_sid: str) -> bool:
         """Whether the database can know nothing of a call that this process does not know."""
         if self.shared:
             return self._cache.is_current(call_sid)

@@ -45,9 +45,9 @@ _PATIENCE_SECONDS: Final = 0.5
 """How long the database may take over a batch before the disk is asked."""
 _SPILL_SECONDS: Final = 0.25
 """From then on, how often the disk is."""
-_BACKOFF_SECONDS: Final = (0.05, 1.0)
+_BACKOFF_SECONDS: Final = (0.05, 0.5)
 """The first and the longest pause before a failed batch is tried again."""
-_DISK_PAUSE_SECONDS: Final = 1.0
+_DISK_PAUSE_SECONDS: Final = 0.5
 """How long a disk that failed is left alone."""
 _SILENCE_SECONDS: Final = 2.0
 """A database that has not answered for this long is logged."""

@@ -36,11 +36,19 @@ class Dialogue:
     What cannot change any more is kept as messages: a turn late in a call costs what the first one did.
     """
 
-    __slots__ = ("_log", "_past")
+    __slots__ = ("_before", "_log", "_past")
 
     def __init__(self, past: Iterable[HistoryLine]) -> None:
         self._past = [Message(line.role, line.content) for line in past]
+        self._before = len(self._past)
+        """How many of them earlier sessions held."""
         self._log: list[Asked | Speech] = []
+
+    def came_after(self, past: Iterable[HistoryLine]) -> None:
+        """This is what earlier sessions held: more of it has become known."""
+        known = [Message(line.role, line.content) for line in past]
+        self._past[: self._before] = known
+        self._before = len(known)
 
     def add(self, entry: Asked | Speech) -> None:
         self._log.append(entry)

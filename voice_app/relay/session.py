@@ -22,14 +22,14 @@ the frames to write. Words that are ready at the same moment leave as one frame.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 
 import msgspec
 
 from voice_app.agents.protocol import Become, Call, EndCall, Expected, Piece, Transfer, Turn
 from voice_app.agents.text import cleaned
-from voice_app.calls import CLOSED_IN_ORDER, Parties, ReconnectState, ResumeState
+from voice_app.calls import CLOSED_IN_ORDER, HistoryLine, Parties, ReconnectState, ResumeState
 from voice_app.journal import events
 from voice_app.relay import frames
 from voice_app.relay.backchannels import is_no_turn
@@ -252,6 +252,15 @@ class Session:
     def turns(self) -> int:
         """How many turns the agent was asked for, guesses not included."""
         return self._turns.asked
+
+    def came_after(self, past: Iterable[HistoryLine]) -> None:
+        """What was said on the call before the session is known after all; the agent is told from now on."""
+        self._dialogue.came_after(past)
+
+    @property
+    def over(self) -> bool:
+        """The socket is gone."""
+        return self.state is State.CLOSED
 
     @property
     def leaving(self) -> bool:

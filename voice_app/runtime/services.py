@@ -187,8 +187,8 @@ class Services:
         except JournalError as error:
             log.error("call %s: its history is lost: %s", call_sid, error)
             state = CallState()
+        state.unread = not (self.journal.readable or self.journal.is_current(call_sid))
         if not state.opened:
-            state.unread = not self.journal.readable
             state.parties = parties
         return state
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from typing import Any, Final
 
 from cachetools import LRUCache
@@ -15,7 +18,7 @@ from starlette.datastructures import Headers
 
 from voice_app.agents import Agent, Call, Keys, hook, messages
 from voice_app.calls import GIVEN_UP, CallState, Parties
-from voice_app.journal import Journal
+from voice_app.journal import Entry, Journal, JournalError
 from voice_app.journal.events import (
     Acted,
     AgentAssigned,
@@ -45,6 +48,8 @@ ASGIMessage = MutableMapping[str, Any]
 
 MAX_STATES: Final = 1000
 """Calls whose agent's notes are kept, for their next socket."""
+LATE_SECONDS: Final = (1.0, 2.0, 10.0)
+"""The pauses between looks for the history of a call that could not be read as its session began."""
 SETTLE_SECONDS: Final = 0.25
 """How long something that must not happen twice waits for the journal; then it happens regardless."""
 
@@ -85,6 +90,8 @@ class RelayEndpoint:
             session, connection, over = await self._accept(
                 scope, receive, send, ticket.call_sid, state, rejoin=rejoin
             )
+            if state.unread:
+                self._services.background.spawn(self._read_history(session))
             # A call may take hours, and nobody asks for these again: 5 KiB of each.
             del state
             scope["headers"] = ()
@@ -131,6 +138,22 @@ class RelayEndpoint:
             if over is not None:
                 over.set()
             registry.disconnected(call_sid, connection)
+
+    async def _read_history(self, session: Session) -> None:
+        """Tell a session what was said on the call before, once that can be read.
+
+        Whoever had the call may have been cut off from the database, too: it is read again for a while.
+        """
+        journal, pauses = self._services.journal, deque(LATE_SECONDS)
+        while pauses and not session.over:
+            await asyncio.sleep(pauses[0])
+            if not journal.readable:
+                continue
+            pauses.popleft()
+            with suppress(JournalError):  # it is in the log
+                entries = await journal.events(session.call.sid)
+                before = takewhile(lambda entry: not _begins(entry, session.id), entries)
+                session.came_after(CallState.of(before).transcript.as_heard())
 
     async def _admit(self, ticket: Ticket) -> tuple[CallState, bool]:
         """Take a ticket: what is known of its call, and whether Twilio comes back to a session of it.
@@ -236,6 +259,11 @@ class RelayEndpoint:
         if (warm := getattr(services.agent_of(state), "warm", None)) is not None:
             spawn(hook(warm(call)))
         return over
+
+
+def _begins(entry: Entry, session_id: str) -> bool:
+    """Whether this session begins with the entry."""
+    return isinstance(entry.event, Connected) and entry.event.session_id == session_id
 
 
 async def _unavailable(

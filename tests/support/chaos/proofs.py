@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 from statistics import median
 from typing import Final
 
@@ -15,6 +16,8 @@ LONGEST_SILENCE: Final = 2.0
 """Seconds that a caller waits in mid-call before it needs an explanation."""
 DURABLE_SECONDS: Final = 1.0
 """What was said this long before a line broke may be lost with it: it may never have reached the server."""
+KNOWN_SECONDS: Final = 15.0
+"""So long after a database is back, an agent knows what was said on a call that another server had."""
 MORE_DESCRIPTORS: Final = 40
 """What a server may keep open after its calls: connections to the model, Twilio and the database."""
 MORE_TASKS: Final = 12
@@ -145,13 +148,14 @@ def lost(run: ChaosRun) -> Iterator[str]:
 def forgotten(run: ChaosRun) -> Iterator[str]:
     """The model was not told of an earlier question."""
     stories = {story.caller: story for story in run.calls}
-    for asked in dict.fromkeys((caller, number) for _, caller, number in run.forgotten):
-        story = stories.get(asked[0])
-        if story is None:
+    told = set()
+    for when, caller, number in run.forgotten:
+        if (story := stories.get(caller)) is None or (caller, number) in told:
             continue
-        times = [at for at, text in story.said if asked in asked_about(text)]
-        if not any(_at_a_break(run, story, at) or _lost_from_sight(run, story, at) for at in times):
-            yield f"{story.call_sid}: question {asked[1]} was forgotten"
+        times = [at for at, text in story.said if (caller, number) in asked_about(text)]
+        if not any(_at_a_break(run, story, at) or _lost_from_sight(run, story, at, when) for at in times):
+            told.add((caller, number))
+            yield f"{story.call_sid}: question {number} was forgotten"
 
 
 def mixed(run: ChaosRun) -> Iterator[str]:
@@ -208,9 +212,9 @@ def _at_a_break(run: ChaosRun, story: CallStory, at: float) -> bool:
     return False
 
 
-def _lost_from_sight(run: ChaosRun, story: CallStory, at: float) -> bool:
-    """Whether the call was taken up later, while nobody could be asked what had been said."""
-    blind = [fault for fault in run.faults if fault.blind]
+def _lost_from_sight(run: ChaosRun, story: CallStory, at: float, until: float = inf) -> bool:
+    """Whether the call was taken up later, while nobody could be asked what had been said, nor since then."""
+    blind = [fault for fault in run.faults if fault.blind and until < fault.ended + KNOWN_SECONDS]
     return any(since > at and any(fault.meets(since, since) for fault in blind) for since in story.sessions)
 
 
