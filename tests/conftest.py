@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncIterator, Callable, Generator
+from itertools import islice
+from pathlib import Path
+from typing import Final
 
 import pytest
 import uvloop
@@ -14,6 +18,8 @@ from hypothesis import settings as hypothesis_settings
 from support.model import ScriptedModel
 
 pytest_plugins = ["support.postgres", "voice_app.testing.plugin"]
+
+LONG_TESTS: Final = Path(__file__).with_name("long_tests.txt")
 
 # How long an example takes says something about the machine, not about the code.
 hypothesis_settings.register_profile(
@@ -29,10 +35,33 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"uvloop": uvloop.new_event_loop}
 
 
-def pytest_collection_finish() -> None:
-    """Thousands of tests wait in memory: the collector need not walk over them again and again."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, on every worker: nobody waits for it at the end."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers == 1:
+        return
+    names = [item.nodeid.partition("[")[0] for item in items]
+    places = {name: place for place, name in enumerate(LONG_TESTS.read_text("utf-8").split())}
+    long = sorted((places[name], at) for at, name in enumerate(names) if name in places)
+    others = (at for at, name in enumerate(names) if name not in places)
+    order: list[int] = []
+    for worker in range(workers):  # as `--dist worksteal` cuts the list
+        part = (len(items) - len(order)) // (workers - worker)
+        first = [at for _, at in long[worker::workers]]
+        order += [*first, *islice(others, max(0, part - len(first)))]
+    items[:] = [items[at] for at in order]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Thousands of tests stay in memory: the collector need not walk over them again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture
