@@ -28,6 +28,7 @@ from voice_app import (
     Turn,
 )
 from voice_app.agents.runner import MAX_PIECE, MAX_READY
+from voice_app.calls import GIVEN_UP
 from voice_app.calls.scripts import seconds_to_speak
 from voice_app.journal import events
 from voice_app.relay import connection
@@ -51,6 +52,22 @@ async def test_a_caller_may_talk_over_the_words_of_a_handoff() -> None:
     await until(lambda: "end" in wire.kinds, "the end of the session")
     wire.incoming.put_nowait(GOODBYE)
     await running
+
+
+async def test_what_was_said_as_the_socket_was_given_up_is_kept_for_the_next_session() -> None:
+    wire = Wire(hands_over)
+    running = asyncio.create_task(wire.connection.run())
+    await until(lambda: wire.session.id != "", "the session")
+    wire.connection.close(GIVEN_UP, "Another server takes over.")
+    wire.receive(type="prompt", voicePrompt="What are your", last=False)
+    wire.incoming.put_nowait({"type": "websocket.receive", "text": "{"})
+    wire.prompt("What are your hours?")
+    wire.incoming.put_nowait(GOODBYE)
+    await running
+    kinds = [event for event in wire.events if isinstance(event, events.Prompted | events.Disconnected)]
+    assert [type(event) for event in kinds] == [events.Disconnected, events.Prompted]
+    assert kinds[1] == events.Prompted("What are your hours?", "en-US")
+    assert wire.session.turns == 0
 
 
 async def test_a_deadline_that_is_due_at_once_can_be_moved() -> None:

@@ -7,7 +7,7 @@ import pytest
 from support.driver import CALL, Driver
 from voice_app import Turn
 from voice_app.agents.protocol import Expected
-from voice_app.calls import CallState, HistoryLine, ReconnectState, ResumeState
+from voice_app.calls import GIVEN_UP, CallState, HistoryLine, ReconnectState, ResumeState
 from voice_app.journal import Entry
 from voice_app.journal.events import Acted, AnswerAwaited, Event, Failed, Overheard, Prompted, Replied
 from voice_app.relay.commands import Pull
@@ -122,6 +122,15 @@ def test_a_question_is_journaled_with_what_its_turn_began_with() -> None:
     driver.prompt("Anna")
     asked(driver)
     assert driver.of(AnswerAwaited) == [AnswerAwaited("Hello.", "speech", "en-US")] * 2
+
+
+def test_a_secret_that_comes_as_the_socket_is_given_up_is_not_written() -> None:
+    driver = asking(expected=Expected(secret=True))
+    driver.flush()
+    driver.session.close(GIVEN_UP, "Another server takes over.", driver.now)
+    driver.prompt("My PIN is 12345678.")
+    assert driver.session.expects_secret
+    assert driver.of(Prompted)[1:] == [Prompted("", "en-US")]
 
 
 def test_a_turn_that_a_secret_began_is_not_journaled() -> None:

@@ -70,6 +70,24 @@ async def test_a_text_in_fragments_is_handed_over_once_whole_and_in_its_place() 
         assert [await client.recv(), await client.recv()] == ["Hello", "there"]
 
 
+async def test_what_was_on_its_way_as_the_server_closed_is_handed_to_the_application() -> None:
+    closed, texts = asyncio.Event(), list[str]()
+
+    async def work(socket: Any, receive: Callable[[], Awaitable[Any]]) -> None:
+        socket.on_text = texts.append
+        await until(lambda: texts == ["Hello?"], "the first text")
+        await socket.send({"type": "websocket.close", "code": 1012, "reason": ""})
+        closed.set()
+
+    async with serving(work) as client:
+        client.transport.pause_reading()  # so that the close frame is on its way, too
+        await client.send("Hello?")
+        await closed.wait()
+        await client.send("Are you there?")
+        client.transport.resume_reading()
+        await until(lambda: texts == ["Hello?", "Are you there?"], "the second text")
+
+
 @given(st.data())
 def test_it_makes_no_difference_how_what_comes_is_cut(data: st.DataObject) -> None:
     kinds = st.sampled_from(["text", "long text", "fragments", "ping"])

@@ -175,7 +175,7 @@ class Connection:
                 SECONDS_TO_TAKE_A_FRAME,
             )
         finally:
-            if socket is not None:
+            if socket is not None and not session.given_up:
                 socket.on_text = None
             session.disconnected(1011, self._now())
             self._settle()

@@ -23,6 +23,7 @@ the frames to write. Words that are ready at the same moment leave as one frame.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from enum import Enum, auto
 
 import msgspec
@@ -100,6 +101,10 @@ class Session:
         self.malformed = 0
         """Malformed frames in all; the count in a row is kept apart."""
         self._malformed_in_a_row = 0
+        self.given_up = False
+        """The socket was closed from here, in mid-call: what was on its way by then still counts."""
+        self._last_is_secret = False
+        """What the caller was asked for by then."""
         self._account_sid = account_sid
         self._past = past
         self._agents = agents or {}
@@ -179,6 +184,8 @@ class Session:
     def receive(self, data: str | bytes, now: float) -> None:
         """A message arrived from Twilio."""
         if self.state is State.CLOSED:
+            if self.given_up:
+                self._receive_last(data)
             return
         try:
             frame = frames.decode(data)
@@ -241,7 +248,8 @@ class Session:
     def expects_secret(self) -> bool:
         """Whether what the caller says or presses now is a secret."""
         expected = self._turns.expected
-        return self.call.keys.sensitive or (expected is not None and expected.secret)
+        secret = self._last_is_secret if expected is None else expected.secret
+        return self.call.keys.sensitive or secret
 
     @property
     def id(self) -> str:
@@ -313,6 +321,9 @@ class Session:
     def close(self, code: int, reason: str, now: float) -> None:
         """Close the socket; Twilio then asks what follows, or comes back."""
         if self.state is not State.CLOSED:
+            expected = self._turns.expected
+            self.given_up = self.state is not State.SETUP
+            self._last_is_secret = expected is not None and expected.secret
             self._close(code, reason, now)
 
     def tick(self, now: float) -> None:
@@ -325,6 +336,17 @@ class Session:
             self._finish(code, now)
 
     # --- frames ----------------------------------------------------------------------------------
+
+    def _receive_last(self, data: str | bytes) -> None:
+        """A message was on its way as the socket was given up: what was said, the next session knows."""
+        with suppress(frames.MalformedError):
+            frame = frames.decode(data)
+            if (
+                isinstance(frame, frames.PromptMessage)
+                and frame.last
+                and (text := frame.voice_prompt.strip())
+            ):
+                self._record(events.Prompted("" if self._last_is_secret else text, frame.lang))
 
     def _receive_malformed(self, error: str, now: float) -> None:
         self.malformed += 1

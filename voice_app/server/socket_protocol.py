@@ -101,8 +101,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         return reading.gi_code is _BETWEEN_FRAMES
 
     def send_receive_event_to_app(self) -> None:
-        """A whole message has come: hand it over, or queue it as ASGI has it."""
-        if self.on_text is None or self.close_sent or self.curr_msg_data_type != "text":
+        """A whole message has come: hand it over, or queue it as ASGI has it.
+
+        Texts that were on their way as the socket was closed are handed over, too, to who still wants them.
+        """
+        if self.on_text is None or self.curr_msg_data_type != "text":
             super().send_receive_event_to_app()
             return
         data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
