@@ -102,7 +102,7 @@ async def talk(folder: Path, model: ScriptedModel) -> None:
         ) as server,
         server.call(Person("answers", says=["Anna here."])) as call,
     ):
-        receiver.answers.append(503)  # so that a follow-up is tried again
+        receiver.answers, receiver.headers = [503], {"Retry-After": "0"}  # a follow-up is tried again
         await call.reply()
         model.answers.append(answer_with_usage("One two three four five six seven eight."))
         await call.say("Tell me.")
@@ -132,7 +132,7 @@ async def talk(folder: Path, model: ScriptedModel) -> None:
 async def be_silent_and_be_turned_away(folder: Path) -> set[str]:
     """Returns what is counted while the call goes on."""
     async with (
-        sandbox(folder, silence_seconds=1.0, silence_times=10, max_calls=1) as server,
+        sandbox(folder, silence_seconds=0.3, silence_times=10, max_calls=1) as server,
         server.call() as call,
     ):
         await call.reply()

@@ -12,6 +12,7 @@ from voice_app.runtime.addresses import INTELLIGENCE_RESULTS, ORCHESTRATOR_EVENT
 from voice_app.sandbox.twilio import (
     CONTROL_PATH,
     SUMMARY,
+    Behaviour,
     SandboxAccount,
     WebhookSender,
     double_app,
@@ -42,7 +43,8 @@ def furnished(settings: Settings) -> tuple[SandboxAccount, str]:
     Raises:
         SettingsError: the file of numbers cannot be used.
     """
-    account = SandboxAccount(settings.account_sid or "", settings.signing_tokens[0])
+    at_once = Behaviour(retry_after=0)  # who changes a configuration has nothing to wait for
+    account = SandboxAccount(settings.account_sid or "", settings.signing_tokens[0], behaviour=at_once)
     numbers = number_settings(settings)
     intelligence = _intelligence(account, settings)
     configuration_id = _configuration(account, settings, settings.conversation_configuration, intelligence)
