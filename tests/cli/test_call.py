@@ -226,7 +226,8 @@ def test_words_appear_on_a_terminal_as_they_are_spoken() -> None:
     ]
 
 
-async def test_the_demo_shows_every_step(tmp_path: Path) -> None:
+async def test_the_demo_shows_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voice_app.cli.demo.PACE", 300.0)
     result = await voice_app(tmp_path, "demo")
     assert result.code == 0, result.err
     for step in ("cut off after 8 words", "presses 2", "Goodbye!", "STT101", "Every step happened"):

@@ -12,7 +12,7 @@ import pytest
 from support.sandbox import Sandbox, sandbox
 from support.waiting import until
 from voice_app.runtime import refusals
-from voice_app.server import http_protocol
+from voice_app.server import http_protocol, serving
 from voice_app.server.http_protocol import MAX_HEAD, MAX_HEADERS, MAX_URL
 from voice_app.telemetry.metrics import METRICS
 from voice_app.webhooks.signature import QUESTION
@@ -135,9 +135,10 @@ async def test_a_request_that_is_whole_has_all_the_time(
 
 
 async def test_many_refusals_are_answered_late_and_fill_no_log(
-    server: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, server: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(refusals, "PAUSE_SECONDS", 1e6)
+    monkeypatch.setattr(serving, "SECONDS_TO_STOP", 0)  # nobody is there any more to get those answers
     unsigned = post("/voice", FORM, 3) + "a=b"
     for _ in range(refusals.AT_ONCE):
         assert (await answer_to(server, unsigned))[0] == "HTTP/1.1 403 Forbidden"
