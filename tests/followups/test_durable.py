@@ -85,8 +85,8 @@ async def test_the_tables_of_a_journal_in_memory_are_gone_with_it(
 
 
 async def test_what_is_asked_for_is_taken_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_POLL_S", "_FIRST_S"):
-        monkeypatch.setattr(f"voice_app.followups.durable.{name}", 3600.0)
+    monkeypatch.setattr("voice_app.followups.durable.POLL_S", 3600.0)
+    monkeypatch.setattr("voice_app.followups.queue_worker._FIRST_S", 3600.0)
     performer = Performer()
     async with asyncio.timeout(20), opened(tmp_path, performer) as durable:
         await durable.follow_up(CALL, 0)

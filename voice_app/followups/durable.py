@@ -24,9 +24,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from voice_app.followups.queue_worker import POLL_S, QueueBell, stop_taking, take_from, wait_for_writers
+
 if TYPE_CHECKING:
     import psycopg  # loaded where there is a PostgreSQL: most starts need no driver
-    from dbos import DBOS, Queue
+    from dbos import DBOS
 
     from voice_app.followups.workflows import Performer
 
@@ -40,15 +42,6 @@ _KEPT: Final = timedelta(days=3)
 """So long DBOS knows of finished work; a call is looked at for a day only."""
 _BATCH: Final = 500
 _TURN_S: Final = 0.2
-_JOIN_S: Final = 5.0
-_TAKING: Final = "queue-worker-"
-"""How the name of a thread begins that takes work from a queue, DBOS's own too."""
-_POLL_S: Final = 1.0
-"""Between two looks at the queue, for what another server has put there."""
-_FIRST_S: Final = 0.05
-"""From the start to the second look. Each further one is twice as late, until the usual ones."""
-_GATHER_S: Final = 0.05
-"""From the news of work to the look at the queue: what comes together is taken together."""
 
 CONNECTIONS: Final = 8
 _EXISTS: Final = "SELECT to_regclass('dbos.workflow_status') IS NOT NULL"
@@ -69,34 +62,6 @@ log = logging.getLogger(__name__)
 
 class ShutError(Exception):
     """The server stops: no connection is opened any more. DBOS waits for a database as long as it takes."""
-
-
-class QueueBell(threading.Event):
-    """DBOS's event to stop the thread that takes work from the queue. It can wake the thread, too.
-
-    The thread looks often at first: what was begun before is put back into the queue beside the start.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._rung = threading.Event()
-        self._longest_s = _FIRST_S
-
-    def ring(self) -> None:
-        """There is work in the queue."""
-        self._rung.set()
-
-    def set(self) -> None:
-        super().set()
-        self._rung.set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the bell, or so many seconds; whether the thread is to stop."""
-        timeout = _POLL_S if timeout is None else timeout
-        longest_s, self._longest_s = self._longest_s, min(2 * self._longest_s, timeout)
-        if self._rung.wait(min(longest_s, timeout)) and not super().wait(_GATHER_S):
-            self._rung.clear()
-        return self.is_set()
 
 
 class WorkflowTables:
@@ -306,8 +271,9 @@ class Durable:
 
         self._tables.shut()
         if self._dbos is not None:
-            _stop_threads(self._dbos)
+            stop_taking(self._dbos)
         DBOS.destroy()
+        wait_for_writers()
         if self._engine is not None:
             self._engine.dispose()
         self._tables.forget()
@@ -335,35 +301,8 @@ class Durable:
         )
         DBOS.listen_queues([])  # a thread of DBOS's own would look once a second, whatever there is to do
         DBOS.launch()
-        queue = DBOS.register_queue(QUEUE, polling_interval_sec=_POLL_S, on_conflict="always_update")
-        _take_from(queue, self._dbos, self._bell)
-
-
-def _take_from(queue: Queue, dbos: DBOS, bell: QueueBell) -> None:
-    """Start the thread that takes work from a queue: at once what there is, then whenever the bell rings."""
-    from dbos._queue import queue_worker_thread
-
-    bell.ring()
-    taking = threading.Thread(
-        target=queue_worker_thread, args=(bell, dbos, queue), name=f"{_TAKING}{queue.name}", daemon=True
-    )
-    dbos.background_thread_stop_events.append(bell)
-    taking.start()
-
-
-def _stop_threads(dbos: DBOS) -> None:
-    """End the threads that take work from queues, and leave alone the one that listens for messages.
-
-    DBOS closes its own loop before it joins the first: what one was just taking would go to a closed loop.
-    The other sleeps for up to a second, has no messages to look for, and ends by itself.
-    """
-    for stopping in dbos.background_thread_stop_events:
-        stopping.set()
-    for thread in threading.enumerate():
-        if thread.name.startswith(_TAKING):
-            thread.join(_JOIN_S)
-    listening = "run_notification_listener"
-    dbos._background_threads = [one for one in dbos._background_threads if listening not in one.name]
+        queue = DBOS.register_queue(QUEUE, polling_interval_sec=POLL_S, on_conflict="always_update")
+        take_from(queue, self._dbos, self._bell)
 
 
 def _prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
