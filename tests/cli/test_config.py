@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import json
-import os
 import shlex
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from support.commands import TESTS, serving, voice_app
+from support.commands import serving, started, voice_app
 from support.double import served
 from support.waiting import until
 from voice_app.cli.main import app
@@ -761,9 +758,11 @@ def test_one_that_a_template_names_by_its_name_is_guarded_too(
 async def test_somebody_who_writes_before_the_answer_is_noticed(
     account: SandboxAccount, named: str, other: str, tmp_path: Path
 ) -> None:
-    async with serve(double_app(account)) as base_url:
-        process = await started(tmp_path, base_url, named, "set", other, "--description", "Mine")
-        assert process.stdout is not None
+    words = ("config", "set", other, "--description", "Mine")
+    async with (
+        serve(double_app(account)) as base_url,
+        started(tmp_path, *words, **environment(base_url, named)) as process,
+    ):
         await process.stdout.readuntil(b"[y/N]")
         account.configurations[other] |= {"description": "Theirs", "version": 2}
         out, err = await process.communicate(b"y\n")
@@ -777,9 +776,11 @@ async def test_somebody_who_writes_at_the_same_time_is_reported(
     account: SandboxAccount, named: str, other: str, tmp_path: Path
 ) -> None:
     account.behaviour.operation_statuses = ("PENDING",) * 10
-    async with serve(double_app(account)) as base_url:
-        words = ("set", other, "--description", "Mine", "--yes", "--json")
-        process = await started(tmp_path, base_url, named, *words)
+    words = ("config", "set", other, "--description", "Mine", "--yes", "--json")
+    async with (
+        serve(double_app(account)) as base_url,
+        started(tmp_path, *words, **environment(base_url, named)) as process,
+    ):
         await until(lambda: any("/Operations/" in line[1] for line in account.requests))
         account.configurations[other] |= {"displayName": "Theirs", "version": 2}
         out, err = await process.communicate()
@@ -789,14 +790,6 @@ async def test_somebody_who_writes_at_the_same_time_is_reported(
     assert outcome["unexpected"] == [{"path": "displayName", "old": "messages", "new": "Theirs"}]
     assert f"Somebody else wrote to {other} at the same time" in err.decode()
     assert 'displayName\n  - "messages"\n  + "Theirs"' in err.decode()
-
-
-async def started(folder: Path, base_url: str, named: str, *words: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "voice_app", "config", *words,
-        cwd=folder, env={**os.environ, **environment(base_url, named), "PYTHONPATH": str(TESTS)},
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
 
 
 # Which account
