@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import multiprocessing
 import os
@@ -251,6 +252,7 @@ def _work(
     restarted: bool,
 ) -> None:
     """What a worker does, in a process of its own."""
+    gc.freeze()  # what was loaded before the fork stays: to look through it for garbage would copy it
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     configure_logging(settings.log_level, settings.log_format, details=settings.log_details)
