@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from support.twiml_server import ACCOUNT, ORIGIN, TOKEN, TwimlServer, start, twiml_server
-from voice_app.sandbox.phone import Person, PersonKind, PhoneCall
+from voice_app.sandbox.phone import Person, PersonKind, PhoneCall, conference, outbound
 from voice_app.sandbox.twilio import SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
 
@@ -228,7 +228,10 @@ async def test_a_leg_that_is_over_cannot_be_changed_any_more() -> None:
     assert (status, error["code"], error["status"]) == (400, 21220, 400)
 
 
-async def test_a_call_that_still_rings_when_the_caller_is_gone_is_a_problem() -> None:
+async def test_a_call_that_still_rings_when_the_caller_is_gone_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbound, "GRACE_SECONDS", 0.1)
     async with line() as (server, api):
         async with server.call(Person("no-answer")) as call:
             await invite(server, api, call, Timeout="600", StatusCallbackEvent=["ringing", "completed"])
@@ -271,7 +274,10 @@ async def test_only_the_call_that_is_meant_gets_the_person() -> None:
         await first.hang_up()
 
 
-async def test_a_conference_that_nobody_is_called_into_is_joined_all_the_same() -> None:
+async def test_a_conference_that_nobody_is_called_into_is_joined_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conference, "CALLED_SECONDS", 0.1)
     robin = Person("answers", says=["Robin here."])
     async with line() as (server, _), server.call(robin) as call:
         await until_heard(call, "Robin here.")
