@@ -106,12 +106,12 @@ def load_of(data: str | None) -> ServerLoad | None:
 
 def kind(event: Event | UnknownEvent) -> str:
     """The name under which an event is kept, e.g. ``prompt``."""
-    return event.kind if isinstance(event, UnknownEvent) else _KINDS[type(event)]
+    return event.kind if type(event) is UnknownEvent else _KINDS[type(event)]
 
 
 def encode(event: Event | UnknownEvent) -> str:
     """The event as JSON text, which every database takes."""
-    if isinstance(event, UnknownEvent):
+    if type(event) is UnknownEvent:
         return event.data
     try:
         return _encoder.encode(event).decode()

@@ -206,7 +206,7 @@ class Journal:
         self._cache.add(entry)
         if self._feed.readers:
             self._feed.tell(entry)
-        if self._acts.readers and isinstance(event, Supervised):
+        if self._acts.readers and type(event) is Supervised:
             self._acts.tell(entry)
         return entry
 

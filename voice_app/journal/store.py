@@ -249,13 +249,13 @@ class Store:
             self.database.add_events(connection, rows)
             search.add_labels(self.database, connection, ((number, entry.event) for entry, number in kept))
             self.database.tell(connection, self.server_id, [row.id for row in rows])
-            if acts := [entry.id for entry, _ in kept if isinstance(entry.event, Supervised)]:
+            if acts := [entry.id for entry, _ in kept if type(entry.event) is Supervised]:
                 self.database.tell(connection, self.server_id, acts, ACTS)
         over = {call.id for call in numbers.values() if call.over}
         return {
             number
             for entry, number in kept
-            if isinstance(entry.event, Closed) or (number in over and search.words_of(entry.event))
+            if type(entry.event) is Closed or (number in over and search.words_of(entry.event))
         }
 
     def _number(self, connection: Connection, entries: Sequence[Entry]) -> dict[str, NumberedCall]:
@@ -268,7 +268,7 @@ class Store:
         rows, named = [], set(numbers)
         for entry in entries:
             call_sid = _storable(entry.call_sid)
-            telling = isinstance(entry.event, (Opened, Closed)) or call_sid not in named
+            telling = type(entry.event) in _TELLING or call_sid not in named
             if telling and (call_sid in unknown or call_sid in numbers):
                 rows.append(_call(entry))
                 named.add(call_sid)
@@ -313,9 +313,13 @@ _CALLS: Final = select(
 """Calls only: events may also be kept under the id of a conversation or of the account."""
 
 
+_TELLING: Final = frozenset({Opened, Closed})
+"""The events that tell something of their call, beside themselves."""
+
+
 def _event(entry: Entry, number: int) -> EventRow:
     event, key = entry.event, _storable(entry.key) if entry.key else None
-    if isinstance(event, UnknownEvent):  # its text was never checked by us
+    if type(event) is UnknownEvent:  # its text was never checked by us
         event = UnknownEvent(_storable(event.kind), _storable(event.data))
     return EventRow(entry.id, number, entry.at, kind(event), encode(event), key)
 
