@@ -446,12 +446,11 @@ class Connection:
     def _settle(self) -> None:
         """Do what the session commands, and write what is ready."""
         session = self._session
-        if session.has_commands:
-            for command in session.commands():
-                if type(command) is Record:  # as most of them are
-                    self._record(command.event)
-                else:
-                    self._obey(command)
+        for command in session.commands():
+            if type(command) is Record:  # as most of them are
+                self._record(command.event)
+            else:
+                self._obey(command)
         if self._writer is None and (session.has_data or self._closing is not None):
             self._write_ready()
         deadline = session.deadline

@@ -37,14 +37,14 @@ TAGS: Final = (
 
 # A set at the front lets `re` skip ordinary text fast; what follows it looks back at what was found. An "h"
 # or a "w" is special where an address begins, or where one may begin at the end of the chunk.
-_MARKS: Final = (
-    rf"[*_`\[\]|~<&\\\n{{◁【{EMOJI}{ARROWS}{BULLETS}!hHwW]"
+_SET: Final = rf"*_`\[\]|~<&\\\n{{◁【{EMOJI}{ARROWS}{BULLETS}!hHwW"
+_CONDITION: Final = (
     r"(?:(?<![!hHwW])|(?<=!)(?=\[|\Z)|(?<![A-Za-z0-9].)(?:"
     r"(?<=[hH])(?i:ttps?://|(?:t(?:t(?:p(?:s?(?::/?)?)?)?)?)?\Z)|(?<=[wW])(?i:ww\.|w{0,2}\Z)))"
 )
-special: Final = re.compile(_MARKS).search
-special_in_block: Final = re.compile(rf"{_MARKS}|[ \t](?=[ \t|\n#]|\Z)").search
-special_at_start: Final = re.compile(rf"{_MARKS}|[-+=#>]").search
+special: Final = re.compile(f"[{_SET}]{_CONDITION}").search
+special_in_block: Final = re.compile(rf"[{_SET}]{_CONDITION}|[ \t](?=[ \t|\n#]|\Z)").search
+special_at_start: Final = re.compile(f"[-+=#>{_SET}]{_CONDITION}").search
 
 _SIGNS: Final = f"{YES}{NO}{FULL_STARS}{EMPTY_STARS}"
 emoji: Final = re.compile(rf"(?:(?![{_SIGNS}])[{EMOJI}])(?:(?![{_SIGNS}])[{EMOJI}\u200d])*").match

@@ -22,7 +22,7 @@ the frames to write. Words that are ready at the same moment leave as one frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum, auto
 
@@ -153,15 +153,13 @@ class Session:
         """When `tick` is due, on the clock that ``now`` is read from."""
         return self._timers.next
 
-    def commands(self) -> list[Command]:
+    def commands(self) -> Sequence[Command]:
         """What the connection has to do, in order. Each is given out once."""
+        if not self._commands:
+            return ()
         commands = self._commands[:]
         self._commands.clear()
         return commands
-
-    @property
-    def has_commands(self) -> bool:
-        return bool(self._commands)
 
     @property
     def has_data(self) -> bool:
