@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from secrets import randbits
 from typing import Any
@@ -41,7 +41,8 @@ from voice_app.journal.events import (
     Typing,
 )
 from voice_app.sandbox.network import WebhookError
-from voice_app.sandbox.phone import Person, PhoneCall, Reconnecting, ReconnectSetup
+from voice_app.sandbox.phone import Person, PhoneCall, PhoneEvent, Reconnecting, ReconnectSetup
+from voice_app.settings import NumberSettings
 from voice_app.twiml import lint_text
 from voice_app.webhooks import relay_socket
 
@@ -302,6 +303,51 @@ async def test_a_history_that_could_not_be_read_is_told_to_the_agent_once_it_can
     assert said[:4] == [line.greeting, "Tell me a story.", story, line.resume_greeting]
     assert said.count(story) == 1
     fine(call)
+
+
+@asynccontextmanager
+async def handed_over_by_another_machine(
+    folder: Path, postgres: Postgres, postgres_url: str, person: Person
+) -> AsyncIterator[PhoneCall]:
+    """A call on its way to a person, in an outage, and on a machine that does not know of the handoff."""
+    settings = {"agent": "support.survivors:operator", "handoff_to": NUMBERS, "handoff_then": "agent"}
+    async with AsyncExitStack() as stack:
+        server, other = await stack.enter_async_context(two_machines(folder, postgres_url, **settings))
+
+        def rung(happening: PhoneEvent) -> None:
+            if happening.kind == "rings":
+                postgres.stop()
+                server.network.base = other
+
+        stack.callback(postgres.start)
+        call = await stack.enter_async_context(server.call(person, watch=rung))
+        await call.reply()
+        first = server.network.base
+        await crash(server, call, other, Served)  # from now on the other machine knows the call
+        await call.reply()
+        server.network.base = first
+        await call.say("I want my money back.")
+        assert (await call.reply()).text == survivors.PUT_THROUGH
+        yield call
+        assert "<Transcription" in call.documents[2]
+        fine(call)
+
+
+async def test_nobody_is_stranded_where_another_machine_began_the_handoff_and_cannot_be_asked(
+    tmp_path: Path, postgres: Postgres, postgres_url: str
+) -> None:
+    async with handed_over_by_another_machine(tmp_path, postgres, postgres_url, Person("no-answer")) as call:
+        assert (await call.reply()).text == NumberSettings().handoff_return_line
+        await call.hang_up()
+
+
+async def test_a_person_takes_a_call_where_another_machine_began_the_handoff_and_cannot_be_asked(
+    tmp_path: Path, postgres: Postgres, postgres_url: str
+) -> None:
+    person = Person("answers", says=["Anna here."])
+    async with handed_over_by_another_machine(tmp_path, postgres, postgres_url, person) as call:
+        assert (await call.reply()).text == "Anna here."
+        await call.hang_up()
 
 
 async def test_every_machine_answers_alike_however_often_it_is_asked(

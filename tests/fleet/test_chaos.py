@@ -227,6 +227,17 @@ def test_a_call_that_is_taken_up_while_the_database_is_away_may_be_forgotten_for
     assert broken(run) == {KNOWN}
 
 
+def test_what_a_killed_server_did_last_may_be_known_to_nobody_for_a_while() -> None:
+    run = good_run()
+    nothing_to_stop = "<Stop><Transcription name='handoff'>: there is none of that name; running: none"
+    run.calls[0].problems.append((28.0, nothing_to_stop))
+    assert broken(run) == {POLITE}
+    killed = next(fault for fault in FAULTS if fault.name == "kill -9")
+    run.calls[0].breaks.append(22.0)
+    run.faults.append(FaultWindow(killed.name, 21.5, 23.0, explains=0, excuses=killed.excuses))
+    assert broken(run) == set()
+
+
 def test_what_this_machine_was_late_for_explains_a_silence() -> None:
     run = good_run()
     run.calls[0].silences.append(Span(10.0, 13.0))

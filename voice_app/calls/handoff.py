@@ -94,6 +94,10 @@ class Handoff:
     def allows(self, step: HandoffStep) -> bool:
         return (self.state, step) in TABLE
 
+    def ringing(self, attempt: int) -> Handoff:
+        """Where it stands while this attempt is made, of which nothing else is known."""
+        return replace(self, state=HandoffState.RINGING, attempt=attempt, rounds=max(1, self.rounds))
+
     def after(self, event: HandedOff) -> Handoff:
         """Where it stands after this step; the same, if the step does not fit."""
         try:

@@ -354,6 +354,16 @@ class CallState:
         written = milliseconds_of(self.last_id) - milliseconds_of(self.first_id)
         return max(0.0, min(now - self.began_at, written / 1000 + now - self.last_at))
 
+    def assume_rung(self, attempt: int) -> None:
+        """Twilio asks about an attempt to reach somebody: if it cannot be known here, it was made elsewhere.
+
+        What the two say is then written down, as far as we know: it is stopped before the agent listens.
+        """
+        if self.unread and attempt:
+            self.engine = "transcription"
+            if self.handoff.attempt < attempt:
+                self.handoff = self.handoff.ringing(attempt)
+
     # --- the fold --------------------------------------------------------------------------------
 
     def take(self, entry: Entry) -> None:

@@ -282,9 +282,12 @@ class Journal:
         self._cache.learn(call_sid, known)
         return entries
 
-    def is_current(self, call_sid: str) -> bool:
-        """Whether the database can know nothing of a call that this process does not know."""
-        if self.shared:
+    def is_current(self, call_sid: str, *, alone: bool = False) -> bool:
+        """Whether the database can know nothing of a call that this process does not know.
+
+        ``alone``: there is no other server, though there could be.
+        """
+        if self.shared and not alone:
             return self._cache.is_current(call_sid)
         return self._cache.is_whole(call_sid)
 

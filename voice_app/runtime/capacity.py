@@ -292,6 +292,11 @@ class Peers:
         return self._others if fresh else []
 
     @property
+    def alone(self) -> bool:
+        """Whether there was no other server when that could be asked last, however long ago that is."""
+        return not self._others
+
+    @property
     def states(self) -> list[str]:
         """Their states."""
         return [server.state for server in self.others]

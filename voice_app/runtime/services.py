@@ -187,7 +187,9 @@ class Services:
         except JournalError as error:
             log.error("call %s: its history is lost: %s", call_sid, error)
             state = CallState()
-        state.unread = not (self.journal.readable or self.journal.is_current(call_sid))
+        state.unread = not (
+            self.journal.readable or self.journal.is_current(call_sid, alone=self.peers.alone)
+        )
         if not state.opened:
             state.parties = parties
         return state

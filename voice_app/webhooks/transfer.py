@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 async def dialed(services: Services, request: CallRequest) -> Response:
     """The action of ``<Dial>`` and ``<Enqueue>``: how it went with this attempt."""
-    call_sid, state = request.call_sid, await services.call_state(request.about, request.parties)
+    call_sid, state = request.call_sid, await _state(services, request)
     transfer = CallTransfer(services, call_sid, state)
     if request.ended:
         transfer.abandon()
@@ -82,7 +82,7 @@ async def pulled(services: Services, request: CallRequest) -> Response:
 
 async def whisper(services: Services, request: CallRequest) -> Response:
     """What the person hears before the caller is connected. Asked on the person's leg."""
-    call_sid, state = request.about, await services.call_state(request.about, request.parties)
+    call_sid, state = request.about, await _state(services, request)
     if not _rings(state.handoff, request):
         return twiml(HANG_UP)
     action = SCREENED.format(call=call_sid, attempt=request.attempt)
@@ -99,7 +99,7 @@ async def whisper(services: Services, request: CallRequest) -> Response:
 
 async def screened(services: Services, request: CallRequest) -> Response:
     """The person pressed a key: 1 takes the call."""
-    call_sid, state = request.about, await services.call_state(request.about, request.parties)
+    call_sid, state = request.about, await _state(services, request)
     handoff = state.handoff
     talking = handoff.state is HandoffState.TALKING and handoff.attempt == request.attempt
     if request.digits != "1" or not (talking or _rings(handoff, request)):
@@ -112,7 +112,7 @@ async def screened(services: Services, request: CallRequest) -> Response:
 
 async def invited(services: Services, request: CallRequest) -> Response:
     """The person's leg into the conference is over: if they never came in, the caller goes on."""
-    state = await services.call_state(request.about, request.parties)
+    state = await _state(services, request)
     if _rings(state.handoff, request):
         transfer = CallTransfer(services, request.about, state)
         if request.call_status == "failed":
@@ -168,6 +168,13 @@ def _told(request: CallRequest) -> str:
     told = f"{request.error_code} {request.error_message}".strip()
     status = request.dial_call_status or request.queue_result or request.call_status
     return told[:MAX_ERROR] or f"{status}, and Twilio told no error code"
+
+
+async def _state(services: Services, request: CallRequest) -> CallState:
+    """What is known of the call, and of the attempt to reach somebody that the request is about."""
+    state = await services.call_state(request.about, request.parties)
+    state.assume_rung(request.attempt)
+    return state
 
 
 def _rings(handoff: Handoff, request: CallRequest) -> bool:

@@ -33,7 +33,7 @@ FLOOD: Final = 40
 _UNTAKEN: Final = "^a callback was not taken: 11200.* answered 50[24]"
 """While one server stops and the other one answers nobody, a proxy has nobody to ask."""
 _STOPPED_TO_BE_SURE: Final = "^<Stop><Transcription.*: there is none of that name"
-"""A call that nothing is known of may be transcribed: that is stopped before the agent listens."""
+"""While somebody is rung a call may be transcribed, for all that is known: that is stopped for the agent."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -294,7 +294,7 @@ FAULTS: Final = [
         apply=_killed,
         explains=6,
         deaf=2,
-        excuses="without a close frame",
+        excuses=f"without a close frame|{_STOPPED_TO_BE_SURE}",
     ),
     ChaosFault(name="SIGTERM", lane="machines", seconds=(3, 3), apply=_stopped, explains=6),
     ChaosFault(name="rolling restart", lane="machines", seconds=(6, 6), apply=_rolling, explains=6),
@@ -331,7 +331,14 @@ FAULTS: Final = [
         blind=True,
         excuses=_STOPPED_TO_BE_SURE,
     ),
-    ChaosFault(name="disks full", lane="machines", seconds=(3, 6), apply=_disks_full, blind=True),
+    ChaosFault(
+        name="disks full",
+        lane="machines",
+        seconds=(3, 6),
+        apply=_disks_full,
+        blind=True,
+        excuses=_STOPPED_TO_BE_SURE,
+    ),
     ChaosFault(
         # The address of a session that is about to be opened is then too old: Twilio asks what to do. A call
         # that is taken up may seem to have lasted an hour: then the agent says so, and listens no more.

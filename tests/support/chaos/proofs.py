@@ -99,7 +99,11 @@ def troubled(run: ChaosRun, story: CallStory) -> Iterator[str]:
     for at, problem in story.problems:
         if _MEASURED_BETTER.search(problem):
             continue
-        faults = [fault for fault in run.faults if fault.meets(at - fault.deaf, at)]
+        # What a killed server did last on a call may be known to nobody until it is started again.
+        times = [at, *(broke for broke in story.breaks if broke < at)]
+        faults = [
+            fault for fault in run.faults if any(fault.meets(time - fault.deaf, time) for time in times)
+        ]
         if any(re.search(fault.excuses or "$^", problem) for fault in faults):
             continue
         yield problem
