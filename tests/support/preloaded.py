@@ -42,13 +42,23 @@ def load() -> None:
 class CommandProcess:
     """A command that runs: what `asyncio.subprocess.Process` is for a program.
 
-    ``arguments`` are those of ``voice-app``; or ``-c``, a program in Python, and its arguments.
+    ``arguments`` are those of ``voice-app``; or ``-c``, a program in Python, and its arguments. Its streams
+    are pipes, or the ``terminal``.
     """
 
-    def __init__(self, folder: Path, arguments: tuple[str, ...], environment: Mapping[str, str]) -> None:
-        given, self._input = os.pipe()
-        self._output, said = os.pipe()
-        self._errors, told = os.pipe()
+    def __init__(
+        self,
+        folder: Path,
+        arguments: tuple[str, ...],
+        environment: Mapping[str, str],
+        terminal: int | None = None,
+    ) -> None:
+        if terminal is None:
+            given, self._input = os.pipe()
+            self._output, said = os.pipe()
+            self._errors, told = os.pipe()
+        else:
+            given, said, told = (os.dup(terminal) for _ in range(3))
         theirs = Connection(given, writable=False), Connection(said, readable=False), Connection(told)
         load()
         self._process = _CONTEXT.Process(target=_run, args=(folder, arguments, dict(environment), theirs))
@@ -122,6 +132,8 @@ def _run(
     for number, stream in enumerate(streams):
         os.dup2(stream.fileno(), number)
         stream.close()
+    if os.isatty(0):
+        os.setsid()  # the keys are for this process alone
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
     os.chdir(folder)
     os.environ.clear()

@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import os
 import struct
-import sys
 import termios
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyte
+
+from support.preloaded import CommandProcess
 
 ROWS, COLUMNS = 24, 100
 _OTHER_SCREEN = 1049 << 5
@@ -74,7 +75,7 @@ class Terminal:
 @asynccontextmanager
 async def terminal(
     folder: Path, *arguments: str, columns: int = COLUMNS
-) -> AsyncIterator[tuple[Terminal, asyncio.subprocess.Process]]:
+) -> AsyncIterator[tuple[Terminal, CommandProcess]]:
     """Run ``voice-app`` in a terminal while the block runs."""
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
@@ -91,15 +92,8 @@ async def terminal(
 
     loop = asyncio.get_running_loop()
     loop.add_reader(ours, read)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "voice_app", *arguments),
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "TERM": "xterm", "HOME": str(folder), "LANG": "C.UTF-8"},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
+    environment = {"PATH": os.environ["PATH"], "TERM": "xterm", "HOME": str(folder), "LANG": "C.UTF-8"}
+    process = CommandProcess(folder, arguments, environment, theirs)
     os.close(theirs)
     try:
         yield shown, process
