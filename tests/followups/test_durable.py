@@ -84,16 +84,6 @@ async def test_the_tables_of_a_journal_in_memory_are_gone_with_it(
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_what_is_asked_for_is_taken_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voice_app.followups.durable.POLL_S", 3600.0)
-    monkeypatch.setattr("voice_app.followups.queue_worker._FIRST_S", 3600.0)
-    performer = Performer()
-    async with asyncio.timeout(20), opened(tmp_path, performer) as durable:
-        await durable.follow_up(CALL, 0)
-        await performer.done.wait()
-    assert performer.tried == [("report", 0)]
-
-
 async def test_what_dbos_has_given_up_is_begun_anew(tmp_path: Path) -> None:
     performer = Performer(failures=1)
     async with asyncio.timeout(30), opened(tmp_path, performer) as durable:

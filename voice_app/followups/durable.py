@@ -24,8 +24,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from voice_app.followups.queue_worker import POLL_S, QueueBell, stop_taking, take_from, wait_for_writers
-
 if TYPE_CHECKING:
     import psycopg  # loaded where there is a PostgreSQL: most starts need no driver
     from dbos import DBOS
@@ -42,6 +40,7 @@ _KEPT: Final = timedelta(days=3)
 """So long DBOS knows of finished work; a call is looked at for a day only."""
 _BATCH: Final = 500
 _TURN_S: Final = 0.2
+_JOIN_S: Final = 5.0
 
 CONNECTIONS: Final = 8
 _EXISTS: Final = "SELECT to_regclass('dbos.workflow_status') IS NOT NULL"
@@ -152,7 +151,6 @@ class Durable:
         self._performer = performer
         self._engine: Engine | None = None
         self._dbos: DBOS | None = None
-        self._bell = QueueBell()
         self._open = False
 
     def was_used(self) -> bool:
@@ -221,7 +219,6 @@ class Durable:
             await self._ask(partial(DBOS.resume_workflow, begun.id))
         else:
             await self._ask(partial(DBOS._recover_pending_workflows, [begun.server_id]))
-            self._bell.ring()
 
     def _renew(self, workflow_id: str) -> None:
         """Begin anew what DBOS has given up. Tasks look at what is done, so no step of them is repeated."""
@@ -260,7 +257,6 @@ class Durable:
 
         with SetWorkflowID(workflow_id):
             DBOS.enqueue_workflow(QUEUE, workflow, *arguments)
-        self._bell.ring()
 
     async def _ask(self, question: Callable[[], _T]) -> _T:
         """DBOS's own calls wait for its database, so they are made in a thread."""
@@ -271,9 +267,8 @@ class Durable:
 
         self._tables.shut()
         if self._dbos is not None:
-            stop_taking(self._dbos)
+            _take_no_more(self._dbos)
         DBOS.destroy()
-        wait_for_writers()
         if self._engine is not None:
             self._engine.dispose()
         self._tables.forget()
@@ -284,8 +279,7 @@ class Durable:
 
         from voice_app.followups.workflows import QUEUE, host
 
-        self._bell = QueueBell()
-        host.performer, host.loop, host.queued = self._performer, loop, self._bell.ring
+        host.performer, host.loop = self._performer, loop
         host.running.clear()
         self._engine = self._tables.engine()
         self._dbos = DBOS(
@@ -299,10 +293,20 @@ class Durable:
                 "log_level": "ERROR",
             }
         )
-        DBOS.listen_queues([])  # a thread of DBOS's own would look once a second, whatever there is to do
         DBOS.launch()
-        queue = DBOS.register_queue(QUEUE, polling_interval_sec=POLL_S, on_conflict="always_update")
-        take_from(queue, self._dbos, self._bell)
+        DBOS.register_queue(QUEUE, polling_interval_sec=1.0, on_conflict="always_update")
+
+
+def _take_no_more(dbos: DBOS) -> None:
+    """End the threads that take work from the queue.
+
+    DBOS closes its own loop before it joins them: what one was just taking would go to a closed loop.
+    """
+    for stopping in dbos.background_thread_stop_events:
+        stopping.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("queue-worker-"):
+            thread.join(_JOIN_S)
 
 
 def _prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

@@ -37,8 +37,6 @@ class WorkflowHost:
 
     performer: Performer
     loop: asyncio.AbstractEventLoop
-    queued: Callable[[], None]
-    """To be called when work was put into the queue."""
 
     def __init__(self) -> None:
         self.running: set[str] = set()
@@ -88,7 +86,6 @@ async def follow_up(call_sid: str, pause_s: float) -> None:
         for name in names:
             with SetWorkflowID(task_id(name, call_sid)):
                 await DBOS.enqueue_workflow_async(QUEUE, perform, call_sid, name, asked_at)
-        host.queued()
 
 
 @DBOS.workflow(name="perform")
