@@ -14,6 +14,7 @@ from support.sandbox import Sandbox, database, sandbox
 from support.visitors import get, key_of, sid, users_file
 from voice_app.journal import events as ev
 from voice_app.journal.events import Event
+from voice_app.runtime import capacity
 
 ANN, OURS = "+15550190001", "+15550100009"
 MISSED = [ev.HandedOff("requested", "angry"), ev.HandedOff("rang"), ev.HandedOff("no-answer")]
@@ -87,7 +88,10 @@ async def test_how_the_server_is(tmp_path: Path) -> None:
     assert told["journal"]["lost"] == 0
 
 
-async def test_servers_of_a_fleet_know_each_other(tmp_path: Path, postgres_url: str) -> None:
+async def test_servers_of_a_fleet_know_each_other(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capacity, "HEARTBEAT_SECONDS", 0.2)
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
     users: dict[str, Any] = {"users": users_file(tmp_path), "database_url": postgres_url}

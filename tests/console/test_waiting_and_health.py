@@ -20,6 +20,7 @@ from support.visitors import csrf_in, sid, users_file
 from voice_app.journal import Journal
 from voice_app.journal import events as ev
 from voice_app.journal.events import Event
+from voice_app.runtime import capacity
 from voice_app.telemetry import metrics
 
 ANN, OURS = "+15550190001", "+15550100009"
@@ -114,7 +115,11 @@ async def test_health_tells_what_the_guard_has_found(tmp_path: Path) -> None:
     assert re.search(r"<strong>Billed (once|twice)</strong>", page)
 
 
-async def test_health_tells_how_the_other_servers_are(tmp_path: Path, postgres_url: str) -> None:
+async def test_health_tells_how_the_other_servers_are(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capacity, "HEARTBEAT_SECONDS", 0.2)
+
     def serving_at(name: str, **changes: Any) -> Any:
         folder = tmp_path / name
         folder.mkdir()

@@ -21,9 +21,11 @@ import pytest
 from support.commands import served
 from support.figures import Record, show
 from support.journals import write
+from support.postgres import Postgres
 from support.preloaded import CommandProcess
 from support.receiver import SECRET, Receiver, receiving
 from support.traps import Trap, Trapped
+from voice_app.followups.followups import ALIVE_S
 from voice_app.journal import Journal
 from voice_app.journal.events import Closed, Conversed, FollowedUp, Noted, Opened, Prompted, Voicemail
 from voice_app.sandbox.twilio import SandboxAccount, double_app
@@ -181,7 +183,7 @@ async def test_a_server_killed_within_every_step_does_each_once(
 
 
 async def test_what_a_killed_server_had_begun_goes_on_at_another_one(
-    tmp_path: Path, postgres_url: str, record_property: Record
+    tmp_path: Path, postgres: Postgres, postgres_url: str, record_property: Record
 ) -> None:
     trap = Trap("PATCH", "/Conversations/[^/]+", "after")
     async with world(tmp_path, postgres_url, [trap]) as around:
@@ -190,10 +192,12 @@ async def test_what_a_killed_server_had_begun_goes_on_at_another_one(
         around.twilio.snap = caught.set
         async with served(tmp_path, **around.environment) as (_, process):
             await killed_when(caught, process)
+        # Its last heartbeat was so long ago that it is thought to be lost.
+        postgres.execute(f"UPDATE servers SET beat_at = beat_at - {ALIVE_S}", postgres_url)
         lost_at = time.monotonic()
         async with served(tmp_path, **around.environment):
             outcomes = await done(postgres_url)
-        seconds = round(time.monotonic() - lost_at, 1)
+        seconds = round(time.monotonic() - lost_at + ALIVE_S, 1)
         show(record_property, "Taken over", around.figures() | {"seconds until all was done": seconds})
         assert outcomes == ALL_WELL
         assert around.requests("PATCH", around.conversation_id) == 1

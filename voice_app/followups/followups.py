@@ -34,7 +34,7 @@ ANY_SERVER: Final = "voice-app"
 LOST: Final = "lost"
 """The status of a call of which nobody knows how it ended."""
 _LOOK_BACK_S: Final = 2 * 24 * 3600.0
-_ALIVE_S: Final = 15.0
+ALIVE_S: Final = 15.0
 """A server that was not heard of for so long is thought to be lost."""
 _OLD_S: Final = 3600.0
 """So long the table of servers keeps one that is lost."""
@@ -264,7 +264,7 @@ class _OrphanRecovery:
         It may have been on its way; and a database that was away has let nobody's heart beat: the first who
         beats again is not the only one.
         """
-        others = {server.id for server in await self._journal.servers(_ALIVE_S)}
+        others = {server.id for server in await self._journal.servers(ALIVE_S)}
         lost = {begun for begun in await self._durable.begun() if begun.server_id not in others}
         for begun in lost & self._suspects:
             log.warning("follow-up %s goes on here", begun.id)
