@@ -18,9 +18,9 @@ CALLS = 10
 
 
 async def test_ten_talking_calls_go_on_where_their_server_is_killed(
-    tmp_path: Path, postgres_url: str, record_property: Record
+    tmp_path: Path, empty_postgres_url: str, record_property: Record
 ) -> None:
-    async with fleet(tmp_path, postgres_url) as fleet_:
+    async with fleet(tmp_path, empty_postgres_url) as fleet_:
         crowd, (first, second) = fleet_.crowd, fleet_.servers
         fleet_.network.lose(second.base_url)  # so that all calls are on the first one
         callers = crowd.call(CounterScript(turns=1000, pause=0.3, crashes=True), CALLS)
@@ -39,7 +39,7 @@ async def test_ten_talking_calls_go_on_where_their_server_is_killed(
             "all of them to go on",
         )
         await crowd.finish()
-        conversations = await conversations_of(postgres_url, [caller.call_sid for caller in callers])
+        conversations = await conversations_of(empty_postgres_url, [caller.call_sid for caller in callers])
     resumed = [after(killed_at, caller.sessions) for caller in callers]
     figures = {
         "calls on the server that was killed": CALLS,

@@ -261,10 +261,10 @@ async def test_an_event_of_the_live_feed_is_there_at_once(tmp_path: Path) -> Non
 
 
 async def test_calls_through_nginx_survive_the_crash_of_a_server(
-    tmp_path: Path, postgres_url: str, record_property: Record
+    tmp_path: Path, empty_postgres_url: str, record_property: Record
 ) -> None:
     async with (
-        fleet(tmp_path, postgres_url) as behind,
+        fleet(tmp_path, empty_postgres_url) as behind,
         proxied(tmp_path, *(server.base_url for server in behind.servers)) as base_url,
         behind.machines.phone(behind.machines.network(base_url), words_per_second=40) as phone,
     ):

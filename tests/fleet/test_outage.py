@@ -19,9 +19,9 @@ SECONDS = 10.0
 
 
 async def test_no_event_is_lost_while_postgresql_is_stopped(
-    tmp_path: Path, postgres: Postgres, postgres_url: str, record_property: Record
+    tmp_path: Path, postgres: Postgres, empty_postgres_url: str, record_property: Record
 ) -> None:
-    async with fleet(tmp_path, postgres_url) as fleet_:
+    async with fleet(tmp_path, empty_postgres_url) as fleet_:
         crowd = fleet_.crowd
         crowd.keep_calling(CounterScript(turns=5, pause=0.4), CALLS // 2)
         crowd.call(CounterScript(turns=1000, pause=0.4), CALLS - CALLS // 2)
@@ -36,7 +36,7 @@ async def test_no_event_is_lost_while_postgresql_is_stopped(
             await asyncio.to_thread(postgres.start)
         await until(lambda: crowd.turns >= before + during + 2 * CALLS, "calls to go on")
         await crowd.finish()
-        async with asyncio.timeout(30), Journal(postgres_url, create=False) as journal:
+        async with asyncio.timeout(30), Journal(empty_postgres_url, create=False) as journal:
             kept = [await differences(journal, caller) for caller in crowd.callers]
     wrong = [line for lines in kept for line in lines]
     figures = {

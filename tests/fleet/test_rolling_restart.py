@@ -48,13 +48,13 @@ async def restart(
 
 
 async def test_no_call_is_lost_while_two_servers_are_restarted(
-    tmp_path: Path, postgres_url: str, record_property: Record
+    tmp_path: Path, empty_postgres_url: str, record_property: Record
 ) -> None:
-    await restart(tmp_path, postgres_url, record_property, calls=12, rounds=1, drain=1)
+    await restart(tmp_path, empty_postgres_url, record_property, calls=12, rounds=1, drain=1)
 
 
 @pytest.mark.slow
 async def test_no_call_is_lost_while_they_are_restarted_again_and_again(
-    tmp_path: Path, postgres_url: str, record_property: Record
+    tmp_path: Path, empty_postgres_url: str, record_property: Record
 ) -> None:
-    await restart(tmp_path, postgres_url, record_property, calls=20, rounds=5, drain=5)
+    await restart(tmp_path, empty_postgres_url, record_property, calls=20, rounds=5, drain=5)

@@ -23,8 +23,8 @@ from voice_app.journal.store import Store, database
 
 
 @pytest.fixture
-def store(postgres_url: str) -> Iterator[Store]:
-    store = Store(postgres_url)
+def store(empty_postgres_url: str) -> Iterator[Store]:
+    store = Store(empty_postgres_url)
     store.create()
     yield store
     store.close()
@@ -144,9 +144,9 @@ def test_the_first_to_come_after_a_restart_that_nobody_noticed_succeeds(
 
 
 def test_a_database_that_hangs_is_an_outage_and_not_a_hang(
-    postgres: Postgres, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    postgres: Postgres, empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Store(f"{postgres_url}&connect_timeout=1")
+    store = Store(f"{empty_postgres_url}&connect_timeout=1")
     store.create()
     monkeypatch.setattr(postgresql_module._Connection, "answer_s", 0.2)
     with store.database.reading() as connection:
@@ -162,10 +162,10 @@ def test_a_database_that_hangs_is_an_outage_and_not_a_hang(
     store.close()
 
 
-def test_a_lock_that_somebody_keeps_is_an_outage_and_not_a_hang(postgres_url: str) -> None:
-    store = Store(f"{postgres_url}&options=-c%20lock_timeout%3D10ms")
+def test_a_lock_that_somebody_keeps_is_an_outage_and_not_a_hang(empty_postgres_url: str) -> None:
+    store = Store(f"{empty_postgres_url}&options=-c%20lock_timeout%3D10ms")
     store.create()
-    with psycopg.connect(postgres_url) as elsewhere:
+    with psycopg.connect(empty_postgres_url) as elsewhere:
         elsewhere.execute("LOCK TABLE events")
         with pytest.raises(JournalError, match="due to lock timeout"):
             store.append([entry(1)])
@@ -175,10 +175,10 @@ def test_a_lock_that_somebody_keeps_is_an_outage_and_not_a_hang(postgres_url: st
 
 
 def test_a_connection_to_a_machine_that_has_become_a_standby_is_given_up(
-    postgres: Postgres, postgres_url: str, store: Store
+    postgres: Postgres, empty_postgres_url: str, store: Store
 ) -> None:
     store.append([entry(1)])
-    name = psycopg.conninfo.conninfo_to_dict(postgres_url)["dbname"]
+    name = psycopg.conninfo.conninfo_to_dict(empty_postgres_url)["dbname"]
     with store.database.reading() as connection:
         connection.exec_driver_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
     with pytest.raises(JournalError, match="read-only transaction"):
@@ -197,9 +197,9 @@ def test_errors_tell_nothing_of_what_was_given(store: Store, caplog: pytest.LogC
     assert "parameters hidden" in str(caught.value)
 
 
-def test_a_transaction_that_meets_another_one_is_run_again(postgres_url: str, store: Store) -> None:
+def test_a_transaction_that_meets_another_one_is_run_again(empty_postgres_url: str, store: Store) -> None:
     store.append([Entry(f"000{number}", 1.0, f"CA{number}", Prompted("")) for number in (1, 2)])
-    elsewhere = Store(postgres_url)
+    elsewhere = Store(empty_postgres_url)
     both = threading.Barrier(2)
     runs: list[str] = []
 

@@ -72,8 +72,8 @@ def old_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    store = Store(database_url)
+def store(empty_database_url: str) -> Iterator[Store]:
+    store = Store(empty_database_url)
     yield store
     store.close()
 
@@ -131,8 +131,10 @@ def test_the_history_of_migrations_is_one_line_that_ends_where_the_program_think
     assert sorted(script.revision for script in found) == [script.revision for script in reversed(found)]
 
 
-def test_the_scripts_make_the_very_tables_that_a_new_database_gets(store: Store, database_url: str) -> None:
-    migrate(database_url, "head")
+def test_the_scripts_make_the_very_tables_that_a_new_database_gets(
+    store: Store, empty_database_url: str
+) -> None:
+    migrate(empty_database_url, "head")
     with store.database.engine.connect() as connection:
         context = MigrationContext.configure(
             connection,
@@ -158,8 +160,10 @@ def _unkeyed(lines: list[str]) -> list[str]:
     return [line for line in lines if schema.VERSIONS not in line and "version_num" not in line]
 
 
-def test_an_older_journal_becomes_one_of_today_and_keeps_everything(store: Store, database_url: str) -> None:
-    migrate(database_url, "1.0001")
+def test_an_older_journal_becomes_one_of_today_and_keeps_everything(
+    store: Store, empty_database_url: str
+) -> None:
+    migrate(empty_database_url, "1.0001")
     with pytest.raises(
         JournalError, match=rf"are 1\.0001, this one needs {schema.HEAD}.*`voice-app serve` once"
     ):
@@ -244,13 +248,13 @@ def test_to_find_a_journal_makes_none(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_many_may_open_a_new_database_at_once(database_url: str) -> None:
-    open_at_once([database_url] * 4)
+def test_many_may_open_a_new_database_at_once(empty_database_url: str) -> None:
+    open_at_once([empty_database_url] * 4)
 
 
-def test_many_may_bring_one_database_up_to_date_at_once(database_url: str) -> None:
-    migrate(database_url, "1.0001")
-    open_at_once([database_url] * 4)
+def test_many_may_bring_one_database_up_to_date_at_once(empty_database_url: str) -> None:
+    migrate(empty_database_url, "1.0001")
+    open_at_once([empty_database_url] * 4)
 
 
 def test_many_may_bring_different_databases_up_to_date_at_once(postgres: Postgres) -> None:
@@ -274,10 +278,10 @@ def open_at_once(urls: list[str]) -> None:
 
 
 async def test_processes_that_start_together_on_an_old_journal_all_start(
-    database_url: str, old_url: str
+    empty_database_url: str, old_url: str
 ) -> None:
     create = "import sys; from voice_app.journal.store import Store; Store(sys.argv[1]).create()"
-    url = old_url if database_url.startswith("sqlite") else database_url
+    url = old_url if empty_database_url.startswith("sqlite") else empty_database_url
     if url != old_url:
         migrate(url, "1.0001")
     together = [await program(create, url) for _ in range(2)]
@@ -316,8 +320,8 @@ def test_what_was_there_before_the_index_is_found_too(tmp_path: Path) -> None:
     store.close()
 
 
-def test_the_same_on_postgresql(postgres_url: str) -> None:
-    store = Store(postgres_url)
+def test_the_same_on_postgresql(empty_postgres_url: str) -> None:
+    store = Store(empty_postgres_url)
     with store.database.begin() as connection:
         command.upgrade(scripts(connection), "1.0002")
         for statement in (

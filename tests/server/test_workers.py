@@ -65,9 +65,9 @@ async def test_a_second_server_on_the_same_sqlite_is_refused_as_long_as_the_firs
 
 
 async def test_workers_share_a_port_and_their_metrics_and_all_of_them_drain(
-    tmp_path: Path, postgres_url: str
+    tmp_path: Path, empty_postgres_url: str
 ) -> None:
-    settings = {"VOICE_APP_DATABASE_URL": postgres_url}
+    settings = {"VOICE_APP_DATABASE_URL": empty_postgres_url}
     async with process(tmp_path, "--workers", "2", settings=settings) as server, AsyncExitStack() as calls:
         assert len(workers(server)) == 2
         talking = [await calls.enter_async_context(server.call()) for _ in range(8)]
@@ -83,9 +83,9 @@ async def test_workers_share_a_port_and_their_metrics_and_all_of_them_drain(
 
 
 async def test_a_lost_worker_is_replaced_and_a_lost_parent_stops_them_all(
-    tmp_path: Path, postgres_url: str
+    tmp_path: Path, empty_postgres_url: str
 ) -> None:
-    settings = {"VOICE_APP_DATABASE_URL": postgres_url}
+    settings = {"VOICE_APP_DATABASE_URL": empty_postgres_url}
     async with process(tmp_path, "--workers", "2", settings=settings) as server:
         before = workers(server)
         os.kill(min(before), signal.SIGKILL)
@@ -99,14 +99,14 @@ async def test_a_lost_worker_is_replaced_and_a_lost_parent_stops_them_all(
 
 
 async def test_a_replaced_worker_serves_the_templates_that_the_others_serve(
-    tmp_path: Path, postgres_url: str
+    tmp_path: Path, empty_postgres_url: str
 ) -> None:
     """Not what has become of the files since: nobody has checked that."""
     answer = tmp_path / "twiml_templates" / "answer.xml"
     answer.parent.mkdir()
     answer.write_text("<Response><Say>One</Say><Hangup/></Response>")
     loud = {"VOICE_APP_LOG_LEVEL": "info", "VOICE_APP_DRAIN_SECONDS": "0"}
-    settings = {"VOICE_APP_DATABASE_URL": postgres_url, **loud}
+    settings = {"VOICE_APP_DATABASE_URL": empty_postgres_url, **loud}
     async with process(tmp_path, "--workers", "2", settings=settings) as server:
         answer.write_text("<Response><Say>Two</Say><Hangup/></Response>")
         server.process.send_signal(signal.SIGHUP)
@@ -123,12 +123,12 @@ async def test_a_replaced_worker_serves_the_templates_that_the_others_serve(
     assert "Two" in document
 
 
-async def test_templates_that_are_refused_are_told_once(tmp_path: Path, postgres_url: str) -> None:
+async def test_templates_that_are_refused_are_told_once(tmp_path: Path, empty_postgres_url: str) -> None:
     answer = tmp_path / "twiml_templates" / "answer.xml"
     answer.parent.mkdir()
     answer.write_text("<Response><Say>One</Say><Hangup/></Response>")
     loud = {"VOICE_APP_LOG_LEVEL": "info", "VOICE_APP_DRAIN_SECONDS": "0"}
-    settings = {"VOICE_APP_DATABASE_URL": postgres_url, **loud}
+    settings = {"VOICE_APP_DATABASE_URL": empty_postgres_url, **loud}
     async with process(tmp_path, "--workers", "2", settings=settings) as server:
         answer.write_text("<Response><Hang-up/></Response>")
         server.process.send_signal(signal.SIGHUP)
@@ -144,11 +144,11 @@ async def test_templates_that_are_refused_are_told_once(tmp_path: Path, postgres
 
 
 async def test_a_replaced_worker_knows_a_second_engine_before_it_takes_a_call(
-    tmp_path: Path, postgres_url: str
+    tmp_path: Path, empty_postgres_url: str
 ) -> None:
     """Nothing but its first look can tell it: no timer, no signal."""
     settings = {
-        "VOICE_APP_DATABASE_URL": postgres_url,
+        "VOICE_APP_DATABASE_URL": empty_postgres_url,
         "VOICE_APP_GUARD_RUNNING": "refuse",
         "VOICE_APP_GUARD_SECONDS": "0",
         "VOICE_APP_DRAIN_SECONDS": "0",
