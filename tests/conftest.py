@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from support.model import ScriptedModel
+from voice_app.server import serving
 
 pytest_plugins = ["support.postgres", "voice_app.testing.plugin"]
 
@@ -62,6 +63,14 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nobody_connects_as_a_server_stops() -> Iterator[None]:
+    """Hundreds of tests start a server, and wait for its end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serving, "LATE_SECONDS", 0.0)
+        yield
 
 
 @pytest.fixture

@@ -30,8 +30,10 @@ log = logging.getLogger(__name__)
 
 SECONDS_TO_STOP: Final = 5
 """How long requests in progress may take once the server has to stop."""
+LATE_SECONDS = 0.1
+"""How long who was being accepted as the server stopped to listen has, to say what they want."""
 _LOOK_SECONDS: Final = 0.01
-"""So often it is looked whether they are over."""
+"""So often it is looked whether all that is over."""
 MAX_FRAME: Final = 64 * 1024
 """Bytes. A larger WebSocket message closes the socket with 1009."""
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
@@ -76,11 +78,12 @@ class _Server(uvicorn.Server):
         await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop as soon as all requests are over: uvicorn would sleep a tenth of a second first."""
+        """Stop as soon as all requests are over: uvicorn looks ten times a second."""
         for listening in (*self.servers, *(sockets or ())):
             listening.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
+        await asyncio.sleep(LATE_SECONDS)
         try:
             async with asyncio.timeout(SECONDS_TO_STOP):
                 await self._all_over()
