@@ -16,6 +16,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from support.model import ScriptedModel
+from voice_app.followups import durable
 from voice_app.server import serving
 
 pytest_plugins = ["support.postgres", "voice_app.testing.plugin"]
@@ -66,10 +67,11 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _nobody_connects_as_a_server_stops() -> Iterator[None]:
-    """Hundreds of tests start a server, and wait for its end."""
+def _servers_are_impatient() -> Iterator[None]:
+    """Nobody connects to a server of a test in its last moment, and DBOS looks at its queue often."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(serving, "LATE_SECONDS", 0.0)
+        patch.setattr(durable, "POLL_S", 0.05)
         yield
 
 

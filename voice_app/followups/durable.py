@@ -41,6 +41,8 @@ _KEPT: Final = timedelta(days=3)
 _BATCH: Final = 500
 _TURN_S: Final = 0.2
 _JOIN_S: Final = 5.0
+POLL_S = 1.0
+"""Between two looks of DBOS's at its queue, and for messages, of which there are none."""
 
 CONNECTIONS: Final = 8
 _EXISTS: Final = "SELECT to_regclass('dbos.workflow_status') IS NOT NULL"
@@ -288,13 +290,14 @@ class Durable:
                 "application_version": VERSION,
                 "executor_id": self._server_id,
                 "system_database_engine": self._engine,
+                "notification_listener_polling_interval_sec": POLL_S,
                 "use_listen_notify": False,  # nothing waits for messages: it would wake up 100 times a second
                 "max_executor_threads": _THREADS,
                 "log_level": "ERROR",
             }
         )
         DBOS.launch()
-        DBOS.register_queue(QUEUE, polling_interval_sec=1.0, on_conflict="always_update")
+        DBOS.register_queue(QUEUE, polling_interval_sec=POLL_S, on_conflict="always_update")
 
 
 def _take_no_more(dbos: DBOS) -> None:
