@@ -20,6 +20,7 @@ from support import survivors
 from support.model import ScriptedModel
 from support.postgres import Postgres
 from support.sandbox import Sandbox, sandbox
+from support.waiting import until
 from voice_app import server as servers
 from voice_app.agents.chat import Chat, ChatSettings
 from voice_app.agents.tools import tool
@@ -279,6 +280,20 @@ async def test_a_call_whose_history_cannot_be_read_is_not_greeted_like_a_new_one
             server.network.base = other
             await call.drop(unnoticed=True)
             assert (await call.reply()).text == server.settings.resume_greeting
+
+
+async def test_a_server_that_is_alone_knows_all_there_is_to_know_of_a_call(
+    tmp_path: Path, postgres: Postgres, postgres_url: str
+) -> None:
+    async with sandbox(tmp_path, database_url=postgres_url) as server:
+        form = {"CallSid": "CA" + "7" * 32, "From": "+15550199999", "To": server.phone.number}
+        await until(
+            lambda: postgres.execute("SELECT 1 FROM servers", postgres_url) != [], "the first heartbeat"
+        )
+        await server.post("/voice", **form)
+        with postgres.down():
+            document = await ended(server, form, SessionId="VX1", ErrorCode="64102")
+    assert f'welcomeGreeting="{server.settings.greeting}"' in document
 
 
 async def test_a_history_that_could_not_be_read_is_told_to_the_agent_once_it_can(

@@ -294,7 +294,7 @@ class Peers:
     @property
     def alone(self) -> bool:
         """Whether there was no other server when that could be asked last, however long ago that is."""
-        return not self._others
+        return not self._others and self._seen_at > float("-inf")
 
     @property
     def states(self) -> list[str]:

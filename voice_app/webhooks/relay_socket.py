@@ -48,7 +48,7 @@ ASGIMessage = MutableMapping[str, Any]
 
 MAX_STATES: Final = 1000
 """Calls whose agent's notes are kept, for their next socket."""
-LATE_SECONDS: Final = (1.0, 2.0, 10.0)
+LATE_SECONDS: Final = (0.5, 0.5, 1.0, 2.0, 4.0, 8.0)
 """The pauses between looks for the history of a call that could not be read as its session began."""
 SETTLE_SECONDS: Final = 0.25
 """How long something that must not happen twice waits for the journal; then it happens regardless."""
@@ -90,7 +90,7 @@ class RelayEndpoint:
             session, connection, over = await self._accept(
                 scope, receive, send, ticket.call_sid, state, rejoin=rejoin
             )
-            if state.unread:
+            if state.unread and not rejoin:
                 self._services.background.spawn(self._read_history(session))
             # A call may take hours, and nobody asks for these again: 5 KiB of each.
             del state
@@ -144,7 +144,7 @@ class RelayEndpoint:
 
         Whoever had the call may have been cut off from the database, too: it is read again for a while.
         """
-        journal, pauses = self._services.journal, deque(LATE_SECONDS)
+        journal, pauses, known = self._services.journal, deque(LATE_SECONDS), 0
         while pauses and not session.over:
             await asyncio.sleep(pauses[0])
             if not journal.readable:
@@ -153,7 +153,11 @@ class RelayEndpoint:
             with suppress(JournalError):  # it is in the log
                 entries = await journal.events(session.call.sid)
                 before = takewhile(lambda entry: not _begins(entry, session.id), entries)
-                session.came_after(CallState.of(before).transcript.as_heard())
+                history = CallState.of(before).transcript.as_heard()
+                session.came_after(history)
+                if len(history) > known:
+                    known = len(history)
+                    log.info("call %s: %d lines of its history are known after all", session.call.sid, known)
 
     async def _admit(self, ticket: Ticket) -> tuple[CallState, bool]:
         """Take a ticket: what is known of its call, and whether Twilio comes back to a session of it.
