@@ -238,6 +238,15 @@ def test_what_a_killed_server_did_last_may_be_known_to_nobody_for_a_while() -> N
     assert broken(run) == set()
 
 
+def test_what_a_server_was_told_just_before_it_was_killed_may_be_lost_with_it() -> None:
+    run = good_run()
+    never_closed(run)
+    run.faults.append(FaultWindow("kill -9", 33.0, 35.0, explains=6, kills=True))
+    assert broken(run) == {ONCE}
+    run.faults.append(FaultWindow("agent: blocks", 29.0, 33.0, explains=0, deaf=6))
+    assert broken(run) == set()
+
+
 def test_what_this_machine_was_late_for_explains_a_silence() -> None:
     run = good_run()
     run.calls[0].silences.append(Span(10.0, 13.0))

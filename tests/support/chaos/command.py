@@ -15,7 +15,7 @@ import resource
 import shutil
 import sys
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from time import monotonic
@@ -108,10 +108,9 @@ class Chaos:
                 await fault.apply(self._here, strike.seconds)
             finally:
                 self._in_force.remove(fault.name)
-                window = FaultWindow(fault.name, began, monotonic(), fault.explains)
-                self._run.faults.append(
-                    replace(window, excuses=fault.excuses, deaf=fault.deaf, blind=fault.blind)
-                )
+                same = {name: getattr(fault, name) for name in ("excuses", "deaf", "blind", "kills")}
+                window = FaultWindow(fault.name, began, monotonic(), fault.explains, **same)
+                self._run.faults.append(window)
             await asyncio.sleep(CALM_SECONDS)
 
     async def _settle(self) -> None:

@@ -50,7 +50,8 @@ class ChaosFault:
     excuses: str = ""
     deaf: float = 0.0
     blind: bool = False
-    """These three as in `FaultWindow`."""
+    kills: bool = False
+    """These four as in `FaultWindow`."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -295,6 +296,7 @@ FAULTS: Final = [
         explains=6,
         deaf=2,
         excuses=f"without a close frame|{_STOPPED_TO_BE_SURE}",
+        kills=True,
     ),
     ChaosFault(name="SIGTERM", lane="machines", seconds=(3, 3), apply=_stopped, explains=6),
     ChaosFault(name="rolling restart", lane="machines", seconds=(6, 6), apply=_rolling, explains=6),

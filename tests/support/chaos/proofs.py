@@ -122,11 +122,9 @@ def misplaced(run: ChaosRun, story: CallStory) -> Iterator[str]:
     turned_away = story.ending == "apology" and not story.sessions  # by nginx, perhaps: we never heard of it
     unread = _lost_from_sight(run, story, story.began)  # who could not read, did not know what to follow
     rows = [row for row in rows if row.kind not in _REPORTS]
-    if (
-        not turned_away
-        and not unread
-        and (rows[0].kind != "opened" or not any(row.kind == "closed" for row in rows))
-    ):
+    begun = rows[0].kind == "opened"
+    ended = any(row.kind == "closed" for row in rows) or _died_with_it(run, story.ended)
+    if not (turned_away or unread or (begun and ended)):
         yield f"it begins with {rows[0].kind!r} and ends with {rows[-1].kind!r}"
     if again := [once for once, times in Counter(row.once for row in rows if row.once).items() if times > 1]:
         yield f"there twice: {again}"
@@ -212,6 +210,16 @@ def _at_a_break(run: ChaosRun, story: CallStory, at: float) -> bool:
         deaf = [fault.deaf for fault in run.faults if fault.meets(at, broke)]
         within = DURABLE_SECONDS + max(deaf, default=0) + _late(run, at, broke)
         if -DURABLE_SECONDS <= broke - at <= within:
+            return True
+    return False
+
+
+def _died_with_it(run: ChaosRun, at: float) -> bool:
+    """Whether a server was killed so soon after it was told something that this may be lost with it."""
+    for killed in (fault for fault in run.faults if fault.kills):
+        others = (fault for fault in run.faults if fault is not killed and fault.meets(at, killed.began))
+        deaf = max((fault.deaf for fault in others), default=0.0)
+        if 0 <= killed.began - at <= DURABLE_SECONDS + deaf + _late(run, at, killed.began):
             return True
     return False
 

@@ -58,6 +58,8 @@ class FaultWindow:
     """So many seconds a server may read nothing: what is said then may be lost with the line."""
     blind: bool = False
     """Nobody can be asked what was said before: a server that takes a call up does not know it."""
+    kills: bool = False
+    """A server dies of it, with what it had in memory alone."""
 
     def meets(self, began: float, ended: float) -> bool:
         return self.began <= ended and began <= self.ended
