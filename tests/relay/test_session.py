@@ -362,6 +362,19 @@ def test_the_call_ends_after_the_goodbye_was_played() -> None:
     assert driver.session.state is State.ENDING
 
 
+def test_what_is_said_after_the_end_was_decided_is_kept_and_not_answered() -> None:
+    driver = Driver()
+    driver.prompt("A person, please.")
+    driver.agent(Transfer("billing"))
+    driver.flush()
+    assert driver.session.state is State.ENDING
+    turns = len(driver.turns)
+    driver.prompt("Are you", last=False)
+    driver.prompt("Are you there?")
+    assert driver.of(events.Prompted)[-1] == events.Prompted("Are you there?", "en-US")
+    assert len(driver.turns) == turns
+
+
 def test_the_call_ends_when_the_voice_falls_silent() -> None:
     driver = Driver()
     driver.prompt("Bye.")

@@ -183,7 +183,7 @@ class Session:
         """A message arrived from Twilio."""
         if self.state is State.CLOSED:
             if self.given_up:
-                self._receive_last(data)
+                self._receive_last(data, now)
             return
         try:
             frame = frames.decode(data)
@@ -245,9 +245,12 @@ class Session:
     @property
     def expects_secret(self) -> bool:
         """Whether what the caller says or presses now is a secret."""
+        return self.call.keys.sensitive or self._asked_for_a_secret
+
+    @property
+    def _asked_for_a_secret(self) -> bool:
         expected = self._turns.expected
-        secret = self._last_is_secret if expected is None else expected.secret
-        return self.call.keys.sensitive or secret
+        return self._last_is_secret if expected is None else expected.secret
 
     @property
     def id(self) -> str:
@@ -319,9 +322,8 @@ class Session:
     def close(self, code: int, reason: str, now: float) -> None:
         """Close the socket; Twilio then asks what follows, or comes back."""
         if self.state is not State.CLOSED:
-            expected = self._turns.expected
             self.given_up = self.state is not State.SETUP
-            self._last_is_secret = expected is not None and expected.secret
+            self._last_is_secret = self._asked_for_a_secret
             self._close(code, reason, now)
 
     def tick(self, now: float) -> None:
@@ -335,16 +337,11 @@ class Session:
 
     # --- frames ----------------------------------------------------------------------------------
 
-    def _receive_last(self, data: str | bytes) -> None:
+    def _receive_last(self, data: str | bytes, now: float) -> None:
         """A message was on its way as the socket was given up: what was said, the next session knows."""
         with suppress(frames.MalformedError):
-            frame = frames.decode(data)
-            if (
-                isinstance(frame, frames.PromptMessage)
-                and frame.last
-                and (text := frame.voice_prompt.strip())
-            ):
-                self._record(events.Prompted("" if self._last_is_secret else text, frame.lang))
+            if isinstance(frame := frames.decode(data), frames.PromptMessage):
+                self._receive_prompt(frame, now)
 
     def _receive_malformed(self, error: str, now: float) -> None:
         self.malformed += 1
@@ -436,6 +433,8 @@ class Session:
     def _receive_prompt(self, frame: frames.PromptMessage, now: float) -> None:
         text = frame.voice_prompt.strip()
         if not text or self.state not in (State.LIVE, State.LEAVING):
+            if text and frame.last:  # nobody answers it any more, and whoever has the call next may read it
+                self._record(events.Prompted("" if self._asked_for_a_secret else text, frame.lang))
             return
         self._timers.cancel(self._silent)
         if not frame.last:

@@ -322,6 +322,7 @@ FAULTS: Final = [
         lane="machines",
         seconds=(3, 8),
         apply=_database_frozen,
+        explains=1,  # who asks first waits for an answer
         blind=True,
         excuses=_STOPPED_TO_BE_SURE,
     ),
