@@ -60,6 +60,8 @@ SECONDS_OF_WARNING = 60.0
 """So long before the end of the longest call the caller is warned."""
 
 
+SECONDS_TO_HEAR_OUT = 1.0
+"""How long after a socket was given up what comes on it still counts."""
 NO_METER = Meter()
 """Measures nothing."""
 NOTHING_BEFORE = ResumeState()
@@ -103,6 +105,7 @@ class Session:
         self._malformed_in_a_row = 0
         self.given_up = False
         """The socket was closed from here, in mid-call: what was on its way by then still counts."""
+        self._given_up_at = 0.0
         self._last_is_secret = False
         """What the caller was asked for by then."""
         self._account_sid = account_sid
@@ -322,7 +325,7 @@ class Session:
     def close(self, code: int, reason: str, now: float) -> None:
         """Close the socket; Twilio then asks what follows, or comes back."""
         if self.state is not State.CLOSED:
-            self.given_up = self.state is not State.SETUP
+            self.given_up, self._given_up_at = self.state is not State.SETUP, now
             self._last_is_secret = self._asked_for_a_secret
             self._close(code, reason, now)
 
@@ -338,7 +341,12 @@ class Session:
     # --- frames ----------------------------------------------------------------------------------
 
     def _receive_last(self, data: str | bytes, now: float) -> None:
-        """A message was on its way as the socket was given up: what was said, the next session knows."""
+        """A message was on its way as the socket was given up: what was said, the next session knows.
+
+        Later than that the caller may have said it again, to another server.
+        """
+        if now - self._given_up_at > SECONDS_TO_HEAR_OUT:
+            return
         with suppress(frames.MalformedError):
             if isinstance(frame := frames.decode(data), frames.PromptMessage):
                 self._receive_prompt(frame, now)
