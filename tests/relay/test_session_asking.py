@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.driver import CALL, Driver
-from voice_app import Turn
+from voice_app import EndCall, Turn
 from voice_app.agents.protocol import Expected
 from voice_app.calls import GIVEN_UP, CallState, HistoryLine, ReconnectState, ResumeState
 from voice_app.journal import Entry
@@ -134,6 +134,15 @@ def test_a_secret_that_comes_as_the_socket_is_given_up_is_not_written() -> None:
     driver.pass_time(2)
     driver.prompt("Hello?")  # by now another server may have heard it
     assert driver.of(Prompted)[1:] == [Prompted("", "en-US")]
+
+
+def test_a_secret_that_comes_after_the_end_was_sent_is_not_written() -> None:
+    driver = asking(expected=Expected(secret=True))
+    driver.flush()
+    driver.session.leave(EndCall("the server stops"), driver.now, at_once=True)
+    driver.session.end(driver.now)
+    driver.prompt("My PIN is 12345678.")
+    assert [event.text for event in driver.of(Prompted)[1:]] == [""]
 
 
 def test_a_turn_that_a_secret_began_is_not_journaled() -> None:

@@ -618,6 +618,7 @@ class Session:
 
     def _end_after_the_words(self, now: float) -> None:
         self._speaker.finish(now)
+        self._last_is_secret = self._asked_for_a_secret
         self._turns.close(now)
         self._timers.cancel(self._silent)
         self.state = State.LEAVING
