@@ -46,6 +46,7 @@ _AGAIN: Final = re.compile(r"Could you say that again|the line broke|How can I h
 _BACK: Final = re.compile(r"none of my colleagues")
 _WORD: Final = re.compile(r"[A-Za-z']+|\S+")
 _KNOWN: Final = frozenset(word.lower() for line in _LINES for word in _WORD.findall(line))
+_PROMPT: Final = '"type": "prompt"'
 _APOLOGY: Final = re.compile(r"(?i)goodbye|sorry")
 
 
@@ -73,6 +74,8 @@ class ChaosCaller:
         self._sound_at = 0.0
         """When something was heard, or waiting began."""
         self._words = 0
+        self._told_at: float | None = None
+        """When the latest of what the caller said was sent to the agent."""
         self._endless = asyncio.Event()
 
     async def run(self, phone: Phone, origin: str) -> None:
@@ -249,10 +252,11 @@ class ChaosCaller:
             raise CallOverError("a person has the call")
         if call.session is not None:
             self._look_for_stale(call.session)
-        self._words = 0
+        self._words, self._told_at = 0, None
         await call.say(text)
         self._seen = id(call.session), 0
-        self.story.said.append((monotonic(), text))
+        if self._told_at is not None:  # else the socket was gone already, as they hear in a moment
+            self.story.said.append((self._told_at, text))
         self._wait(True)
 
     # --- what the caller notices -----------------------------------------------------------------
@@ -269,6 +273,8 @@ class ChaosCaller:
                     self._endless.set()
             case "voice" | "person" | "sound":
                 self._sound(event.at)
+            case "sent" if _PROMPT in event.text:
+                self._told_at = event.at
             case "session":
                 story.sessions.append(event.at)
             case "broken":

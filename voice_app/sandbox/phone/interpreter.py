@@ -129,8 +129,6 @@ class TwimlInterpreter:
         if not leg.hung_up:
             leg.check()
         self._context.endings.append(ending)
-        if ending.status == "failed":
-            self._context.emit("broken", ending.error_message)
         form = leg.form("completed" if ending.status == "completed" else "in-progress") | fields
         return leg.action(verb, url, form)
 
@@ -144,7 +142,9 @@ class TwimlInterpreter:
             session = await self._open(verb)
         except WebhookError as error:
             self._context.problem(str(error))
-            ending = SessionEnding(status="failed", error_code=error.code, error_message=str(error))
+            ending = self._ended(
+                SessionEnding(status="failed", error_code=error.code, error_message=str(error))
+            )
         else:
             ending = await self._serve(session, verb)
             session_id = session.session_id
@@ -197,9 +197,15 @@ class TwimlInterpreter:
             if context.leg.interrupted:  # while the socket was being opened
                 await session.hang_up()
             try:
-                return await session.run()
+                return self._ended(await session.run())
             finally:
                 context.endpoint.connect(None)
+
+    def _ended(self, ending: SessionEnding) -> SessionEnding:
+        """Tell at once that a session has failed: what was said on it may still be written down."""
+        if ending.status == "failed":
+            self._context.emit("broken", ending.error_message)
+        return ending
 
 
 def _fields(ending: SessionEnding, session_id: str, seconds: float) -> dict[str, str]:
