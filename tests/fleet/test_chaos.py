@@ -67,7 +67,7 @@ def good_run() -> ChaosRun:
     return ChaosRun(
         seed=1,
         calls=[story],
-        faults=[FaultWindow("kill -9", 21.0, 25.0, explains=6, excuses="without a close frame")],
+        faults=[FaultWindow("kill -9", 21.0, 25.0, explains=6, excuses="without a close frame", deaf=0.5)],
         journal={SID: rows(*asked)},
         samples=[sample(float(at)) for at in range(200)],
     )
@@ -207,6 +207,9 @@ def test_what_was_said_as_the_line_broke_may_be_lost_with_it() -> None:
     run = good_run()
     run.calls[0].said.append((21.0, question(1, 2, 2)))
     assert broken(run) == set()
+    run.calls[0].problems.clear()
+    run.faults = [FaultWindow("SIGTERM", 20.5, 25.0, explains=6)]
+    assert broken(run) == {ONCE}
 
 
 def test_what_was_said_to_a_server_that_read_nothing_may_be_lost_with_the_line() -> None:

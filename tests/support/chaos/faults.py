@@ -353,7 +353,7 @@ FAULTS: Final = [
         excuses="^64102",
         deaf=15,
     ),
-    ChaosFault(name="network: cut", lane="machines", seconds=(2, 3), apply=_cut, explains=4),
+    ChaosFault(name="network: cut", lane="machines", seconds=(2, 3), apply=_cut, explains=4, deaf=0.1),
     ChaosFault(name="Twilio: 503", lane="outside", seconds=(3, 8), apply=_twilio(status=503)),
     ChaosFault(name="Twilio: slow", lane="outside", seconds=(3, 8), apply=_twilio(delay=3.0)),
     ChaosFault(name="Twilio: garbage", lane="outside", seconds=(3, 8), apply=_twilio(body="{not json")),

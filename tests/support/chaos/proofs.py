@@ -205,11 +205,14 @@ def _each(run: ChaosRun, check: Callable[[ChaosRun, CallStory], Iterable[str]]) 
 
 
 def _at_a_break(run: ChaosRun, story: CallStory, at: float) -> bool:
-    """Whether the line broke, or ended, so soon after something was said that it may be lost with it."""
+    """Whether the line broke, or ended, so soon after something was said that it may be lost with it.
+
+    A server that stops loses nothing: what is on its way as it gives calls away it still reads.
+    """
     for broke in [*story.breaks, story.ended]:
-        deaf = [fault.deaf for fault in run.faults if fault.meets(at, broke)]
-        within = DURABLE_SECONDS + max(deaf, default=0) + _late(run, at, broke)
-        if -DURABLE_SECONDS <= broke - at <= within:
+        deaf = max((fault.deaf for fault in run.faults if fault.meets(at, broke)), default=0.0)
+        within = deaf + _late(run, at, broke)
+        if within and -DURABLE_SECONDS <= broke - at <= DURABLE_SECONDS + within:
             return True
     return False
 
