@@ -13,12 +13,15 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from support.driver import CALL
 from support.model import ScriptedModel
 from voice_app.agents import endpoints
+from voice_app.agents.chat import Chat
 from voice_app.agents.client import _options
 from voice_app.agents.completions import Completion
 from voice_app.agents.endpoints import ChatSettings, Endpoint, probe, probe_all
 from voice_app.agents.failures import ModelError
+from voice_app.agents.protocol import Call, Turn
 from voice_app.settings import SettingsError, load_model_settings
 
 
@@ -97,6 +100,45 @@ async def test_query_and_headers_are_sent(model: ScriptedModel) -> None:
         assert [text async for text in answer.stream(http, {})] == ["Yes."]
     assert model.headers[0]["api-key"] == "k"
     assert model.queries == ["api-version=7"]
+
+
+async def test_the_proxy_of_the_environment_is_asked(
+    model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", model.base_url.replace("://", "://user:pw@"))
+    model.say("Yes.")
+    endpoint = Endpoint("m", "http://far.example/v1", "k")
+    async with aiohttp.ClientSession() as http:
+        answer = Completion(endpoint, first_token=5, between_tokens=5)
+        assert [text async for text in answer.stream(http, {})] == ["Yes."]
+        assert await probe(endpoint, http) == ""
+    (asked,) = model.headers
+    assert (asked["Host"], asked["Authorization"]) == ("far.example", "Bearer k")
+    assert asked["Proxy-Authorization"] == "Basic dXNlcjpwdw=="
+    assert model.warmed == 1
+
+
+async def test_no_proxy_is_asked_for_hosts_that_need_none(
+    model: ScriptedModel, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{unused_tcp_port}")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    model.say("Yes.")
+    async with aiohttp.ClientSession() as http:
+        answer = Completion(Endpoint("m", model.base_url), first_token=5, between_tokens=5)
+        assert [text async for text in answer.stream(http, {})] == ["Yes."]
+
+
+async def test_the_key_counts_and_not_what_a_netrc_has_for_the_host(
+    model: ScriptedModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    model.say("Yes.")
+    agent = Chat(ChatSettings(model="m", base_url=model.base_url, api_key="k"))
+    assert [piece async for piece in agent(Call(CALL), Turn("Hello?"))] == ["Yes."]
+    await agent.close()
+    assert model.headers[0]["Authorization"] == "Bearer k"
 
 
 # --- settings -----------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from typing import Any, Final
 import aiohttp
 
 from voice_app.agents.completions import Completion
-from voice_app.agents.endpoints import ChatSettings, Endpoint
+from voice_app.agents.endpoints import ChatSettings, Endpoint, proxy_to
 from voice_app.agents.failures import ModelError
 from voice_app.agents.model_request import ModelRequest, used_by
 from voice_app.agents.shapes import ChatEntry, named_cause, shaped, with_shape
@@ -119,8 +119,9 @@ class ModelClient:
         endpoint = self._endpoints[0]
         timeout = aiohttp.ClientTimeout(total=SECONDS_TO_WARM)
         with suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            url = endpoint.url("models")
             async with self._session().head(
-                endpoint.url("models"), headers=endpoint.headers, timeout=timeout, allow_redirects=False
+                url, headers=endpoint.headers, proxy=proxy_to(url), timeout=timeout, allow_redirects=False
             ) as response:
                 await response.read()
 
@@ -133,7 +134,7 @@ class ModelClient:
         if self._http is None or (self._owns_http and self._http.closed):
             # A caller thinks longer than the 15 seconds for which aiohttp keeps a connection.
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=75, ttl_dns_cache=300)
-            self._http = aiohttp.ClientSession(connector=connector, trust_env=True)
+            self._http = aiohttp.ClientSession(connector=connector)
         return self._http
 
     async def _ask_in_shape(

@@ -6,8 +6,10 @@ import asyncio
 import difflib
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, MISSING, Field, InitVar, dataclass, field, fields, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -79,11 +81,24 @@ class Endpoint:
         return f".{self.host}".endswith((".openai.com", *_AZURE))
 
 
-async def post(http: aiohttp.ClientSession, endpoint: Endpoint, body: bytes) -> aiohttp.ClientResponse:
-    """Ask for a completion; the response has to be closed by the caller.
+def proxy_to(url: URL) -> str | None:
+    """The proxy on the way there, by ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY``."""
+    return None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
 
-    Raises:
-        ModelError: the endpoint cannot be reached, or redirects to another host.
+
+class _Route(NamedTuple):
+    """What every request to an endpoint has in common."""
+
+    url: URL
+    headers: dict[str, str]
+    proxy: str | None
+
+
+@lru_cache(maxsize=64)
+def _route(endpoint: Endpoint) -> _Route:
+    """Looked up once: aiohttp would look for proxies and a .netrc in two threads for each request.
+
+    Raises `ValueError` for an address that is none.
     """
     headers = {
         **endpoint.headers,
@@ -92,16 +107,27 @@ async def post(http: aiohttp.ClientSession, endpoint: Endpoint, body: bytes) -> 
         # Unpacking a stream of 30 words would cost more than it saves.
         "Accept-Encoding": "identity",
     }
+    url = endpoint.url(_COMPLETIONS[1:])
+    return _Route(url, headers, proxy_to(url))
+
+
+async def post(http: aiohttp.ClientSession, endpoint: Endpoint, body: bytes) -> aiohttp.ClientResponse:
+    """Ask for a completion; the response has to be closed by the caller.
+
+    Raises:
+        ModelError: the endpoint cannot be reached, or redirects to another host.
+    """
     try:
-        url = endpoint.url(_COMPLETIONS[1:])
+        url, headers, proxy = _route(endpoint)
         for _ in range(MAX_REDIRECTS + 1):
             response = await http.post(
-                url, data=body, headers=headers, timeout=_NO_TIMEOUT, allow_redirects=False
+                url, data=body, headers=headers, proxy=proxy, timeout=_NO_TIMEOUT, allow_redirects=False
             )
             if not 300 <= response.status < 400:
                 return response
             response.close()
             url = _redirected(endpoint, url, response)
+            proxy = proxy_to(url)
     except TimeoutError:
         raise
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -240,9 +266,10 @@ async def probe(endpoint: Endpoint, http: aiohttp.ClientSession) -> str:
     An endpoint that has no such list is no problem: not all of them do.
     """
     try:
+        url = endpoint.url("models")
         async with (
             asyncio.timeout(SECONDS_TO_PROBE),
-            http.get(endpoint.url("models"), headers=endpoint.headers, allow_redirects=False) as response,
+            http.get(url, headers=endpoint.headers, proxy=proxy_to(url), allow_redirects=False) as response,
         ):
             body = await read_up_to(MAX_LIST, response.content)
             status, headers = response.status, response.headers
@@ -268,7 +295,7 @@ async def probe(endpoint: Endpoint, http: aiohttp.ClientSession) -> str:
 
 async def probe_all(settings: ModelSettings) -> list[str]:
     """Look whether the models of the settings are there. Returns what is wrong, a line for each."""
-    async with aiohttp.ClientSession(trust_env=True) as http:
+    async with aiohttp.ClientSession() as http:
         endpoints = ChatSettings(environment=settings).endpoints
         return [problem for problem in [await probe(item, http) for item in endpoints] if problem]
 

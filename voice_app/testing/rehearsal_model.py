@@ -186,9 +186,7 @@ async def open_model(
         extra=extra,
     )
     # A connection that is kept would have the virtual time of the line run like the real one.
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(force_close=True), trust_env=True
-    ) as http:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as http:
         yield RehearsalModel(chat, extra, allowance, http)
 
 
