@@ -382,7 +382,7 @@ async def test_tokens_are_written_down_as_they_were_counted_and_of_a_cut_answer_
         {"choices": [], "usage": counted},
     ]
     model.answers.append(Answer([*(event(chunk) for chunk in chunks), b"data: [DONE]\n\n"]))
-    model.answers.append(Answer([*(event(chunk) for chunk in chunks), b"data: [DONE]\n\n"]))
+    model.answers.append(Answer([event(chunks[0]), None]))
     log = Noted()
     call, chat = Call("CA1", log=log), make(model.base_url)
     assert await answer(chat, call=call) == ["Hello."]

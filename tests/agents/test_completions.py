@@ -50,6 +50,18 @@ async def test_words_are_yielded_in_order(model: ScriptedModel, http: aiohttp.Cl
     assert model.headers[0]["Authorization"] == "Bearer secret"
 
 
+async def test_words_that_come_together_are_one_text_and_those_before_a_failure_are_said(
+    model: ScriptedModel, http: aiohttp.ClientSession
+) -> None:
+    model.events({"content": "Hel"}, {"content": "lo."}, finish="error", done=False)
+    answer = model.answers[0]
+    answer.parts = [b"".join(part for part in answer.parts if part is not None)]
+    stream = completion(model).stream(http, {"messages": []})
+    assert await anext(stream) == "Hello."
+    with pytest.raises(ModelError, match="broke off"):
+        await anext(stream)
+
+
 async def test_the_connection_is_used_again(model: ScriptedModel, http: aiohttp.ClientSession) -> None:
     for _ in range(3):
         model.say("Hello.")

@@ -121,11 +121,11 @@ class Completion:
                 data = await read()
                 watch.pause()
                 seen = self._chunks
-                for chunk in reader.feed(data) if data else reader.close():
-                    if words := self._read(chunk):
-                        yield words
-                    if self._done:
-                        break
+                words, failure = self._read_all(reader.feed(data) if data else reader.close())
+                if words:
+                    yield words
+                if failure is not None:
+                    raise failure
                 if not data:
                     self._done = True
                 elif self._chunks > seen:
@@ -147,6 +147,18 @@ class Completion:
         if self._thinks:
             return min(self._first_due, time.monotonic() + self._between_tokens)
         return self._first_due
+
+    def _read_all(self, chunks: list[Chunk]) -> tuple[str, ModelError | None]:
+        """Take in chunks that came together. Returns their words, and how the answer failed after those."""
+        words = ""
+        try:
+            for chunk in chunks:
+                words += self._read(chunk)
+                if self._done:
+                    break
+        except ModelError as error:
+            return words, error
+        return words, None
 
     def _read(self, chunk: Chunk) -> str:
         """Take in a chunk; return the words in it."""
