@@ -59,8 +59,9 @@ async def test_twilio_s_price_is_fetched_where_somebody_cares(tmp_path: Path) ->
 
 
 async def _charge(server: Sandbox, price: str) -> None:
-    answer = await server.http.put(f"{server.settings.twilio_base_url}/_sandbox/price", json={"price": price})
-    assert answer.status == 200
+    url = f"{server.settings.twilio_base_url}/_sandbox/price"
+    async with server.http.put(url, json={"price": price}) as answer:
+        assert answer.status == 200
 
 
 async def test_the_alarm_comes_once_and_is_over_the_next_day(

@@ -61,12 +61,13 @@ class Sandbox:
         return self.phone.call(url, status_url=status_url, watch=watch, people=people, caller=caller)
 
     async def post(self, path: str, **form: str) -> aiohttp.ClientResponse:
-        """Ask a webhook as Twilio would: signed, with the account's SID."""
+        """Ask a webhook as Twilio would: signed, with the account's SID. The answer is read."""
         fields = {"AccountSid": self.settings.account_sid or "", **form}
         signature = self.network.sign(self.settings.origin + path, fields)
-        return await self.http.post(
-            self.base_url + path, data=fields, headers={"X-Twilio-Signature": signature}
-        )
+        headers = {"X-Twilio-Signature": signature}
+        async with self.http.post(self.base_url + path, data=fields, headers=headers) as answer:
+            await answer.read()
+        return answer
 
 
 @asynccontextmanager

@@ -55,7 +55,9 @@ async def sign_in(
     http: aiohttp.ClientSession, name: str, password: str = PASSWORD, **more: Any
 ) -> aiohttp.ClientResponse:
     form = {"name": name, "password": password}
-    return await http.post("/console/sign-in", data=form | more, allow_redirects=False)
+    async with http.post("/console/sign-in", data=form | more, allow_redirects=False) as answer:
+        await answer.read()
+    return answer
 
 
 def csrf_in(page: str) -> str:

@@ -209,10 +209,9 @@ async def test_in_a_whole_run_at_debug_nothing_is_said(
     ):
         await broken.reply()
         await broken.ask(f"{said} {CALLER}")
-        response = await server.http.post(
-            f"{server.base_url}/voice", data={"From": CALLER, "CallSid": "CA" + "1" * 32, "Body": said}
-        )
-        assert response.status == 403
+        unsigned = {"From": CALLER, "CallSid": "CA" + "1" * 32, "Body": said}
+        async with server.http.post(f"{server.base_url}/voice", data=unsigned) as response:
+            assert response.status == 403
     text = stream.getvalue()
     for canary in (*NUMBERS, *WORDS, *SECRETS):
         assert canary not in text, canary

@@ -141,8 +141,8 @@ async def be_silent_and_be_turned_away(folder: Path) -> set[str]:
         assert (await call.reply()).text == server.settings.silence_line
         assert (await call.reply()).text == server.settings.silence_line
         await until(lambda: METRICS.sample("voice_app_calls_open", where="agent"), "the gauge")
-        response = await server.http.get(f"{server.base_url}/metrics")
-        assert response.status == 200
+        async with server.http.get(f"{server.base_url}/metrics") as response:
+            assert response.status == 200
         return counted()
 
 

@@ -31,7 +31,9 @@ async def tell(
     headers = {"Content-Type": "application/json", "X-Twilio-Signature": signature}
     if token is not None:
         headers["I-Twilio-Idempotency-Token"] = token
-    return await server.http.post(server.network.reachable(url), data=content, headers=headers)
+    async with server.http.post(server.network.reachable(url), data=content, headers=headers) as answer:
+        await answer.read()
+    return answer
 
 
 def event(event_type: str, *, timestamp: str = THEN, **data: Any) -> dict[str, Any]:
@@ -90,8 +92,8 @@ class TestTheDoor:
     ) -> None:
         async with sandbox(tmp_path) as server:
             with caplog.at_level(logging.WARNING):
-                response = await server.http.post(server.base_url + path, json=added())
-        assert response.status == 403
+                async with server.http.post(server.base_url + path, json=added()) as response:
+                    assert response.status == 403
         (record,) = caplog.records
         assert record.getMessage().startswith(f"refused POST {path}: ")
         assert record.exc_info is None
@@ -100,21 +102,20 @@ class TestTheDoor:
         async with sandbox(tmp_path) as server:
             content = json.dumps(added()).encode()
             url, signature = server.network.sign_json(server.settings.origin + EVENTS, content)
-            response = await server.http.post(
+            async with server.http.post(
                 server.network.reachable(url),
                 data=content.replace(b"CUSTOMER", b"AI_AGENT"),
                 headers={"Content-Type": "application/json", "X-Twilio-Signature": signature},
-            )
-        assert response.status == 403
+            ) as response:
+                assert response.status == 403
         assert await kept(tmp_path) == []
 
     async def test_a_signature_over_the_url_alone_is_forbidden(self, tmp_path: Path) -> None:
         async with sandbox(tmp_path) as server:
             signature = server.network.sign(server.settings.origin + EVENTS)
-            response = await server.http.post(
-                server.base_url + EVENTS, json=added(), headers={"X-Twilio-Signature": signature}
-            )
-        assert response.status == 403
+            headers = {"X-Twilio-Signature": signature}
+            async with server.http.post(server.base_url + EVENTS, json=added(), headers=headers) as response:
+                assert response.status == 403
 
     @pytest.mark.parametrize("path", [EVENTS, RESULTS])
     async def test_what_is_no_event_is_a_bad_request(self, tmp_path: Path, path: str) -> None:

@@ -37,5 +37,5 @@ async def test_every_webhook_answers_with_it_and_without(tmp_path: Path, path: s
             await server.post(written, CallSid=CALL, CallStatus="completed") for written in (path, f"{path}/")
         ]
         assert [answer.status for answer in answers] == [200, 200]
-        refused = await server.http.post(f"{server.base_url}{path}/", data={"CallSid": CALL})
-        assert refused.status == 403
+        async with server.http.post(f"{server.base_url}{path}/", data={"CallSid": CALL}) as refused:
+            assert refused.status == 403

@@ -100,5 +100,8 @@ async def introduce(settings: Settings, base_url: str) -> None:
     told = {"base": base_url, "origin": settings.origin}
     # A double that cannot be told sends no webhooks; calls work without them.
     with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-        async with aiohttp.ClientSession(timeout=timeout) as http:
-            await http.put(f"{settings.twilio_base_url}{CONTROL_PATH}/network", json=told)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as http,
+            http.put(f"{settings.twilio_base_url}{CONTROL_PATH}/network", json=told),
+        ):
+            pass

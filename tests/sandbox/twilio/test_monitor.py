@@ -66,10 +66,10 @@ async def test_a_list_lacks_the_request_that_the_single_one_has() -> None:
     async with serve(double_app(twilio)) as url, aiohttp.ClientSession(headers=auth) as http:
         listed = (await (await http.get(f"{url}/monitor/v1/Alerts")).json())["alerts"]
         single = await (await http.get(f"{url}/monitor/v1/Alerts/{alert['sid']}")).json()
-        missing = await http.get(f"{url}/monitor/v1/Alerts/NO0")
+        async with http.get(f"{url}/monitor/v1/Alerts/NO0") as missing:
+            assert missing.status == 404
     assert "request_variables" not in listed[0]
     assert single["request_variables"] == "From=%2B1555"
-    assert missing.status == 404
 
 
 async def test_an_answer_that_is_no_list_is_an_error() -> None:

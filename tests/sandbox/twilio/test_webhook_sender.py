@@ -168,7 +168,9 @@ async def test_a_server_says_over_http_where_it_is(account: SandboxAccount, mail
         aiohttp.ClientSession() as http,
         WebhookSender(account) as sender,
     ):
-        await http.put(f"{base_url}/_sandbox/network", json={"base": base, "origin": ORIGIN})
+        told = {"base": base, "origin": ORIGIN}
+        async with http.put(f"{base_url}/_sandbox/network", json=told) as answer:
+            assert answer.status == 200
         await a_call(account)
         await sender.settled()
     assert mailbox.genuine == [True] * 5
