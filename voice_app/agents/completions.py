@@ -193,8 +193,8 @@ class Completion:
 
     def _read_delta(self, delta: dict[str, Any]) -> str:
         words = delta.get("content")
-        if self.spoke and len(delta) == 1 and isinstance(words, str):
-            return self._speak(words)  # the usual case by far
+        if self.spoke and len(delta) == 1 and isinstance(words, str) and len(words) <= MAX_TOKEN:
+            return self._repair.feed(words)  # the usual case by far
         words = ""
         for key, value in delta.items():
             if value is None:

@@ -62,8 +62,8 @@ class EventReader(Generic[T]):
         """The values that are complete now. Raises `ModelError` for an endless one."""
         if not data:
             return []
-        if (value := self._whole_event(data)) is not None:
-            return [value]
+        if (whole := self._whole_events(data)) is not None:
+            return whole
         after_cr, self._skip_lf = self._skip_lf, data.endswith(b"\r")
         if after_cr:
             data = data.removeprefix(b"\n")
@@ -75,18 +75,26 @@ class EventReader(Generic[T]):
             self._read_line(line.rstrip(b"\r\n"), values)
         return values
 
-    def _whole_event(self, data: bytes) -> T | None:
-        """The usual case by far, and cheap: a piece that is one event."""
+    def _whole_events(self, data: bytes) -> list[T] | None:
+        """The usual case by far, and cheap: a piece that is a number of events of one line each."""
         if (
-            data.startswith(b"data: {")
-            and data.endswith(b"}\n\n")
-            and data.find(b"\n") == len(data) - 2
-            and not (self._rest or self._lines or self._name)
-            and (value := self._decode(data[6:-2], b"")) is not None
+            not (data.startswith(b"data: {") and data.endswith(b"\n\n"))
+            or b"\r" in data
+            or self._rest
+            or self._lines
+            or self._name
         ):
-            self._started, self._skip_lf = True, False
-            return value
-        return None
+            return None
+        events = data[6:-2].split(b"\n\ndata: ")
+        if data.count(b"\n") != 2 * len(events):
+            return None
+        values: list[T] = []
+        for event in events:
+            if (value := self._decode(event, b"")) is None:
+                return None
+            values.append(value)
+        self._started, self._skip_lf = True, False
+        return values
 
     def close(self) -> list[T]:
         """The stream is over: its last values, whatever is missing behind them."""
