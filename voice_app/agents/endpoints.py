@@ -58,10 +58,7 @@ class Endpoint:
     @property
     def where(self) -> str:
         """The base URL as it may be logged: without a user, a password and a query."""
-        try:
-            return str(URL(self.base_url).with_user(None).with_query(None).with_fragment(None))
-        except ValueError:
-            return self.base_url.partition("?")[0]
+        return _without_secrets(self.base_url)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -79,6 +76,14 @@ class Endpoint:
     def is_openai(self) -> bool:
         """Whether OpenAI's own API is behind it, at OpenAI or at Azure."""
         return f".{self.host}".endswith((".openai.com", *_AZURE))
+
+
+@lru_cache(maxsize=64)
+def _without_secrets(base_url: str) -> str:
+    try:
+        return str(URL(base_url).with_user(None).with_query(None).with_fragment(None))
+    except ValueError:
+        return base_url.partition("?")[0]
 
 
 def proxy_to(url: URL) -> str | None:
