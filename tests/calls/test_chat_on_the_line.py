@@ -31,6 +31,7 @@ async def test_a_tool_hands_the_caller_over(caller: Caller, model: ScriptedModel
     given = {"reason": "billing", "summary": "Wants a refund for order 81."}
     model.answers(text="One moment, please.", tools=[("transfer_to_person", given)])
     assert await caller.asks("I want my money back!") == "One moment, please."
+    await caller.is_hung_up_on()
     handoff_data = caller.call.endings[0].handoff_data
     assert handoff_data is not None
     assert json.loads(handoff_data) == given
@@ -44,6 +45,7 @@ async def test_a_model_that_is_down_is_excused_and_then_the_call_is_handed_over(
         assert await caller.asks("Hello?") == caller.line.settings.failure_line
     await caller.says("Hello?")
     await caller.is_transferred()
+    await caller.is_hung_up_on()
     assert "agent-failed" in (caller.call.endings[0].handoff_data or "")
     failures = [event for event in caller.events if isinstance(event, events.Failed)]
     assert failures == [events.Failed("agent", "model: unauthorized")] * 3

@@ -47,7 +47,11 @@ words = st.sampled_from(["", "Yes", "Yes, we are open.", "One moment."])
 numbers = st.integers(0, 3)
 any_event: st.SearchStrategy[Event | UnknownEvent] = st.one_of(
     st.builds(Opened, words, words, st.sampled_from(["inbound", "outbound-api", ""])),
-    st.builds(Served, words, words, words, st.sampled_from(["", "relay", "transcription"])),
+    st.builds(
+        Served,
+        *(words, words, words, st.sampled_from(["", "relay", "transcription"])),
+        question=st.sampled_from(["", "session VX1", "dialed, 2 steps"]),
+    ),
     st.builds(SocketOpened, st.sampled_from(["one", "two"])),
     st.builds(Connected, ids),
     st.builds(Reconnected, ids),
@@ -153,6 +157,56 @@ def test_a_call_is_between_those_that_it_was_opened_for() -> None:
 def test_the_latest_document_tells_what_listens() -> None:
     assert state(Served("answer.xml", "answer", engine="relay")).engine == "relay"
     assert state(Served("answer.xml", "answer", engine="relay"), Served("goodbye.xml", "x")).engine == ""
+
+
+ANSWERED = Served("answer.xml", "answer", engine="relay")
+RINGS = Served("handoff.xml", "handoff", engine="transcription", question="session VX1")
+RETURNS = Served("resume.xml", "returned", "Nobody is free.", "relay", question="dialed, 3 steps")
+
+
+@pytest.mark.parametrize("again", [1, 2, 3])
+def test_what_is_asked_again_is_answered_as_if_nothing_of_the_first_answer_had_come_about(again: int) -> None:
+    ringing = state(ANSWERED, *[RINGS] * again)
+    assert ringing.engine == "transcription"
+    ringing.ask("session VX1")
+    assert ringing.engine == "relay"
+    returned = state(ANSWERED, RINGS, *[RETURNS] * again)
+    returned.ask("dialed, 3 steps")
+    assert returned.engine == "transcription"
+
+
+def test_another_question_counts_on_what_was_answered_before() -> None:
+    known = state(ANSWERED, RINGS, RETURNS)
+    known.ask("dialed, 4 steps")
+    assert known.engine == "relay"
+
+
+@pytest.mark.parametrize(
+    "done",
+    [
+        (ANSWERED, RINGS, Transcription("GT1", "started")),
+        (ANSWERED, RINGS, HandedOff("accepted")),
+        (ANSWERED, RINGS, RETURNS, SocketOpened("two")),
+        (ANSWERED, RINGS, RETURNS, Transcription("GT1", "stopped")),
+    ],
+)
+def test_an_answer_that_twilio_was_seen_to_carry_out_has_come_about(done: tuple[Event, ...]) -> None:
+    for question in ("session VX1", "dialed, 3 steps"):
+        known = state(*done)
+        before = known.engine
+        known.ask(question)
+        assert known.engine == before
+
+
+def test_a_start_that_is_told_late_does_not_mean_that_it_was_stopped() -> None:
+    known = state(ANSWERED, RINGS, RETURNS, Transcription("GT1", "started"))
+    known.ask("dialed, 3 steps")
+    assert known.engine == "transcription"
+
+
+def test_an_answer_of_a_server_that_hung_until_another_question_was_answered_changes_nothing() -> None:
+    known = state(ANSWERED, RINGS, RETURNS, Connected("VX2"), RINGS)
+    assert (known.engine, known.greeting) == ("relay", "")
 
 
 def test_a_transcription_runs_until_it_is_stopped_or_fails() -> None:

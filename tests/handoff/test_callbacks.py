@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,10 @@ class Line:
         return await response.text()
 
 
+def _without_tickets(document: str) -> str:
+    return re.sub(r"/relay/[^\"]+", "", document)
+
+
 def people(**changes: Any) -> dict[str, Any]:
     return {"handoff_to": (FIRST, SECOND), **changes}
 
@@ -112,6 +117,23 @@ async def test_the_next_person_is_rung_without_a_second_transcription(tmp_path: 
         document = await line.missed(1, status)
     assert SECOND in document
     assert "<Start>" not in document
+
+
+async def test_an_answer_that_twilio_never_got_is_given_again_with_all_it_starts_and_stops(
+    tmp_path: Path,
+) -> None:
+    async with sandbox(tmp_path, **people(handoff_to=(FIRST,), handoff_then="agent")) as server:
+        line = Line(server)
+        ring = await line.wants_a_person()
+        line.engine = "relay"  # the server hung with its answer, and another one is asked
+        ended = {"SessionId": "VX1", "SessionStatus": "ended", "HandoffData": WISH}
+        assert "<Start>" in ring
+        assert await line.asks("/voice/relay-ended", **ended) == ring
+        back = await line.missed(1, "no-answer")
+        line.engine = "transcription"
+        again = await line.missed(1, "no-answer")
+        assert again.index("<Stop>") < again.index("<ConversationRelay")
+        assert _without_tickets(again) == _without_tickets(back)
 
 
 async def test_nobody_answers_and_the_caller_may_leave_a_message(tmp_path: Path) -> None:

@@ -157,6 +157,12 @@ class CallState:
         self.parties = Parties()
         self.engine: Engine = ""
         """What listens to the call now, as far as the documents that went out tell."""
+        self.question = ""
+        """What Twilio asks, see `ask`."""
+        self._answered: list[str] = [""]
+        """The questions that were answered, in order; one without a name where Twilio has gone on since."""
+        self._engine_asked: Engine = ""
+        """What listened when the latest of them was asked first."""
         self.transcriptions: set[str] = set()
         """The transcriptions (``GT…``) that have begun and not ended."""
         self.handoff = Handoff()
@@ -354,6 +360,15 @@ class CallState:
         written = milliseconds_of(self.last_id) - milliseconds_of(self.first_id)
         return max(0.0, min(now - self.began_at, written / 1000 + now - self.last_at))
 
+    def ask(self, question: str) -> None:
+        """Twilio asks this. If that is what it was answered last, it has heard nothing of the answer.
+
+        What the answer was to start and to stop is as it was before, and has to be in this one, too.
+        """
+        self.question = question
+        if question and question == self._answered[-1]:
+            self.engine = self._engine_asked
+
     def assume_rung(self, attempt: int) -> None:
         """Twilio asks about an attempt to reach somebody: if it cannot be known here, it was made elsewhere.
 
@@ -392,9 +407,10 @@ class CallState:
                 self.answer, self.agent = event, event.agent
             case VariantChosen() as event:
                 self.variant, self.agent = event.variant, event.agent
-            case Served(greeting=greeting, engine=engine):
-                self.greeting, self.engine = greeting, cast(Engine, engine)
+            case Served() as event:
+                self._serve(event)
             case SocketOpened():
+                self._go_on()
                 self.sockets += 1
                 self.decided = None
                 self.becoming = False
@@ -434,11 +450,28 @@ class CallState:
             case Closed() if self.ended_at is None:
                 self.ended_at = entry.at
             case Transcription(transcription_sid=sid, state="started"):
+                if self.engine == "transcription":
+                    self._go_on()
                 self.transcriptions.add(sid)
             case Transcription(transcription_sid=sid, state="stopped" | "error"):
+                if self.engine != "transcription":
+                    self._go_on()
                 self.transcriptions.discard(sid)
             case _:
                 pass
+
+    def _serve(self, event: Served) -> None:
+        if event.question != self._answered[-1]:
+            if event.question in self._answered and event.question:
+                return  # by a server that hung, when Twilio had long had its answer from another one
+            self._engine_asked = self.engine
+            self._answered.append(event.question)
+        self.greeting, self.engine = event.greeting, cast(Engine, event.engine)
+
+    def _go_on(self) -> None:
+        """Twilio does what it was answered last."""
+        if self._answered[-1]:
+            self._answered.append("")
 
     def _stay(self) -> None:
         """A caller who cuts into the goodbye stays."""
@@ -461,6 +494,7 @@ class CallState:
                 pass
 
     def _hand_off(self, event: HandedOff, at: float) -> None:
+        self._go_on()
         self.decided = None
         self.handoff = self.handoff.after(event)
         if event.step == HandoffStep.REQUESTED:

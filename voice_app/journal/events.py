@@ -55,6 +55,8 @@ class Served(_Event, tag="served", frozen=True):
     """What it has said before anything else, and the caller has to hear."""
     document: str = ""
     """The TwiML, cut if it is long, with dots for tokens and secrets."""
+    question: str = ""
+    """What Twilio had asked: the same again if it asks again. Empty where it makes no difference."""
 
 
 class VariantChosen(_Event, tag="variant", frozen=True):

@@ -120,6 +120,7 @@ def serve_document(
         transcript=facts.transcript,
         disclosure=_disclosure(document, services.line_of(state).disclosure if state is not None else ""),
         document=kept_document(document),
+        question="" if state is None else state.question,
     )
     services.journal.write(context.call_sid, served)
     _expect(services, template, context, facts.engine)

@@ -12,6 +12,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from voice_app.calls import CallState
 from voice_app.journal.events import SessionEnded
 from voice_app.runtime import ExpectedNext, Services
 from voice_app.runtime.addresses import RESUME
@@ -37,7 +38,7 @@ async def relay_ended(services: Services, request: CallRequest) -> Response:
         return twiml(NOTHING)
     if request.session_status != "ended":
         return await _broken_off(services, request)
-    state = await services.call_state(call_sid, request.parties)
+    state = await _state(services, request)
     if not request.handoff_data:
         context = context_for(services, call_sid, state, "finished")
         return serve(services, "goodbye.xml", context, state)
@@ -61,7 +62,14 @@ async def _broken_off(services: Services, request: CallRequest) -> Response:
         and (redirect := redirect_elsewhere(services, RESUME, request)) is not None
     ):
         return redirect
-    return await resume_call(services, request, await services.call_state(request.call_sid, request.parties))
+    return await resume_call(services, request, await _state(services, request))
+
+
+async def _state(services: Services, request: CallRequest) -> CallState:
+    """What is known of the call, and whether the end of this session was told before."""
+    state = await services.call_state(request.call_sid, request.parties)
+    state.ask(f"session {request.session_id}" if request.session_id else "")
+    return state
 
 
 def _session_ended(request: CallRequest) -> SessionEnded:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from voice_app.calls import CallState, Handoff, HandoffState, HandoffStep
 from voice_app.handoff.summary import sentences
-from voice_app.journal.events import Voicemail
+from voice_app.journal.events import HandedOff, Voicemail
 from voice_app.runtime import CallTransfer, Services
 from voice_app.runtime.addresses import SCREENED
 from voice_app.webhooks.documents import (
@@ -66,7 +66,9 @@ async def dialed(services: Services, request: CallRequest) -> Response:
         if transfer.handoff.state in UNFINISHED and (why := _failure(request)):
             transfer.report_failure(why)
         transfer.take(_outcome(request, transfer.handoff))
-    return serve_step(services, call_sid, state, transfer.proceed())
+    decision = transfer.proceed()
+    state.ask(f"dialed, {_steps(state)}")
+    return serve_step(services, call_sid, state, decision)
 
 
 async def pulled(services: Services, request: CallRequest) -> Response:
@@ -74,6 +76,7 @@ async def pulled(services: Services, request: CallRequest) -> Response:
     state = await services.call_state(request.about, request.parties)
     transfer = CallTransfer(services, request.call_sid, state)
     decision = transfer.proceed()
+    state.ask(f"pulled, {_steps(state)}")
     # Who waits with music for the next target has been told already.
     line = services.line(state.parties.number).handoff_line if transfer.handoff.attempt <= 1 else ""
     announcement = " ".join(filter(None, [disclosure_due(services, state), line]))
@@ -175,6 +178,11 @@ async def _state(services: Services, request: CallRequest) -> CallState:
     state = await services.call_state(request.about, request.parties)
     state.assume_rung(request.attempt)
     return state
+
+
+def _steps(state: CallState) -> str:
+    """How far the way to a person has come: to answer the same question again takes no further step."""
+    return f"{len(state.events(HandedOff))} steps"
 
 
 def _rings(handoff: Handoff, request: CallRequest) -> bool:
