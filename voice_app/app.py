@@ -326,6 +326,7 @@ def build(services: Services) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         watchdog.start()
         _start(services)
+        await services.peers.tell("is there")  # one that stops sends its calls here from now on
         started.set()
         yield
         started.clear()

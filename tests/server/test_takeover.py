@@ -9,9 +9,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from support.figures import Record, show
 from support.processes import StoppableServer, here, process
 from support.waiting import until
+from voice_app.runtime import capacity
 from voice_app.sandbox.phone import Person
 from voice_app.settings import NumberSettings
 
@@ -96,6 +99,29 @@ async def test_a_full_server_goes_on_with_the_calls_of_one_that_stops(
         assert await stops.ends() == 0
         assert ANSWER in (await talking.ask("Still there?")).text
     assert (call.problems, talking.problems) == ([], [])
+
+
+async def test_a_server_that_has_just_come_takes_the_calls_of_one_that_stops(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capacity, "HEARTBEAT_SECONDS", 60.0)  # they hear of each other when they have to
+    shared = {"VOICE_APP_DATABASE_URL": postgres_url, "VOICE_APP_AGENT": "support.agents:echo"}
+    for name in ("stops", "comes"):
+        (tmp_path / name).mkdir()
+    async with here(tmp_path / "stops", settings=shared) as stops, stops.call() as call:
+        await call.reply()
+        async with here(tmp_path / "comes", settings=shared, beside=stops) as comes:
+            stops.stop()
+            answers = []
+            while (await stops.readiness())[0] == 200:
+                answers.append(await stops.post("/voice", CallSid=new_call(), From="+15550199998"))
+            answers.append(await stops.post("/voice", CallSid=new_call(), From="+15550199998"))
+            assert [
+                text for text in answers if "<Redirect" not in text and "<ConversationRelay" not in text
+            ] == []
+            assert "<Redirect" in answers[-1]
+            assert (await comes.readiness())[0] == 200
+            await call.hang_up()
 
 
 async def test_a_new_call_that_reaches_a_server_that_drains_is_taken_by_the_other(

@@ -271,6 +271,8 @@ HEARTBEAT_SECONDS: Final = 2.0
 MAX_SILENCE_SECONDS: Final = 10.0
 """A server that has said nothing for this long is gone."""
 SIGN_OFF_SECONDS: Final = 1.0
+SECONDS_TO_TELL: Final = 1.0
+"""How long the other servers may take to hear of a change that somebody waits for."""
 
 log = logging.getLogger(__name__)
 
@@ -312,6 +314,14 @@ class Peers:
         if time.monotonic() - self._seen_at > MAX_SILENCE_SECONDS:
             return []
         return [server for server in self._others if server.state != ServingState.DRAINING]
+
+    async def tell(self, what: str) -> None:
+        """Return once the others can know, and are known. ``what`` is for the log, if that takes too long."""
+        try:
+            async with asyncio.timeout(SECONDS_TO_TELL):
+                await self.update()
+        except TimeoutError:
+            log.warning("the other servers could not be told in time that this one %s", what)
 
     async def run(self) -> None:
         """Publish until cancelled; nothing is done where no other server can be."""

@@ -29,8 +29,6 @@ from voice_app.runtime import ExpectedNext, Services
 
 SECONDS_BETWEEN_LOOKS: Final = 0.1
 SECONDS_BETWEEN_REPORTS: Final = 10.0
-SECONDS_TO_TELL: Final = 1.0
-"""How long the other servers may take to hear of it."""
 SECONDS_FOR_GOODBYE: Final = 15.0
 """How long the agent may take to come to its end, the goodbye included."""
 SECONDS_TO_ASK: Final = 10.0
@@ -65,8 +63,10 @@ class Drain:
     async def run(self) -> None:
         """Return when the server is to stop and every call is over, or given away."""
         await self._stop.wait()
+        peers = self._services.peers
+        await peers.tell("is about to stop")  # a server that has just come takes the calls that come now
         self._services.admission.drain()
-        await self._tell_others()
+        await peers.tell("stops")
         if found := self._describe():
             log.info("%s; waiting up to %g s; a second signal hurries", found, self._seconds)
             await self._wait()
@@ -96,14 +96,6 @@ class Drain:
             return ""
         return f"{counted(calls, 'call')} on the line" + (f" ({parked} without the agent)" if parked else "")
 
-    async def _tell_others(self) -> None:
-        """Have the other servers know, and know which of them are ready."""
-        try:
-            async with asyncio.timeout(SECONDS_TO_TELL):
-                await self._services.peers.update()
-        except TimeoutError:
-            log.warning("the other servers could not be told in time that this one stops")
-
     # --- closing ---------------------------------------------------------------------------------
 
     async def _close(self) -> None:
@@ -114,7 +106,7 @@ class Drain:
                     "%s left without the agent; what follows needs a server", counted(registry.parked, "call")
                 )
             return
-        await self._tell_others()
+        await self._services.peers.tell("stops")
         if self._services.peers.successors:
             log.info("%s to go to another server", counted(registry.open, "call"))
             await self._hand_over()
