@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_app.calls import INVITED, CallState, CallTranscript, HandoffState, Parties, Sessions
+from voice_app.calls import (
+    INVITED,
+    CallState,
+    CallTranscript,
+    HandoffState,
+    HandoffStep,
+    Parties,
+    Sessions,
+)
 from voice_app.calls import state as state_module
 from voice_app.calls.resuming import LatestSession
 from voice_app.journal import Entry
@@ -202,6 +210,42 @@ def test_a_start_that_is_told_late_does_not_mean_that_it_was_stopped() -> None:
     known = state(ANSWERED, RINGS, RETURNS, Transcription("GT1", "started"))
     known.ask("dialed, 3 steps")
     assert known.engine == "transcription"
+
+
+RANG = (HandedOff("requested"), HandedOff("rang", target="+1"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((), HandoffState.NONE),
+        (RANG[:1], HandoffState.WITH_AGENT),
+        (RANG, HandoffState.WITH_AGENT),
+        ((*RANG, HandedOff("busy")), HandoffState.WITH_AGENT),
+        ((*RANG, HandedOff("accepted")), HandoffState.WITH_AGENT),
+        ((*RANG, HandedOff("busy"), HandedOff("returned")), HandoffState.WITH_AGENT),
+        ((*RANG, HandedOff("hung-up")), HandoffState.OVER),
+    ],
+)
+def test_where_the_agent_listens_nobody_is_rung_and_nothing_else_listens(
+    before: tuple[Event, ...], after: HandoffState
+) -> None:
+    found = state(*before, RINGS, SocketOpened("two"))
+    assert (found.handoff.state, found.engine) == (after, "relay")
+
+
+@pytest.mark.parametrize(
+    ("unread", "reports", "engine"),
+    [(True, 1, "relay"), (True, 2, "transcription"), (False, 1, "transcription")],
+)
+def test_a_session_that_is_not_known_ends_and_so_nobody_is_rung_if_the_journal_cannot_tell(
+    unread: bool, reports: int, engine: str
+) -> None:
+    found = state(*RANG, RINGS, *[SessionEnded("VX9", "ended")] * reports)
+    found.unread = unread
+    found.assume_with_agent("VX9")
+    assert found.engine == engine
+    assert found.handoff.allows(HandoffStep.REQUESTED) == (engine == "relay")
 
 
 def test_an_answer_of_a_server_that_hung_until_another_question_was_answered_changes_nothing() -> None:

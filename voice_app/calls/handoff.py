@@ -77,6 +77,12 @@ TABLE: Final[dict[tuple[HandoffState, HandoffStep], HandoffState]] = {
 }
 
 
+UNDER_WAY: Final = frozenset(
+    {HandoffState.REQUESTED, HandoffState.RINGING, HandoffState.MISSED, HandoffState.TALKING}
+)
+"""Somebody is to take the call, or has taken it."""
+
+
 @dataclass(slots=True, frozen=True)
 class Handoff:
     """Where the handoff of one call stands."""
@@ -97,6 +103,10 @@ class Handoff:
     def ringing(self, attempt: int) -> Handoff:
         """Where it stands while this attempt is made, of which nothing else is known."""
         return replace(self, state=HandoffState.RINGING, attempt=attempt, rounds=max(1, self.rounds))
+
+    def given_back(self) -> Handoff:
+        """Where it stands once the agent has the caller again, whatever is known of how that came about."""
+        return replace(self, state=HandoffState.WITH_AGENT) if self.state in UNDER_WAY else self
 
     def after(self, event: HandedOff) -> Handoff:
         """Where it stands after this step; the same, if the step does not fit."""

@@ -379,6 +379,13 @@ class CallState:
             if self.handoff.attempt < attempt:
                 self.handoff = self.handoff.ringing(attempt)
 
+    def assume_with_agent(self, session_id: str) -> None:
+        """Twilio tells for the first time that a session of the agent's is over: whoever was rung before, as
+        far as is known here, has not taken the call.
+        """
+        if self.unread and self.reports(session_id) <= 1:
+            self._give_to_agent()
+
     # --- the fold --------------------------------------------------------------------------------
 
     def take(self, entry: Entry) -> None:
@@ -411,6 +418,7 @@ class CallState:
                 self._serve(event)
             case SocketOpened():
                 self._go_on()
+                self._give_to_agent()
                 self.sockets += 1
                 self.decided = None
                 self.becoming = False
@@ -472,6 +480,11 @@ class CallState:
         """Twilio does what it was answered last."""
         if self._answered[-1]:
             self._answered.append("")
+
+    def _give_to_agent(self) -> None:
+        """The agent's session listens now, though it may not be known what was answered before."""
+        self.engine = "relay"
+        self.handoff = self.handoff.given_back()
 
     def _stay(self) -> None:
         """A caller who cuts into the goodbye stays."""
