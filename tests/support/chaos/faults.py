@@ -51,7 +51,8 @@ class ChaosFault:
     deaf: float = 0.0
     blind: bool = False
     kills: bool = False
-    """These four as in `FaultWindow`."""
+    fills: bool = False
+    """These five as in `FaultWindow`."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -339,6 +340,7 @@ FAULTS: Final = [
         lane="machines",
         seconds=(3, 6),
         apply=_disks_full,
+        fills=True,
         blind=True,
         excuses=_STOPPED_TO_BE_SURE,
     ),
