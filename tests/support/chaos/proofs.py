@@ -134,8 +134,8 @@ def misplaced(run: ChaosRun, story: CallStory) -> Iterator[str]:
         yield f"kept twice: {twice}"
     if made_up := [text for text in kept if text not in said]:
         yield f"kept, and never said: {made_up}"
-    missing = [(at, text) for at, text in story.said if text not in kept and not _at_a_break(run, story, at)]
-    if missing := [text for at, text in missing if not _died_in_memory(run, at)]:
+    unkept = [(at, text) for at, text in story.said if text not in kept and not _at_a_break(run, story, at)]
+    if missing := [text for at, text in unkept if not _died_in_memory(run, at)]:
         yield f"said, and not kept: {missing}"
     if [text for text in said if text in kept] != [text for text in kept if text in said]:
         yield f"not in order: {kept}"
@@ -232,10 +232,9 @@ def _died_in_memory(run: ChaosRun, at: float) -> bool:
     """Whether memory alone had what happened then, and a server was killed before it could write that."""
     for full in (fault for fault in run.faults if fault.fills and fault.meets(at, at)):
         for killed in (fault for fault in run.faults if fault.kills and at <= fault.began):
-            others = (fault for fault in run.faults if fault is not killed and fault.deaf)
-            held_up = max(
-                (fault.deaf for fault in others if fault.meets(full.ended, killed.began)), default=0.0
-            )
+            others = (fault for fault in run.faults if fault is not killed)
+            meanwhile = [fault.deaf for fault in others if fault.meets(full.ended, killed.began)]
+            held_up = max(meanwhile, default=0.0)
             if killed.began - full.ended <= DURABLE_SECONDS + held_up + _late(run, full.ended, killed.began):
                 return True
     return False
