@@ -250,18 +250,6 @@ def test_what_a_server_was_told_just_before_it_was_killed_may_be_lost_with_it() 
     assert broken(run) == set()
 
 
-def test_what_memory_alone_had_is_lost_with_a_server_that_is_killed_before_it_can_write() -> None:
-    run = good_run()
-    run.calls[0].said.insert(0, (9.0, question(1, 3)))
-    assert broken(run) == {ONCE}
-    run.faults += [FaultWindow("disks full", 8.5, 12.0, explains=0, fills=True)]
-    assert broken(run) == {ONCE}
-    run.faults += [FaultWindow("kill -9", 14.0, 15.0, explains=6, kills=True)]
-    assert broken(run) == {ONCE}, "two seconds after there was room"
-    run.faults += [FaultWindow("agent: blocks", 11.0, 14.5, explains=6, deaf=6)]
-    assert broken(run) == set()
-
-
 def test_what_this_machine_was_late_for_explains_a_silence() -> None:
     run = good_run()
     run.calls[0].silences.append(Span(10.0, 13.0))

@@ -108,7 +108,7 @@ class Chaos:
                 await fault.apply(self._here, strike.seconds)
             finally:
                 self._in_force.remove(fault.name)
-                same = {name: getattr(fault, name) for name in ("excuses", "deaf", "blind", "kills", "fills")}
+                same = {name: getattr(fault, name) for name in ("excuses", "deaf", "blind", "kills")}
                 window = FaultWindow(fault.name, began, monotonic(), fault.explains, **same)
                 self._run.faults.append(window)
             await asyncio.sleep(CALM_SECONDS)

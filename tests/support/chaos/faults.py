@@ -51,8 +51,7 @@ class ChaosFault:
     deaf: float = 0.0
     blind: bool = False
     kills: bool = False
-    fills: bool = False
-    """These five as in `FaultWindow`."""
+    """These four as in `FaultWindow`."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -340,7 +339,6 @@ FAULTS: Final = [
         lane="machines",
         seconds=(3, 6),
         apply=_disks_full,
-        fills=True,
         blind=True,
         excuses=_STOPPED_TO_BE_SURE,
     ),

@@ -122,7 +122,7 @@ def misplaced(run: ChaosRun, story: CallStory) -> Iterator[str]:
     turned_away = story.ending == "apology" and not story.sessions  # by nginx, perhaps: we never heard of it
     unread = _lost_from_sight(run, story, story.began)  # who could not read, did not know what to follow
     rows = [row for row in rows if row.kind not in _REPORTS]
-    begun = rows[0].kind == "opened" or _died_in_memory(run, story.began)
+    begun = rows[0].kind == "opened"
     ended = any(row.kind == "closed" for row in rows) or _died_with_it(run, story.ended)
     if not (turned_away or unread or (begun and ended)):
         yield f"it begins with {rows[0].kind!r} and ends with {rows[-1].kind!r}"
@@ -134,8 +134,7 @@ def misplaced(run: ChaosRun, story: CallStory) -> Iterator[str]:
         yield f"kept twice: {twice}"
     if made_up := [text for text in kept if text not in said]:
         yield f"kept, and never said: {made_up}"
-    unkept = [(at, text) for at, text in story.said if text not in kept and not _at_a_break(run, story, at)]
-    if missing := [text for at, text in unkept if not _died_in_memory(run, at)]:
+    if missing := [text for at, text in story.said if text not in kept and not _at_a_break(run, story, at)]:
         yield f"said, and not kept: {missing}"
     if [text for text in said if text in kept] != [text for text in kept if text in said]:
         yield f"not in order: {kept}"
@@ -225,18 +224,6 @@ def _died_with_it(run: ChaosRun, at: float) -> bool:
         deaf = max((fault.deaf for fault in others), default=0.0)
         if 0 <= killed.began - at <= DURABLE_SECONDS + deaf + _late(run, at, killed.began):
             return True
-    return False
-
-
-def _died_in_memory(run: ChaosRun, at: float) -> bool:
-    """Whether memory alone had what happened then, and a server was killed before it could write that."""
-    for full in (fault for fault in run.faults if fault.fills and fault.meets(at, at)):
-        for killed in (fault for fault in run.faults if fault.kills and at <= fault.began):
-            others = (fault for fault in run.faults if fault is not killed)
-            meanwhile = [fault.deaf for fault in others if fault.meets(full.ended, killed.began)]
-            held_up = max(meanwhile, default=0.0)
-            if killed.began - full.ended <= DURABLE_SECONDS + held_up + _late(run, full.ended, killed.began):
-                return True
     return False
 
 

@@ -60,8 +60,6 @@ class FaultWindow:
     """Nobody can be asked what was said before: a server that takes a call up does not know it."""
     kills: bool = False
     """A server dies of it, with what it had in memory alone."""
-    fills: bool = False
-    """Neither the database nor the disk takes anything: memory alone has what happens."""
 
     def meets(self, began: float, ended: float) -> bool:
         return self.began <= ended and began <= self.ended
