@@ -23,9 +23,22 @@ def texts(queue: BoundedQueue) -> list[str]:
 
 def test_the_oldest_leave_first() -> None:
     queue = filled(10, [("CA1", Prompted(str(number))) for number in range(5)])
-    assert [entry.id for entry in queue.take(2)] == ["000000", "000001"]
-    assert [entry.id for entry in queue.take(9)] == ["000002", "000003", "000004"]
+    assert [entry.id for entry in queue.oldest(2)] == ["000000", "000001"]
+    assert queue.drop("000001") == 2
+    assert [entry.id for entry in queue.oldest(9)] == ["000002", "000003", "000004"]
+    assert queue.drop("000004") == 3
     assert len(queue) == 0
+
+
+def test_what_was_handed_out_stays_until_it_is_safe_elsewhere() -> None:
+    queue = filled(10, [("CA1", Prompted(str(number))) for number in range(10)])
+    queue.oldest(5)
+    for number in range(10, 21):
+        queue.append(Entry(f"{number:06}", float(number), "CA1", Prompted(str(number))))
+    assert texts(queue) == [str(number) for number in (*range(5), *range(11, 21))]
+    assert queue.lost == 6
+    assert queue.drop("000004") == 5
+    assert texts(queue) == [str(number) for number in range(11, 21)]
 
 
 def test_under_overload_growing_replies_go_first() -> None:

@@ -108,6 +108,33 @@ asyncio.run(main())
     assert heard == [HistoryLine("user", "Remember me")]
 
 
+async def test_what_was_said_before_an_agent_blocked_survives_a_kill_meanwhile(
+    database_url: str, elsewhere: Elsewhere
+) -> None:
+    blocked = """
+import asyncio, sys, time
+from voice_app.journal import Journal
+from voice_app.journal.events import Prompted
+
+async def main():
+    journal = Journal(sys.argv[1])
+    await journal.open()
+    for number in range(3):
+        journal.write("CA1", Prompted(str(number)))
+    time.sleep(3600)
+
+asyncio.run(main())
+"""
+    async with Journal(database_url):
+        pass  # now there is a database
+    process = await program(blocked, database_url)
+    await until(lambda: elsewhere.rows() == 3)
+    process.kill()
+    await process.communicate()
+    async with Journal(database_url, create=False) as journal:
+        assert await said(journal) == ["0", "1", "2"]
+
+
 async def test_closing_writes_what_is_left(url: str, elsewhere: Elsewhere) -> None:
     journal = Journal(url, gather_s=3600)
     await journal.open()

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -93,6 +94,14 @@ def spooled(writer: Writer) -> int:
 def is_safe(writer: Writer) -> bool:
     """Whether memory holds nothing that is nowhere else."""
     return spooled(writer) == writer.waiting
+
+
+def block_until(happened: Callable[[], object]) -> None:
+    """Hold the loop up until a condition holds, as an agent that blocks does."""
+    until_then = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < until_then
+        time.sleep(0.002)
 
 
 @asynccontextmanager
@@ -268,6 +277,29 @@ async def test_a_disk_that_takes_nothing_leaves_memory_and_is_tried_again(
     assert caplog.text.count("Nothing can be written to the spool") == 1
 
 
+async def test_what_memory_holds_is_written_while_the_callers_loop_is_blocked(
+    shelf: Shelf, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder.write_text("This is a file.")
+    async with bench(shelf, folder) as made:
+        shelf.be("down")
+        made.say("one", "two")
+        await until(lambda: "Nothing can be written to the spool" in caplog.text)
+        made.say("three")
+        folder.unlink()
+        block_until(lambda: spooled(made.writer) == made.writer.waiting == 3)
+        made.say("four")
+        shelf.be("up")
+        block_until(lambda: shelf.said() == ["one", "two", "three", "four"])
+        block_until(lambda: not folder.exists())
+        made.say("five")
+        block_until(lambda: shelf.said()[4:] == ["five"])
+        assert made.durable == ""
+        await made.writer.flush()
+        assert made.durable == shelf.entries[-1].id
+    assert made.writer.lost == 0
+
+
 async def test_a_folder_that_cannot_be_written_to_is_told_of_at_the_start(
     shelf: Shelf, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -296,11 +328,16 @@ async def test_a_crowd_in_memory_goes_to_the_disk_while_the_database_works(
     shelf: Shelf, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer_module, "_CROWD", 100)
-    async with bench(shelf, folder, capacity=1000) as made:
-        said = [f"{number}" for number in range(900)]
+    monkeypatch.setattr(writer_module, "_PATIENCE_SECONDS", 60.0)
+    said = [f"{number}" for number in range(900)]
+    async with bench(shelf, folder, capacity=1000, gather_s=3600) as made:
+        shelf.be("hanging")  # as long as it is looked at
         made.say(*said)
-        await until(folder.exists)
-        await made.writer.flush()
+        written = asyncio.create_task(made.writer.flush())
+        await made.on_disk(900)
+        assert not made.writer.outage
+        shelf.be("up")
+        await written
     assert shelf.said() == said
     assert made.writer.lost == 0
 
@@ -370,14 +407,19 @@ async def test_a_database_that_hangs_is_told_of(
         await made.writer.flush()
 
 
-def crash(made: Bench) -> None:
+async def crash(made: Bench) -> None:
     """What the kernel does when a process is killed: its tasks are no more, and its locks are released."""
-    for task in made.writer._tasks:
-        task.cancel()
-    for spool in (made.writer._spool, *made.writer._inherited):
-        if spool is not None:
-            os.close(spool._lock)
-            spool._lock = -1
+
+    async def end() -> None:
+        for task in made.writer._tasks:
+            task.cancel()
+        for spool in (made.writer._spool, *made.writer._inherited):
+            if spool is not None:
+                os.close(spool._lock)
+                spool._lock = -1
+
+    await made.writer._own.run(end)
+    made.writer._own.stop()
 
 
 Step = tuple[Literal["say", "be", "crash", "pause"], int | Mode]
@@ -411,7 +453,7 @@ def test_whatever_happens_each_entry_arrives_once_and_in_order(steps: list[Step]
             elif what == "crash":
                 # Within a second of being said everything is durable, be it on the disk.
                 await until(partial(is_safe, made.writer))
-                crash(made)
+                await crash(made)
                 shelf.be("down")
                 made = Bench(shelf, folder, 1000, 1 << 20, 0.001)
                 await made.writer.start()

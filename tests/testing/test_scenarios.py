@@ -394,12 +394,13 @@ def test_a_database_that_is_away_writes_nothing_until_it_is_back(
             await caller.hears("asked 1 times")
             waiting = line.services.journal.waiting
             await caller.is_silent(60)
+            await line.services.journal.flush()  # its time is real: it tries again within half a second
             return waiting, line.services.journal.waiting
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         away, back = runner.run(waits())
     assert away > 3
-    assert back < away
+    assert back == 0
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,25 @@ def test_work_in_a_thread_is_waited_for_without_skipping() -> None:
     assert run(main) == 0
 
 
+def test_to_sleep_in_a_thread_takes_time_of_the_loop_whoever_began_the_thread() -> None:
+    async def main(loop: VirtualLoop) -> float:
+        over = asyncio.Event()
+
+        def nap() -> None:
+            loop.sleep_in_thread(3600)
+            loop.call_soon_threadsafe(over.set)
+
+        with loop.hurrying():
+            await loop.run_in_executor(None, loop.sleep_in_thread, 3600)
+            thread = threading.Thread(target=nap)
+            thread.start()
+            await over.wait()
+        thread.join()
+        return loop.skipped
+
+    assert run(main) >= 7000
+
+
 def test_packets_within_the_process_are_quicker_than_any_deadline() -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():

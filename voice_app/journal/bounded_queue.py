@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from voice_app.journal.entries import Entry
 from voice_app.journal.events import Heard, Partial, Pressed, Prompted, Replied, Transcribed
 
 
 class BoundedQueue:
-    """Entries in the order of writing, oldest first.
+    """Entries in the order of writing, oldest first. One thread may add while another takes.
 
-    When it is full a tenth is shed at once, so that the price of looking for what can go (some milliseconds)
-    is paid once in many entries. What later entries say again goes first, the oldest first: no conversation
-    reads differently without it. If that is not enough the oldest entries go, since the calls that are on the
-    line need the newest ones.
+    An entry stays until it is safe elsewhere (``drop``): at no moment is it in nobody's hands.
+
+    When the queue is full a tenth is shed at once, so that the price of looking for what can go (some
+    milliseconds) is paid once in many entries. What later entries say again goes first, the oldest first: no
+    conversation reads differently without it. If that is not enough the oldest entries go, since the calls
+    that are on the line need the newest ones. What was handed out (``oldest``) does not count, and stays: it
+    may have been written, whoever was to write it has not said so yet.
     """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._entries: deque[Entry] = deque()
+        self._handed_out = 0
+        """So many of the first ones."""
+        self._lock = threading.Lock()
         self.superseded = 0
         """How many entries were dropped because later ones say it all."""
         self.lost = 0
@@ -33,32 +41,38 @@ class BoundedQueue:
         return iter(self._entries)
 
     def append(self, entry: Entry) -> None:
-        self._entries.append(entry)
-        if len(self._entries) > self._capacity:
-            self._shed()
+        with self._lock:
+            self._entries.append(entry)
+            if len(self._entries) - self._handed_out > self._capacity:
+                self._shed()
 
-    def take(self, limit: int) -> list[Entry]:
-        """Remove and return the oldest entries, at most ``limit``."""
-        if limit >= len(self._entries):
-            taken = list(self._entries)
-            self._entries.clear()
-            return taken
-        return [self._entries.popleft() for _ in range(limit)]
+    def oldest(self, limit: int) -> Sequence[Entry]:
+        """The oldest entries, at most ``limit``. They stay until they are dropped."""
+        with self._lock:
+            found = list(islice(self._entries, limit))
+            self._handed_out = max(self._handed_out, len(found))
+            return found
 
-    def put_back(self, entries: Sequence[Entry]) -> None:
-        """Return what was taken last to its place."""
-        self._entries.extendleft(reversed(entries))
-        if len(self._entries) > self._capacity:
-            self._shed()
+    def drop(self, last: str) -> int:
+        """Remove the entries up to this id, those that are still here; how many it were."""
+        with self._lock:
+            before = len(self._entries)
+            while self._entries and self._entries[0].id <= last:
+                self._entries.popleft()
+            dropped = before - len(self._entries)
+            self._handed_out = max(0, self._handed_out - dropped)
+            return dropped
 
     def _shed(self) -> None:
-        excess = len(self._entries) - self._capacity * 9 // 10
-        spare = set(superseded(self._entries)[:excess])
-        kept = [entry for entry in self._entries if entry.id not in spare]
+        first = list(islice(self._entries, self._handed_out))
+        rest = list(islice(self._entries, self._handed_out, None))
+        excess = len(rest) - self._capacity * 9 // 10
+        spare = set(superseded(rest)[:excess])
+        kept = [entry for entry in rest if entry.id not in spare]
         lost = excess - len(spare)
         self.superseded += len(spare)
         self.lost += lost
-        self._entries = deque(kept[lost:])
+        self._entries = deque(first + kept[lost:])
 
 
 def superseded(entries: Sequence[Entry]) -> list[str]:

@@ -56,9 +56,9 @@ class Journal:
         async with Journal("sqlite:///voice-app.db") as journal:
             journal.write("CA…", Prompted("What are your hours?"))
 
-    ``write`` queues. A task gathers what comes within ``gather_s`` seconds and has a thread commit it. Should
-    the database fail, entries wait in order until it works again: on the disk if there is a ``spool``, in
-    memory otherwise. The calls of this process can be read all the time.
+    ``write`` queues. A thread gathers what comes within ``gather_s`` seconds and commits it, also while the
+    event loop is blocked. Should the database fail, entries wait in order until it works again: on the disk
+    if there is a ``spool``, in memory otherwise. The calls of this process can be read all the time.
 
     Args:
         url: see ``Store``.
@@ -105,13 +105,12 @@ class Journal:
         self._writer = Writer(
             self._store.append,
             thread=self._thread,
-            durable=self._now_durable,
+            durable=self._cache.durable,
             disk=None if spool is None else Disk(spool, _identity(self._store), spool_mb << 20),
             gather_s=gather_s,
             capacity=capacity,
         )
         self._ids = _Ids()
-        self._durable = ""
         self._late = 0
         self._open = False
         self._closed = False
@@ -263,7 +262,7 @@ class Journal:
         if self._writer.outage and self.is_current(call_sid):
             return self._cache.of(call_sid)
         # Before the read and after it: what becomes durable meanwhile is in both, never in neither.
-        durable = self._durable
+        durable = self._writer.durable
         waiting = self._cache.of(call_sid, after=durable)
         patience = self._read_s if self._cache.is_whole(call_sid) else self._read_s * 5
         try:
@@ -475,10 +474,6 @@ class Journal:
 
     def _probe(self) -> None:
         self._store.call("")
-
-    def _now_durable(self, last: str) -> None:
-        self._durable = max(self._durable, last)
-        self._cache.durable(last)
 
 
 def _merged(*entries: list[Entry]) -> list[Entry]:

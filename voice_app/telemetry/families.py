@@ -8,6 +8,7 @@ can fill the memory: whatever comes beyond it is counted as ``other``.
 from __future__ import annotations
 
 import os
+import threading
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
@@ -66,8 +67,10 @@ class Family(Generic[T]):
 
     def _metric(self) -> T:
         if self._made is None:
-            declared = (self.name, self.text, self.label_names)
-            self._made = self._make(*declared, registry=self._of.registry, **self._options)
+            with self._of.making:
+                if self._made is None:  # no other thread has been quicker
+                    declared = (self.name, self.text, self.label_names)
+                    self._made = self._make(*declared, registry=self._of.registry, **self._options)
         return self._made
 
     def _make(self, *declared: Any, **options: Any) -> T:
@@ -160,6 +163,8 @@ class MetricSet:
     def __init__(self) -> None:
         self.families: list[Family[Any]] = []
         """In the order of their declaration."""
+        self.making: Final = threading.RLock()
+        """A registry takes a family once: whoever makes one holds this."""
         self._registry: CollectorRegistry | None = None
 
     def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> CounterFamily:
@@ -183,11 +188,12 @@ class MetricSet:
     @property
     def registry(self) -> CollectorRegistry:
         """What was counted since `reset`."""
-        if self._registry is None:
-            from prometheus_client import CollectorRegistry
+        with self.making:
+            if self._registry is None:
+                from prometheus_client import CollectorRegistry
 
-            self._registry = CollectorRegistry()
-        return self._registry
+                self._registry = CollectorRegistry()
+            return self._registry
 
     def reset(self) -> None:
         """Forget everything that was counted."""

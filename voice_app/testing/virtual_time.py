@@ -40,6 +40,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Seconds by which it is ahead."""
         self._hurrying = 0
         self._in_threads = 0
+        self._threads: set[int] = set()
+        """Those that do what is counted there."""
         self._time_of_day: tuple[Any, Any] | None = None
         """What has set it, and what moves it."""
         super().__init__(_SkippingSelector(self._may_skip, self._skip))
@@ -50,7 +52,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
         """As ever; what goes on in a thread is waited for in real time."""
-        future: asyncio.Future[T] = super().run_in_executor(executor, func, *args)
+        future: asyncio.Future[T] = super().run_in_executor(executor, self._in_thread, func, *args)
         self._in_threads += 1
         future.add_done_callback(self._returned)
         return future
@@ -95,14 +97,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().close()
 
     def sleep_in_thread(self, seconds: float) -> None:
-        """Sleep in a thread of `run_in_executor`, so many seconds of this loop."""
+        """Sleep in another thread, so many seconds of this loop: it waits for no thread that sleeps."""
+        counted = threading.get_ident() in self._threads
 
         async def nap() -> None:
-            self._in_threads -= 1
+            self._in_threads -= counted
             try:
                 await asyncio.sleep(seconds)
             finally:
-                self._in_threads += 1
+                self._in_threads += counted
 
         asyncio.run_coroutine_threadsafe(nap(), self).result()
 
@@ -116,6 +119,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if asyncio.get_running_loop() is self:
             return await hurried()
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(hurried(), self))
+
+    def _in_thread(self, func: Callable[..., T], *args: Any) -> T:
+        thread = threading.get_ident()
+        self._threads.add(thread)
+        try:
+            return func(*args)
+        finally:
+            self._threads.discard(thread)
 
     def _returned(self, future: asyncio.Future[Any]) -> None:
         self._in_threads -= 1
