@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from websockets.protocol import State
 
 from support.waiting import until
 from voice_app.relay.connection import DIRECT_SOCKET
@@ -41,6 +42,25 @@ async def test_a_peer_that_reads_nothing_is_let_go_of(monkeypatch: pytest.Monkey
         await reader.readline()  # and nothing more: the transport stops to read by itself
         await stuck.wait()
         await until(lambda: not server.server_state.connections, "the end of the connection")
+
+
+async def test_a_server_stops_while_a_peer_closes_its_socket_and_has_not_read_what_was_sent() -> None:
+    sockets: list[SocketProtocol] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        sockets.append(scope["extensions"][DIRECT_SOCKET])
+        sockets[0].write_texts(["x" * 10_000_000])
+        await receive()
+
+    async with connected(app) as (server, reader, writer):
+        writer.write(HANDSHAKE.encode())
+        await reader.readline()
+        writer.write(b"\x88\x82\0\0\0\0\x03\xe8")
+        await until(lambda: sockets and sockets[0].conn.state is State.CLOSING, "the close frame")
+        assert server.server_state.connections == {sockets[0]}
+    assert server.server_state.connections == set()
 
 
 async def test_a_socket_that_is_refused_with_an_answer_is_no_error(caplog: pytest.LogCaptureFixture) -> None:

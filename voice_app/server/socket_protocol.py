@@ -117,6 +117,16 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.frames = []
         self.on_text(text)
 
+    def shutdown(self) -> None:
+        """The server stops. A socket that its peer is closing is sent nothing more, as uvicorn would try to:
+        that fails, and with it the end of the server.
+        """
+        if self.handshake_complete and not self.close_sent and self.conn.state is not State.OPEN:
+            self.stop_keepalive()
+            self.transport.close()
+        else:
+            super().shutdown()
+
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and self.close_sent:
