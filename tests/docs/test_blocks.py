@@ -24,6 +24,7 @@ from support.blocks import ROOT, Block, blocks
 from support.commands import TESTS, serving, voice_app
 from support.journals import talk, write
 from support.model import ScriptedModel
+from support.modules import modules_of
 from support.sandbox import sandbox
 from voice_app.sandbox.twilio import SandboxAccount, double_app
 from voice_app.sandbox.twilio.app import serve
@@ -77,11 +78,9 @@ async def refund(order: int) -> str:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The working directory, with modules of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    yield tmp_path
-    for name in ("my_agent", "test_my_agent", "my_tools", "billing"):
-        sys.modules.pop(name, None)
+    with modules_of(tmp_path):
+        monkeypatch.syspath_prepend(tmp_path)
+        yield tmp_path
 
 
 def test_every_block_names_a_language_in_which_blocks_are_tested() -> None:

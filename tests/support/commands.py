@@ -23,6 +23,7 @@ from weakref import WeakKeyDictionary
 
 from typer.testing import CliRunner
 
+from support.modules import modules_of
 from support.preloaded import CommandProcess
 from support.preloaded import load as load_now
 from voice_app import server
@@ -66,6 +67,7 @@ def _run(folder: Path, arguments: tuple[str, ...], stdin: str, environment: dict
     with (
         chdir(folder),
         _logging_as_before(),
+        modules_of(folder),
         patch.object(sys, "argv", ["voice-app", *arguments]),
         CliRunner().isolation(stdin, {**changed, **_QUIET, **environment}) as (out, err, _),
     ):

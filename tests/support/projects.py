@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+
+from support.modules import modules_of
 
 
 def pytest_of(folder: Path, *arguments: str) -> tuple[int, str]:
@@ -20,11 +21,7 @@ def pytest_of(folder: Path, *arguments: str) -> tuple[int, str]:
         redirect_stdout(out),
         redirect_stderr(out),
         patch.dict("os.environ", {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "80"}),
-        patch.object(sys, "path", sys.path[:]),
-        patch.object(sys, "dont_write_bytecode", True),
+        modules_of(folder),
     ):
         code = pytest.main([*options, *arguments])
-    for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(f"{folder}/"):
-            del sys.modules[name]
     return code, out.getvalue()
