@@ -100,7 +100,7 @@ def known(call: CallState) -> dict[str, Any]:
         **{name: value for name, value in vars(call).items() if not name.startswith("_")},
         "transcript": call.transcript.lines(),
         "sessions": list(call.sessions),
-        "transcriptions": set(call.transcriptions),
+        "engine": vars(call.engine),
         "tools": [(use.called, use.returned, use.prompt, use.lines) for use in call.tools.values()],
         "breaks": (call.sessions.breaks, call.sessions.resumes),
         "resume": call.resume_state(99.0, filler="One moment.", reconnect=True),
@@ -162,31 +162,33 @@ def test_a_call_is_between_those_that_it_was_opened_for() -> None:
     assert state(Opened("+1", "+2", "inbound"), Opened("+3", "+4", "outbound-api")).parties.caller == "+1"
 
 
-def test_the_latest_document_tells_what_listens() -> None:
-    assert state(Served("answer.xml", "answer", engine="relay")).engine == "relay"
-    assert state(Served("answer.xml", "answer", engine="relay"), Served("goodbye.xml", "x")).engine == ""
-
-
 ANSWERED = Served("answer.xml", "answer", engine="relay")
+
+
+def test_the_latest_document_tells_what_listens() -> None:
+    assert state(ANSWERED).engine.now == "relay"
+    assert state(ANSWERED, Served("goodbye.xml", "x")).engine.now == ""
+
+
 RINGS = Served("handoff.xml", "handoff", engine="transcription", question="session VX1")
 RETURNS = Served("resume.xml", "returned", "Nobody is free.", "relay", question="dialed, 3 steps")
 
 
 @pytest.mark.parametrize("again", [1, 2, 3])
 def test_what_is_asked_again_is_answered_as_if_nothing_of_the_first_answer_had_come_about(again: int) -> None:
-    assert state(ANSWERED, *[RINGS] * again).engine == "transcription"
+    assert state(ANSWERED, *[RINGS] * again).engine.now == "transcription"
     ringing = state(ANSWERED, *[RINGS] * again)
-    ringing.ask("session VX1")
-    assert ringing.engine == "relay"
+    ringing.engine.ask("session VX1")
+    assert ringing.engine.now == "relay"
     returned = state(ANSWERED, RINGS, *[RETURNS] * again)
-    returned.ask("dialed, 3 steps")
-    assert returned.engine == "transcription"
+    returned.engine.ask("dialed, 3 steps")
+    assert returned.engine.now == "transcription"
 
 
 def test_another_question_counts_on_what_was_answered_before() -> None:
     known = state(ANSWERED, RINGS, RETURNS)
-    known.ask("dialed, 4 steps")
-    assert known.engine == "relay"
+    known.engine.ask("dialed, 4 steps")
+    assert known.engine.now == "relay"
 
 
 @pytest.mark.parametrize(
@@ -201,15 +203,15 @@ def test_another_question_counts_on_what_was_answered_before() -> None:
 def test_an_answer_that_twilio_was_seen_to_carry_out_has_come_about(done: tuple[Event, ...]) -> None:
     for question in ("session VX1", "dialed, 3 steps"):
         known = state(*done)
-        before = known.engine
-        known.ask(question)
-        assert known.engine == before
+        before = known.engine.now
+        known.engine.ask(question)
+        assert known.engine.now == before
 
 
 def test_a_start_that_is_told_late_does_not_mean_that_it_was_stopped() -> None:
     known = state(ANSWERED, RINGS, RETURNS, Transcription("GT1", "started"))
-    known.ask("dialed, 3 steps")
-    assert known.engine == "transcription"
+    known.engine.ask("dialed, 3 steps")
+    assert known.engine.now == "transcription"
 
 
 RANG = (HandedOff("requested"), HandedOff("rang", target="+1"))
@@ -231,7 +233,7 @@ def test_where_the_agent_listens_nobody_is_rung_and_nothing_else_listens(
     before: tuple[Event, ...], after: HandoffState
 ) -> None:
     found = state(*before, RINGS, SocketOpened("two"))
-    assert (found.handoff.state, found.engine) == (after, "relay")
+    assert (found.handoff.state, found.engine.now) == (after, "relay")
 
 
 @pytest.mark.parametrize(
@@ -244,20 +246,20 @@ def test_a_session_that_is_not_known_ends_and_so_nobody_is_rung_if_the_journal_c
     found = state(*RANG, RINGS, *[SessionEnded("VX9", "ended")] * reports)
     found.unread = unread
     found.assume_with_agent("VX9")
-    assert found.engine == engine
+    assert found.engine.now == engine
     assert found.handoff.allows(HandoffStep.REQUESTED) == (engine == "relay")
 
 
 def test_an_answer_of_a_server_that_hung_until_another_question_was_answered_changes_nothing() -> None:
     known = state(ANSWERED, RINGS, RETURNS, Connected("VX2"), RINGS)
-    assert (known.engine, known.greeting) == ("relay", "")
+    assert (known.engine.now, known.greeting) == ("relay", "")
 
 
 def test_a_transcription_runs_until_it_is_stopped_or_fails() -> None:
     running = [Transcription("GT1", "started"), Transcription("GT2", "started")]
-    assert state(*running).transcriptions == {"GT1", "GT2"}
-    assert state(*running, Transcription("GT1", "stopped")).transcriptions == {"GT2"}
-    assert state(*running, Transcription("GT2", "error")).transcriptions == {"GT1"}
+    assert state(*running).engine.transcriptions == {"GT1", "GT2"}
+    assert state(*running, Transcription("GT1", "stopped")).engine.transcriptions == {"GT2"}
+    assert state(*running, Transcription("GT2", "error")).engine.transcriptions == {"GT1"}
 
 
 def test_the_latest_conversation_is_the_one_of_the_call() -> None:

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self, TypeAlias, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 import msgspec
 
+from voice_app.calls.engine import CallEngine
 from voice_app.calls.handoff import Handoff, HandoffStep
 from voice_app.calls.party import Parties
 from voice_app.calls.resuming import LatestSession, ResumeState
@@ -66,9 +67,6 @@ from voice_app.journal.events import (
     Voicemail,
 )
 
-Engine: TypeAlias = Literal["", "relay", "transcription"]
-"""The speech-to-text that listens to a call; empty: none."""
-
 INVITED: Final = "invited"
 """`Acted`: we placed a call to the person who is to take this one; the detail is its CallSid."""
 
@@ -87,7 +85,7 @@ _KEPT: Final[frozenset[type]] = frozenset(
 _OWN: Final[frozenset[type]] = frozenset(
     {
         *(Opened, Served, SocketOpened, Connected, Reconnected, Prompted, Pressed, Typing, KeysAwaited),
-        *(Acted, HandedOff, ToolCalled, ToolReturned, Transcription, AnswerDecided),
+        *(Acted, HandedOff, ToolCalled, ToolReturned, AnswerDecided),
         *(AnswerAwaited, Replied, Failed, Supervised, VariantChosen, ModelUsed, Closed),
     }
 )
@@ -155,16 +153,7 @@ class CallState:
         self.opened = False
         """Whether it is known that Twilio asked what to do with the call, and so who calls whom."""
         self.parties = Parties()
-        self.engine: Engine = ""
-        """What listens to the call now, as far as the documents that went out tell."""
-        self.question = ""
-        """What Twilio asks, see `ask`."""
-        self._answered: list[str] = [""]
-        """The questions that were answered, in order; one without a name where Twilio has gone on since."""
-        self._engine_asked: Engine = ""
-        """What listened when the latest of them was asked first."""
-        self.transcriptions: set[str] = set()
-        """The transcriptions (``GT…``) that have begun and not ended."""
+        self.engine = CallEngine()
         self.handoff = Handoff()
         self.chosen_target = ""
         """Who is to be rung first, as somebody of ours wants it for this handoff."""
@@ -360,22 +349,13 @@ class CallState:
         written = milliseconds_of(self.last_id) - milliseconds_of(self.first_id)
         return max(0.0, min(now - self.began_at, written / 1000 + now - self.last_at))
 
-    def ask(self, question: str) -> None:
-        """Twilio asks this. If that is what it was answered last, it has heard nothing of the answer.
-
-        What the answer was to start and to stop is as it was before, and has to be in this one, too.
-        """
-        self.question = question
-        if question and question == self._answered[-1]:
-            self.engine = self._engine_asked
-
     def assume_rung(self, attempt: int) -> None:
         """Twilio asks about an attempt to reach somebody: if it cannot be known here, it was made elsewhere.
 
         What the two say is then written down, as far as we know: it is stopped before the agent listens.
         """
         if self.unread and attempt:
-            self.engine = "transcription"
+            self.engine.now = "transcription"
             if self.handoff.attempt < attempt:
                 self.handoff = self.handoff.ringing(attempt)
 
@@ -384,7 +364,8 @@ class CallState:
         far as is known here, has not taken the call.
         """
         if self.unread and self.reports(session_id) <= 1:
-            self._give_to_agent()
+            self.engine.now = "relay"
+            self.handoff = self.handoff.given_back()
 
     # --- the fold --------------------------------------------------------------------------------
 
@@ -400,6 +381,8 @@ class CallState:
             self.sessions.take(entry)
         if kind in CallTranscript.KINDS:
             self.transcript.take(entry)
+        if kind in CallEngine.KINDS:
+            self.engine.take(entry)
         if kind in LatestSession.KINDS:
             self._latest.take(entry)
         if kind in _OWN:
@@ -414,11 +397,11 @@ class CallState:
                 self.answer, self.agent = event, event.agent
             case VariantChosen() as event:
                 self.variant, self.agent = event.variant, event.agent
-            case Served() as event:
-                self._serve(event)
+            case Served() as event if not self.engine.comes_too_late(event):
+                self.greeting = event.greeting
             case SocketOpened():
-                self._go_on()
-                self._give_to_agent()
+                # Whatever is known of who was rung before.
+                self.handoff = self.handoff.given_back()
                 self.sockets += 1
                 self.decided = None
                 self.becoming = False
@@ -457,34 +440,8 @@ class CallState:
                 self.tokens[event.model].add(event)
             case Closed() if self.ended_at is None:
                 self.ended_at = entry.at
-            case Transcription(transcription_sid=sid, state="started"):
-                if self.engine == "transcription":
-                    self._go_on()
-                self.transcriptions.add(sid)
-            case Transcription(transcription_sid=sid, state="stopped" | "error"):
-                if self.engine != "transcription":
-                    self._go_on()
-                self.transcriptions.discard(sid)
             case _:
                 pass
-
-    def _serve(self, event: Served) -> None:
-        if event.question != self._answered[-1]:
-            if event.question in self._answered and event.question:
-                return  # by a server that hung, when Twilio had long had its answer from another one
-            self._engine_asked = self.engine
-            self._answered.append(event.question)
-        self.greeting, self.engine = event.greeting, cast(Engine, event.engine)
-
-    def _go_on(self) -> None:
-        """Twilio does what it was answered last."""
-        if self._answered[-1]:
-            self._answered.append("")
-
-    def _give_to_agent(self) -> None:
-        """The agent's session listens now, though it may not be known what was answered before."""
-        self.engine = "relay"
-        self.handoff = self.handoff.given_back()
 
     def _stay(self) -> None:
         """A caller who cuts into the goodbye stays."""
@@ -507,7 +464,6 @@ class CallState:
                 pass
 
     def _hand_off(self, event: HandedOff, at: float) -> None:
-        self._go_on()
         self.decided = None
         self.handoff = self.handoff.after(event)
         if event.step == HandoffStep.REQUESTED:

@@ -39,7 +39,7 @@ def transfer_context(
         conversation_configuration=state.configuration_id or context.conversation_configuration,
         action_url=services.settings.origin + action,
         summary=state.handoff.summary,
-        transcribing=state.engine == "transcription",
+        transcribing=state.engine.now == "transcription",
     )
 
 

@@ -99,7 +99,7 @@ def serve_document(
     ``state`` is what is known of the call; a new call has none. A document that would have a second engine
     listen to the call is never sent (STT104): the caller is told goodbye instead, which stops both.
     """
-    running: Engine = "" if state is None else state.engine
+    running: Engine = "" if state is None else state.engine.now
     document = services.documents.render(template, context)
     try:
         facts = _facts_of(document, running, context)
@@ -120,7 +120,7 @@ def serve_document(
         transcript=facts.transcript,
         disclosure=_disclosure(document, services.line_of(state).disclosure if state is not None else ""),
         document=kept_document(document),
-        question="" if state is None else state.question,
+        question="" if state is None else state.engine.question,
     )
     services.journal.write(context.call_sid, served)
     _expect(services, template, context, facts.engine)

@@ -69,7 +69,7 @@ async def _state(services: Services, request: CallRequest) -> CallState:
     """What is known of the call, and whether the end of this session was told before."""
     state = await services.call_state(request.call_sid, request.parties)
     state.assume_with_agent(request.session_id)
-    state.ask(f"session {request.session_id}" if request.session_id else "")
+    state.engine.ask(f"session {request.session_id}" if request.session_id else "")
     return state
 
 

@@ -30,7 +30,7 @@ async def transcription(services: Services, request: CallRequest) -> Response:
     call_sid, sid = request.call_sid, request.transcription_sid
     if (kind := request.transcription_event.removeprefix("transcription-")) == "started":
         state = await services.call_state(call_sid, request.parties)
-        if other := state.transcriptions - {sid}:
+        if other := state.engine.transcriptions - {sid}:
             _alarm(services, call_sid, f"{sid} began while {', '.join(sorted(other))} was running")
     elif kind == "error":
         log.warning("call %s: the transcription failed: %s", call_sid, _error(request)[:200])

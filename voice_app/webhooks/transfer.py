@@ -67,7 +67,7 @@ async def dialed(services: Services, request: CallRequest) -> Response:
             transfer.report_failure(why)
         transfer.take(_outcome(request, transfer.handoff))
     decision = transfer.proceed()
-    state.ask(f"dialed, {_steps(state)}")
+    state.engine.ask(f"dialed, {_steps(state)}")
     return serve_step(services, call_sid, state, decision)
 
 
@@ -76,7 +76,7 @@ async def pulled(services: Services, request: CallRequest) -> Response:
     state = await services.call_state(request.about, request.parties)
     transfer = CallTransfer(services, request.call_sid, state)
     decision = transfer.proceed()
-    state.ask(f"pulled, {_steps(state)}")
+    state.engine.ask(f"pulled, {_steps(state)}")
     # Who waits with music for the next target has been told already.
     line = services.line(state.parties.number).handoff_line if transfer.handoff.attempt <= 1 else ""
     announcement = " ".join(filter(None, [disclosure_due(services, state), line]))
