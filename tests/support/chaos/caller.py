@@ -253,6 +253,7 @@ class ChaosCaller:
         if call.session is not None:
             self._look_for_stale(call.session)
         self._words, self._told_at = 0, None
+        self._endless.clear()  # the last words of an answer that was stopped may have been counted after that
         await call.say(text)
         self._seen = id(call.session), 0
         if self._told_at is not None:  # else the socket was gone already, as they hear in a moment
