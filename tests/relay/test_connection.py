@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from voice_app.calls import GIVEN_UP
 from voice_app.calls.scripts import seconds_to_speak
 from voice_app.journal import events
 from voice_app.relay import connection
+from voice_app.relay import session as session_module
 from voice_app.settings import NumberSettings
 
 GOODBYE = {"type": "websocket.disconnect", "code": 1000}
@@ -68,6 +70,22 @@ async def test_what_was_said_as_the_socket_was_given_up_is_kept_for_the_next_ses
     assert [type(event) for event in kinds] == [events.Disconnected, events.Prompted]
     assert kinds[1] == events.Prompted("What are your hours?", "en-US")
     assert wire.session.turns == 0
+
+
+async def test_what_was_said_while_the_loop_was_blocked_is_kept_though_the_socket_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session_module, "SECONDS_TO_HEAR_OUT", 0.5)
+    wire = Wire(hands_over)
+    running = asyncio.create_task(wire.connection.run())
+    await until(lambda: wire.session.id != "", "the session")
+    wire.connection.close(GIVEN_UP, "Another server takes over.")
+    wire.prompt("What are your hours?")
+    time.sleep(0.6)  # noqa: ASYNC251 - as an agent does that blocks
+    await running
+    assert [event.text for event in wire.events if isinstance(event, events.Prompted)] == [
+        "What are your hours?"
+    ]
 
 
 async def test_a_deadline_that_is_due_at_once_can_be_moved() -> None:

@@ -131,6 +131,7 @@ def test_a_secret_that_comes_as_the_socket_is_given_up_is_not_written() -> None:
     driver.prompt("My PIN is 12345678.")
     assert driver.session.expects_secret
     assert driver.of(Prompted)[1:] == [Prompted("", "en-US")]
+    driver.session.close_sent(driver.now)
     driver.pass_time(2)
     driver.prompt("Hello?")  # by now another server may have heard it
     assert driver.of(Prompted)[1:] == [Prompted("", "en-US")]

@@ -74,6 +74,20 @@ def test_an_end_stops_an_agent_in_the_middle_of_a_reply() -> None:
     assert driver.wire[-1] == {"type": "end"}
 
 
+def test_what_comes_before_the_close_frame_has_left_is_kept_however_late_that_is() -> None:
+    driver = Driver()
+    driver.session.close(1012, "restart", driver.now)
+    driver.pass_time(30)  # an agent blocks the loop
+    driver.prompt("What are your hours?")
+    driver.session.close_sent(driver.now)
+    driver.pass_time(0.5)
+    driver.prompt("On Sundays, I mean.")
+    driver.pass_time(1)
+    driver.prompt("Hello?")  # by now another server may have heard it
+    said = [event.text for event in driver.events if isinstance(event, events.Prompted)]
+    assert said == ["What are your hours?", "On Sundays, I mean."]
+
+
 def test_a_closed_socket_is_told_once_with_its_code() -> None:
     driver = Driver()
     driver.session.close(1012, "restart", driver.now)

@@ -375,6 +375,7 @@ class Connection:
 
     async def _send_close(self, close: Close) -> None:
         await self._send({"type": "websocket.close", "code": close.code, "reason": close.reason})
+        self._session.close_sent(self._now())
 
     async def _answer(self, answer: _Answer, turn: Turn) -> None:
         _ANSWER.set(answer)

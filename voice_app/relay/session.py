@@ -61,7 +61,7 @@ SECONDS_OF_WARNING = 60.0
 
 
 SECONDS_TO_HEAR_OUT = 1.0
-"""How long after a socket was given up what comes on it still counts."""
+"""How long after the close frame of a socket that is given up what comes on it still counts."""
 NO_METER = Meter()
 """Measures nothing."""
 NOTHING_BEFORE = ResumeState()
@@ -105,7 +105,8 @@ class Session:
         self._malformed_in_a_row = 0
         self.given_up = False
         """The socket was closed from here, in mid-call: what was on its way by then still counts."""
-        self._given_up_at = 0.0
+        self._close_sent_at: float | None = None
+        """When the other side was told; until then all that comes was on its way."""
         self._last_is_secret = False
         """What the caller was asked for by then."""
         self._account_sid = account_sid
@@ -325,9 +326,13 @@ class Session:
     def close(self, code: int, reason: str, now: float) -> None:
         """Close the socket; Twilio then asks what follows, or comes back."""
         if self.state is not State.CLOSED:
-            self.given_up, self._given_up_at = self.state is not State.SETUP, now
+            self.given_up = self.state is not State.SETUP
             self._last_is_secret = self._asked_for_a_secret
             self._close(code, reason, now)
+
+    def close_sent(self, now: float) -> None:
+        """The socket's close frame was written, which may be seconds after `close` where an agent blocks."""
+        self._close_sent_at = now
 
     def tick(self, now: float) -> None:
         """Time has passed."""
@@ -345,7 +350,7 @@ class Session:
 
         Later than that the caller may have said it again, to another server.
         """
-        if now - self._given_up_at > SECONDS_TO_HEAR_OUT:
+        if self._close_sent_at is not None and now - self._close_sent_at > SECONDS_TO_HEAR_OUT:
             return
         with suppress(frames.MalformedError):
             if isinstance(frame := frames.decode(data), frames.PromptMessage):
