@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -27,6 +28,7 @@ from voice_app.agents.tools import tool
 from voice_app.journal import Entry, Journal
 from voice_app.journal.events import (
     Acted,
+    Connected,
     Failed,
     HandedOff,
     KeysAwaited,
@@ -380,6 +382,28 @@ async def test_every_machine_answers_alike_however_often_it_is_asked(
     for ticket in tickets:
         documents = [document.replace(ticket, "…") for document in documents]
     assert len(set(documents)) == 1
+
+
+async def test_a_ticket_whose_machine_died_before_the_session_began_opens_it_on_another(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_socket, "SECONDS_TO_BEGIN", 0.01)
+    async with two_machines(tmp_path, postgres_url) as (server, other):
+        form = {"CallSid": "CA" + "7" * 32, "From": "+15550199999", "To": server.phone.number}
+        url = (await (await server.post("/voice", **form)).text()).partition('url="')[2].partition('"')[0]
+        first = await server.network.connect(url)
+        server.network.base = other
+        second = await server.network.connect(url)
+        account = server.settings.account_sid
+        setup = {"type": "setup", "sessionId": "VX1", "callSid": form["CallSid"], "accountSid": account}
+        await second.send(json.dumps(setup))
+        async with Journal(postgres_url, create=False) as journal, asyncio.timeout(30):
+            while not of(await journal.events(form["CallSid"]), Connected):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        with pytest.raises(WebhookError, match="403"):
+            await server.network.connect(url)
+        await first.close()
+        await second.close()
 
 
 async def test_a_ticket_opens_one_socket_on_all_machines_together(tmp_path: Path, postgres_url: str) -> None:

@@ -255,6 +255,26 @@ def test_an_answer_of_a_server_that_hung_until_another_question_was_answered_cha
     assert (known.engine.now, known.greeting) == ("relay", "")
 
 
+@pytest.mark.parametrize(
+    ("happened", "awaits"),
+    [
+        ((), False),
+        ((SocketOpened("one"),), True),
+        ((SocketOpened("one"), Connected("VX1")), False),
+        ((SocketOpened("one"), RETURNS), False),
+        ((SocketOpened("one"), Closed("completed")), False),
+        ((SocketOpened("one"), SocketOpened("two")), False),
+        ((SocketOpened("one"), SocketOpened("one")), True),
+        ((SocketOpened("one"), SocketOpened("one"), Connected("VX1")), False),
+        ((SocketOpened("two"), Connected("VX1"), SocketOpened("one")), True),
+    ],
+)
+def test_a_session_is_awaited_on_the_latest_socket_until_it_begins_or_twilio_goes_on(
+    happened: tuple[Event, ...], awaits: bool
+) -> None:
+    assert state(ANSWERED, *happened).awaits_session("one") == awaits
+
+
 def test_a_transcription_runs_until_it_is_stopped_or_fails() -> None:
     running = [Transcription("GT1", "started"), Transcription("GT2", "started")]
     assert state(*running).engine.transcriptions == {"GT1", "GT2"}

@@ -117,6 +117,11 @@ class LatestSession:
         self._exchange: list[Question | Replied] = []
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether no session has begun on the latest socket, and Twilio has not gone on without one."""
+        return not self.id and not self._over
+
+    @property
     def may_reconnect(self) -> bool:
         return not self._over and self._reconnects < MAX_RECONNECTS
 

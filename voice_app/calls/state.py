@@ -303,6 +303,13 @@ class CallState:
         session = self.sessions.get(session_id)
         return 0 if session is None else session.reports
 
+    def awaits_session(self, ticket: str) -> bool:
+        """Whether the latest socket was opened with this ticket, and no session is known to have begun on it,
+        nor that Twilio has gone on without one.
+        """
+        opened = self.last(SocketOpened)
+        return opened is not None and opened.ticket == ticket and self._latest.is_awaited
+
     def session_to_rejoin(self, ticket: str) -> str | None:
         """The session that Twilio may come back to with this ticket: the latest one, if it is not over.
 

@@ -3,8 +3,9 @@
 The signature on the upgrade is the same for every call to the same address, so it could be replayed;
 the ticket makes the address new each time. It needs no shared state: any machine with the account's
 token can check it. What a ticket has opened stands in the journal (``SocketOpened``), so that another
-machine refuses it as well. Only where Twilio may come back to a lost socket (``applicationReconnect``)
-a ticket opens a second one; that is for whoever has read the journal to decide.
+machine refuses it as well. A ticket opens a second socket where the machine that opened the first died before
+a session began on it, and where Twilio may come back to a lost socket (``applicationReconnect``); that is for
+whoever has read the journal to decide.
 """
 
 from __future__ import annotations

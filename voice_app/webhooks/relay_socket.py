@@ -52,6 +52,8 @@ LATE_SECONDS: Final = (0.5, 0.5, 1.0, 2.0, 4.0, 8.0)
 """The pauses between looks for the history of a call that could not be read as its session began."""
 SETTLE_SECONDS: Final = 0.25
 """How long something that must not happen twice waits for the journal; then it happens regardless."""
+SECONDS_TO_BEGIN: Final = 1.0
+"""From the opening of a socket on another server until it is known that no session begins there."""
 
 log = logging.getLogger(__name__)
 
@@ -162,8 +164,9 @@ class RelayEndpoint:
     async def _admit(self, ticket: Ticket) -> tuple[CallState, bool]:
         """Take a ticket: what is known of its call, and whether Twilio comes back to a session of it.
 
-        A ticket opens one socket, on whichever server. Where Twilio may come back, it opens another one for
-        the same session after the first was lost, also if this process has not noticed yet that it was.
+        A ticket opens one socket, on whichever server, if that lives to serve it. Where Twilio may come back,
+        it opens another one for the same session after the first was lost, also if this process has not
+        noticed yet that it was.
 
         Raises:
             TicketError: the ticket has opened a socket before.
@@ -171,11 +174,9 @@ class RelayEndpoint:
         services, call_sid = self._services, ticket.call_sid
         services.journal.follow(ticket.after)
         state = await services.call_state(call_sid, Parties())
-        known = ticket.nonce in state.tickets or services.tickets.is_used(ticket)
-        session_id = state.session_to_rejoin(ticket.nonce) if known else None
+        session_id = state.session_to_rejoin(ticket.nonce)
         if session_id is None or not services.line(state.parties.number).reconnect:
-            await self._redeem(ticket, state)
-            return state, False
+            return await self._redeem(ticket, state), False
         lost = services.registry.sessions.get(call_sid)
         if lost is not None:
             lost.close(GIVEN_UP, "Another socket has taken the place of this one.")
@@ -184,17 +185,25 @@ class RelayEndpoint:
         metrics.RECONNECTED.inc()
         return state, True
 
-    async def _redeem(self, ticket: Ticket, state: CallState) -> None:
-        """Use a ticket up, everywhere. Raises `TicketError`."""
+    async def _redeem(self, ticket: Ticket, state: CallState) -> CallState:
+        """Use a ticket up, everywhere; what is known of the call then. Raises `TicketError`."""
         services, call_sid = self._services, ticket.call_sid
+        used = state.tickets
+        if state.awaits_session(ticket.nonce) and not services.tickets.is_used(ticket):
+            # The server that opened a socket with it has died before Twilio had an answer, perhaps, and a
+            # proxy asks this one. If it lives, the session will have begun by then.
+            await asyncio.sleep(SECONDS_TO_BEGIN)
+            state = await services.call_state(call_sid, state.parties)
+            used = state.tickets - ({ticket.nonce} if state.awaits_session(ticket.nonce) else set())
         try:
-            services.tickets.redeem(ticket, state.tickets)
+            services.tickets.redeem(ticket, used)
         except TicketError as error:
             services.journal.write(call_sid, Failed("socket", str(error)))
             raise
         services.journal.write(call_sid, SocketOpened(ticket.nonce))
         if services.journal.shared:
             await services.journal.settle(SETTLE_SECONDS)
+        return state
 
     def _session(self, record: CallLog, state: CallState, *, rejoin: bool) -> tuple[Session, Agent]:
         """A session that knows what happened on the call before, on whichever server that was.
