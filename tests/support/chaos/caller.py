@@ -153,7 +153,7 @@ class ChaosCaller:
             elif end in reply.text and not reply.interrupted:
                 self._wait(False)
                 return True
-            elif _AGAIN.search(reply.text):
+            elif _AGAIN.search(reply.text) and not reply.interrupted:  # else it was before the question
                 return False
         return False
 
